@@ -1,0 +1,224 @@
+"""What a step takes, gives and carries over: names, shapes, dtypes and initial values.
+
+A `StepSpec` is the contract of one tick, written into the step graph's metadata and into the bundle's manifest. It
+needs nothing but the standard library and NumPy, so the device reads the same description the exporter wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from astroedge.errors import GraphError
+
+SPEC_VERSION = 1
+DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")
+STATE_PREFIX = "state."
+NEXT_PREFIX = "next."
+INITIAL_PREFIX = "initial."
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named array of a step.
+
+    `shape` is the full shape, batch included. `index_range` is `(low, high)` with `high` exclusive for an integer input
+    that selects rows, such as a token, and None elsewhere. Both of the following are measured by export on the example
+    data of an input and are None elsewhere: `span` is the largest absolute value of a float input; `firing_rate` is
+    the fraction of ones, set only when every element was 0 or 1, which makes the input a spike tensor.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    index_range: tuple[int, int] | None = None
+    span: float | None = None
+    firing_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse dtypes and shapes that no buffer can hold."""
+        if self.dtype not in DTYPES:
+            raise GraphError(f"{self.name!r} has dtype {self.dtype}; a step carries only {', '.join(DTYPES)}.")
+        if any(extent < 1 for extent in self.shape):
+            raise GraphError(f"{self.name!r} has shape {self.shape}; every extent of a step must be fixed and positive.")
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the dense array."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form; `from_json` reads it back unchanged."""
+        record: dict[str, Any] = {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
+        if self.index_range is not None:
+            record["index_range"] = list(self.index_range)
+        if self.span is not None:
+            record["span"] = float(self.span).hex()
+        if self.firing_rate is not None:
+            record["firing_rate"] = self.firing_rate
+        return record
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> TensorSpec:
+        """Read what `to_json` wrote."""
+        index_range = record.get("index_range")
+        span = record.get("span")
+        return TensorSpec(
+            name=record["name"],
+            shape=tuple(record["shape"]),
+            dtype=record["dtype"],
+            index_range=None if index_range is None else (int(index_range[0]), int(index_range[1])),
+            span=None if span is None else float.fromhex(span),
+            firing_rate=record.get("firing_rate"),
+        )
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """One array that carries over: `state.<name>` goes in, `next.<name>` comes out, both of this shape and dtype.
+
+    `batch_axis` is the axis that counts independent streams, None when the state is shared or unknown. `initial` is the
+    value every element has before the first tick, or None when the graph stores a tensor `initial.<name>` instead.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    batch_axis: int | None = 0
+    initial: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        """Check dtype and shape as for any tensor."""
+        TensorSpec(self.name, self.shape, self.dtype)
+
+    @property
+    def input_name(self) -> str:
+        """Name of the graph input that takes the state."""
+        return STATE_PREFIX + self.name
+
+    @property
+    def output_name(self) -> str:
+        """Name of the graph output that gives the next state."""
+        return NEXT_PREFIX + self.name
+
+    @property
+    def initial_name(self) -> str:
+        """Name of the initialiser that holds the initial value when it is not one number."""
+        return INITIAL_PREFIX + self.name
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the dense array."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form; a fill is a hexadecimal float, because JSON has no infinity."""
+        return {
+            "name": self.name,
+            "input": self.input_name,
+            "output": self.output_name,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "batch_axis": self.batch_axis,
+            "initial": {"tensor": self.initial_name} if self.initial is None else {"fill": float(self.initial).hex()},
+        }
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> StateSpec:
+        """Read what `to_json` wrote."""
+        initial = record["initial"]
+        return StateSpec(
+            name=record["name"],
+            shape=tuple(record["shape"]),
+            dtype=record["dtype"],
+            batch_axis=record["batch_axis"],
+            initial=float.fromhex(initial["fill"]) if "fill" in initial else None,
+        )
+
+
+@dataclass(frozen=True)
+class SpikeSpec:
+    """A tensor inside the graph whose elements are 0 or 1: what neurons fire.
+
+    `name` is readable and unique in the step; `tensor` is the ONNX value it names (the Boolean result of a comparison or
+    its cast). `firing_rate` is the fraction of ones measured on the example data.
+    """
+
+    name: str
+    tensor: str
+    shape: tuple[int, ...]
+    firing_rate: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"name": self.name, "tensor": self.tensor, "shape": list(self.shape), "firing_rate": self.firing_rate}
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> SpikeSpec:
+        """Read what `to_json` wrote."""
+        return SpikeSpec(record["name"], record["tensor"], tuple(record["shape"]), record["firing_rate"])
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """The whole contract of one tick.
+
+    `source` tells where the step came from, for example `{"framework": "torch", "version": "2.13.0"}`.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    states: tuple[StateSpec, ...]
+    spikes: tuple[SpikeSpec, ...] = ()
+    source: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse names that stand for two things."""
+        for kind, items in (("input", self.inputs), ("output", self.outputs), ("state", self.states)):
+            names = [item.name for item in items]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise GraphError(f"Two {kind}s are called {twice[0]!r}; names must be unique within a step.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, versioned."""
+        return {
+            "version": SPEC_VERSION,
+            "inputs": [item.to_json() for item in self.inputs],
+            "outputs": [item.to_json() for item in self.outputs],
+            "states": [item.to_json() for item in self.states],
+            "spikes": [item.to_json() for item in self.spikes],
+            "source": dict(self.source),
+        }
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> StepSpec:
+        """Read what `to_json` wrote.
+
+        Raises GraphError for an unknown version or a record that is not a step description.
+        """
+        version = record.get("version") if isinstance(record, Mapping) else None
+        if version != SPEC_VERSION:
+            raise GraphError(
+                f"The step description has version {version!r}, this AstroEdge reads version {SPEC_VERSION}; "
+                "it was probably written by another release: export the model again."
+            )
+        try:
+            return StepSpec(
+                inputs=tuple(TensorSpec.from_json(item) for item in record["inputs"]),
+                outputs=tuple(TensorSpec.from_json(item) for item in record["outputs"]),
+                states=tuple(StateSpec.from_json(item) for item in record["states"]),
+                spikes=tuple(SpikeSpec.from_json(item) for item in record["spikes"]),
+                source=dict(record["source"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise GraphError(f"The step description is damaged ({error!r}); export the model again.") from error

@@ -1,0 +1,157 @@
+/* The binary interface of a compiled step: what the library in a bundle exports and what a host passes to it.
+ *
+ *     const astro_info *astro_describe(void);     names, layouts, checks and golden trace, as constant data
+ *     int32_t astro_step(astro_call *call);       one tick
+ *     int32_t astro_run(astro_call *call);        call->steps ticks in native code
+ *
+ * A step works on five flat buffers that the host owns, each aligned to ASTRO_ALIGNMENT bytes and as large as the
+ * matching `size` in astro_info: inputs, outputs, state, weights (read only) and workspace. Every field inside a buffer
+ * starts at a multiple of ASTRO_ALIGNMENT. Numbers are little-endian; bool is one byte, 0 or 1.
+ *
+ * Before the first tick a host clears state, outputs and workspace to zero bytes and then writes each state field's
+ * initial value. A copy of the state buffer is a complete snapshot of the stream. The workspace must be kept between
+ * ticks only for its activity counters.
+ *
+ * Inputs are checked before anything is computed: a NaN or an index out of range returns an error and leaves the state
+ * as it was; astro_run checks all ticks before the first. The floating-point mode (round to nearest, denormals kept,
+ * no traps) is set on entry and restored on return. The library has no global state: any number of threads may call it
+ * with different state, outputs and workspace.
+ */
+#ifndef ASTRO_ABI_H
+#define ASTRO_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ASTRO_ABI_VERSION 1u
+#define ASTRO_ALIGNMENT 64u
+
+enum astro_status {
+    ASTRO_OK = 0,
+    ASTRO_STOPPED = 1,      /* astro_run saw *stop != 0; steps_done ticks are complete */
+    ASTRO_E_CALL = -1,      /* astro_call is NULL, too small, or holds a NULL pointer */
+    ASTRO_E_ALIGNMENT = -2, /* a buffer or stride is not a multiple of ASTRO_ALIGNMENT */
+    ASTRO_E_NAN = -3,       /* an input holds a NaN: see bad_input, bad_step, bad_element */
+    ASTRO_E_RANGE = -4,     /* an index lies outside [low, high): see bad_input, bad_step, bad_element */
+    ASTRO_E_STRIDE = -5     /* a stride is smaller than one record */
+};
+
+enum astro_dtype {
+    ASTRO_BOOL = 0,
+    ASTRO_INT8 = 1,
+    ASTRO_UINT8 = 2,
+    ASTRO_INT32 = 3,
+    ASTRO_INT64 = 4,
+    ASTRO_FLOAT16 = 5,
+    ASTRO_FLOAT32 = 6
+};
+
+enum astro_initial {
+    ASTRO_INITIAL_FILL = 0,   /* every element has the bits `initial_bits` */
+    ASTRO_INITIAL_WEIGHTS = 1 /* `nbytes` bytes at `initial_offset` of the weights buffer */
+};
+
+/* How the golden trace draws an element of an input from x, the next 64-bit output of splitmix64 (astro_golden). */
+enum astro_draw {
+    ASTRO_DRAW_INDEX = 0,  /* low + (((x >> 32) * (high - low)) >> 32) */
+    ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> 11) < draw_parameter, else 0 */
+    ASTRO_DRAW_UNIFORM = 2 /* ((x >> 40) - 2^23) * 2^(draw_parameter - 23), exact in float32 */
+};
+
+typedef struct astro_field {
+    const char *name;
+    const int64_t *shape;
+    uint32_t dtype; /* enum astro_dtype */
+    uint32_t rank;
+    uint64_t offset;
+    uint64_t nbytes;
+    /* inputs */
+    uint32_t check_nan;   /* 1: a float input, refused when it holds a NaN */
+    uint32_t check_range; /* 1: an index, refused outside [low, high) */
+    int64_t low;
+    int64_t high;
+    uint32_t draw; /* enum astro_draw */
+    uint32_t initial; /* enum astro_initial, states only */
+    int64_t draw_parameter;
+    /* states */
+    uint64_t initial_bits;
+    uint64_t initial_offset;
+} astro_field;
+
+typedef struct astro_layout {
+    uint64_t size;
+    uint64_t count;
+    const astro_field *fields;
+} astro_layout;
+
+/* A spike tensor whose active elements every tick adds to the uint64 at `offset` of the workspace. */
+typedef struct astro_activity {
+    const char *name;
+    uint64_t size; /* elements of the tensor in one tick */
+    uint64_t offset;
+} astro_activity;
+
+/* What a run on drawn inputs must give. The generator starts at `seed` and draws the inputs of a tick in layout order,
+ * elements ascending. splitmix64: z = (seed += 0x9E3779B97F4A7C15); z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
+ * z = (z ^ z >> 27) * 0x94D049BB133111EB; x = z ^ z >> 31. */
+typedef struct astro_golden_tick {
+    uint64_t tick;          /* ticks done since the reset */
+    const char *state;      /* SHA-256 of the state buffer, 64 hexadecimal digits */
+    const char *outputs;    /* SHA-256 of the outputs buffer of this tick */
+} astro_golden_tick;
+
+typedef struct astro_golden {
+    uint64_t seed;
+    uint64_t count;
+    const astro_golden_tick *ticks;
+} astro_golden;
+
+typedef struct astro_info {
+    uint64_t size; /* sizeof(astro_info) of the library */
+    uint32_t abi_version;
+    uint32_t alignment;
+    const char *model;
+    const char *target;
+    const char *graph_sha256;
+    const char *weights_sha256;
+    astro_layout inputs;
+    astro_layout outputs;
+    astro_layout state;
+    uint64_t weights_size;
+    uint64_t workspace_size;
+    uint64_t activity_count;
+    const astro_activity *activity;
+    astro_golden golden;
+} astro_info;
+
+typedef struct astro_call {
+    uint64_t size; /* sizeof(astro_call) of the host */
+    const void *inputs;
+    void *outputs;
+    void *state;
+    const void *weights;
+    void *workspace;
+    /* astro_run only */
+    uint64_t steps;
+    uint64_t input_stride;  /* bytes from one tick's inputs to the next, a multiple of ASTRO_ALIGNMENT */
+    uint64_t output_stride; /* the same for outputs; 0 keeps only the last tick's */
+    const int32_t *stop;    /* NULL, or a flag another thread or a signal handler sets; read before every tick */
+    /* results */
+    uint64_t steps_done;
+    uint64_t bad_input;   /* index into astro_info.inputs.fields */
+    uint64_t bad_step;    /* tick of this call, from 0 */
+    uint64_t bad_element; /* flat index within the field */
+} astro_call;
+
+const astro_info *astro_describe(void);
+int32_t astro_step(astro_call *call);
+int32_t astro_run(astro_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
