@@ -1,0 +1,81 @@
+"""AstroEdge: a trained spiking or recurrent model becomes a step graph, a bundle, a session and a profile.
+
+    graph = astroedge.export(model, (x,))                         torch model → StepGraph   (host)
+    bundle = astroedge.compile(graph, target="raspberry-pi-4")    StepGraph   → Bundle      (host)
+    session = astroedge.load("net.astro")                         Bundle      → Session     (device)
+    report = astroedge.verify(session, graph, steps=1000)         Session against its golden trace and its graph
+    profile = astroedge.profile(session, steps=1000)              Session     → Profile
+
+Every name below is imported when it is first used, so that `import astroedge` on a device needs NumPy only.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astroedge import errors as errors
+    from astroedge.bundle import Bundle as Bundle
+    from astroedge.exporters import export as export
+    from astroedge.runtimes import load as load
+    from astroedge.runtimes.profiler import profile as profile
+    from astroedge.runtimes.verify import verify as verify
+    from astroedge.session import Session as Session
+    from astroedge.step_graph import StepGraph as StepGraph
+    from astroedge.step_profile import Profile as Profile
+    from astroedge.step_spec import StateSpec as StateSpec
+    from astroedge.step_spec import StepSpec as StepSpec
+    from astroedge.step_spec import TensorSpec as TensorSpec
+    from astroedge.targets import compile as compile
+
+__version__ = "0.1.0"
+
+# Name → module that defines it. No name here is the name of a sub-module: importing that module would replace it.
+_DEFINED_IN = {
+    "Bundle": "astroedge.bundle",
+    "Profile": "astroedge.step_profile",
+    "Session": "astroedge.session",
+    "StateSpec": "astroedge.step_spec",
+    "StepGraph": "astroedge.step_graph",
+    "StepSpec": "astroedge.step_spec",
+    "TensorSpec": "astroedge.step_spec",
+    "compile": "astroedge.targets",
+    "export": "astroedge.exporters",
+    "load": "astroedge.runtimes",
+    "profile": "astroedge.runtimes.profiler",
+    "verify": "astroedge.runtimes.verify",
+}
+
+__all__ = [
+    "Bundle",
+    "Profile",
+    "Session",
+    "StateSpec",
+    "StepGraph",
+    "StepSpec",
+    "TensorSpec",
+    "__version__",
+    "compile",
+    "errors",
+    "export",
+    "load",
+    "profile",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562) and keep it."""
+    if name == "errors":
+        return import_module("astroedge.errors")
+    if name not in _DEFINED_IN:
+        raise AttributeError(f"module 'astroedge' has no attribute {name!r}")
+    value = getattr(import_module(_DEFINED_IN[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return __all__
