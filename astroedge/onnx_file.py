@@ -1,0 +1,175 @@
+"""ONNX files on disk: the same bytes for the same model, whole files only, and no data from outside the file's folder.
+
+A model whose weights exceed `EXTERNAL_LIMIT` bytes does not fit one protobuf message. Its large initialisers then go to one data
+file beside it, named after their SHA-256, so that the model file's own digest covers them and an interrupted save
+never pairs a model with the weights of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astroedge.errors import GraphError
+from astroedge.host_package import require
+
+if TYPE_CHECKING:
+    import onnx
+else:
+    onnx = require("onnx", "reading a step graph")
+
+EXTERNAL_LIMIT = 1_500_000_000
+SMALL_TENSOR = 1024  # bytes; smaller tensors stay inside the model, where shape inference needs them
+EXTERNAL_ALIGNMENT = 64
+WEIGHTS_KEY = "astroedge.weights"  # metadata key: SHA-256 of the external data file
+
+
+def serialise(model: onnx.ModelProto) -> bytes:
+    """The bytes that `write_model` puts into the model file: equal models give equal bytes."""
+    return bytes(_layout(model)[0].SerializeToString(deterministic=True))
+
+
+def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
+    """Write `model` to `path`, with a data file beside it if it is large; an older file is replaced whole or not at all."""
+    target = Path(path)
+    skeleton, external, data_name = _layout(model)
+    if external:
+        _replace(target.with_name(data_name), _external_bytes(external))
+    _replace(target, iter([skeleton.SerializeToString(deterministic=True)]))
+
+
+def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
+    """Read an ONNX file and the external data it names.
+
+    Raises GraphError when there is no such file, when it is not ONNX, and when external data is missing, damaged or not a
+    plain file inside the folder of `path`.
+    """
+    source = Path(path)
+    try:
+        model = onnx.load_model_from_string(source.read_bytes())
+    except OSError as error:
+        raise GraphError(f"Cannot read step graph {os.fspath(path)!r}: {error.strerror}; check the path.") from error
+    except Exception as error:  # protobuf raises classes of its own backends
+        raise GraphError(
+            f"{os.fspath(path)!r} is not an ONNX file or is cut short; export or copy it again."
+        ) from error
+    recorded = {entry.key: entry.value for entry in model.metadata_props}.get(WEIGHTS_KEY)
+    digests: dict[str, str] = {}
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _read_external(tensor, source.parent, digests)
+    if recorded is not None and set(digests.values()) != {recorded}:
+        raise GraphError(
+            f"The weights file beside {os.fspath(path)!r} is damaged or another one; copy both files again."
+        )
+    for index in reversed([i for i, entry in enumerate(model.metadata_props) if entry.key == WEIGHTS_KEY]):
+        del model.metadata_props[index]
+    return model
+
+
+def _layout(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[onnx.TensorProto], str]:
+    """The model as its file holds it, the initialisers that go to the data file, and that file's name."""
+    sizes = [len(tensor.raw_data) for tensor in model.graph.initializer]
+    if sum(sizes) <= EXTERNAL_LIMIT:
+        return model, [], ""
+    external = [tensor for tensor, size in zip(model.graph.initializer, sizes, strict=True) if size > SMALL_TENSOR]
+    digest = hashlib.sha256()
+    for chunk in _external_bytes(external):
+        digest.update(chunk)
+    data_name = f"weights-{digest.hexdigest()[:16]}.bin"
+    skeleton = without_initialisers(model)
+    offset = 0
+    for tensor, size in zip(model.graph.initializer, sizes, strict=True):
+        entry = skeleton.graph.initializer.add()
+        if size <= SMALL_TENSOR:
+            entry.CopyFrom(tensor)
+            continue
+        entry.name, entry.data_type, entry.data_location = tensor.name, tensor.data_type, onnx.TensorProto.EXTERNAL
+        entry.dims.extend(tensor.dims)
+        for key, value in (("location", data_name), ("offset", str(offset)), ("length", str(size))):
+            entry.external_data.add(key=key, value=value)
+        offset += size + -size % EXTERNAL_ALIGNMENT
+    skeleton.metadata_props.add(key=WEIGHTS_KEY, value=digest.hexdigest())
+    return skeleton, external, data_name
+
+
+def without_initialisers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of everything but the initialisers, without copying those on the way."""
+    copy = onnx.ModelProto()
+    for owner, clone, skipped in ((model, copy, "graph"), (model.graph, copy.graph, "initializer")):
+        for field, value in owner.ListFields():
+            if field.name == skipped:
+                continue
+            if isinstance(value, (int, float, str, bytes)):
+                setattr(clone, field.name, value)
+            elif hasattr(value, "CopyFrom"):
+                getattr(clone, field.name).CopyFrom(value)
+            else:
+                getattr(clone, field.name).extend(value)
+    return copy
+
+
+def _external_bytes(tensors: list[onnx.TensorProto]) -> Iterator[bytes]:
+    """The data file piece by piece: each tensor, then zeros up to the alignment."""
+    for tensor in tensors:
+        yield tensor.raw_data
+        yield bytes(-len(tensor.raw_data) % EXTERNAL_ALIGNMENT)
+
+
+def _replace(target: Path, chunks: Iterator[bytes]) -> None:
+    """Write a file under another name, then move it over `target`; nothing stays behind on failure."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except OSError as error:
+        raise GraphError(f"Cannot write {os.fspath(target)!r}: {error.strerror}; nothing was changed.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor stored in a graph: initialisers and attributes, sub-graphs included."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, str]) -> None:
+    """Move a tensor's external data into the tensor; `digests` collects the SHA-256 of each data file once."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    parts = Path(location).parts
+    if not parts or Path(location).is_absolute() or ".." in parts or "\\" in location:
+        raise GraphError(f"Tensor {tensor.name!r} keeps its data at {location!r}, outside the graph's folder; refused.")
+    if any((folder / Path(*parts[: depth + 1])).is_symlink() for depth in range(len(parts))):
+        raise GraphError(
+            f"Tensor {tensor.name!r} keeps its data behind the link {location!r}; put the file itself there."
+        )
+    try:
+        with open(os.open(folder / location, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+            if location not in digests:
+                digests[location] = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(int(entries.get("offset", "0")))
+            length = int(entries["length"]) if "length" in entries else -1
+            data = file.read(length)
+    except (OSError, ValueError) as error:
+        raise GraphError(
+            f"Cannot read {location!r}, the data of tensor {tensor.name!r}: {error}; copy it again."
+        ) from error
+    if len(data) < length:
+        raise GraphError(f"{location!r} ends before the data of tensor {tensor.name!r}; copy it again.")
+    tensor.raw_data = data
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
