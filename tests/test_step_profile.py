@@ -1,0 +1,124 @@
+"""The profile as data: percentiles are real samples, and nothing is lost between a profile, its JSON and its CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import astroedge
+from astroedge.errors import AstroEdgeError
+from astroedge.step_profile import (
+    Comparison,
+    MatrixOperations,
+    Profile,
+    Reading,
+    SpikeRate,
+    SynapticOperations,
+    Timing,
+    nearest_rank,
+)
+
+SCHEMA = json.loads((Path(astroedge.__file__).parent / "schemas" / "profile.schema.json").read_text())
+
+
+def make_profile() -> Profile:
+    """A profile with something in every field."""
+    samples = (900, 1100, 1000, 5000)
+    return Profile(
+        model="net",
+        target="native",
+        precision="float32",
+        graph_sha256="0" * 64,
+        inputs="drawn from seed 1",
+        warmup=10,
+        machine={"cpu": "Cortex-A72, r0p3"},
+        step=Timing.of(samples),
+        readings=(
+            Reading("load", 1.5e6, "ns", "measured", "file cache as found"),
+            Reading.unavailable("energy", "J", "no counters"),
+        ),
+        spikes=(SpikeRate("z", 12, 0.1, 0.2),),
+        operations=SynapticOperations(
+            1 / 3, 20.0, 100, "estimated", (MatrixOperations("W", "AC", 1 / 3, 100, "estimated", "zeros"),)
+        ),
+        comparison=Comparison("ONNX Runtime", "1.0", 3, 1050.0, 4200.0, 4.0, 3.5, 4.5),
+        samples=samples,
+    )
+
+
+def test_percentiles_are_nearest_ranks() -> None:
+    """Of 1 … 200 the 50th percentile is 100, the 99th 198 and the 95th of five samples the largest."""
+    assert [nearest_rank(range(1, 201), percent) for percent in (50, 90, 95, 99)] == [100, 180, 190, 198]
+    assert nearest_rank([1, 2, 3, 4, 5], 95) == 5
+    assert nearest_rank([7], 50) == 7
+
+
+def test_a_timing_summarises_samples_in_any_order() -> None:
+    """Mean, sample standard deviation and extremes of 4, 1, 7 ns."""
+    timing = Timing.of([4, 1, 7])
+    assert (timing.count, timing.mean, timing.std, timing.min, timing.p50, timing.max) == (3, 4, 3, 1, 4, 7)
+
+
+def test_one_sample_has_no_spread() -> None:
+    """The standard deviation of a single sample is 0, not an error."""
+    assert Timing.of([5]).std == 0
+
+
+def test_json_round_trip_changes_nothing() -> None:
+    """A profile written to JSON text and read back is equal, raw samples and exact floats included."""
+    profile = make_profile()
+    assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
+
+
+@pytest.mark.parametrize("change", [{}, {"comparison": None, "samples": ()}], ids=["full", "plain"])
+def test_json_obeys_the_schema(change: dict[str, object]) -> None:
+    """The schema in the package accepts every profile, with and without the optional parts."""
+    jsonschema.validate(replace(make_profile(), **change).to_json(), SCHEMA)
+
+
+def test_the_schema_refuses_an_unlabelled_number() -> None:
+    """A reading without its label is not a profile."""
+    record = make_profile().to_json()
+    del record["readings"][0]["label"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record, SCHEMA)
+
+
+def test_csv_holds_every_number_and_reads_back() -> None:
+    """The CSV has a header, every row and every raw sample, with floats that read back unchanged."""
+    profile = make_profile()
+    header, *rows = csv.reader(io.StringIO(profile.to_csv()))
+    assert header == ["group", "name", "value", "unit", "label", "note"]
+    assert len(rows) == len(list(profile.rows())) + len(profile.samples)
+    by_name = {(group, name): value for group, name, value, *_ in rows}
+    assert float(by_name["synaptic operations", "W"]) == 1 / 3
+    assert by_name["machine", "cpu"] == "Cortex-A72, r0p3"
+    assert by_name["reading", "energy"] == ""
+
+
+def test_a_reading_cannot_pretend() -> None:
+    """A number labelled unavailable and a missing number labelled measured are refused."""
+    with pytest.raises(ValueError, match="load"):
+        Reading("load", 1.0, "ns", "unavailable")
+    with pytest.raises(ValueError, match="load"):
+        Reading("load", None, "ns", "measured")
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"format": "other"}, "not an AstroEdge profile"),
+        ({"format": "astroedge-profile", "version": 99}, "version 99"),
+        ({"format": "astroedge-profile", "version": 1}, "damaged"),
+    ],
+)
+def test_files_that_are_not_a_profile_are_refused_in_one_line(record: dict[str, object], words: str) -> None:
+    """Another format, another version and a damaged record each say what they are."""
+    with pytest.raises(AstroEdgeError, match=words):
+        Profile.from_json(record)
