@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from astroedge.host_package import require
+
 if TYPE_CHECKING:
     from astroedge import errors as errors
     from astroedge.bundle import Bundle as Bundle
@@ -71,7 +73,7 @@ def __getattr__(name: str) -> object:
         return import_module("astroedge.errors")
     if name not in _DEFINED_IN:
         raise AttributeError(f"module 'astroedge' has no attribute {name!r}")
-    value = getattr(import_module(_DEFINED_IN[name]), name)
+    value = getattr(require(_DEFINED_IN[name], f"astroedge.{name}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""Importing what only the host has: one clear error instead of a ModuleNotFoundError deep inside a stage."""
+"""Importing what a device need not have: one clear error instead of a ModuleNotFoundError deep inside a stage."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ from types import ModuleType
 
 from astroedge.errors import MissingDependencyError
 
+# The base dependencies; every other package comes with the `host` extra.
+_BASE = {"numpy", "click", "rich", "psutil", "tomli"}
+
 
 def require(module_name: str, purpose: str) -> ModuleType:
-    """Import a package of the `host` extra and return it.
+    """Import a module that may need packages of the `host` extra, and return it.
 
-    `purpose` completes "… needs PACKAGE", for example "exporting a model". The module that was asked for is returned,
-    not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`.
+    `purpose` completes "… needs it", for example "exporting a model". The module that was asked for is returned,
+    not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`. A module of AstroEdge itself can be asked for
+    too: what counts is which package is missing in the end.
 
-    Raises MissingDependencyError when the package is not installed, and when it is installed but cannot be imported.
+    Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported.
     """
     try:
         return import_module(module_name)
     except ImportError as error:
-        package = module_name.partition(".")[0]
-        missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
+        package = ((isinstance(error, ModuleNotFoundError) and error.name) or module_name).partition(".")[0]
+        if package == "astroedge":
+            raise
+        missing = isinstance(error, ModuleNotFoundError)
         happened = "is not installed" if missing else f"is installed but cannot be imported ({error})"
-        raise MissingDependencyError(
-            f'{purpose[:1].upper()}{purpose[1:]} needs {package}, which {happened}: pip install "astroedge[host]"'
-        ) from error
+        install = "astroedge" if package in _BASE else '"astroedge[host]"'
+        raise MissingDependencyError(f"{package} {happened} and {purpose} needs it: pip install {install}") from error

@@ -66,13 +66,15 @@ class Target:
         _check(self.l1_bytes >= 4096, "l1_bytes", self.l1_bytes, "at least 4096 bytes")
         _check(self.cores >= 1, "cores", self.cores, "at least 1")
         for name in ("l2_bytes", "l3_bytes", "memory_bytes"):
-            _check(getattr(self, name) >= 0, name, getattr(self, name), "bytes, 0 where there is none or it is not known")
+            _check(
+                getattr(self, name) >= 0, name, getattr(self, name), "bytes, 0 where there is none or it is not known"
+            )
         for text in self.attributes:
             _check(text[:1] in ("+", "-"), "attributes", text, "LLVM attributes, each with + or - before it")
 
     @property
     def family(self) -> str:
-        """"x86" or "arm": which instruction-set family's rules apply."""
+        """Which instruction-set family's rules apply: "x86" or "arm"."""
         return _FAMILIES[self.arch]
 
     @property

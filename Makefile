@@ -1,0 +1,65 @@
+# Every target makes its own environment in .venv; nothing has to be installed by hand but Python 3.11 or later.
+#
+#   make demo         export, compile, verify, run and profile the example language model
+#   make test         everything CI checks: style, types, tests, the built wheel in empty environments
+#   make test-wheel   the built wheel alone
+#   make lint         style and types alone
+#
+# PYTHON  which Python to use; without it the first of those below that is 3.11 or later.
+# TORCH   where PyTorch comes from: a requirement, the path of a wheel, or a requirement with pip options. The default works
+#         everywhere, but what pip installs on x86-64 Linux is then the CUDA build, several gigabytes. The CPU build is
+#         enough: take the index that pytorch.org shows for Linux, Pip and CPU, and type
+#             make demo TORCH="torch --index-url THAT_INDEX"
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test test-wheel lint emulator
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
+	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
+TORCH ?= torch
+
+VENV_PYTHON := .venv/bin/python
+PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
+
+demo: .venv/ready
+	$(VENV_PYTHON) examples/char_lm/demo.py
+
+test: lint emulator
+	$(VENV_PYTHON) -m pytest
+
+test-wheel: .venv/ready
+	$(VENV_PYTHON) -m pytest tests/test_wheel.py
+
+lint: .venv/ready
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+# PyTorch goes first and without its dependencies, which the second step finds missing and takes from the usual index: an
+# index that holds only PyTorch has other versions of them.
+.venv/ready: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
+	$(PIP_INSTALL) --no-deps $(TORCH)
+	$(PIP_INSTALL) --editable '.[host,dev]'
+	@touch $@
+
+# Debian's Python comes without ensurepip, which is in a package of its own.
+.venv/bin/pip:
+	@[ -n "$(PYTHON)" ] || { echo "The host side needs Python 3.11 or later; say which: make PYTHON=..."; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { \
+		package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "Install $$package first."; exit 1; }; \
+		apt-get update --quiet=2; $(APT_INSTALL) "$$package"; }
+	"$(PYTHON)" -m venv .venv
+
+# The tests run ARM bundles in an emulator; those that need it are skipped, and say so, where it is missing.
+emulator:
+	@command -v qemu-aarch64-static >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static; \
+		else \
+			echo "qemu-aarch64-static is not installed (package qemu-user-static): ARM bundles will not be run."; \
+		fi; }
