@@ -6,7 +6,8 @@
  *
  * A step works on five flat buffers that the host owns, each aligned to ASTRO_ALIGNMENT bytes and as large as the
  * matching `size` in astro_info: inputs, outputs, state, weights (read only) and workspace. Every field inside a buffer
- * starts at a multiple of ASTRO_ALIGNMENT. Numbers are little-endian; bool is one byte, 0 or 1.
+ * starts at a multiple of ASTRO_ALIGNMENT. Numbers are little-endian; bool is one byte, 0 or 1. A buffer of size 0 is
+ * never touched but its pointer is checked like the others.
  *
  * Before the first tick a host clears state, outputs and workspace to zero bytes and then writes each state field's
  * initial value. A copy of the state buffer is a complete snapshot of the stream. The workspace must be kept between
@@ -14,8 +15,8 @@
  *
  * Inputs are checked before anything is computed: a NaN or an index out of range returns an error and leaves the state
  * as it was; astro_run checks all ticks before the first. The floating-point mode (round to nearest, denormals kept,
- * no traps) is set on entry and restored on return. The library has no global state: any number of threads may call it
- * with different state, outputs and workspace.
+ * no traps) is set on entry and restored on return, on x86-64 with the exception flags. The library has no global state:
+ * any number of threads may call it with different state, outputs and workspace.
  */
 #ifndef ASTRO_ABI_H
 #define ASTRO_ABI_H
@@ -36,7 +37,8 @@ enum astro_status {
     ASTRO_E_ALIGNMENT = -2, /* a buffer or stride is not a multiple of ASTRO_ALIGNMENT */
     ASTRO_E_NAN = -3,       /* an input holds a NaN: see bad_input, bad_step, bad_element */
     ASTRO_E_RANGE = -4,     /* an index lies outside [low, high): see bad_input, bad_step, bad_element */
-    ASTRO_E_STRIDE = -5     /* a stride is smaller than one record */
+    ASTRO_E_STRIDE = -5,    /* a stride is smaller than one record, or steps times stride does not fit 64 bits */
+    ASTRO_E_TICK = -6       /* the compiled tick itself returned an error: not a fault of the caller */
 };
 
 enum astro_dtype {
@@ -58,7 +60,8 @@ enum astro_initial {
 enum astro_draw {
     ASTRO_DRAW_INDEX = 0,  /* low + (((x >> 32) * (high - low)) >> 32) */
     ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> 11) < draw_parameter, else 0 */
-    ASTRO_DRAW_UNIFORM = 2 /* ((x >> 40) - 2^23) * 2^(draw_parameter - 23), exact in float32 */
+    ASTRO_DRAW_UNIFORM = 2 /* float32: ((x >> 40) - 2^23) * 2^(draw_parameter - 23); float16: ((x >> 53) - 2^10) *
+                            * 2^(draw_parameter - 10), draw_parameter from -14 to 15; both exact, in [-2^p, 2^p) */
 };
 
 typedef struct astro_field {
@@ -70,7 +73,7 @@ typedef struct astro_field {
     uint64_t nbytes;
     /* inputs */
     uint32_t check_nan;   /* 1: a float input, refused when it holds a NaN */
-    uint32_t check_range; /* 1: an index, refused outside [low, high) */
+    uint32_t check_range; /* 1: an integer or bool input, refused outside [low, high) */
     int64_t low;
     int64_t high;
     uint32_t draw; /* enum astro_draw */
@@ -117,6 +120,7 @@ typedef struct astro_info {
     const char *target;
     const char *graph_sha256;
     const char *weights_sha256;
+    const char *features; /* CPU flags the code needs, as in /proc/cpuinfo, separated by spaces */
     astro_layout inputs;
     astro_layout outputs;
     astro_layout state;
