@@ -74,8 +74,8 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target) -> byt
     """Link a compiled tick into the shared library of a bundle and return the library's bytes.
 
     `object_bytes` is an ELF object for the target that defines `int32_t astroedge_tick(void *inputs, void *outputs,
-    void *state, void *weights, void *workspace)`. The manifest's data becomes `astro_info`; its golden trace may still be
-    empty: link again once it is known.
+    void *state, void *weights, void *workspace)`. The manifest's data becomes `astro_info`; its golden trace may still
+    be empty: link again once it is known.
 
     Raises LinkError with the tool's first error when compiling or linking fails, for example because the object needs a
     function that no one provides.

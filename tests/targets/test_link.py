@@ -18,7 +18,7 @@ from tests import elf
 from tests.bundles import TINY_TICK, compile_tick, tiny_manifest
 
 ENTRIES = {"astro_describe", "astro_run", "astro_step"}
-OBJECTS_THAT_CALL_MEMORY = """
+TICK_THAT_CALLS_MEMORY = """
 #include <stdint.h>
 #include <string.h>
 int32_t astroedge_tick(void *i, void *o, void *s, void *w, void *x)
@@ -27,6 +27,7 @@ int32_t astroedge_tick(void *i, void *o, void *s, void *w, void *x)
     return memcmp(i, w, 32);
 }
 """
+TICK_THAT_CALLS_EXP = "float expf(float); int astroedge_tick(float *i, float *o) { *o = expf(*i); return 0; }"
 
 
 def without_zig(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,16 +69,15 @@ def test_same_input_gives_same_bytes_in_any_folder(tmp_path: Path, monkeypatch: 
 def test_memory_functions_are_inside_and_hidden() -> None:
     """A tick that calls memcpy, memmove, memset and memcmp links without the C library."""
     target = resolve_target("native")
-    library = link_library(compile_tick(OBJECTS_THAT_CALL_MEMORY, target), tiny_manifest(target), target)
+    library = link_library(compile_tick(TICK_THAT_CALLS_MEMORY, target), tiny_manifest(target), target)
     assert elf.dynamic_symbols(library) == (ENTRIES, set())
 
 
 def test_undefined_function_is_named() -> None:
-    """A tick that needs a function no one provides is refused with the function's name, not left to fail on the device."""
+    """A tick that needs a function no one provides is refused by that function's name, not left to fail on the device."""
     target = resolve_target("native")
-    source = "float expf(float); int astroedge_tick(float *i, float *o) { *o = expf(*i); return 0; }"
     with pytest.raises(LinkError, match="expf"):
-        link_library(compile_tick(source, target), tiny_manifest(target), target)
+        link_library(compile_tick(TICK_THAT_CALLS_EXP, target), tiny_manifest(target), target)
 
 
 def test_damaged_object_is_one_clear_line() -> None:
@@ -101,13 +101,7 @@ def test_own_compiler_is_used_without_zig(monkeypatch: pytest.MonkeyPatch) -> No
     assert elf.page_alignment(library) == 65536
     assert library == link_library(tick, manifest, target)
     with pytest.raises(LinkError, match="expf"):
-        link_library(
-            compile_tick(
-                "float expf(float); int astroedge_tick(float *i, float *o) { *o = expf(*i); return 0; }", target
-            ),
-            manifest,
-            target,
-        )
+        link_library(compile_tick(TICK_THAT_CALLS_EXP, target), manifest, target)
 
 
 @pytest.mark.skipif(
