@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from astroedge.step_spec import StateSpec as StateSpec
     from astroedge.step_spec import StepSpec as StepSpec
     from astroedge.step_spec import TensorSpec as TensorSpec
-    from astroedge.targets import compile as compile
+    from astroedge.workflows.compile_graph import compile as compile
 
 __version__ = "0.1.0"
 
@@ -42,7 +42,7 @@ _DEFINED_IN = {
     "StepGraph": "astroedge.step_graph",
     "StepSpec": "astroedge.step_spec",
     "TensorSpec": "astroedge.step_spec",
-    "compile": "astroedge.targets",
+    "compile": "astroedge.workflows.compile_graph",
     "export": "astroedge.exporters",
     "load": "astroedge.runtimes",
     "profile": "astroedge.runtimes.profiler",

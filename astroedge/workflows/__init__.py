@@ -1,0 +1,1 @@
+"""What joins the stages: compile and check, verify through a probe build, inspect, diagnose."""

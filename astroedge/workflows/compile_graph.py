@@ -1,0 +1,111 @@
+"""Compile a step graph into a bundle that carries its own proof.
+
+A bundle's golden trace is made by running the step on this machine. For a target this machine cannot run, the same graph
+is compiled for this machine as well: the bits are the same on every target, and verifying the bundle on its board
+proves it. Before the trace is taken, the step is compared with ONNX Runtime by the forced rule.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from astroedge.errors import ParityError
+from astroedge.manifest import Golden
+
+if TYPE_CHECKING:
+    from astroedge.bundle import Bundle
+    from astroedge.session import Session
+    from astroedge.step_graph import StepGraph
+    from astroedge.targets.target import Target
+
+PARITY_TICKS = 200
+
+Progress = Callable[[str], None]
+
+
+def compile(  # noqa: A001 - the public verb, called as astroedge.compile
+    graph: StepGraph | str | os.PathLike[str],
+    target: str | os.PathLike[str] | Target = "native",
+    *,
+    math: str = "exact",
+    kernels: str = "auto",
+    probes: bool = False,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Compile `graph` (a StepGraph or the path of one) for `target` and return the bundle, in memory.
+
+    `target` is a board name ("raspberry-pi-4"), "native", the path of a board file or a `Target`. `math` is "exact" (the
+    same bits on every target) or "fast" (libm, products free to contract; the manifest says so). `kernels` is "auto", or
+    "event" or "dense" to force one kind of matrix product; it never changes a bit. `probes` adds every spike tensor and
+    its margin (membrane minus threshold) to the outputs. `progress` is called with a line before each stage.
+
+    Raises TargetError, CompileError, UnsupportedOpError, LinkError, and ParityError when the compiled step differs from
+    ONNX Runtime by more than rounding.
+    """
+    from astroedge.step_graph import StepGraph  # noqa: PLC0415  (needs the onnx package)
+    from astroedge.targets import compile_step, link_bundle  # noqa: PLC0415
+    from astroedge.targets.target import resolve_target  # noqa: PLC0415
+
+    say = progress or (lambda line: None)
+    goal = resolve_target(target)
+    step_graph = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
+    options = _Options(math, kernels)
+    say(f"compiling {step_graph.name} for {goal.name}")
+    step = compile_step(step_graph, goal, math=math, kernels=kernels, probes=probes)
+    here = goal if runs_here(goal) else resolve_target("native")
+    say("comparing with ONNX Runtime by the forced rule")
+    parity = _check_parity(step_graph, here, options)
+    say(f"recording the golden trace on {here.name}")
+    local = step if here is goal else compile_step(step_graph, here, math=math, kernels=kernels, probes=probes)
+    golden = _golden(link_bundle(local, here), parity)
+    say(f"linking for {goal.triple}")
+    return link_bundle(step, goal, golden)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What two builds of the same graph must share to have the same bits."""
+
+    math: str
+    kernels: str
+
+
+def probe_build(graph: StepGraph, target: Target, *, math: str, kernels: str = "auto") -> Bundle:
+    """The same step with its spikes and margins as outputs; unlike `compile` it is not checked and has no trace."""
+    from astroedge.targets import compile_step, link_bundle  # noqa: PLC0415
+
+    return link_bundle(compile_step(graph, target, math=math, kernels=kernels, probes=True), target)
+
+
+def runs_here(target: Target) -> bool:
+    """True when this machine's processor can run code for `target`."""
+    from astroedge.targets.target import detect_native  # noqa: PLC0415
+
+    native = detect_native()
+    return target.arch == native.arch and set(target.features) <= set(native.features)
+
+
+def _check_parity(graph: StepGraph, target: Target, options: _Options) -> dict[str, float]:
+    """Compare a probe build with ONNX Runtime, state taken from the reference each tick."""
+    from astroedge.runtimes import load  # noqa: PLC0415
+    from astroedge.runtimes.parity import compare_forced  # noqa: PLC0415
+    from astroedge.runtimes.reference import ReferenceSession  # noqa: PLC0415
+
+    with load(probe_build(graph, target, math=options.math, kernels=options.kernels)) as session:
+        result = compare_forced(ReferenceSession(graph), session, steps=PARITY_TICKS)
+    if not result.ok:
+        raise ParityError(f"The compiled step of {graph.name!r} does not follow ONNX Runtime: {result.text()}")
+    return {key: value for key, value in asdict(result).items() if isinstance(value, int | float)}
+
+
+def _golden(bundle: Bundle, parity: dict[str, float]) -> Golden:
+    """Run the bundle on drawn inputs from a reset and keep the hashes."""
+    from astroedge.runtimes import load  # noqa: PLC0415
+    from astroedge.runtimes.golden import make_golden  # noqa: PLC0415
+
+    with load(bundle) as session:
+        golden: Golden = make_golden(session, bundle.manifest.golden.seed)
+    return replace(golden, parity=parity)

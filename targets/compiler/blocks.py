@@ -1,0 +1,60 @@
+"""What the blocks of an unscheduled function say: does it reduce, and may its result overwrite an operand?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tvm import tirx
+from tvm.ir import TensorRegion
+from tvm.s_tir.stmt import SBlock, SBlockRealize
+
+
+def is_pointwise(function: tirx.PrimFunc, parameter: int) -> bool:
+    """True when each element of the result depends on `function`'s parameter at the same index only.
+
+    Follows the parameter through the blocks of an unscheduled function. Any access off the block's own indices makes it
+    False, and so does any function that is not made of blocks, such as a finished kernel.
+    """
+    blocks = list(blocks_of(function.body))
+    tainted = [function.params[parameter]]
+    for block in blocks:
+        touched = [region for region in block.reads if _among(region.source, tainted)]
+        if not touched:
+            continue
+        if not all(_at_own_index(region, block) for region in (*touched, *block.writes)):
+            return False
+        tainted += [region.source for region in block.writes]
+    return bool(blocks) and len(tainted) > 1
+
+
+def has_reduction(function: tirx.PrimFunc) -> bool:
+    """True when some block of the function sums, multiplies or compares over an axis."""
+    return any(axis.iter_type == axis.CommReduce for block in blocks_of(function.body) for axis in block.iter_vars)
+
+
+def blocks_of(statement: tirx.Stmt) -> Iterator[SBlock]:
+    """The innermost blocks of a function body, in order; nothing for loops written by hand."""
+    if isinstance(statement, SBlockRealize):
+        inner = list(blocks_of(statement.block.body))
+        yield from inner or ([statement.block] if statement.block.iter_vars else [])
+    elif isinstance(statement, tirx.SeqStmt):
+        for part in statement.seq:
+            yield from blocks_of(part)
+    elif isinstance(statement, tirx.For):
+        yield from blocks_of(statement.body)
+
+
+def _among(buffer: tirx.Buffer, buffers: list[tirx.Buffer]) -> bool:
+    return any(buffer.same_as(other) for other in buffers)
+
+
+def _at_own_index(region: TensorRegion, block: SBlock) -> bool:
+    """The region is one element, at the block's iteration variables in their order."""
+    if len(region.region) != len(block.iter_vars) or any(item.iter_type != item.DataPar for item in block.iter_vars):
+        return False
+    for place, axis, extent in zip(region.region, block.iter_vars, region.source.shape, strict=True):
+        at_axis = place.min.same_as(axis.var)
+        at_only = int(extent) == 1 and isinstance(place.min, tirx.IntImm) and int(place.min) == 0
+        if not (at_axis or at_only) or int(axis.dom.extent) != int(extent) or int(place.extent) != 1:
+            return False
+    return True

@@ -1,0 +1,104 @@
+"""Which tensors of the step are mostly zero, and how often each fires.
+
+A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is still
+as sparse, but graded. A state whose next value is sparse and that starts at zero is sparse too (recurrent and delayed
+spikes), which is found by repeating the walk until nothing changes around the loop. An input is sparse when export
+measured nothing but zeros and ones in it.
+
+Only a comparison inside the step proves that a value is exactly 0 or 1. States and inputs can be set to anything by the
+user, so they count as graded: their kernels multiply by the value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from astroedge.step_spec import StepSpec
+from astroedge.targets.compiler.import_graph import ImportedStep
+
+KEEP_EXACTLY = (
+    "relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten", "relax.permute_dims", "relax.strided_slice",
+    "relax.broadcast_to", "relax.astype",
+)  # fmt: skip
+COMPARISONS = ("relax.greater", "relax.greater_equal", "relax.less", "relax.less_equal")
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """A tensor that fires: `source` names the spike tensor or input it comes from, `rate` its fraction of non-zeros.
+
+    `binary` is True when every element is exactly 0 or 1 whatever the user does.
+    """
+
+    source: str
+    rate: float
+    binary: bool
+
+
+def find_spikes(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]:
+    """Map the sparse variables of `step.module["main"]` to what is known of them."""
+    main = step.module["main"]
+    rates = {spike.name: spike.firing_rate for spike in spec.spikes}
+    known: dict[relax.Var, Sparsity] = {}
+    for var, tensor in zip(main.params, spec.inputs, strict=False):
+        if tensor.firing_rate is not None:
+            known[var] = Sparsity(tensor.name, tensor.firing_rate, binary=False)
+    bindings = [binding for block in main.body.blocks for binding in block.bindings]
+    nexts = _next_states(bindings, spec)
+    states = list(main.params)[len(spec.inputs) :]
+    while True:
+        found = dict(known)
+        for binding in bindings:
+            sparsity = _of_binding(binding, step, rates, found)
+            if sparsity is not None:
+                found[binding.var] = sparsity
+        before = len(known)
+        for var, after, state in zip(states, nexts, spec.states, strict=True):
+            if after in found and state.initial == 0.0:
+                known[var] = replace(found[after], binary=False)
+        if len(known) == before:
+            return found
+
+
+def _next_states(bindings: list[relax.Binding], spec: StepSpec) -> list[relax.Expr]:
+    """The variables that become the next states, from the returned tuple."""
+    fields = list(bindings[-1].value.fields)
+    return fields[len(spec.outputs) : len(spec.outputs) + len(spec.states)]
+
+
+def _of_binding(
+    binding: relax.Binding, step: ImportedStep, rates: dict[str, float], known: dict[relax.Var, Sparsity]
+) -> Sparsity | None:
+    """What one binding makes, given what is known of its operands."""
+    value = binding.value
+    if isinstance(value, relax.Var):
+        return known.get(value)
+    if not isinstance(value, relax.Call):
+        return None
+    if binding.var in step.spikes:
+        name = step.spikes[binding.var]
+        return Sparsity(name, rates[name], binary=True)
+    operator = value.op.name if isinstance(value.op, tvm.ir.Op) else ""
+    operands = [known.get(argument) for argument in value.args if isinstance(argument, relax.Var)]
+    first = known.get(value.args[0]) if value.args and isinstance(value.args[0], relax.Var) else None
+    if operator in KEEP_EXACTLY:
+        return first
+    if operator == "relax.where" and first is not None and first.binary and _selects_one_or_zero(value):
+        return first
+    if operator == "relax.multiply":
+        sparse = [item for item in operands if item is not None]
+        return replace(min(sparse, key=lambda item: item.rate), binary=False) if sparse else None
+    return None
+
+
+def _selects_one_or_zero(call: relax.Call) -> bool:
+    """True for where(spike, 1, 0)."""
+    chosen = call.args[1:]
+    if not all(isinstance(argument, tvm.ir.GenericConst) for argument in chosen):
+        return False
+    ones, zeros = (argument.value.numpy() for argument in chosen)
+    return bool(np.all(ones == 1) and np.all(zeros == 0))

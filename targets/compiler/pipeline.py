@@ -1,0 +1,89 @@
+"""The whole pipeline: step graph and target in, object file, weights and manifest out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import tvm
+from tvm.target import codegen
+
+from astroedge import __version__
+from astroedge.errors import AstroEdgeError, CompileError
+from astroedge.manifest import Manifest
+from astroedge.step_graph import StepGraph
+from astroedge.targets.board_file import Target
+from astroedge.targets.compiler.build_object import build_object
+from astroedge.targets.compiler.choose_kernels import choose_kernels
+from astroedge.targets.compiler.find_spikes import find_spikes
+from astroedge.targets.compiler.import_graph import import_graph
+from astroedge.targets.compiler.legalize import legalize
+from astroedge.targets.compiler.make_manifest import make_manifest, weights_bytes
+from astroedge.targets.compiler.plan_memory import plan_memory
+from astroedge.targets.compiler.schedule import copy_kernel, schedule_calls
+from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
+from astroedge.targets.target import tvm_target
+
+MATH_CHOICES = ("exact", "fast")
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """What code generation gives; a linker and a golden trace make a bundle of it."""
+
+    code: bytes
+    weights: bytes
+    manifest: Manifest
+
+
+def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, probes: bool) -> CompiledStep:
+    """Compile `graph` for `target`.
+
+    Raises CompileError when a pass cannot carry the graph; UnsupportedOpError for an operator without importer or exact
+    kernel; TargetError when LLVM does not know the processor.
+    """
+    if math not in MATH_CHOICES:
+        raise CompileError(f"math={math!r} is not one of {', '.join(MATH_CHOICES)}.")
+    native = tvm_target(target)
+    try:
+        with native:
+            return _compile(graph, target, native, math, kernels, probes)
+    except AstroEdgeError:
+        raise
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [repr(error)])[-1]
+        raise CompileError(
+            f"Compiling the step graph {graph.name!r} for {target.name} failed inside TVM ({line}); it usually means an "
+            "operator form the pipeline does not know. Simplify that part of the model, or report it with the graph."
+        ) from error
+
+
+def _compile(
+    graph: StepGraph, target: Target, native: tvm.target.Target, math: str, kernels: str, probes: bool
+) -> CompiledStep:
+    step = import_graph(graph, probes)
+    module, products = legalize(step, find_spikes(step, graph.spec))
+    program = build_program(fuse(module), graph.spec)
+    if probes:
+        _show_probes(program, graph)
+    rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
+    choice = choose_kernels(program, products, rates, target, kernels)
+    initial = graph.initial_state()
+    stored = {state.name: initial[state.name] for state in graph.spec.states if state.initial is None}
+    plan = plan_memory(program, [counter.value for counter in choice.counters], stored, copy_kernel)
+    plan.calls = schedule_calls(plan.calls, target)
+    code = build_object(plan, native, math)
+    compiler = {
+        "astroedge": __version__,
+        "tvm": version("apache-tvm"),
+        "llvm": str(codegen.llvm_version_major()),
+    }
+    manifest = make_manifest(graph, target, program, plan, choice, compiler, math)
+    return CompiledStep(code, weights_bytes(plan), manifest)
+
+
+def _show_probes(program: StepProgram, graph: StepGraph) -> None:
+    """Make every spike tensor and its margin an output, named for the neuron group."""
+    for spike, fired, margin in zip(graph.spec.spikes, program.spikes, program.margins, strict=True):
+        fired.name, margin.name = f"spike.{spike.name}", f"margin.{spike.name}"
+        program.outputs += [fired, margin]
