@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,12 @@ _GLIBC = re.compile(r"2\.\d{1,2}")
 class Target:
     """A processor to compile for.
 
-    `cpu` and `attributes` are LLVM's names (mcpu, mattr); `features` are the flags of /proc/cpuinfo that compiled code may
-    use, so a loader must find every one. `vector_bits` is the width of one vector register. `l1_bytes` (data), `l2_bytes`
-    and `l3_bytes` are the caches one core can use, 0 where there is none or it is not known. `cores` and `memory_bytes`
-    are the smallest sold, `memory_bytes` 0 where the target is not a machine. `glibc` is the oldest C library the compiled
-    library must load on. A board is recognised by `device_tree`: texts that its /proc/device-tree/model contains.
+    `cpu` and `attributes` are LLVM's names (mcpu, mattr); `features` are the flags of /proc/cpuinfo that compiled code
+    may use, so a loader must find every one. `vector_bits` is the width of one vector register. `l1_bytes` (data),
+    `l2_bytes` and `l3_bytes` are the caches one core can use, 0 where there is none or it is not known. `cores` and
+    `memory_bytes` are those of the smallest machine sold; `memory_bytes` is 0 where the target is no one machine.
+    `glibc` is the oldest C library that the compiled library must load on. A board is recognised by `device_tree`:
+    texts, one of which its /proc/device-tree/model contains.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Target:
     memory_bytes: int
     glibc: str
     attributes: tuple[str, ...] = ()
-    device_tree: tuple[str, ...] = field(default=())
+    device_tree: tuple[str, ...] = ()
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -86,8 +87,8 @@ class Target:
 def read_board(path: Path) -> Target:
     """Read a board file.
 
-    Raises TargetError when the file is missing, not TOML, has an unknown key, lacks one, or holds a value of a wrong type or
-    range; the message names the file and the key.
+    Raises TargetError when the file is missing, not TOML, has an unknown key, lacks one, or holds a value of a wrong
+    type or range; the message names the file and the key.
     """
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))

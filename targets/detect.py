@@ -1,8 +1,8 @@
 """Which board or processor this machine is, from what the Linux kernel shows; standard library only.
 
 Sources: /proc/device-tree/model (a board's own name), /proc/cpuinfo (flags; on ARM also implementer and part, as in the
-kernel's Documentation/arch/arm64/cpu-feature-registers.rst), /sys/devices/system/cpu/cpu0/cache. The x86-64 levels are those
-of the x86-64 psABI.
+kernel's Documentation/arch/arm64/cpu-feature-registers.rst), /sys/devices/system/cpu/cpu0/cache. The x86-64 levels are
+those of the x86-64 psABI.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _X86_LEVELS = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
 _ARMV8_0 = ("fp", "asimd")
 _ARMV8_2 = ("fp", "asimd", "asimdrdm", "fphp", "asimdhp", "asimddp")
 
-# MIDR part numbers of Arm Ltd. (implementer 0x41) → LLVM's name and what LLVM may use for it. Cores with SVE are left out
-# on purpose: compiled steps use fixed-width vectors, so those cores get generic code with the flags they have.
+# MIDR part numbers of Arm Ltd. (implementer 0x41) → LLVM's name and what LLVM may use for it. Cores with SVE are left
+# out on purpose: compiled steps use fixed-width vectors, so those cores get generic code with the flags they have.
 _ARM_PARTS = {
     0xD03: ("cortex-a53", _ARMV8_0),
     0xD04: ("cortex-a35", _ARMV8_0),
@@ -49,7 +49,7 @@ _ARM_ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What the kernel says about a machine, as text; `root` stands for / so that another machine's files can be read."""
+    """What the kernel says about a machine, as text; `root` stands for /, so another machine's files can be read."""
 
     arch: str
     bits: int

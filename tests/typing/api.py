@@ -1,0 +1,66 @@
+"""What a user writes, for the type checker: this file is checked by mypy --strict and never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import astroedge
+from astroedge import Bundle, Profile, Session, StateSpec, StepGraph, StepSpec, TensorSpec
+
+
+class Leaky(nn.Module):
+    """A layer of leaky integrate-and-fire neurons with explicit state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """x (1, 8), v (1, 4) → spikes (1, 4), next v (1, 4)."""
+        charged = 0.9 * v + self.weights(x)
+        spikes = (charged >= 1.0).to(x.dtype)
+        return spikes, charged - spikes
+
+
+def build(folder: Path) -> Bundle:
+    """Model → graph → bundle, with both files kept."""
+    graph: StepGraph = astroedge.export(Leaky(), (torch.rand(1, 8),), (torch.zeros(1, 4),))
+    graph.save(folder / "net.onnx")
+    again: StepGraph = StepGraph.load(folder / "net.onnx")
+    bundle: Bundle = astroedge.compile(again, target="raspberry-pi-4")
+    bundle.save(folder / "net.astro")
+    return bundle
+
+
+def describe(spec: StepSpec) -> list[str]:
+    """Names and sizes of everything a step takes."""
+    inputs: tuple[TensorSpec, ...] = spec.inputs
+    states: tuple[StateSpec, ...] = spec.states
+    return [f"{item.name}: {item.nbytes}" for item in inputs] + [f"{state.name}: {state.nbytes}" for state in states]
+
+
+def run(path: Path, frames: NDArray[np.float32]) -> NDArray[np.generic]:
+    """One tick, then many; the state in between is kept and put back."""
+    session: Session = astroedge.load(path)
+    with session:
+        first = session.step(x=frames[0])["y"]
+        saved = session.state.copy()
+        session.reset()
+        session.state = saved
+        print(first.shape, [name for name, array in session.states.items() if array.any()])
+        return session.run(x=frames)["y"]
+
+
+def check(path: Path, graph: StepGraph) -> Profile:
+    """Parity and speed; a bundle that differs is an error one can catch."""
+    session = astroedge.load(path)
+    try:
+        astroedge.verify(session, graph, steps=1000)
+    except astroedge.errors.VerificationError as error:
+        raise SystemExit(error.exit_code) from error
+    return astroedge.profile(session, steps=1000)
