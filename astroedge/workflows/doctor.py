@@ -1,0 +1,159 @@
+"""What of AstroEdge works on this machine: Python, C library, packages, linkers, emulator; and a cure for each gap."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+
+from astroedge.errors import AstroEdgeError, LinkError
+from astroedge.targets.detect import detect_board
+from astroedge.targets.link import find_linker
+from astroedge.targets.target import resolve_target
+
+OK = "ok"
+UNTESTED = "untested"
+MISSING = "missing"
+BROKEN = "broken"
+
+_DEVICE = "pip install astroedge"
+_HOST = 'pip install "astroedge[host]"'
+_OLDEST_GLIBC = (2, 28)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    `state` is "ok"; "untested" for another version than the tested one, which may well work; "missing"; or "broken"
+    for what is there but does not run. `version` is "" where nothing was found. `purpose` says what needs it and `cure`
+    what to do, "" where nothing is to be done.
+    """
+
+    name: str
+    state: str
+    version: str
+    purpose: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A distribution AstroEdge uses: the module that is imported, the version tested with, what for, how to get it."""
+
+    name: str
+    module: str
+    tested: str
+    purpose: str
+    install: str = _HOST
+
+
+PACKAGES = (
+    Package("numpy", "numpy", "2.4.6", "loading and running bundles", _DEVICE),
+    Package("click", "click", "8.5.1", "the command line", _DEVICE),
+    Package("rich", "rich", "15.0.0", "tables and progress bars", _DEVICE),
+    Package("psutil", "psutil", "7.2.2", "memory in profiles", _DEVICE),
+    Package("torch", "torch", "2.13.0", "exporting models"),
+    Package("onnx", "onnx", "1.23.2", "reading and writing step graphs"),
+    Package("onnxscript", "onnxscript", "0.7.2", "exporting models"),
+    Package("onnxruntime", "onnxruntime", "1.31.1", "the reference that bundles are compared with"),
+    Package("apache-tvm", "tvm", "0.27.0.post1", "compiling"),
+    Package("apache-tvm-ffi", "tvm_ffi", "0.1.15.post2", "compiling"),
+    Package("safetensors", "safetensors", "0.8.0", "checkpoints of the reference models"),
+    Package("ziglang", "ziglang", "0.17.1", "linking for every target"),
+)
+
+
+def examine() -> list[Finding]:
+    """Look at everything, from what a device needs to what only the tests need.
+
+    Each installed package is imported in a process of its own, so that one which crashes is found broken too; this
+    takes some seconds. Nothing is changed and nothing is downloaded.
+    """
+    findings = [_python(), _c_library(), _processor()]
+    findings += [_package(package) for package in PACKAGES]
+    findings += [_linker(name) for name in ("x86-64-v2", "aarch64")]
+    return [*findings, _emulator()]
+
+
+def _python() -> Finding:
+    """The interpreter: 3.10 loads bundles, 3.11 exports and compiles as well."""
+    host = sys.version_info >= (3, 11)
+    return Finding(
+        name="Python",
+        state=OK,
+        version=platform.python_version(),
+        purpose="everything" if host else "loading and running bundles; exporting and compiling need 3.11",
+        cure="" if host else "use Python 3.11 or later to export and compile",
+    )
+
+
+def _c_library() -> Finding:
+    """The C library that bundles are loaded with."""
+    name, version = platform.libc_ver()
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    right = name == "glibc" and numbers >= _OLDEST_GLIBC
+    return Finding(
+        name="C library",
+        state=OK if right else UNTESTED,
+        version=f"{name} {version}".strip(),
+        purpose="loading bundles",
+        cure="" if right else "bundles are linked for glibc 2.28 or later, on Linux: use a newer system",
+    )
+
+
+def _processor() -> Finding:
+    """The board or instruction set that bundles for this machine are compiled for."""
+    try:
+        return Finding("Processor", OK, detect_board().name, "running bundles compiled for this target")
+    except AstroEdgeError as error:
+        return Finding("Processor", MISSING, "", "running bundles", str(error))
+
+
+def _package(package: Package) -> Finding:
+    """An installed distribution: its version, and whether it can be imported."""
+    try:
+        version = metadata.version(package.name)
+    except metadata.PackageNotFoundError:
+        return Finding(package.name, MISSING, "", package.purpose, package.install)
+    result = subprocess.run(
+        [sys.executable, "-c", f"import {package.module}"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if result.returncode != 0:
+        reason = (result.stderr.strip().splitlines() or [f"it crashed, exit status {result.returncode}"])[-1]
+        return Finding(
+            package.name, BROKEN, version, package.purpose, f"{package.install} --force-reinstall ({reason})"
+        )
+    # A local version such as 2.13.0+cpu is the same release in another build.
+    state = OK if version.partition("+")[0] == package.tested else UNTESTED
+    return Finding(package.name, state, version, package.purpose, "" if state == OK else f"tested: {package.tested}")
+
+
+def _linker(target_name: str) -> Finding:
+    """What links libraries for an architecture."""
+    target = resolve_target(target_name)
+    name, purpose = f"linker, {target.arch}", f"compiling for {target.arch}"
+    try:
+        return Finding(name, OK, find_linker(target).version, purpose)
+    except LinkError as error:
+        return Finding(name, MISSING, "", purpose, str(error))
+
+
+def _emulator() -> Finding:
+    """The emulator that runs ARM bundles on another processor."""
+    purpose = "running ARM bundles on this machine, in the tests"
+    if platform.machine() == "aarch64":
+        return Finding("ARM emulator", OK, "not needed", purpose)
+    path = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+    if path is None:
+        return Finding("ARM emulator", MISSING, "", purpose, "apt-get install qemu-user-static")
+    result = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    version = (result.stdout.splitlines() or [""])[0].replace("qemu-aarch64 version ", "")
+    return Finding("ARM emulator", OK if result.returncode == 0 else BROKEN, version, purpose)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from astroedge.workflows import doctor
+from astroedge.workflows.doctor import BROKEN, MISSING, OK, PACKAGES, UNTESTED, Finding, Package, examine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, Finding]:
+    """What the doctor finds here, by name."""
+    return {finding.name: finding for finding in examine()}
+
+
+def test_everything_the_tests_run_on_is_found(findings: dict[str, Finding]) -> None:
+    """Where these tests run, Python, processor, every package and a linker are in order."""
+    needed = ["Python", "Processor", "linker, x86_64", "linker, aarch64", *(package.name for package in PACKAGES)]
+    assert {name: findings[name].state for name in needed if findings[name].state not in (OK, UNTESTED)} == {}
+    assert all(findings[name].version for name in needed)
+
+
+def test_every_gap_has_a_cure_and_every_finding_a_purpose(findings: dict[str, Finding]) -> None:
+    """Nothing is reported that a reader could not act on."""
+    assert all(finding.purpose for finding in findings.values())
+    assert all(finding.cure for finding in findings.values() if finding.state != OK)
+
+
+def test_tested_versions_are_those_of_the_constraints() -> None:
+    """The doctor and the constraints file name the same versions."""
+    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)(?:; python_version >= .*)?$", constraints(), re.MULTILINE))
+    assert {package.name: package.tested for package in PACKAGES} == {
+        package.name: pinned[package.name] for package in PACKAGES
+    }
+
+
+def test_doctor_knows_every_dependency() -> None:
+    """No base or host dependency is left out."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    base = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    host = re.search(r"^host = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert base
+    assert host
+    named = set(re.findall(r'^    "([\w-]+)', base[1] + host[1], re.MULTILINE))
+    assert named - {"tomli"} == {package.name for package in PACKAGES}
+
+
+def test_package_that_is_not_installed_is_missing() -> None:
+    """A missing package comes with the command that installs it."""
+    finding = doctor._package(Package("no-such-package", "no_such_package", "1.0", "nothing"))
+    assert (finding.state, finding.version, finding.cure) == (MISSING, "", 'pip install "astroedge[host]"')
+
+
+def test_package_that_cannot_be_imported_is_broken() -> None:
+    """An installed package whose import fails is not called ok; the reason is kept."""
+    finding = doctor._package(Package("numpy", "no_such_module", "1.0", "nothing"))
+    assert finding.state == BROKEN
+    assert "No module named 'no_such_module'" in finding.cure
+
+
+def test_other_version_is_untested_not_wrong() -> None:
+    """A version that was not tested is said to be so, with the one that was."""
+    finding = doctor._package(Package("numpy", "numpy", "0.1", "nothing"))
+    assert (finding.state, finding.version, finding.cure) == (UNTESTED, metadata.version("numpy"), "tested: 0.1")
+
+
+def test_missing_emulator_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without qemu the Debian package to install is named."""
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    finding = doctor._emulator()
+    assert finding.state == MISSING
+    assert "qemu-user-static" in finding.cure
+
+
+def test_old_c_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A C library older than bundles are linked for is not called ok."""
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.27"))
+    assert doctor._c_library().state == UNTESTED
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert "glibc 2.28" in doctor._c_library().cure
+
+
+def constraints() -> str:
+    """The text of the constraints file."""
+    return (ROOT / "constraints.txt").read_text(encoding="utf-8")
