@@ -16,6 +16,7 @@ from astroedge.errors import GraphError
 from astroedge.graph_check import check_graph, initial_fill
 from astroedge.host_package import require
 from astroedge.onnx_file import read_model, serialise, write_model
+from astroedge.parity import Parity
 from astroedge.step_spec import StepSpec
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class StepGraph:
     Inputs are the data inputs, then `state.<name>` for each state; outputs are the data outputs, then `next.<name>` in the
     same order. To step, feed `initial_state()` at the first tick and each `next.<name>` back as `state.<name>` after it.
     """
+
+    parity: Parity | None = None
+    """How export compared the graph with the model; None for a graph read from a file."""
+    notes: tuple[str, ...] = ()
+    """What export found worth telling, one sentence each; empty for a graph read from a file."""
 
     def __init__(self, model: onnx.ModelProto, spec: StepSpec) -> None:
         """Take over `model`, write `spec` into its metadata and check both.

@@ -1,0 +1,61 @@
+"""What comparing a step with its reference showed: largest difference, spikes decided the other way, where free runs part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A spike that the step and its reference decided differently, within rounding of the threshold.
+
+    `tick` counts from 0, `spikes` names the spike tensor, `neuron` is the index into it, `margin` the distance from the threshold.
+    """
+
+    tick: int
+    spikes: str
+    neuron: tuple[int, ...]
+    margin: float
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where a free run parted from its reference.
+
+    `tick` counts from 0; `name` is the output or `next.<state>` that differs most, at `element`, by `difference`. `spikes` names the
+    spike tensor with the neuron nearest to its threshold at that tick and `margin` is its distance; None and infinity for a
+    step without spikes.
+    """
+
+    tick: int
+    name: str
+    element: tuple[int, ...]
+    difference: float
+    spikes: str | None
+    margin: float
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A comparison over `ticks` ticks.
+
+    Forced, with the reference's state at every tick: `worst` is the largest difference of any result relative to
+    max(1, its largest value), `spikes` the number of spike decisions compared, `flips` those that differed. Free, with the
+    step's own state: `divergence` is None when the run agreed to the last tick.
+    """
+
+    ticks: int
+    worst: float
+    spikes: int
+    flips: tuple[Flip, ...]
+    divergence: Divergence | None
+
+    def summary(self) -> str:
+        """One line for people."""
+        free = "the free run agrees to the end"
+        if self.divergence is not None:
+            free = f"the free run parts at tick {self.divergence.tick + 1} in {self.divergence.name!r}"
+        return (
+            f"{self.ticks} ticks: largest relative difference {self.worst:.1e}, {len(self.flips)} of {self.spikes} spikes "
+            f"decided the other way within rounding; {free}"
+        )

@@ -1,0 +1,96 @@
+"""Run something in a forked child, so that a crash is an error message and the caller's objects stay as they are.
+
+Tracing calls the user's `forward` with made-up tensors; some code (`x.data`, for one) makes PyTorch crash there. A fork is used
+rather than a fresh process because models need not be picklable: the child simply has them. What the child does to the
+model, to random number generators or to anything else in memory is gone with it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from astroedge.errors import ExportError
+
+Result = TypeVar("Result")
+RESULT, LOG = "result", "log"
+
+
+def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
+    """Call `work` in a forked child process and return what it returns; `scratch` is a folder for the way back.
+
+    The result comes back pickled, and so does an exception, which is raised here. What the child prints is kept back.
+    PyTorch runs on one thread in the child: the thread pools of the parent don't survive a fork.
+
+    Raises ExportError when the child dies, and on systems that cannot fork.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        raise ExportError("Exporting forks a child process, which this system cannot do; export on Linux or macOS.")
+    (scratch / RESULT).unlink(missing_ok=True)
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(work, scratch))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: a fork with threads; see above
+        process.start()
+    try:
+        process.join()
+    finally:
+        if process.is_alive():
+            process.kill()
+            process.join()
+    if process.exitcode != 0 or not (scratch / RESULT).exists():
+        raise ExportError(_death(process.exitcode, scratch / LOG))
+    succeeded, value = pickle.loads((scratch / RESULT).read_bytes())
+    if not succeeded:
+        raise value
+    return value  # type: ignore[no-any-return]
+
+
+def _child(work: Callable[[], Result], scratch: Path) -> None:
+    """The body of the child: redirect its output, run `work`, leave the pickled outcome in `scratch`."""
+    log = os.open(scratch / LOG, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    torch.set_num_threads(1)
+    outcome: tuple[bool, object]
+    try:
+        outcome = (True, work())
+    except Exception as error:
+        outcome = (False, _portable(error))
+    partial = scratch / f"{RESULT}.part"
+    partial.write_bytes(pickle.dumps(outcome))
+    partial.rename(scratch / RESULT)
+
+
+def _portable(error: Exception) -> Exception:
+    """`error` if it survives pickling, else a RuntimeError with its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _death(exit_code: int | None, log: Path) -> str:
+    """What to say about a child that did not come back."""
+    how = f"exit code {exit_code}"
+    if exit_code is not None and exit_code < 0:
+        how = signal.Signals(-exit_code).name
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    last = "; ".join(line.strip() for line in lines if line.strip())[-300:]
+    said = f" It said last: {last}" if last else ""
+    return (
+        f"PyTorch crashed ({how}) while it traced the model; this usually comes from `.data` or NumPy in forward, or from too "
+        f"little memory: use detach() and torch functions instead.{said}"
+    )

@@ -1,0 +1,144 @@
+"""Where a module hides what it remembers: tensors in buffers and plain attributes, alone or inside containers.
+
+A place is a path from the root module, never a reference to a dict: PyTorch rebuilds attribute dicts while it traces, and a
+reference taken before would silently show the old value.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+Step = tuple[Literal["item", "attribute"], Any]
+_MODULE_INTERNALS = frozenset(vars(nn.Module()))
+
+
+class Slot(Protocol):
+    """One hidden state of a model: a readable name, and how to get and set its value."""
+
+    @property
+    def name(self) -> str:
+        """Path of the state, such as `blocks.0.lif.v`; it becomes the state's name in the step graph."""
+
+    def read(self, model: nn.Module) -> Tensor:
+        """The value that is in `model` now."""
+
+    def write(self, model: nn.Module, value: Tensor) -> None:
+        """Put `value` into `model`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A buffer or attribute of the module at `module`, and the way from there to something inside its value."""
+
+    module: str
+    key: str
+    inside: tuple[Step, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Everything on the way, joined by dots."""
+        return ".".join(part for part in (self.module, self.key, *(str(key) for _, key in self.inside)) if part)
+
+    def get(self, model: nn.Module) -> Any:
+        """What lies there; raises LookupError or AttributeError if the way is gone."""
+        value = self._store(model)[self.key]
+        for step in self.inside:
+            value = _get(value, step)
+        return value
+
+    def set(self, model: nn.Module, value: Any) -> None:
+        """Put `value` there; tuples on the way are replaced, other containers changed in place."""
+        store = self._store(model)
+        store[self.key] = _with(store[self.key], self.inside, value) if self.inside else value
+
+    def _store(self, model: nn.Module) -> dict[str, Any]:
+        owner = model.get_submodule(self.module)
+        return owner._buffers if self.key in owner._buffers else vars(owner)
+
+
+@dataclass(frozen=True)
+class MemorySlot:
+    """A state at one place, or at several that always hold one and the same tensor."""
+
+    places: tuple[Place, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the first place."""
+        return self.places[0].name
+
+    def read(self, model: nn.Module) -> Tensor:
+        """The value now."""
+        value: Tensor = self.places[0].get(model)
+        return value
+
+    def write(self, model: nn.Module, value: Tensor) -> None:
+        """Put `value` into every place."""
+        for place in self.places:
+            place.set(model, value)
+
+
+def memory(model: nn.Module) -> Iterator[tuple[Place, Any]]:
+    """Every tensor that is not a parameter, every number and every array that `model` holds, with its place.
+
+    Looks into buffers and attributes of all modules, and through tuples, lists, deques, dicts and plain objects.
+    """
+    seen: set[int] = set()
+    for path, module in model.named_modules():
+        own = {key: value for key, value in vars(module).items() if key not in _MODULE_INTERNALS}
+        for key, value in {**module._buffers, **own}.items():
+            yield from _inside(Place(path, key), value, seen)
+
+
+def _inside(place: Place, value: Any, seen: set[int]) -> Iterator[tuple[Place, Any]]:
+    """`value` if it is something that can be remembered, else what it contains."""
+    if isinstance(value, (nn.Parameter, nn.Module, type)):
+        return
+    if isinstance(value, (Tensor, int, float, complex, np.ndarray, np.generic)):
+        yield place, value
+        return
+    if id(value) in seen:
+        return
+    parts = _parts(value)
+    if parts:
+        seen.add(id(value))
+        for step, part in parts:
+            yield from _inside(Place(place.module, place.key, (*place.inside, step)), part, seen)
+
+
+def _parts(value: Any) -> list[tuple[Step, Any]]:
+    """What a container or a plain object of the user's own classes holds."""
+    if isinstance(value, (tuple, list, deque)):
+        return [(("item", index), part) for index, part in enumerate(value)]
+    if isinstance(value, dict):
+        return [(("item", key), part) for key, part in value.items()]
+    foreign = type(value).__module__.partition(".")[0] in ("builtins", "torch", "numpy", "functools", "weakref")
+    if foreign or callable(value) or not hasattr(value, "__dict__"):
+        return []
+    return [(("attribute", key), part) for key, part in vars(value).items()]
+
+
+def _get(container: Any, step: Step) -> Any:
+    kind, key = step
+    return getattr(container, key) if kind == "attribute" else container[key]
+
+
+def _with(container: Any, inside: tuple[Step, ...], value: Any) -> Any:
+    """`container` with `value` at `inside`: itself, changed, or a new tuple."""
+    step, rest = inside[0], inside[1:]
+    kind, key = step
+    part = _with(_get(container, step), rest, value) if rest else value
+    if kind == "attribute":
+        object.__setattr__(container, key, part)
+    elif isinstance(container, tuple):
+        parts = [part if index == key else old for index, old in enumerate(container)]
+        return type(container)(*parts) if hasattr(container, "_fields") else tuple(parts)
+    else:
+        container[key] = part
+    return container
