@@ -1,0 +1,67 @@
+"""Keep every floating-point product rounded on its own, so that no target contracts `a * b + c` into one rounding.
+
+TVM's LLVM back end allows contraction everywhere (`FPOpFusion::Fast`), and whether LLVM then uses a fused
+multiply-add depends on the processor, the vector width and the neighbouring code: the same step gives other bits on
+other machines. `llvm.arithmetic.fence` around the product forbids it and costs no instruction.
+
+Requires: a module after the last TIR pass but before `LowerIntrin`, which turns `a * b + c` into `tirx.fma` (that is
+refused here: it would be too late).
+Ensures: every float `Mul` is the direct operand of a fence. Running it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+
+from astroedge.errors import CompileError
+
+_FENCE = "llvm.arithmetic.fence"
+
+
+def fence(value: Any) -> Any:
+    """`value` (a float expression, scalar or vector) as an opaque value that no simplifier or back end looks into."""
+    return tirx.call_llvm_pure_intrin(value.ty, _FENCE, value)
+
+
+def is_fence(expression: Any) -> bool:
+    """Whether the expression is a call of `llvm.arithmetic.fence`."""
+    return bool(
+        isinstance(expression, tvm.ir.Call)
+        and expression.op.same_as(tvm.ir.Op.get("tirx.call_llvm_pure_intrin"))
+        and int(expression.args[0]) == tvm.target.codegen.llvm_lookup_intrinsic_id(_FENCE)
+    )
+
+
+def fence_products(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """The function with a fence around each float product, vectors included; integer products stay as they are.
+
+    Raises CompileError if the function already has fused products.
+    """
+    fused: list[Any] = []  # an exception that crosses TVM's C++ loses its class
+
+    def wrap(product: Any, mutator: Any) -> Any:
+        product = mutator.default_mutate(product)
+        return fence(product) if "float" in str(product.ty) else product
+
+    def keep(call: Any, mutator: Any) -> Any:
+        if is_fence(call) and isinstance(call.args[1], tirx.Mul):
+            return fence(mutator.default_mutate(call.args[1]))
+        if call.op.same_as(tvm.ir.Op.get("tirx.fma")):
+            fused.append(call)
+        return mutator.default_mutate(call)
+
+    body = tvm_ffi.structural_mutate(func.body, [(tirx.Mul, wrap), (tvm.ir.Call, keep)])
+    if fused:
+        raise CompileError(f"{func.attrs['global_symbol']} has fused products before they were fenced; fence earlier.")
+    return func.with_body(body)
+
+
+def FenceProducts() -> tvm.ir.transform.Pass:
+    """`fence_products` as a pass over every PrimFunc of a module."""
+    return tirx.transform.prim_func_pass(
+        lambda func, _mod, _ctx: fence_products(func), opt_level=0, name="FenceProducts"
+    )

@@ -1,0 +1,1 @@
+"""The kernels of a compiled step, as scheduled TIR functions with constant shapes, in the one reduction order."""

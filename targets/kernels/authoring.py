@@ -1,0 +1,87 @@
+"""What the hand-written kernels share: building a PrimFunc, vectors, and the blocks of the reduction order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as tir
+
+BLOCK = 256
+"""Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
+
+Buffer = Any  # TVM's classes carry no type information
+Expression = Any
+
+
+class Kernel:
+    """A PrimFunc under construction; `function` is there when the `with` block of `kernel` has ended."""
+
+    function: tirx.PrimFunc
+
+    def argument(self, name: str, shape: tuple[int, ...], dtype: str) -> Buffer:
+        """The next parameter of the function."""
+        return tir.arg(name, tir.buffer(shape, dtype))
+
+
+@contextmanager
+def kernel(kind: str) -> Iterator[Kernel]:
+    """Everything emitted in the `with` block becomes the body of one PrimFunc with the attribute `astroedge.kernel`."""
+    built = Kernel()
+    with IRBuilder() as builder, tir.prim_func(s_tir=True):
+        tir.func_name(kind)
+        tir.func_attr({"tirx.noalias": True, "astroedge.kernel": kind})
+        yield built
+    built.function = builder.get()
+
+
+def blocks(rows: int) -> list[tuple[int, int]]:
+    """The (start, end) of each block of inputs."""
+    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
+
+
+def chunks(width: int, lanes: int = 16) -> list[tuple[int, int]]:
+    """(offset, lanes) of the vectors that cover `width` columns: whole vectors, then 8, 4, 2 and 1 lanes."""
+    covered: list[tuple[int, int]] = []
+    offset = 0
+    while offset < width:
+        while lanes > width - offset:
+            lanes //= 2
+        covered.append((offset, lanes))
+        offset += lanes
+    return covered
+
+
+def tiles(columns: int, tile: int) -> Iterator[tuple[Expression, int]]:
+    """Emit a loop over the whole tiles, then the narrower last one; yields (first column, width) inside each."""
+    whole = columns // tile
+    if whole > 1:
+        with tir.serial(0, whole) as index:
+            yield index * tile, tile
+    elif whole == 1:
+        yield tirx.const(0, "int32"), tile
+    if columns % tile:
+        yield tirx.const(whole * tile, "int32"), columns % tile
+
+
+def load(buffer: Buffer, start: Expression, lanes: int, stride: int = 1) -> Expression:
+    """`lanes` elements from `start`, `stride` elements apart, as one vector."""
+    return tirx.BufferLoad(buffer, [start if lanes == 1 else tirx.Ramp(start, stride, lanes)])
+
+
+def store(buffer: Buffer, start: Expression, lanes: int, value: Expression) -> None:
+    """Write a vector of `lanes` elements at `start`."""
+    tir.buffer_store(buffer, value, [start if lanes == 1 else tirx.Ramp(start, 1, lanes)])
+
+
+def splat(value: Expression, lanes: int) -> Expression:
+    """One number in all lanes."""
+    return value if lanes == 1 else tirx.Broadcast(value, lanes)
+
+
+def zero(dtype: str, lanes: int) -> Expression:
+    """+0 in all lanes."""
+    return splat(tirx.const(0, dtype), lanes)
