@@ -1,0 +1,171 @@
+"""The reference: a step graph in ONNX Runtime on the host, what every compiled step is compared with.
+
+One thread and deterministic kernels, so that the same inputs give the same bits on the same machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.errors import GraphError, InputError
+from astroedge.host_package import require
+from astroedge.session import Array, InputValue
+from astroedge.step_spec import StepSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from astroedge.step_graph import StepGraph
+
+
+def runtime_session(model: onnx.ModelProto) -> Any:
+    """An ONNX Runtime session of `model` on one thread of the CPU, with ONNX Runtime's usual optimisations.
+
+    Raises GraphError when ONNX Runtime refuses the model.
+    """
+    onnxruntime = require("onnxruntime", "running the reference")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no public base class
+        raise GraphError(f"ONNX Runtime refuses the step graph: {str(error).splitlines()[0]}") from error
+
+
+class ReferenceSession:
+    """A step graph as a session: the same `spec`, `step`, `run`, `reset` and `states` as a compiled one.
+
+    `states` are the arrays before the next tick, by name; writing into them changes the stream.
+    """
+
+    def __init__(self, graph: StepGraph) -> None:
+        """Start a stream of `graph` at its initial state."""
+        self.spec: StepSpec = graph.spec
+        self._graph = graph
+        self._runtime = runtime_session(graph.model)
+        self._outputs = [item.name for item in self.spec.outputs]
+        self._names = [*self._outputs, *(state.output_name for state in self.spec.states)]
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the state before the first tick."""
+        self.states: dict[str, Array] = self._graph.initial_state()
+
+    def step(self, /, **inputs: InputValue) -> dict[str, Array]:
+        """One tick: an array for each input, of its shape and dtype → an array for each output.
+
+        A Python number is taken for an input of one element. Raises InputError, with the state unchanged, for a wrong
+        name, shape or dtype.
+        """
+        feeds = check_inputs(self.spec, inputs)
+        feeds.update((state.input_name, self.states[state.name]) for state in self.spec.states)
+        values = self._runtime.run(self._names, feeds)
+        count = len(self._outputs)
+        self.states = dict(zip((state.name for state in self.spec.states), values[count:], strict=True))
+        return dict(zip(self._outputs, values[:count], strict=True))
+
+    def run(self, /, **inputs: Array) -> dict[str, Array]:
+        """As many ticks as the inputs' leading axis has: arrays `(T, …)` for each input → `(T, …)` for each output.
+
+        Raises InputError as `step` does, and when there are no ticks or not as many for each input.
+        """
+        steps = sequence_length(inputs)
+        ticks = [self.step(**{name: value[tick] for name, value in inputs.items()}) for tick in range(steps)]
+        return {name: np.stack([tick[name] for tick in ticks]) for name in self._outputs}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the reference did in one tick, under dictated spikes or free.
+
+    `outputs` and `states` (the next ones) by name; `fired` Boolean by spike tensor; `margins` float32 by spike tensor
+    made by a comparison of floats; `scales` float32, the largest operands, by spike tensor and by graph output
+    (`next.<name>` for states).
+    """
+
+    outputs: dict[str, Array]
+    states: dict[str, Array]
+    fired: dict[str, NDArray[np.bool_]]
+    margins: dict[str, NDArray[np.float32]]
+    scales: dict[str, NDArray[np.float32]]
+
+
+class ObservedReference:
+    """A step graph in ONNX Runtime that shows spikes, margins and largest operands, and obeys dictated spikes.
+
+    It holds no state: a tick is a function of inputs and states. See `astroedge.runtimes.instrument`.
+    """
+
+    def __init__(self, graph: StepGraph) -> None:
+        """Instrument a copy of `graph`."""
+        from astroedge.runtimes.instrument import observe
+
+        self.spec: StepSpec = graph.spec
+        self.initial_state = graph.initial_state
+        self._observed = observe(graph)
+        self._runtime = runtime_session(self._observed.model)
+        self._names = [item.name for item in self._runtime.get_outputs()]
+        shapes = {spike.name: spike.shape for spike in self.spec.spikes}
+        dictated = self._observed.dictated
+        self._silence = {dictated[name]: np.zeros(shapes[name], np.bool_) for name in dictated}
+
+    def tick(
+        self, inputs: Mapping[str, InputValue], states: Mapping[str, Array], spikes: Mapping[str, Array] | None = None
+    ) -> Observation:
+        """One tick from `states`; the neurons below see `spikes`, by spike tensor, or, when None, the reference's own.
+
+        Raises InputError for a wrong input name, shape or dtype.
+        """
+        feeds = check_inputs(self.spec, inputs)
+        feeds.update((state.input_name, states[state.name]) for state in self.spec.states)
+        feeds["free"] = np.asarray(spikes is None)
+        feeds.update(self._silence)
+        if spikes is not None:
+            feeds.update((target, spikes[name].astype(np.bool_)) for name, target in self._observed.dictated.items())
+        values = dict(zip(self._names, self._runtime.run(self._names, feeds), strict=True))
+        observed = self._observed
+        return Observation(
+            outputs={item.name: values[item.name] for item in self.spec.outputs},
+            states={state.name: values[state.output_name] for state in self.spec.states},
+            fired={name: values[output] for name, output in observed.fired.items()},
+            margins={name: values[output] for name, output in observed.margins.items()},
+            scales={name: values[output] for name, output in observed.scales.items()},
+        )
+
+
+def check_inputs(spec: StepSpec, inputs: Mapping[str, InputValue]) -> dict[str, Array]:
+    """The inputs of one tick as arrays of the spec's shapes and dtypes.
+
+    Raises InputError for a wrong name, shape or dtype.
+    """
+    names = [item.name for item in spec.inputs]
+    if set(inputs) != set(names):
+        raise InputError(f"The step takes the inputs {', '.join(names)}; it was given {', '.join(inputs) or 'none'}.")
+    return {item.name: _check_input(item.name, item.shape, item.dtype, inputs[item.name]) for item in spec.inputs}
+
+
+def _check_input(name: str, shape: tuple[int, ...], dtype: str, value: InputValue) -> Array:
+    scalar = isinstance(value, bool | int | float) and prod(shape) == 1
+    array = np.full(shape, value, dtype) if scalar else np.asarray(value)
+    if array.shape != shape or array.dtype != dtype:
+        raise InputError(f"Input {name!r} takes {dtype}{list(shape)}; it was given {array.dtype}{list(array.shape)}.")
+    return array
+
+
+def sequence_length(inputs: Mapping[str, Array]) -> int:
+    """The number of ticks in inputs with a leading time axis.
+
+    Raises InputError when they disagree or there is none.
+    """
+    lengths = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError(f"Inputs need one number of ticks as their leading axis; their lengths are {sorted(lengths)}.")
+    return lengths.pop()

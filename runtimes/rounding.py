@@ -1,0 +1,246 @@
+"""How far two correct float32 runs of a step may differ: nodes that compute each value's largest operand beside it.
+
+Two runtimes that add in different orders differ by a few units in the last place of the largest number that went into
+the sum, not of the sum, which may be small because large numbers cancelled. What a value may differ by is therefore
+measured by the largest operand of the sum that made it, element by element. The largest operand of
+
+    a + b, a − b                  is the larger of a's and b's
+    a · b                         is the larger of a's times |b| and b's times |a|
+    a / b                         is a's over |b|
+    x W (MatMul, Gemm, Conv)      is the largest |x| of the row times the largest |W| of the column, or |bias|
+    sum or mean of x              is the largest among the elements summed
+    what moves elements about     is moved about in the same way (Reshape, Transpose, Slice, Concat, Where …)
+    ReLU, clip, −x, |x|           is that of their input, because they enlarge no error
+    tanh, sigmoid                 is that of their input times their slope, or their own magnitude
+
+and of anything else, a state or an input for example, its own magnitude. Sums behind anything else are not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from astroedge.host_package import require
+
+if TYPE_CHECKING:
+    import onnx
+    from onnx import helper, numpy_helper, shape_inference
+else:
+    onnx = require("onnx", "comparing with ONNX Runtime")
+    helper = require("onnx.helper", "comparing with ONNX Runtime")
+    numpy_helper = require("onnx.numpy_helper", "comparing with ONNX Runtime")
+    shape_inference = require("onnx.shape_inference", "comparing with ONNX Runtime")
+
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+ADDITIVE = ("Add", "Sub", "Sum", "Max", "Min")
+PRESERVING = ("Relu", "Clip", "Neg", "Abs")
+REDUCING = ("ReduceSum", "ReduceMean")
+# Operators that move or pick elements, with the inputs that hold the elements; None means all of them.
+MOVING: dict[str, tuple[int, ...] | None] = {
+    **dict.fromkeys(("Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split"), (0,)),
+    **dict.fromkeys(("Squeeze", "Tile", "Transpose", "Unsqueeze"), (0,)),
+    "Where": (1, 2),
+    "Concat": None,
+}
+
+
+class Magnitudes:
+    """Adds to a graph, on request, the nodes that compute the largest operand of a float value.
+
+    The nodes collect in `nodes` and their constants in `constants`, to be put at the end of the graph of `model`, which
+    itself is not changed.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Index what `model` computes; element types and ranks come from ONNX's shape inference."""
+        graph = shape_inference.infer_shapes(model).graph
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._makers = {output: node for node in model.graph.node for output in node.output}
+        self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._types = {item.name: item.type.tensor_type for item in (*graph.input, *graph.value_info, *graph.output)}
+        self._known: dict[str, str] = {}
+        self._reduces_by_input = (
+            max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")) >= 18
+        )
+
+    def is_float(self, value: str) -> bool:
+        """Whether `value` holds floating-point numbers; a value of unknown type does not."""
+        if value in self._stored:
+            return self._stored[value].data_type in FLOATS
+        return value in self._types and self._types[value].elem_type in FLOATS
+
+    def of(self, value: str) -> str:
+        """Name of the value that holds, for each element of `value`, its largest operand; same shape, same dtype."""
+        if value not in self._known:
+            rule = self._rule(value)
+            self._known[value] = rule(self._makers[value]) if rule else self._emit("Abs", [value])
+        return self._known[value]
+
+    def _rule(self, value: str) -> Callable[[onnx.NodeProto], str] | None:
+        """How to follow the sum that makes `value`; None when there is none to follow."""
+        node = self._makers.get(value)
+        if node is None or node.domain not in ("", "ai.onnx") or not self.is_float(value):
+            return None
+        operator = node.op_type
+        rules: dict[str, Callable[[onnx.NodeProto], str]] = {"Mul": self._product, "Div": self._quotient}
+        rules |= {"MatMul": self._matmul, "Gemm": self._gemm, "Conv": self._convolution}
+        rules |= {"Tanh": self._tanh, "Sigmoid": self._sigmoid}
+        rules |= dict.fromkeys(ADDITIVE, self._addition) | dict.fromkeys(PRESERVING, self._preserving)
+        if self._reduces_by_input:
+            rules |= dict.fromkeys(REDUCING, self._reduction)
+        if operator in MOVING and all(self.is_float(item) for item in self._moved(node)):
+            rules[operator] = self._movement(value)
+        return rules.get(operator)
+
+    def _addition(self, node: onnx.NodeProto) -> str:
+        return self._emit("Max", [self.of(item) for item in node.input])
+
+    def _preserving(self, node: onnx.NodeProto) -> str:
+        follows = self._rule(node.input[0]) is not None
+        return self.of(node.input[0]) if follows else self._size(node.output[0])
+
+    def _tanh(self, node: onnx.NodeProto) -> str:
+        """|y| or the input's largest operand times the slope 1 − y²."""
+        value = node.output[0]
+        slope = self._emit("Sub", [self._constant(1.0, value), self._emit("Mul", [value, value])])
+        return self._emit("Max", [self._size(value), self._emit("Mul", [slope, self.of(node.input[0])])])
+
+    def _sigmoid(self, node: onnx.NodeProto) -> str:
+        """|y| or the input's largest operand times the slope y − y²."""
+        value = node.output[0]
+        slope = self._emit("Sub", [value, self._emit("Mul", [value, value])])
+        return self._emit("Max", [self._size(value), self._emit("Mul", [slope, self.of(node.input[0])])])
+
+    def _product(self, node: onnx.NodeProto) -> str:
+        left, right = node.input
+        terms = [self._emit("Mul", [self.of(left), self._size(right)])]
+        if left != right:
+            terms.append(self._emit("Mul", [self._size(left), self.of(right)]))
+        return self._emit("Max", terms)
+
+    def _quotient(self, node: onnx.NodeProto) -> str:
+        return self._emit("Div", [self.of(node.input[0]), self._size(node.input[1])])
+
+    def _reduction(self, node: onnx.NodeProto) -> str:
+        return self._copy(node, "ReduceMax", [self.of(node.input[0]), *node.input[1:]])
+
+    def _matmul(self, node: onnx.NodeProto) -> str:
+        left, right = node.input
+        if min(self._rank(left), self._rank(right)) < 2:
+            bound = self._emit("Mul", [self._largest(left, None), self._largest(right, None)])
+            return self._emit("Max", [self._size(node.output[0]), bound])
+        return self._emit("Mul", [self._largest(left, -1), self._largest(right, -2)])
+
+    def _gemm(self, node: onnx.NodeProto) -> str:
+        options = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        row = self._largest(node.input[0], 0 if options.get("transA", 0) else 1)
+        column = self._largest(node.input[1], 1 if options.get("transB", 0) else 0)
+        if options.get("transA", 0):
+            row = self._emit("Transpose", [row])
+        if options.get("transB", 0):
+            column = self._emit("Transpose", [column])
+        alpha = self._constant(np.abs(options.get("alpha", 1.0)), node.input[0])
+        product = self._emit("Mul", [self._emit("Mul", [row, column]), alpha])
+        if len(node.input) < 3 or not node.input[2]:
+            return product
+        beta = self._constant(np.abs(options.get("beta", 1.0)), node.input[0])
+        return self._emit("Max", [product, self._emit("Mul", [self._size(node.input[2]), beta])])
+
+    def _convolution(self, node: onnx.NodeProto) -> str:
+        bounds = [self._emit("Mul", [self._largest(node.input[0], None), self._largest(node.input[1], None)])]
+        bounds += [self._largest(bias, None) for bias in node.input[2:]]
+        return self._emit("Max", [self._size(node.output[0]), *bounds])
+
+    def _moved(self, node: onnx.NodeProto) -> list[str]:
+        """The inputs of a moving operator that hold elements."""
+        positions = MOVING[node.op_type]
+        return list(node.input) if positions is None else [node.input[position] for position in positions]
+
+    def _movement(self, value: str) -> Callable[[onnx.NodeProto], str]:
+        """Move the largest operands as the elements are moved; `value` tells which output of the node is wanted."""
+
+        def move(node: onnx.NodeProto) -> str:
+            moved = self._moved(node)
+            inputs = [self.of(item) if item in moved else item for item in node.input]
+            outputs = [f"magnitude.{len(self.nodes)}.{index}" for index in range(len(node.output))]
+            self._copy(node, node.op_type, inputs, outputs)
+            return outputs[list(node.output).index(value)]
+
+        return move
+
+    def _rank(self, value: str) -> int:
+        """Number of axes, 0 when unknown."""
+        if value in self._stored:
+            return len(self._stored[value].dims)
+        return len(self._types[value].shape.dim) if value in self._types else 0
+
+    def _size(self, value: str) -> str:
+        """|value|, computed once; of a stored tensor when the graph is built."""
+        name = f"magnitude.size.{value}"
+        if name not in self._known:
+            self._known[name] = name
+            if value in self._stored:
+                self._store(name, np.abs(numpy_helper.to_array(self._stored[value])))
+            else:
+                self.nodes.append(helper.make_node("Abs", [value], [name]))
+        return name
+
+    def _largest(self, value: str, axis: int | None) -> str:
+        """The largest |value| along `axis`, kept as an axis of 1, or of all elements, as an array of one per axis."""
+        name = f"magnitude.largest.{axis}.{value}"
+        if name in self._known:
+            return name
+        self._known[name] = name
+        if value in self._stored:
+            whole = np.abs(numpy_helper.to_array(self._stored[value]))
+            self._store(name, whole.max() if axis is None else whole.max(axis=axis, keepdims=True))
+        else:
+            reduction = helper.make_node("ReduceMax", [self._size(value)], [name], keepdims=int(axis is not None))
+            if axis is not None and self._reduces_by_input:
+                reduction.input.append(self._axes(axis))
+            elif axis is not None:
+                reduction.attribute.append(helper.make_attribute("axes", [axis]))
+            self.nodes.append(reduction)
+        return name
+
+    def _axes(self, axis: int) -> str:
+        name = f"magnitude.axis.{axis}"
+        if name not in self._known:
+            self._known[name] = name
+            self._store(name, np.array([axis], np.int64))
+        return name
+
+    def _constant(self, number: float, like: str) -> str:
+        """A stored scalar in the dtype of `like`."""
+        kind = self._stored[like].data_type if like in self._stored else self._types[like].elem_type
+        name = f"magnitude.constant.{len(self.constants)}"
+        self._store(name, np.asarray(number, helper.tensor_dtype_to_np_dtype(kind)))
+        return name
+
+    def _store(self, name: str, array: np.ndarray) -> None:
+        self.constants.append(numpy_helper.from_array(np.asarray(array), name))
+
+    def _emit(self, operator: str, inputs: Sequence[str]) -> str:
+        """Append a node with one output and return the output's name."""
+        output = f"magnitude.{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output]))
+        return output
+
+    def _copy(
+        self, node: onnx.NodeProto, operator: str, inputs: Sequence[str], outputs: Sequence[str] | None = None
+    ) -> str:
+        """Append a node like `node` with other inputs and outputs and return its first output's name."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.op_type, copy.name = operator, ""
+        names = list(outputs or [f"magnitude.{len(self.nodes)}"])
+        copy.ClearField("input")
+        copy.ClearField("output")
+        copy.input.extend(inputs)
+        copy.output.extend(names)
+        self.nodes.append(copy)
+        return names[0]
