@@ -16,7 +16,10 @@ def fill_value(field: StateField) -> NDArray[np.generic]:
     """
     if field.fill is None:
         raise BundleError(f"State {field.name!r} starts from the weights, not from a fill; compile the graph again.")
-    number = float.fromhex(field.fill)
+    try:
+        number = float.fromhex(field.fill)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BundleError(f"State {field.name!r} starts as {field.fill!r}, which is no hexadecimal float.") from error
     with np.errstate(all="ignore"):
         value = np.asarray(number, dtype=np.float64).astype(field.dtype)
     exact = np.issubdtype(value.dtype, np.floating) or (np.isfinite(number) and float(value) == number)

@@ -36,7 +36,7 @@ def tiny_weights() -> dict[str, NDArray[np.float32]]:
     """The weights by name; small random numbers that make the neurons fire at about a fifth of the ticks."""
     draw = np.random.default_rng(7)
     return {
-        "embedding": draw.normal(0.2, 0.4, (TOKENS, NEURONS)).astype(np.float32),
+        "embedding": draw.normal(0.7, 0.4, (TOKENS, NEURONS)).astype(np.float32),
         "input": draw.normal(0.0, 0.25, (FEATURES, NEURONS)).astype(np.float32),
         "readout": draw.normal(0.0, 1.0, (NEURONS, READOUTS)).astype(np.float32),
         "initial.v": draw.uniform(-0.5, 0.5, (1, NEURONS)).astype(np.float32),

@@ -1,0 +1,24 @@
+"""Flat buffers where compiled code wants them: starting at a multiple of `ALIGNMENT` bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.manifest import ALIGNMENT
+
+
+def aligned_zeros(nbytes: int) -> NDArray[np.uint8]:
+    """A zeroed 1-D uint8 array of `nbytes` whose first byte is aligned; NumPy alone guarantees only 16 bytes.
+
+    Memory is really there after a size of 0 too, because compiled code takes no NULL.
+    """
+    block = np.zeros(nbytes + ALIGNMENT, dtype=np.uint8)
+    start = -address_of(block) % ALIGNMENT
+    return block[start : start + nbytes]
+
+
+def address_of(array: NDArray[np.generic]) -> int:
+    """The address of the first byte."""
+    address: int = array.__array_interface__["data"][0]
+    return address

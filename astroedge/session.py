@@ -1,0 +1,71 @@
+"""Session: one stream of ticks of a step, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.step_spec import StepSpec
+
+Array: TypeAlias = NDArray[Any]
+# What an input takes: an array of its shape and dtype, or for inputs of size 1 a number.
+InputValue: TypeAlias = "Array | np.generic | bool | int | float"
+
+
+@dataclass(frozen=True)
+class SpikeCount:
+    """How often a spike tensor fired: `active` elements were 1 out of `elements`, over `ticks` ticks."""
+
+    active: int
+    elements: int
+    ticks: int
+
+    @property
+    def firing_rate(self) -> float:
+        """The fraction of ones; 0 before the first tick."""
+        return self.active / self.elements if self.elements else 0.0
+
+
+class Session(Protocol):
+    """One stream: it takes inputs tick by tick, gives outputs and keeps the state in between.
+
+    A session belongs to one stream and one thread. A refused input raises InputError and leaves the state as it was.
+    """
+
+    @property
+    def spec(self) -> StepSpec:
+        """What a tick takes, gives and carries over."""
+        ...
+
+    @property
+    def state(self) -> NDArray[np.uint8]:
+        """The whole state as bytes, read only; a `.copy()` is a snapshot, and assigning one goes back to it."""
+        ...
+
+    @state.setter
+    def state(self, snapshot: NDArray[np.uint8]) -> None: ...
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """The public states by name, shaped, as read-only views of the present state."""
+        ...
+
+    def step(self, /, **inputs: InputValue) -> dict[str, Array]:
+        """One tick; outputs by name."""
+        ...
+
+    def run(self, /, **inputs: Array) -> dict[str, Array]:
+        """Many ticks; inputs and outputs have a leading axis of ticks."""
+        ...
+
+    def reset(self) -> None:
+        """Go back to the initial state."""
+        ...
+
+    def close(self) -> None:
+        """Free what the session holds; it cannot be used afterwards."""
+        ...

@@ -1,0 +1,298 @@
+"""The device runtime: a bundle's C entries through ctypes, with NumPy buffers."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from numpy.typing import NDArray
+
+from astroedge.aligned import address_of, aligned_zeros
+from astroedge.bundle import Bundle
+from astroedge.errors import AstroEdgeError, InputError
+from astroedge.initial_state import write_initial_state
+from astroedge.manifest import Manifest
+from astroedge.manifest_check import check_manifest
+from astroedge.runtimes.c_interface import STOPPED, AstroCall, check_description
+from astroedge.runtimes.input_slot import InputSlot, field_view, record_views
+from astroedge.runtimes.native_library import load_library
+from astroedge.runtimes.processor import check_processor
+from astroedge.runtimes.refusals import refused_by_step, unknown_name, wrong_names, wrong_snapshot
+from astroedge.runtimes.stop_signal import stop_on_signal
+from astroedge.session import Array, InputValue, SpikeCount
+from astroedge.step_spec import StepSpec
+
+_CLOSED = "The session is closed; load the bundle again."
+_BUSY = "The session is in the middle of a tick in another thread or signal handler; give every stream its own session."
+
+
+class CompiledSession:
+    """One stream of a bundle's compiled step; see `astroedge.session.Session`.
+
+    Outputs and `state` snapshots are plain NumPy arrays that outlive the session. The library itself stays in memory
+    until the process ends, shared by all sessions of the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, *, trust_weights: bool = False) -> None:
+        manifest = bundle.manifest
+        check_manifest(manifest)
+        check_processor(manifest.target)
+        self.bundle = bundle
+        self._library = load_library(bundle.library())
+        check_description(self._library, manifest)
+        self._weights = bundle.weights(trust=trust_weights)
+        self._allocate(manifest)
+        self._bind(manifest)
+        # Why a call is refused at the moment; "" when it is not.
+        self._unavailable = ""
+        self._ticks = 0
+        self.reset()
+
+    def _allocate(self, manifest: Manifest) -> None:
+        """The buffers of the C interface and the views on them."""
+        layout = manifest.layout
+        self._inputs = aligned_zeros(layout.inputs_size)
+        self._outputs = aligned_zeros(layout.outputs_size)
+        self._state = aligned_zeros(layout.state_size)
+        self._workspace = aligned_zeros(layout.workspace_size)
+        self._slots = {item.name: InputSlot(item, self._inputs) for item in layout.inputs}
+        self._output_views = {item.name: field_view(self._outputs, item) for item in layout.outputs}
+        self._state_view = _read_only(self._state.view())
+        public = {item.name: _read_only(field_view(self._state, item)) for item in layout.state if not item.private}
+        self._states = MappingProxyType(public)
+        self._counters = {
+            item.name: (self._workspace[item.offset : item.offset + 8].view(np.uint64), item.size)
+            for item in manifest.activity
+        }
+
+    def _bind(self, manifest: Manifest) -> None:
+        """The call structures, filled once, and the entries that take them."""
+        self._call = AstroCall(
+            size=ctypes.sizeof(AstroCall),
+            inputs=address_of(self._inputs),
+            outputs=address_of(self._outputs),
+            state=address_of(self._state),
+            weights=address_of(self._weights),
+            workspace=address_of(self._workspace),
+        )
+        self._call_reference = ctypes.byref(self._call)
+        self._native_step = self._library.astro_step
+        self._native_run = self._library.astro_run
+        for entry in (self._native_step, self._native_run):
+            entry.restype = ctypes.c_int32
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    @property
+    def spec(self) -> StepSpec:
+        """What a tick takes, gives and carries over."""
+        return self.bundle.manifest.step
+
+    @property
+    def state(self) -> NDArray[np.uint8]:
+        """The state buffer as bytes, public and private states, read only; a `.copy()` is a snapshot of the stream."""
+        self._check_available()
+        return self._state_view
+
+    @state.setter
+    def state(self, snapshot: NDArray[np.uint8]) -> None:
+        """Go back to a snapshot that `state.copy()` of a session of this very bundle gave.
+
+        Raises InputError for anything but a uint8 array of the state's size.
+        """
+        self._check_available()
+        if not isinstance(snapshot, np.ndarray) or snapshot.dtype != np.uint8 or snapshot.shape != self._state.shape:
+            raise wrong_snapshot(snapshot, self._state.shape)
+        self._state[:] = snapshot
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """The public states by name, shaped, as read-only views of the present state."""
+        self._check_available()
+        return self._states
+
+    def step(self, /, *, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
+        """One tick; returns the outputs by name.
+
+        Every input is a NumPy array of the shape and dtype in `spec.inputs`; those of size 1 take a Python number too.
+        The outputs are fresh arrays. With `out`, a dict of arrays by output name, those outputs are copied into the
+        arrays given and `out` is returned. (Where an input is itself called "out", that name means the input.)
+
+        Raises InputError for a wrong name, shape, dtype, NaN or an index out of range; the state is then unchanged.
+        """
+        if self._unavailable:
+            raise AstroEdgeError(self._unavailable)
+        try:
+            self._unavailable = _BUSY
+            slots = self._slots
+            if out is not None:
+                out = self._accept_out(out, inputs)
+            if len(inputs) != len(slots):
+                raise wrong_names(inputs, list(slots))
+            for name, value in inputs.items():
+                slot = slots.get(name)
+                if slot is None:
+                    raise wrong_names(inputs, list(slots))
+                if type(value) is ndarray and value.dtype == slot.dtype and value.shape == slot.shape:
+                    slot.view[...] = value
+                else:
+                    slot.write(value)
+            status = self._native_step(self._call_reference)
+            if status:
+                raise refused_by_step(status, self._call, self.manifest.layout, self._inputs, None)
+            self._ticks += 1
+            if out is None:
+                return {name: view.copy() for name, view in self._output_views.items()}
+            for name, target in out.items():
+                target[...] = self._output_views[name]
+            return out  # type: ignore[no-any-return]
+        finally:
+            self._unavailable = ""
+
+    def run(self, /, *, steps: Any = None, **inputs: Array) -> dict[str, Array]:
+        """As many ticks as the inputs have rows, in one native call; returns the outputs by name.
+
+        Every input has the shape in `spec.inputs` after a leading axis of T ticks, T the same for all, and so have the
+        outputs. All ticks are checked before the first. `steps` says how many ticks only where a step has no inputs.
+        Ctrl-C stops after the tick that is being computed: KeyboardInterrupt is raised and the state is that of the
+        ticks done. (In a thread that is not the main one Python delivers no Ctrl-C.)
+
+        Raises InputError as `step` does; the state is then unchanged.
+        """
+        self._check_available()
+        try:
+            self._unavailable = _BUSY
+            if steps is not None and "steps" in self._slots:
+                inputs["steps"], steps = steps, None
+            ticks = self._count_ticks(inputs, steps)
+            layout = self.manifest.layout
+            records = aligned_zeros(max(ticks, 1) * layout.inputs_size)
+            for name, slot in self._slots.items():
+                record_views(records, slot.field, slot.view, ticks)[...] = inputs[name]
+            results = aligned_zeros(max(ticks, 1) * layout.outputs_size)
+            self._run_records(records, results, ticks)
+            views = self._output_views
+            return {item.name: _dense(record_views(results, item, views[item.name], ticks)) for item in layout.outputs}
+        finally:
+            self._unavailable = ""
+
+    def reset(self) -> None:
+        """Go back to the initial state; activity counts go on."""
+        self._check_available()
+        write_initial_state(self.manifest.layout, self._weights, self._state)
+
+    def activity(self) -> dict[str, SpikeCount]:
+        """How often each spike tensor fired since the session was loaded or `reset_activity` was called."""
+        self._check_available()
+        return {
+            name: SpikeCount(int(counter[0]), self._ticks * size, self._ticks)
+            for name, (counter, size) in self._counters.items()
+        }
+
+    def reset_activity(self) -> None:
+        """Count activity from here on."""
+        self._check_available()
+        for counter, _ in self._counters.values():
+            counter[0] = 0
+        self._ticks = 0
+
+    @property
+    def output_bytes(self) -> NDArray[np.uint8]:
+        """The outputs buffer of the last `step`, padding included, read only: what a golden trace hashes."""
+        self._check_available()
+        return _read_only(self._outputs.view())
+
+    def close(self) -> None:
+        """Let go of the buffers and the weights; arrays that were given out stay valid. Closing twice does nothing."""
+        if self._unavailable == _BUSY:
+            raise AstroEdgeError(_BUSY)
+        self._unavailable = _CLOSED
+        for name in ("_call", "_call_reference", "_slots", "_output_views", "_state_view", "_states", "_counters"):
+            self.__dict__.pop(name, None)
+        for name in ("_inputs", "_outputs", "_state", "_workspace", "_weights"):
+            self.__dict__.pop(name, None)
+
+    def __enter__(self) -> CompiledSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_available(self) -> None:
+        if self._unavailable:
+            raise AstroEdgeError(self._unavailable)
+
+    def _accept_out(self, out: Any, inputs: dict[str, InputValue]) -> Any:
+        """Check the arrays outputs are to be copied into; None when `out` is an input's name after all."""
+        if "out" in self._slots:
+            inputs["out"] = out
+            return None
+        for name, target in out.items():
+            view = self._output_views.get(name)
+            if view is None:
+                raise unknown_name("output", name, list(self._output_views))
+            right = isinstance(target, ndarray) and target.dtype == view.dtype and target.shape == view.shape
+            if not (right and target.flags.writeable):
+                raise InputError(f"out[{name!r}] must be a writeable NumPy array {view.dtype} {view.shape}.")
+        return out
+
+    def _count_ticks(self, inputs: Mapping[str, Array], steps: Any) -> int:
+        """The common number of rows, once names, shapes and dtypes are right."""
+        if inputs.keys() != self._slots.keys():
+            raise wrong_names(inputs, list(self._slots))
+        if not inputs:
+            if type(steps) is not int or steps < 0:
+                raise InputError("The step has no inputs: say how many ticks to run with steps=.")
+            return steps
+        if steps is not None:
+            raise InputError("steps= is for a step without inputs; here the inputs' first axis is the number of ticks.")
+        ticks = -1
+        for name, value in inputs.items():
+            if not isinstance(value, ndarray) or value.ndim == 0:
+                raise InputError(f"Input {name!r} of a run must be a NumPy array with a leading axis of ticks.")
+            ticks = value.shape[0] if ticks < 0 else ticks
+            self._slots[name].check_array(value, (ticks, *self._slots[name].shape))
+        return ticks
+
+    def _run_records(self, records: NDArray[np.uint8], results: NDArray[np.uint8], ticks: int) -> None:
+        """`astro_run` over packed records, going on after signals whose handlers raise nothing."""
+        layout = self.manifest.layout
+        call = AstroCall.from_buffer_copy(self._call)
+        call.input_stride, call.output_stride = layout.inputs_size, layout.outputs_size
+        done = 0
+        with stop_on_signal() as flag:
+            call.stop = None if flag is None else flag.address
+            while True:
+                call.inputs = address_of(records) + done * layout.inputs_size
+                call.outputs = address_of(results) + done * layout.outputs_size
+                call.steps, call.steps_done = ticks - done, 0
+                try:
+                    status = self._native_run(ctypes.byref(call))
+                finally:
+                    self._ticks += call.steps_done
+                done += call.steps_done
+                if status != STOPPED or flag is None:
+                    break
+                flag.clear()
+        if status:
+            bad = done + call.bad_step
+            raise refused_by_step(status, call, layout, records[bad * layout.inputs_size :], bad)
+
+
+def _dense(array: Array) -> Array:
+    """An array of its own without gaps, so that it does not keep the other outputs' memory."""
+    return array.copy() if array.base is not None and not array.flags.c_contiguous else array
+
+
+def _read_only(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
