@@ -20,7 +20,7 @@ from astroedge.errors import CompileError
 from astroedge.targets.compiler.exact_intrinsics import exact_intrinsics
 from astroedge.targets.compiler.fence_products import FenceProducts
 from astroedge.targets.compiler.plan_memory import MemoryPlan
-from astroedge.targets.compiler.step_program import Call, Part
+from astroedge.targets.compiler.step_program import Call, Value
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
 ENTRY = "astroedge_tick"
@@ -101,16 +101,14 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc
     return tirx.PrimFunc(pointers, body).with_attrs({"tirx.noalias": not aliased, "s_tir": True})
 
 
-def _entry(calls: list[tuple[ir.GlobalVar, list[Part]]], plan: MemoryPlan) -> tirx.PrimFunc:
+def _entry(calls: list[tuple[ir.GlobalVar, list[Value]]], plan: MemoryPlan) -> tirx.PrimFunc:
     """The tick: every kernel in order, on addresses inside the five buffers."""
     pointers = {name: tirx.Var(name, _pointer("uint8")) for name in BUFFERS}
     buffers = {name: tirx.decl_buffer((plan.sizes[name],), "uint8", name=f"{name}_bytes") for name in BUFFERS}
     statements: list[tirx.Stmt] = [tirx.DeclBuffer(buffers[name], data=pointers[name]) for name in BUFFERS]
-    for global_var, parts in calls:
-        addresses = []
-        for part in parts:
-            place = plan.places[part.value]
-            addresses.append(T.address_of(buffers[place.buffer][place.offset + part.offset]))
+    for global_var, values in calls:
+        places = [plan.places[value] for value in values]
+        addresses = [T.address_of(buffers[place.buffer][place.offset]) for place in places]
         statements.append(tirx.Evaluate(ir.Call(global_var, addresses, ret_ty="void")))
     statements.append(tirx.stmt.Return(tirx.const(0, "int32")))
     zero, cpu = tirx.const(0, "int32"), tirx.const(1, "int32")
@@ -133,7 +131,7 @@ def _find(names: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]], function: tirx.
 
 def _writes_over_a_read(call: Call, plan: MemoryPlan) -> bool:
     """True when the call works in place, so that its pointers may be equal."""
-    read = {plan.places[part.value] for part in call.reads}
-    if len(call.writes) != 1 and any(plan.places[part.value] in read for part in call.writes):
+    read = {plan.places[value] for value in call.reads}
+    if len(call.writes) != 1 and any(plan.places[value] in read for value in call.writes):
         raise CompileError("A kernel with several results cannot work in place; this is a defect of the compiler.")
-    return any(plan.places[part.value] in read for part in call.writes)
+    return any(plan.places[value] in read for value in call.writes)

@@ -12,21 +12,21 @@ import numpy as np
 from tvm import tirx
 
 from astroedge.errors import CompileError
-from astroedge.manifest import ALIGNMENT, Matrix
+from astroedge.manifest import Matrix
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.find_spikes import Sparsity
 from astroedge.targets.compiler.legalize import Product
-from astroedge.targets.compiler.step_program import Call, Part, StepProgram, Value
-from astroedge.targets.kernels.active_list import active_list, bounds_size, count_active
-from astroedge.targets.kernels.dense_gemv import batched_product, dense_gemv
-from astroedge.targets.kernels.event_gemv import event_gemv, pack_weights
+from astroedge.targets.compiler.step_program import Call, StepProgram, Value
+from astroedge.targets.kernels.active_list import active_list, bounds_size
+from astroedge.targets.kernels.count_active import count_active
+from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_weights
+from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
 
 KERNEL_CHOICES = ("auto", "event", "dense")
 # An event row costs an index and a scattered row; a dense row only its products. Measured with benchmarks/kernels.py,
 # event-driven products win below about this firing rate, and not at all for matrices that fit a few registers.
 EVENT_RATE = 0.5
 EVENT_WEIGHTS = 1024
-TILE = 64  # columns a product keeps in registers at a time
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class _Chooser:
         self.rates = rates
         self.calls: list[Call] = []
         self.choice = KernelChoice()
-        self.lists: dict[Value, tuple[list[Part], list[Part]]] = {}
+        self.lists: dict[Value, tuple[Value, Value]] = {}
         self.counters: dict[Value, Counter] = {}
-        self.packed: dict[Value, Value] = {}
+        self.packed: dict[tuple[Value, int], Value] = {}
 
     def add(self, call: Call, products: list[Product]) -> None:
         """Append `call`, or the kernels that stand for it."""
@@ -94,22 +94,22 @@ class _Chooser:
             if value not in self.counters:
                 counter = self._counter(name, value, self.rates[name])
                 function = count_active(counter.size, value.dtype)
-                self.calls.append(Call(function, (Part(value),), (Part(counter.value),), "count", ("count",)))
+                self.calls.append(Call(function, (value,), (counter.value,), "count", ("count",)))
         order = list(self.spikes)
         self.choice.counters = sorted(
             self.counters.values(), key=lambda item: (order.index(item.name) if item.name in order else len(order), item.name)
         )
 
     def _add_product(self, call: Call, product: Product) -> None:
-        left, right = call.reads[0].value, call.reads[1].value
+        left, right = call.reads
         kernel, reason = self._decide(product)
         if kernel == "event":
-            self._add_event(product, left, right, call.writes[0].value)
+            self._add_event(product, left, right, call.writes[0])
         elif product.constant:
-            self._add_dense(product, left, right, call.writes[0].value)
+            self._add_dense(product, left, right, call.writes[0])
         else:
-            function = batched_product(product.batch, product.rows_out, product.rows, product.columns)
-            self.calls.append(Call(function, call.reads, call.writes, "batched-product", ("matmul",)))
+            function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
+            self.calls.append(Call(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
         counter = self.counters.get(left)
         self.choice.matrices.append(
             Matrix(
@@ -143,56 +143,59 @@ class _Chooser:
         return "event", f"{fires}: adds {sparsity.rate * product.rows:.0f} of {product.rows} rows"
 
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> None:
-        """A list per row of the input (made once), then one event-driven product per row."""
+        """The list of the input's active elements (made once), then the rows they select."""
         sparsity = product.sparsity
         assert sparsity is not None
-        rows = product.batch * product.rows_out
-        indices, bounds = self._lists(left, rows, product.rows, sparsity)
+        batch = product.batch * product.rows_out
+        lists = self._lists(left, batch, product.rows, sparsity)
         graded = not sparsity.binary
         function = event_gemv(
-            product.rows, product.columns, bias=False, graded=graded, packed=product.constant, tile=TILE
+            product.rows,
+            product.columns,
+            bias=False,
+            graded=graded,
+            batch=batch,
+            shared=product.constant,
+            tile=event_tile(self.target.vector_bits),
         )
-        weights = self._packed(product, right) if product.constant else right
-        width = np.dtype(result.dtype).itemsize
-        for row in range(rows):
-            matrix = Part(weights, 0 if product.constant else row * product.rows * product.columns * width)
-            values = (Part(left, row * product.rows * np.dtype(left.dtype).itemsize),) if graded else ()
-            reads = (*values, indices[row], bounds[row], matrix)
-            write = Part(result, row * product.columns * width)
-            self.calls.append(Call(function, reads, (write,), "event-gemv", ("matmul",)))
+        reads = (*((left,) if graded else ()), *lists, self._named(product, right))
+        self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",)))
 
     def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> None:
-        function = dense_gemv(product.rows_out, product.rows, product.columns, bias=False, tile=TILE)
-        reads = (Part(left), Part(self._packed(product, right)))
-        self.calls.append(Call(function, reads, (Part(result),), "dense-gemv", ("matmul",)))
+        tile, row_tile = dense_tile(product.rows_out, self.target.vector_bits)
+        function = dense_gemv(
+            product.rows_out, product.rows, product.columns, bias=False, tile=tile, row_tile=row_tile, dtype=left.dtype
+        )
+        reads = (left, self._packed(product, right, tile))
+        self.calls.append(Call(function, reads, (result,), "dense-gemv", ("matmul",)))
 
-    def _packed(self, product: Product, weights: Value) -> Value:
+    def _packed(self, product: Product, weights: Value, tile: int) -> Value:
         """The weights in tiles of columns, packed once however many products read them."""
-        if weights not in self.packed:
+        key = (weights, tile)
+        if key not in self.packed:
             assert weights.data is not None
-            data = pack_weights(weights.data, TILE)
-            self.packed[weights] = Value(f"{product.name}.weight", weights.shape, weights.dtype, "weight", data)
-        return self.packed[weights]
+            data = pack_weights(weights.data, tile)
+            self.packed[key] = Value(f"{product.name}.weight", weights.shape, weights.dtype, "weight", data)
+        return self.packed[key]
 
-    def _lists(self, value: Value, rows: int, width: int, sparsity: Sparsity) -> tuple[list[Part], list[Part]]:
-        """The active lists of the rows of `value` and their block bounds, made at its first use."""
-        if value in self.lists:
-            return self.lists[value]
-        name = next((name for name, spikes in self.spikes.items() if spikes is value), None)
-        counter = self._counter(name or self._derived_name(value, sparsity), value, sparsity.rate)
-        pitch, bounds_pitch = _aligned(width), _aligned(bounds_size(width))
-        indices = Value(f"active.{value.name}", (rows, pitch), "int32", "computed")
-        bounds = Value(f"active_bounds.{value.name}", (rows, bounds_pitch), "int32", "computed")
-        function = active_list(width, value.dtype)
-        parts: tuple[list[Part], list[Part]] = ([], [])
-        for row in range(rows):
-            parts[0].append(Part(indices, row * pitch * 4))
-            parts[1].append(Part(bounds, row * bounds_pitch * 4))
-            reads = (Part(value, row * width * np.dtype(value.dtype).itemsize),)
-            writes = (parts[0][-1], parts[1][-1], Part(counter.value))
-            self.calls.append(Call(function, reads, writes, "active-list", ("active_list",)))
-        self.lists[value] = parts
-        return parts
+    def _named(self, product: Product, weights: Value) -> Value:
+        """The right operand as it is; a weight takes the product's name."""
+        if weights.kind == "weight":
+            weights.name = f"{product.name}.weight"
+        return weights
+
+    def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:
+        """The active list of each row of `value` and its block bounds, made at their first use."""
+        if value not in self.lists:
+            name = next((name for name, spikes in self.spikes.items() if spikes is value), None)
+            counter = self._counter(name or self._derived_name(value, sparsity), value, sparsity.rate)
+            indices = Value(f"active.{value.name}", (batch, width), "int32", "computed")
+            bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
+            writes = (indices, bounds, counter.value)
+            function = active_list(width, value.dtype, batch)
+            self.calls.append(Call(function, (value,), writes, "active-list", ("active_list",)))
+            self.lists[value] = (indices, bounds)
+        return self.lists[value]
 
     def _derived_name(self, value: Value, sparsity: Sparsity) -> str:
         """A name for what a list counts when it is not a spike tensor itself: a state, an input, a product of one."""
@@ -207,7 +210,3 @@ class _Chooser:
         self.counters[value] = counter
         return counter
 
-
-def _aligned(count: int) -> int:
-    """A number of int32 that fills whole alignment units."""
-    return -(-count * 4 // ALIGNMENT) * ALIGNMENT // 4

@@ -53,7 +53,7 @@ def legalize(step: ImportedStep, sparse: dict[relax.Var, Sparsity]) -> tuple[tvm
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = rewriter.builder_.get()
     custom = {name: _lower_reduction for name in REDUCTIONS}
-    custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax}
+    custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax, "relax.take": _lower_take}
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
     return _isolate_reductions(module), rewriter.products
@@ -165,6 +165,12 @@ def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
     if not call.attrs.keepdims:
         out = tuple(shape[axis] for axis in kept)
     return _call_kernel(builder, function, call.op.name.removeprefix("relax."), [operand], out, operand.ty.dtype)
+
+
+def _lower_take(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """take, clipped to the table: inputs are checked before the step, but an index may also be computed inside it."""
+    axis = None if call.attrs.axis is None else int(call.attrs.axis)
+    return builder.call_te(tvm.topi.take, call.args[0], call.args[1], axis, mode="clip")
 
 
 def _call_kernel(

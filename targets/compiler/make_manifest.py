@@ -48,7 +48,7 @@ def make_manifest(
     return Manifest(
         model=graph.name,
         graph_sha256=graph.digest,
-        target=target.identity(),
+        target=target.identity,
         step=spec,
         layout=_layout(graph, program, plan),
         activity=tuple(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from astroedge.manifest import ALIGNMENT
 from astroedge.targets.compiler.blocks import is_pointwise
-from astroedge.targets.compiler.step_program import Call, Part, StepProgram, Value
+from astroedge.targets.compiler.step_program import Call, StepProgram, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,11 +109,11 @@ def _may_overwrite(program: StepProgram, calls: list[Call], old: Value, new: Val
     """True when writing `new` over `old` disturbs no reader of `old`."""
     if any(value is old for value in (*program.outputs, *program.nexts, *program.spikes, *program.margins)):
         return False
-    producer = next(index for index, call in enumerate(calls) if any(part.value is new for part in call.writes))
-    if any(part.value is old for call in calls[producer + 1 :] for part in call.reads):
+    producer = next(index for index, call in enumerate(calls) if any(value is new for value in call.writes))
+    if any(value is old for call in calls[producer + 1 :] for value in call.reads):
         return False
     call = calls[producer]
-    readers = [index for index, part in enumerate(call.reads) if part.value is old]
+    readers = [index for index, value in enumerate(call.reads) if value is old]
     return all(is_pointwise(call.function, index) for index in readers)
 
 
@@ -155,7 +155,7 @@ def _still_read(move: _Move, pending: list[_Move]) -> bool:
 
 
 def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFunc]) -> Call:
-    return Call(copy(source), (Part(source),), (Part(target),), "copy", ("copy",))
+    return Call(copy(source), (source,), (target,), "copy", ("copy",))
 
 
 def _pack_workspace(calls: list[Call], places: dict[Value, Place], start: int) -> int:
@@ -163,10 +163,10 @@ def _pack_workspace(calls: list[Call], places: dict[Value, Place], start: int) -
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     for index, call in enumerate(calls):
-        for part in (*call.reads, *call.writes):
-            if part.value.kind == "computed" and part.value not in places:
-                first.setdefault(part.value, index)
-                last[part.value] = index
+        for value in (*call.reads, *call.writes):
+            if value.kind == "computed" and value not in places:
+                first.setdefault(value, index)
+                last[value] = index
     placed: list[tuple[Value, int]] = []
     end = start
     for value in sorted(first, key=lambda item: (-item.nbytes, first[item])):
@@ -190,9 +190,9 @@ def _weights_in_use(calls: list[Call]) -> list[Value]:
     """The weights some call reads, in the order of first use."""
     found: dict[Value, None] = {}
     for call in calls:
-        for part in call.reads:
-            if part.value.kind == "weight":
-                found.setdefault(part.value)
+        for value in call.reads:
+            if value.kind == "weight":
+                found.setdefault(value)
     return list(found)
 
 

@@ -6,7 +6,6 @@ input, a state, a weight or something a call computes; where it lives is decided
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -36,14 +35,6 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some consecutive bytes of a value: a row of a batch, say."""
-
-    value: Value
-    offset: int = 0
-
-
-@dataclass(frozen=True)
 class Call:
     """One kernel call. The function takes pointers to `reads`, then to `writes`.
 
@@ -52,8 +43,8 @@ class Call:
     """
 
     function: tirx.PrimFunc
-    reads: tuple[Part, ...]
-    writes: tuple[Part, ...]
+    reads: tuple[Value, ...]
+    writes: tuple[Value, ...]
     kind: str
     operators: tuple[str, ...]
     product: int | None = None
@@ -156,8 +147,8 @@ class _Reader:
         kernel = function.attrs.get(KERNEL_ATTRIBUTE) if function.attrs else None
         return Call(
             function=function,
-            reads=tuple(Part(self.value_of(argument)) for argument in call.args[1].fields),
-            writes=(Part(result),),
+            reads=tuple(self.value_of(argument) for argument in call.args[1].fields),
+            writes=(result,),
             kind=str(kernel) if kernel is not None else "element-wise",
             operators=tuple(part for part in name.removeprefix("fused_").split("_") if part),
             product=None if product is None else int(product),
@@ -183,8 +174,3 @@ def _dtype(name: str) -> str:
         raise CompileError(f"The step computes with {name}; only {', '.join(DTYPES)} are supported. Cast in the model.")
     return name
 
-
-def rename(values: Mapping[Value, str]) -> None:
-    """Give values the names the user knows."""
-    for value, name in values.items():
-        value.name = name
