@@ -1,11 +1,12 @@
 """The reference: a step graph in ONNX Runtime on the host, what every compiled step is compared with.
 
-One thread and deterministic kernels, so that the same inputs give the same bits on the same machine.
+One thread, deterministic kernels and inputs at aligned addresses (ONNX Runtime adds in another order where they are
+not), so that the same inputs give the same bits on the same machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.aligned import aligned_zeros
 from astroedge.errors import GraphError, InputError
 from astroedge.host_package import require
 from astroedge.session import Array, InputValue
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     import onnx
 
     from astroedge.step_graph import StepGraph
+
+# What ONNX Runtime calls the dtypes of a step.
+ONNX_DTYPES = {f"tensor({name})": name for name in ("bool", "int8", "uint8", "int32", "int64", "float16")}
+ONNX_DTYPES["tensor(float)"] = "float32"
 
 
 def runtime_session(model: onnx.ModelProto) -> Any:
@@ -40,6 +46,26 @@ def runtime_session(model: onnx.ModelProto) -> Any:
         raise GraphError(f"ONNX Runtime refuses the step graph: {str(error).splitlines()[0]}") from error
 
 
+class AlignedFeeds:
+    """One array at an aligned address for every input of an ONNX Runtime session, used again at every tick."""
+
+    def __init__(self, runtime: Any) -> None:
+        """Allocate for the inputs of `runtime`, whose shapes are fixed."""
+        self.arrays = {item.name: aligned_array(item.shape, ONNX_DTYPES[item.type]) for item in runtime.get_inputs()}
+
+    def fill(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Copy `values`, one for each input, and return the arrays."""
+        for name, value in values.items():
+            self.arrays[name][...] = value
+        return self.arrays
+
+
+def aligned_array(shape: Sequence[int], dtype: str) -> Array:
+    """An array of zeros that starts at a multiple of 64 bytes."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    return aligned_zeros(size).view(dtype).reshape(tuple(shape))
+
+
 class ReferenceSession:
     """A step graph as a session: the same `spec`, `step`, `run`, `reset` and `states` as a compiled one.
 
@@ -51,6 +77,7 @@ class ReferenceSession:
         self.spec: StepSpec = graph.spec
         self._graph = graph
         self._runtime = runtime_session(graph.model)
+        self._feeds = AlignedFeeds(self._runtime)
         self._outputs = [item.name for item in self.spec.outputs]
         self._names = [*self._outputs, *(state.output_name for state in self.spec.states)]
         self.reset()
@@ -65,9 +92,9 @@ class ReferenceSession:
         A Python number is taken for an input of one element. Raises InputError, with the state unchanged, for a wrong
         name, shape or dtype.
         """
-        feeds = check_inputs(self.spec, inputs)
-        feeds.update((state.input_name, self.states[state.name]) for state in self.spec.states)
-        values = self._runtime.run(self._names, feeds)
+        accepted = check_inputs(self.spec, inputs)
+        accepted.update((state.input_name, self.states[state.name]) for state in self.spec.states)
+        values = self._runtime.run(self._names, self._feeds.fill(accepted))
         count = len(self._outputs)
         self.states = dict(zip((state.name for state in self.spec.states), values[count:], strict=True))
         return dict(zip(self._outputs, values[:count], strict=True))
@@ -113,9 +140,7 @@ class ObservedReference:
         self._observed = observe(graph)
         self._runtime = runtime_session(self._observed.model)
         self._names = [item.name for item in self._runtime.get_outputs()]
-        shapes = {spike.name: spike.shape for spike in self.spec.spikes}
-        dictated = self._observed.dictated
-        self._silence = {dictated[name]: np.zeros(shapes[name], np.bool_) for name in dictated}
+        self._feeds = AlignedFeeds(self._runtime)
 
     def tick(
         self, inputs: Mapping[str, InputValue], states: Mapping[str, Array], spikes: Mapping[str, Array] | None = None
@@ -124,14 +149,13 @@ class ObservedReference:
 
         Raises InputError for a wrong input name, shape or dtype.
         """
+        observed = self._observed
         feeds = check_inputs(self.spec, inputs)
         feeds.update((state.input_name, states[state.name]) for state in self.spec.states)
         feeds["free"] = np.asarray(spikes is None)
-        feeds.update(self._silence)
-        if spikes is not None:
-            feeds.update((target, spikes[name].astype(np.bool_)) for name, target in self._observed.dictated.items())
-        values = dict(zip(self._names, self._runtime.run(self._names, feeds), strict=True))
-        observed = self._observed
+        for name, target in observed.dictated.items():
+            feeds[target] = np.asarray(False) if spikes is None else spikes[name]
+        values = dict(zip(self._names, self._runtime.run(self._names, self._feeds.fill(feeds)), strict=True))
         return Observation(
             outputs={item.name: values[item.name] for item in self.spec.outputs},
             states={state.name: values[state.output_name] for state in self.spec.states},
