@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, probes: bool) -> CompiledStep:
     """Compile the step of `graph` for `target` into an object, its weights and a manifest.
 
-    `math` is "exact" or "fast", `kernels` "auto", "event" or "dense"; with `probes` every spike tensor and its margin is an
-    output.
+    `math` is "exact" or "fast", `kernels` "auto", "event" or "dense"; with `probes` every spike tensor and its margin
+    is an output.
 
     Raises CompileError, UnsupportedOpError or TargetError.
     """
-    from astroedge.targets.compiler import pipeline  # noqa: PLC0415  (TVM takes a second to import)
+    from astroedge.targets.compiler import pipeline
 
     return pipeline.compile_step(graph, target, math=math, kernels=kernels, probes=probes)
 
@@ -32,7 +32,7 @@ def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None
 
     Raises LinkError when no linker is found or it fails.
     """
-    from astroedge.targets.link import find_linker, link_library  # noqa: PLC0415
+    from astroedge.targets.link import find_linker, link_library
 
     manifest = replace(
         step.manifest,

@@ -1,8 +1,8 @@
 """Compile a step graph into a bundle that carries its own proof.
 
-A bundle's golden trace is made by running the step on this machine. For a target this machine cannot run, the same graph
-is compiled for this machine as well: the bits are the same on every target, and verifying the bundle on its board
-proves it. Before the trace is taken, the step is compared with ONNX Runtime by the forced rule.
+A bundle's golden trace is made by running the step on this machine. For a target this machine cannot run, the same
+graph is compiled for this machine as well: the bits are the same on every target, and verifying the bundle on its
+board proves it. Before the trace is taken, the step is compared with ONNX Runtime by the forced rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from astroedge.manifest import Golden
 
 if TYPE_CHECKING:
     from astroedge.bundle import Bundle
-    from astroedge.session import Session
     from astroedge.step_graph import StepGraph
     from astroedge.targets.target import Target
 
@@ -26,7 +25,7 @@ PARITY_TICKS = 200
 Progress = Callable[[str], None]
 
 
-def compile(  # noqa: A001 - the public verb, called as astroedge.compile
+def compile(
     graph: StepGraph | str | os.PathLike[str],
     target: str | os.PathLike[str] | Target = "native",
     *,
@@ -37,18 +36,18 @@ def compile(  # noqa: A001 - the public verb, called as astroedge.compile
 ) -> Bundle:
     """Compile `graph` (a StepGraph or the path of one) for `target` and return the bundle, in memory.
 
-    `target` is a board name ("raspberry-pi-4"), "native", the path of a board file or a `Target`. `math` is "exact" (the
-    same bits on every target) or "fast" (libm, products free to contract: the manifest says so, and a bundle for a
-    processor that this machine is not has no golden trace). `kernels` is "auto", or
-    "event" or "dense" to force one kind of matrix product; it never changes a bit. `probes` adds every spike tensor and
+    `target` is a board name ("raspberry-pi-4"), "native", the path of a board file or a `Target`. `math` is "exact"
+    (the same bits on every target) or "fast" (libm, products free to contract: the manifest says so, and a bundle for
+    a processor that this machine is not has no golden trace). `kernels` is "auto", or "event" or "dense" to force one
+    kind of matrix product; it never changes a bit. `probes` adds every spike tensor and
     its margin (membrane minus threshold) to the outputs. `progress` is called with a line before each stage.
 
     Raises TargetError, CompileError, UnsupportedOpError, LinkError, and ParityError when the compiled step differs from
     ONNX Runtime by more than rounding.
     """
-    from astroedge.step_graph import StepGraph  # noqa: PLC0415  (needs the onnx package)
-    from astroedge.targets import compile_step, link_bundle  # noqa: PLC0415
-    from astroedge.targets.target import resolve_target  # noqa: PLC0415
+    from astroedge.step_graph import StepGraph
+    from astroedge.targets import compile_step, link_bundle
+    from astroedge.targets.target import resolve_target
 
     say = progress or (lambda line: None)
     goal = resolve_target(target)
@@ -78,14 +77,14 @@ class _Options:
 
 def probe_build(graph: StepGraph, target: Target, *, math: str, kernels: str = "auto") -> Bundle:
     """The same step with its spikes and margins as outputs; unlike `compile` it is not checked and has no trace."""
-    from astroedge.targets import compile_step, link_bundle  # noqa: PLC0415
+    from astroedge.targets import compile_step, link_bundle
 
     return link_bundle(compile_step(graph, target, math=math, kernels=kernels, probes=True), target)
 
 
 def runs_here(target: Target) -> bool:
     """True when this machine's processor can run code for `target`."""
-    from astroedge.targets.target import detect_native  # noqa: PLC0415
+    from astroedge.targets.target import detect_native
 
     native = detect_native()
     return target.arch == native.arch and set(target.features) <= set(native.features)
@@ -93,10 +92,10 @@ def runs_here(target: Target) -> bool:
 
 def _check_parity(graph: StepGraph, target: Target, options: _Options) -> dict[str, float]:
     """Compare a probe build with ONNX Runtime on drawn inputs, state taken from the reference each tick."""
-    from astroedge.runtimes import load  # noqa: PLC0415
-    from astroedge.runtimes.golden import draw_inputs  # noqa: PLC0415
-    from astroedge.runtimes.parity import compare_forced  # noqa: PLC0415
-    from astroedge.runtimes.reference import ObservedReference  # noqa: PLC0415
+    from astroedge.runtimes import load
+    from astroedge.runtimes.golden import draw_inputs
+    from astroedge.runtimes.parity import compare_forced
+    from astroedge.runtimes.reference import ObservedReference
 
     with load(probe_build(graph, target, math=options.math, kernels=options.kernels)) as session:
         manifest = session.manifest
@@ -117,8 +116,8 @@ def _check_parity(graph: StepGraph, target: Target, options: _Options) -> dict[s
 
 def _golden(bundle: Bundle, parity: dict[str, float]) -> Golden:
     """Run the bundle on drawn inputs from a reset and keep the hashes."""
-    from astroedge.runtimes import load  # noqa: PLC0415
-    from astroedge.runtimes.golden import make_golden  # noqa: PLC0415
+    from astroedge.runtimes import load
+    from astroedge.runtimes.golden import make_golden
 
     with load(bundle) as session:
         golden: Golden = make_golden(session, bundle.manifest.golden.seed)

@@ -1,4 +1,4 @@
-"""What the blocks of an unscheduled function say: does it reduce, and may its result overwrite an operand?"""
+"""What the blocks of an unscheduled function say: whether it reduces, and whether it may overwrite an operand."""
 
 from __future__ import annotations
 

@@ -121,7 +121,9 @@ def _pointer(dtype: str) -> ir.PointerType:
     return ir.PointerType(ir.PrimType(dtype))
 
 
-def _find(names: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]], function: tirx.PrimFunc, aliased: bool) -> ir.GlobalVar | None:
+def _find(
+    names: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]], function: tirx.PrimFunc, aliased: bool
+) -> ir.GlobalVar | None:
     """The kernel already made for an equal function."""
     for known, known_aliased, global_var in names:
         if known_aliased == aliased and (known is function or structural_equal(known, function)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from tvm import tirx
 
 from astroedge.errors import CompileError
 from astroedge.manifest import Matrix
@@ -52,8 +51,8 @@ def choose_kernels(
 ) -> KernelChoice:
     """Replace the placeholders in `program` and add what counts its spikes.
 
-    `spikes` gives the firing rate of each spike tensor, in the order of `program.spikes`. `kernels` is "auto", or "event"
-    or "dense" to force one kind wherever it applies.
+    `spikes` gives the firing rate of each spike tensor, in the order of `program.spikes`. `kernels` is "auto", or
+    "event" or "dense" to force one kind wherever it applies.
     """
     if kernels not in KERNEL_CHOICES:
         raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
@@ -95,10 +94,8 @@ class _Chooser:
                 counter = self._counter(name, value, self.rates[name])
                 function = count_active(counter.size, value.dtype)
                 self.calls.append(Call(function, (value,), (counter.value,), "count", ("count",)))
-        order = list(self.spikes)
-        self.choice.counters = sorted(
-            self.counters.values(), key=lambda item: (order.index(item.name) if item.name in order else len(order), item.name)
-        )
+        named = [self.counters[value] for value in self.spikes.values()]
+        self.choice.counters = named + [counter for counter in self.counters.values() if counter not in named]
 
     def _add_product(self, call: Call, product: Product) -> None:
         left, right = call.reads
@@ -209,4 +206,3 @@ class _Chooser:
         counter = Counter(name, size, rate, Value(f"counter.{name}", (1,), "int64", "computed"))
         self.counters[value] = counter
         return counter
-

@@ -1,9 +1,9 @@
 """Which tensors of the step are mostly zero, and how often each fires.
 
-A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is still
-as sparse, but graded. A state whose next value is sparse and that starts at zero is sparse too (recurrent and delayed
-spikes), which is found by repeating the walk until nothing changes around the loop. An input is sparse when export
-measured nothing but zeros and ones in it.
+A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is
+still as sparse, but graded. A state whose next value is sparse and that starts at zero is sparse too (recurrent and
+delayed spikes), which is found by repeating the walk until nothing changes around the loop. An input is sparse when
+export measured nothing but zeros and ones in it.
 
 Only a comparison inside the step proves that a value is exactly 0 or 1. States and inputs can be set to anything by the
 user, so they count as graded: their kernels multiply by the value.

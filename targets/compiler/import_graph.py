@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import onnx
 import tvm
 from tvm import relax
+from tvm.relax.expr_functor import PyExprMutator, mutator
 from tvm.relax.frontend.onnx import from_onnx
 
 from astroedge.errors import CompileError, UnsupportedOpError
@@ -80,13 +81,15 @@ def _import_quietly(model: onnx.ModelProto) -> tvm.IRModule:
         ) from error
     except Exception as error:
         raise CompileError(
-            f"TVM could not import the step graph ({str(error).strip().splitlines()[-1]}); it usually meets an operator "
-            "form it does not know. Check the graph in ONNX Runtime and simplify the part the message names."
+            f"TVM could not import the step graph ({str(error).strip().splitlines()[-1]}); it usually meets an "
+            "operator form it does not know. Check the graph in ONNX Runtime and simplify the part the message names."
         ) from error
 
 
 def _simplify(module: tvm.IRModule) -> tvm.IRModule:
-    """Exact rewrites only: inference forms, constants folded, equal expressions merged."""
+    """Exact rewrites only: gathers clipped, inference forms, constants folded, equal expressions merged."""
+    clipper = _ClipTakes(module)
+    clipper.builder_.update_func(module.get_global_var("main"), clipper.visit_expr(module["main"]))
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
@@ -94,7 +97,19 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
         relax.transform.EliminateCommonSubexpr(),
         relax.transform.CanonicalizeBindings(),
     ]
-    return tvm.ir.transform.Sequential(passes)(module)
+    return tvm.ir.transform.Sequential(passes)(clipper.builder_.get())
+
+
+@mutator
+class _ClipTakes(PyExprMutator):
+    """Clip what a Gather takes: inputs are checked before the step, but an index may also be computed inside it."""
+
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        """Change the mode of relax.take; leave other calls as they are."""
+        visited = self.visit_expr_post_order(call)
+        if isinstance(call.op, tvm.ir.Op) and call.op.name == "relax.take" and call.attrs.mode == "fast":
+            return relax.op.take(*visited.args, axis=visited.attrs.axis, mode="clip")
+        return visited
 
 
 def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
@@ -102,7 +117,7 @@ def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] == spike.tensor:
             return str(node.output[0])
-    return spike.tensor
+    return str(spike.tensor)
 
 
 def _add_margin(model: onnx.ModelProto, spike: SpikeSpec) -> str:
@@ -120,13 +135,13 @@ def _product_name(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
     initializers = {item.name for item in model.graph.initializer}
     weight = next((name for name in node.input if name in initializers and "." in name), None)
     if weight is not None:
-        return weight.removesuffix(".weight").removesuffix(".bias")
+        return str(weight).removesuffix(".weight").removesuffix(".bias")
     properties = {entry.key: entry.value for entry in node.metadata_props}
     for key in SCOPE_KEYS:
         scopes = [part.strip(" '\"") for part in properties.get(key, "").strip("[]").split(",")]
         modules = [part for part in scopes[:-1] or scopes if part]
         if modules:
-            return modules[-1]
+            return str(modules[-1])
     return str(node.output[0])
 
 

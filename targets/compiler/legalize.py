@@ -1,7 +1,7 @@
 """Relax operators → TIR functions, one per operator; matrix products become placeholders with a description.
 
-What has a kernel of its own (products, layer norm, softmax, reductions over one vector) becomes a `call_tir` of an opaque
-function, which fusion leaves alone. Everything else takes TVM's own lowering and is fused and scheduled later.
+What has a kernel of its own (products, layer norm, softmax, reductions over one vector) becomes a `call_tir` of an
+opaque function, which fusion leaves alone. Everything else takes TVM's own lowering and is fused and scheduled later.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def legalize(step: ImportedStep, sparse: dict[relax.Var, Sparsity]) -> tuple[tvm
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = rewriter.builder_.get()
-    custom = {name: _lower_reduction for name in REDUCTIONS}
-    custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax, "relax.take": _lower_take}
+    custom = dict.fromkeys(REDUCTIONS, _lower_reduction)
+    custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax}
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
     return _isolate_reductions(module), rewriter.products
@@ -105,8 +105,8 @@ class _PlaceProducts(PyExprMutator):
         left_shape, right_shape = _shape(left), _shape(right)
         if len(left_shape) < 2 or len(right_shape) < 2:
             raise CompileError(
-                f"The product {name!r} multiplies {left_shape} by {right_shape}; a product of two computed tensors needs "
-                "at least two axes each. Add the missing axis with unsqueeze."
+                f"The product {name!r} multiplies {left_shape} by {right_shape}; a product of two computed tensors "
+                "needs at least two axes each. Add the missing axis with unsqueeze."
             )
         batch = np.broadcast_shapes(left_shape[:-2], right_shape[:-2])
         if left_shape[:-2] != batch:
@@ -120,7 +120,9 @@ class _PlaceProducts(PyExprMutator):
         self, product: Product, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
     ) -> relax.Expr:
         """Emit a call whose function only says which product it stands for."""
-        operands = [te.placeholder(_shape(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))]
+        operands = [
+            te.placeholder(_shape(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
+        ]
         dtype = left.ty.dtype
         result = te.compute(shape, lambda *index: operands[0](*[0] * len(_shape(left))), "product")
         function = te.create_prim_func([*operands, result]).without_attr("global_symbol")
@@ -165,12 +167,6 @@ def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
     if not call.attrs.keepdims:
         out = tuple(shape[axis] for axis in kept)
     return _call_kernel(builder, function, call.op.name.removeprefix("relax."), [operand], out, operand.ty.dtype)
-
-
-def _lower_take(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """take, clipped to the table: inputs are checked before the step, but an index may also be computed inside it."""
-    axis = None if call.attrs.axis is None else int(call.attrs.axis)
-    return builder.call_te(tvm.topi.take, call.args[0], call.args[1], axis, mode="clip")
 
 
 def _call_kernel(

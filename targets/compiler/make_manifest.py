@@ -43,7 +43,9 @@ def make_manifest(
     """Describe the compiled step; file records and golden ticks are filled in once they exist."""
     spec = graph.spec
     if program.margins:
-        extra = tuple(TensorSpec(value.name, value.shape, value.dtype) for value in program.outputs[len(spec.outputs) :])
+        extra = tuple(
+            TensorSpec(value.name, value.shape, value.dtype) for value in program.outputs[len(spec.outputs) :]
+        )
         spec = replace(spec, outputs=(*spec.outputs, *extra))
     return Manifest(
         model=graph.name,

@@ -53,8 +53,8 @@ def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, p
     except Exception as error:
         line = (str(error).strip().splitlines() or [repr(error)])[-1]
         raise CompileError(
-            f"Compiling the step graph {graph.name!r} for {target.name} failed inside TVM ({line}); it usually means an "
-            "operator form the pipeline does not know. Simplify that part of the model, or report it with the graph."
+            f"Compiling the step graph {graph.name!r} for {target.name} failed inside TVM ({line}); it usually means "
+            "an operator form the pipeline does not know. Simplify that part of the model, or report it with the graph."
         ) from error
 
 

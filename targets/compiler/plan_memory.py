@@ -1,9 +1,9 @@
 """Where every value lives: five flat buffers, state in place where its last reader allows it.
 
 A next state is written straight over the old one when nobody reads the old one afterwards; the call that writes it may
-itself read it if it does so element by element. Every other next state (two states that swap, a shift register, an input
-that becomes state) is moved at the end of the tick, in an order in which no move destroys what another still needs. All
-else shares one workspace by lifetime.
+itself read it if it does so element by element. Every other next state (two states that swap, a shift register, an
+input that becomes state) is moved at the end of the tick, in an order in which no move destroys what another still
+needs. All else shares one workspace by lifetime.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def plan_memory(
     for index, value in enumerate(counters):
         places[value] = Place("workspace", index * COUNTER_BYTES)
     workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES))
-    stored = {name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()}
+    stored = {
+        name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
+    }
     weights = [*_weights_in_use(calls), *stored.values()]
     weights_size = _place_in_order(weights, "weights", places)
     sizes = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from astroedge.targets.kernels.elementwise import schedule_elementwise, schedule_reduction
 from tvm import te, tirx
 
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.blocks import has_reduction
 from astroedge.targets.compiler.step_program import Call, Value
-from astroedge.targets.kernels.elementwise import schedule_elementwise, schedule_reduction
 
 ELEMENT_WISE = "element-wise"
 

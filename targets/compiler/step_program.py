@@ -82,9 +82,10 @@ def build_program(module: tvm.IRModule, spec: StepSpec) -> StepProgram:
     """
     main = module["main"]
     values: dict[relax.Var, Value] = {}
-    for index, (var, tensor) in enumerate(zip(main.params, (*spec.inputs, *spec.states), strict=True)):
-        kind = "input" if index < len(spec.inputs) else "state"
-        values[var] = Value(tensor.name, tensor.shape, tensor.dtype, kind)
+    described = [(item.name, item.shape, item.dtype, "input") for item in spec.inputs]
+    described += [(item.name, item.shape, item.dtype, "state") for item in spec.states]
+    for var, (name, shape, dtype, kind) in zip(main.params, described, strict=True):
+        values[var] = Value(name, shape, dtype, kind)
     reader = _Reader(module, values)
     result: list[Value] = []
     for block in main.body.blocks:
@@ -173,4 +174,3 @@ def _dtype(name: str) -> str:
     if name not in DTYPES:
         raise CompileError(f"The step computes with {name}; only {', '.join(DTYPES)} are supported. Cast in the model.")
     return name
-

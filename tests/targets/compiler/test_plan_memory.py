@@ -49,7 +49,8 @@ def test_two_states_that_swap_go_through_a_spare() -> None:
     """A cycle of moves saves one value first."""
     _, plan = _plan(graphs.swap())
     spare = _copies(plan)[0][1]
-    assert spare.startswith("workspace") and _copies(plan)[-1][0] == spare
+    assert spare.startswith("workspace")
+    assert _copies(plan)[-1][0] == spare
 
 
 def test_a_shift_register_moves_from_its_end() -> None:
