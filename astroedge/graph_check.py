@@ -1,4 +1,4 @@
-"""What a step graph must keep: its ONNX graph and its step description say the same thing, and every state is a pair."""
+"""What a step graph must keep: graph and step description say the same, and every state is a pair."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def _check_values(kind: str, expected: list[Value], found: list[Value]) -> None:
     extra = [name for name, _, _ in found if name not in {value[0] for value in expected}]
     if missing:
         raise GraphError(
-            f"The graph has no {kind} {missing[0]!r}, which its step description names; every state needs a 'state.' input "
-            "and a 'next.' output: was the file edited by another tool? Export the model again."
+            f"The graph has no {kind} {missing[0]!r}, which its step description names; every state needs a 'state.' "
+            "input and a 'next.' output: was the file edited by another tool? Export the model again."
         )
     if extra:
         raise GraphError(f"The graph's {kind} {extra[0]!r} is not in its step description; export the model again.")
@@ -171,8 +171,8 @@ def _check_read(graph: onnx.GraphProto, spec: StepSpec, live: Sequence[onnx.Node
     for state in spec.states:
         if state.input_name not in read:
             raise GraphError(
-                f"State {state.name!r} is never read, so it carries nothing over; the graph was edited, or the state should "
-                "not be one: remove it or export the model again."
+                f"State {state.name!r} is never read, so it carries nothing over; the graph was edited, or the state "
+                "should not be one: remove it or export the model again."
             )
 
 

@@ -1,8 +1,8 @@
-"""ONNX files on disk: the same bytes for the same model, whole files only, and no data from outside the file's folder.
+"""ONNX files on disk: equal bytes for equal models, whole files only, no data from outside the file's folder.
 
-A model whose weights exceed `EXTERNAL_LIMIT` bytes does not fit one protobuf message. Its large initialisers then go to one data
-file beside it, named after their SHA-256, so that the model file's own digest covers them and an interrupted save
-never pairs a model with the weights of another.
+A model whose weights exceed `EXTERNAL_LIMIT` bytes does not fit one protobuf message. Its large initialisers then go
+to one data file beside it, named after their SHA-256, so that the model file's own digest covers them and an
+interrupted save never pairs a model with the weights of another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def serialise(model: onnx.ModelProto) -> bytes:
 
 
 def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
-    """Write `model` to `path`, with a data file beside it if it is large; an older file is replaced whole or not at all."""
+    """Write `model` to `path`, a large one with a data file beside it; older files are replaced whole or not at all."""
     target = Path(path)
     skeleton, external, data_name = _layout(model)
     if external:
@@ -44,8 +44,8 @@ def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
 def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """Read an ONNX file and the external data it names.
 
-    Raises GraphError when there is no such file, when it is not ONNX, and when external data is missing, damaged or not a
-    plain file inside the folder of `path`.
+    Raises GraphError when there is no such file, when it is not ONNX, and when external data is missing, damaged or
+    not a plain file inside the folder of `path`.
     """
     source = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""What comparing a step with its reference showed: largest difference, spikes decided the other way, where free runs part."""
+"""What comparing a step with its reference showed: differences, spikes decided otherwise, where free runs part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Flip:
     """A spike that the step and its reference decided differently, within rounding of the threshold.
 
-    `tick` counts from 0, `spikes` names the spike tensor, `neuron` is the index into it, `margin` the distance from the threshold.
+    `tick` counts from 0, `spikes` names the spike tensor, `neuron` is the index into it, `margin` the distance from
+    the threshold.
     """
 
     tick: int
@@ -22,9 +23,9 @@ class Flip:
 class Divergence:
     """Where a free run parted from its reference.
 
-    `tick` counts from 0; `name` is the output or `next.<state>` that differs most, at `element`, by `difference`. `spikes` names the
-    spike tensor with the neuron nearest to its threshold at that tick and `margin` is its distance; None and infinity for a
-    step without spikes.
+    `tick` counts from 0; `name` is the output or `next.<state>` that differs most, at `element`, by `difference`.
+    `spikes` names the spike tensor with the neuron nearest to its threshold at that tick and `margin` is its
+    distance; None and infinity for a step without spikes.
     """
 
     tick: int
@@ -40,8 +41,8 @@ class Parity:
     """A comparison over `ticks` ticks.
 
     Forced, with the reference's state at every tick: `worst` is the largest difference of any result relative to
-    max(1, its largest value), `spikes` the number of spike decisions compared, `flips` those that differed. Free, with the
-    step's own state: `divergence` is None when the run agreed to the last tick.
+    max(1, its largest value), `spikes` the number of spike decisions compared, `flips` those that differed. Free,
+    with the step's own state: `divergence` is None when the run agreed to the last tick.
     """
 
     ticks: int
@@ -56,6 +57,6 @@ class Parity:
         if self.divergence is not None:
             free = f"the free run parts at tick {self.divergence.tick + 1} in {self.divergence.name!r}"
         return (
-            f"{self.ticks} ticks: largest relative difference {self.worst:.1e}, {len(self.flips)} of {self.spikes} spikes "
-            f"decided the other way within rounding; {free}"
+            f"{self.ticks} ticks: largest relative difference {self.worst:.1e}, {len(self.flips)} of {self.spikes} "
+            f"spikes decided the other way within rounding; {free}"
         )

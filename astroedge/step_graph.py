@@ -32,8 +32,9 @@ METADATA_KEY = "astroedge.step"
 class StepGraph:
     """An ONNX model of one tick together with the `StepSpec` in its metadata.
 
-    Inputs are the data inputs, then `state.<name>` for each state; outputs are the data outputs, then `next.<name>` in the
-    same order. To step, feed `initial_state()` at the first tick and each `next.<name>` back as `state.<name>` after it.
+    Inputs are the data inputs, then `state.<name>` for each state; outputs are the data outputs, then `next.<name>`
+    in the same order. To step, feed `initial_state()` at the first tick and each `next.<name>` back as `state.<name>`
+    after it.
     """
 
     parity: Parity | None = None
@@ -44,7 +45,8 @@ class StepGraph:
     def __init__(self, model: onnx.ModelProto, spec: StepSpec) -> None:
         """Take over `model`, write `spec` into its metadata and check both.
 
-        `model` belongs to the StepGraph from here on. Raises GraphError when the two don't fit or the model isn't valid.
+        `model` belongs to the StepGraph from here on. Raises GraphError when the two don't fit or the model isn't
+        valid.
         """
         self.model = model
         self.spec = spec
@@ -55,8 +57,8 @@ class StepGraph:
     def load(path: str | os.PathLike[str]) -> StepGraph:
         """Read a step graph from `path`, with its external data, and check it.
 
-        Raises GraphError for a file that is missing, damaged, not a step graph, of an unknown version, or that breaks its
-        contract.
+        Raises GraphError for a file that is missing, damaged, not a step graph, of an unknown version, or that breaks
+        its contract.
         """
         model = read_model(path)
         return StepGraph(model, _read_spec(model, os.fspath(path)))
@@ -64,15 +66,16 @@ class StepGraph:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the graph to `path`; the same graph gives the same bytes, and an older file is replaced whole.
 
-        Weights over about 1.5 GB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be written.
+        Weights over about 1.5 GB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be
+        written.
         """
         write_model(self.model, path)
 
     def check(self) -> None:
         """Check the model against the spec.
 
-        Raises GraphError if it is not valid ONNX, if inputs or outputs differ from the spec in name, order, dtype or shape,
-        if a state is never read or lacks its initial value, or if a spike tensor doesn't exist.
+        Raises GraphError if it is not valid ONNX, if inputs or outputs differ from the spec in name, order, dtype or
+        shape, if a state is never read or lacks its initial value, or if a spike tensor doesn't exist.
         """
         check_graph(self.model, self.spec)
 
@@ -98,8 +101,8 @@ class StepGraph:
 
     def __repr__(self) -> str:
         """Name and sizes, for people."""
-        spec = self.spec
-        return f"StepGraph({self.name!r}, {len(spec.inputs)} inputs, {len(spec.outputs)} outputs, {len(spec.states)} states)"
+        sizes = (f"{len(getattr(self.spec, kind))} {kind}" for kind in ("inputs", "outputs", "states", "spikes"))
+        return f"StepGraph({self.name!r}, {', '.join(sizes)})"
 
 
 def _write_spec(model: onnx.ModelProto, spec: StepSpec) -> None:
@@ -115,8 +118,8 @@ def _read_spec(model: onnx.ModelProto, path: str) -> StepSpec:
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if not texts:
         raise GraphError(
-            f"{path!r} is an ONNX file without a step description (metadata {METADATA_KEY!r}), so nothing says which of its "
-            "inputs are state; make it with astroedge.export."
+            f"{path!r} is an ONNX file without a step description (metadata {METADATA_KEY!r}), so nothing says which "
+            "of its inputs are state; make it with astroedge.export."
         )
     try:
         record = json.loads(texts[0])

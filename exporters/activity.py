@@ -25,7 +25,7 @@ FOLLOWED = frozenset({"Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Fl
 
 
 def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequence[Tick]) -> tuple[SpikeSpec, ...]:
-    """Step `graph` from its initial state over all examples, at least 64 ticks, and return the firing rate of each tensor."""
+    """The firing rate of each tensor over all examples, at least 64 ticks, from the initial state."""
     if not spikes:
         return ()
     session = open_session(graph.model, [spike.tensor for spike in spikes])
@@ -48,7 +48,8 @@ def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequenc
 def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
     """`item` with the range of indices it may take, or its largest absolute value and the fraction of ones in it.
 
-    A firing rate is given only to data of zeros and ones that holds both: an example of nothing but zeros is a placeholder.
+    A firing rate is given only to data of zeros and ones that holds both: an example of nothing but zeros is a
+    placeholder.
     """
     arrays = [tick[item.name] for tick in examples]
     if item.dtype.startswith(("int", "uint")):

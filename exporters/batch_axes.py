@@ -1,7 +1,8 @@
 """Which axis of a state counts independent streams, found by running the model with 2 and with 3 of them.
 
-The model is run on copies of one example along axis 0 of its inputs. An axis is the batch axis when the state grows along
-it with the number of streams, and every stream gets what it gets alone even while another stream sees something else.
+The model is run on copies of one example along axis 0 of its inputs. An axis is the batch axis when the state grows
+along it with the number of streams, and every stream gets what it gets alone even while another stream sees something
+else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How a model is called for one tick: which arguments are data, which are states, and what comes back.
 
-A model with explicit state follows `forward(*inputs, *states) -> (outputs…, *states)`. The states may be given one by one or as
-one nested argument, and what it returns may be nested in any way as long as the last tensors are the next states.
+A model with explicit state follows `forward(*inputs, *states) -> (outputs…, *states)`. The states may be given one by
+one or as one nested argument, and what it returns may be nested in any way as long as the last tensors are the next
+states.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Call:
         return str(getattr(self.function, "__qualname__", type(self.function).__name__))
 
     def argument_names(self) -> list[str]:
-        """Names for the inputs, then the state arguments, from the signature; `*states` gives `states.0`, `states.1`, …"""
+        """Names for inputs, then state arguments, from the signature; `*states` gives `states.0`, `states.1` and so
+        on.
+        """
         count = len(self.inputs) + len(self.states)
         names: list[str] = []
         for parameter in _positional(self.function):

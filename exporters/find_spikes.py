@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import onnx
 from onnx import numpy_helper
 
+from astroedge.exporters.names import unique
 from astroedge.exporters.tidy import module_of
-from astroedge.exporters.trace import unique
 from astroedge.step_spec import StateSpec
 
 COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
@@ -31,8 +31,8 @@ class Spikes:
 def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[Spikes]:
     """Every spike tensor of a tidy graph, in graph order, with a unique readable name.
 
-    The name is the path of the module that compares plus `.spike`; where a module compares more than once it is the state
-    whose value is compared, or else the module that made the value, plus `.spike`.
+    The name is the path of the module that compares plus `.spike`; where a module compares more than once it is the
+    state whose value is compared, or else the module that made the value, plus `.spike`.
     """
     constants = {
         tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if len(tensor.raw_data) <= 16
@@ -54,7 +54,9 @@ def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[S
 
 
 def _becomes_number(graph: onnx.GraphProto, value: str, constants: dict[str, object], outputs: set[str]) -> bool:
-    """Whether a Boolean value is cast to numbers, selects between 1 and 0, or leaves the step, maybe after some logic."""
+    """Whether a Boolean becomes numbers by a cast or a choice of 1 and 0, or leaves the step, maybe after some
+    logic.
+    """
     if value in outputs:
         return True
     for node in graph.node:
@@ -76,7 +78,7 @@ def _one_and_zero(node: onnx.NodeProto, constants: dict[str, object]) -> bool:
 
 
 def _source(graph: onnx.GraphProto, comparison: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:
-    """The state that reaches the comparison by element-wise operations alone, else the module that made what is compared."""
+    """The state that reaches the comparison element by element, else the module that made what is compared."""
     makers = {output: node for node in graph.node for output in node.output}
     names = {state.input_name: state.name for state in states}
     modules = []

@@ -42,8 +42,8 @@ class _Memory:
 def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> list[HiddenState]:
     """Step the model and return its hidden states, in the order in which its modules were made; maybe none.
 
-    `call.model` must not have stepped since its last reset; it is left as it is after the third tick. Raises ExportError for a
-    changing Python number or parameter, and for memory that grows or comes and goes.
+    `call.model` must not have stepped since its last reset; it is left as it is after the third tick. Raises
+    ExportError for a changing Python number or parameter, and for memory that grows or comes and goes.
     """
     cold = _remember(call.model)
     ticks = _ticks(call, examples)
@@ -110,8 +110,8 @@ def _refuse_numbers(before: _Memory, after: _Memory) -> None:
         old = before.numbers.get(place, value)
         if not np.array_equal(np.asarray(old), np.asarray(value), equal_nan=isinstance(value, float)):
             raise ExportError(
-                f"{place.name!r} is a Python {type(value).__name__} that changes every tick ({old} → {value}), which a graph would "
-                "freeze; make it a tensor (register_buffer), or remove it if it only counts."
+                f"{place.name!r} is a Python {type(value).__name__} that changes every tick ({old} → {value}), which "
+                "a graph would freeze; make it a tensor (register_buffer), or remove it if it only counts."
             )
 
 
@@ -129,14 +129,14 @@ def _refuse_growth(before: _Memory, after: _Memory) -> None:
     for place in [*after.tensors, *before.tensors]:
         if place not in before.tensors or place not in after.tensors:
             raise ExportError(
-                f"{place.name!r} comes or goes from one tick to the next, so the model's memory grows or changes its structure; "
-                "keep a fixed number of tensors (turn off what records every tick, such as `store_v_seq`)."
+                f"{place.name!r} comes or goes from one tick to the next, so the model's memory grows or changes its "
+                "structure; keep a fixed number of tensors (turn off what records every tick, such as `store_v_seq`)."
             )
         old, new = before.tensors[place][2], after.tensors[place][2]
         if (old.shape, old.dtype) != (new.shape, new.dtype):
             raise ExportError(
-                f"State {place.name!r} changes from {_kind(old)} to {_kind(new)} in one tick; a state keeps its shape and dtype: "
-                "use a ring buffer of fixed length instead of one that grows."
+                f"State {place.name!r} changes from {_kind(old)} to {_kind(new)} in one tick; a state keeps its shape "
+                "and dtype: use a ring buffer of fixed length instead of one that grows."
             )
 
 
@@ -147,8 +147,8 @@ def _kind(tensor: Tensor) -> str:
 def _initial(cold: _Memory, place: Place, steady: Tensor) -> Tensor:
     """The value before the first tick, in the shape the state has later.
 
-    What the cold model holds there if that broadcasts to the shape, be it a tensor or a number; else zeros, for memory that the
-    model makes in its first tick. Export compares the first tick too, so a wrong guess does not pass.
+    What the cold model holds there if that broadcasts to the shape, be it a tensor or a number; else zeros, for
+    memory that the model makes in its first tick. Export compares the first tick too, so a wrong guess does not pass.
     """
     value: Any = cold.tensors[place][2] if place in cold.tensors else cold.numbers.get(place)
     if value is not None:

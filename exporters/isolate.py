@@ -1,8 +1,8 @@
 """Run something in a forked child, so that a crash is an error message and the caller's objects stay as they are.
 
-Tracing calls the user's `forward` with made-up tensors; some code (`x.data`, for one) makes PyTorch crash there. A fork is used
-rather than a fresh process because models need not be picklable: the child simply has them. What the child does to the
-model, to random number generators or to anything else in memory is gone with it.
+Tracing calls the user's `forward` with made-up tensors; some code (`x.data`, for one) makes PyTorch crash there. A
+fork is used rather than a fresh process because models need not be picklable: the child simply has them. What the
+child does to the model, to random number generators or to anything else in memory is gone with it.
 """
 
 from __future__ import annotations
@@ -91,6 +91,6 @@ def _death(exit_code: int | None, log: Path) -> str:
     last = "; ".join(line.strip() for line in lines if line.strip())[-300:]
     said = f" It said last: {last}" if last else ""
     return (
-        f"PyTorch crashed ({how}) while it traced the model; this usually comes from `.data` or NumPy in forward, or from too "
-        f"little memory: use detach() and torch functions instead.{said}"
+        f"PyTorch crashed ({how}) while it traced the model; this usually comes from `.data` or NumPy in forward, or "
+        f"from too little memory: use detach() and torch functions instead.{said}"
     )

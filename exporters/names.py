@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from torch import Tensor, nn
 
@@ -11,7 +12,6 @@ from astroedge.errors import ExportError
 from astroedge.exporters.call import Call
 from astroedge.exporters.slots import Slot
 from astroedge.exporters.state_tree import Leaf
-from astroedge.exporters.trace import unique
 from astroedge.step_spec import INITIAL_PREFIX, NEXT_PREFIX, STATE_PREFIX
 
 
@@ -51,7 +51,8 @@ def _chosen(kind: str, given: Sequence[str] | None, model: nn.Module, default: l
     if given is not None:
         if len(given) != len(default):
             raise ExportError(
-                f"{kind}_names has {len(given)} names for {len(default)} {kind}s ({', '.join(default)}); give one for each."
+                f"{kind}_names has {len(given)} names for {len(default)} {kind}s ({', '.join(default)}); give one for "
+                "each."
             )
         names = [str(name) for name in given]
         for name in names:
@@ -75,7 +76,7 @@ def _chosen(kind: str, given: Sequence[str] | None, model: nn.Module, default: l
 
 
 def _output_names(outputs: Sequence[Leaf], inputs: Sequence[str]) -> list[str]:
-    """The keys under which the model returns its outputs, if it does; else `y`, `y1`, `y2`, …"""
+    """The keys under which the model returns its outputs, if it does; else `y`, `y1`, `y2` and so on."""
     keys = [path.rpartition(".")[2] for path, _ in outputs]
     if keys and all(key and not key.isdigit() for key in keys) and not set(keys) & set(inputs):
         return keys
@@ -84,7 +85,7 @@ def _output_names(outputs: Sequence[Leaf], inputs: Sequence[str]) -> list[str]:
 
 def wrapper_path(model: nn.Module) -> list[str]:
     """Names of modules around the model that hold nothing but one module, outermost first."""
-    path = []
+    path: list[str] = []
     while True:
         children = list(model.named_children())
         if len(children) != 1 or any(True for _ in model.parameters(recurse=False)) or _own_memory(model):
@@ -95,3 +96,9 @@ def wrapper_path(model: nn.Module) -> list[str]:
 
 def _own_memory(model: nn.Module) -> list[Tensor]:
     return [*model.buffers(recurse=False), *(value for value in vars(model).values() if isinstance(value, Tensor))]
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """`name`, or `name_1`, `name_2`, … if it is taken."""
+    candidates = (f"{name}_{number}" if number else name for number in count())
+    return next(candidate for candidate in candidates if candidate not in taken)

@@ -172,16 +172,17 @@ class _Forced:
         _, difference, element = _difference(values[name], wanted[name])
         where = f" at {list(element)}" if element else ""
         return (
-            f"At tick {tick + 1} the exported step's {name!r} differs from PyTorch's by {difference:.3g}{where}, more than rounding "
-            "explains; the model probably keeps state that is not in its modules (a global, a closure, NumPy), or starts a "
-            "state from another value than it shows: keep all state in buffers or pass it explicitly."
+            f"At tick {tick + 1} the exported step's {name!r} differs from PyTorch's by {difference:.3g}{where}, more "
+            "than rounding explains; the model probably keeps state that is not in its modules (a global, a closure, "
+            "NumPy), or starts a state from another value than it shows: keep all state in buffers or pass it "
+            "explicitly."
         )
 
 
 def onnxruntime_session_adopting(
     graph: StepGraph, spikes: Sequence[Spikes], watched: Sequence[str]
 ) -> onnxruntime.InferenceSession:
-    """The step with each spike tensor as an input, so that some can be decided otherwise, and as computed as an output."""
+    """The step with each spike tensor as an input, to decide some otherwise, and as computed as an output."""
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
     tensors = {spike.tensor for spike in spikes}
@@ -221,8 +222,10 @@ def _difference(value: Array, wanted: Array) -> tuple[float, float, tuple[int, .
 
 
 def parity_inputs(spec: StepSpec, examples: Sequence[Tick], ticks: int = PARITY_TICKS) -> Iterator[Tick]:
-    """Inputs for a comparison: the examples over and over; a single one is varied by shuffling its elements, so that the
-    neurons see more than one pattern, and an index is drawn from its range. The same call gives the same data.
+    """Inputs for a comparison: the examples over and over.
+
+    A single example is varied, so that neurons see more than one pattern: its elements are shuffled, an index is drawn
+    from its range. The same call gives the same data.
     """
     random = np.random.default_rng(0)
     for tick in range(ticks):

@@ -1,7 +1,7 @@
 """Where a module hides what it remembers: tensors in buffers and plain attributes, alone or inside containers.
 
-A place is a path from the root module, never a reference to a dict: PyTorch rebuilds attribute dicts while it traces, and a
-reference taken before would silently show the old value.
+A place is a path from the root module, never a reference to a dict: PyTorch rebuilds attribute dicts while it traces,
+and a reference taken before would silently show the old value.
 """
 
 from __future__ import annotations

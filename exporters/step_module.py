@@ -15,7 +15,8 @@ class StepModule(nn.Module):
     """`forward(*inputs, *states) -> (*outputs, *next states)`, all flat tensors, for any model.
 
     Explicit states go to the model's arguments; each hidden state is put into its slot before the model runs and read
-    back afterwards. States come in the order explicit, hidden. The model's own memory is as before when forward returns.
+    back afterwards. States come in the order explicit, hidden. The model's own memory is as before when forward
+    returns.
     """
 
     def __init__(self, call: Call, slots: Sequence[Slot]) -> None:

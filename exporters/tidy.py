@@ -14,17 +14,27 @@ from astroedge.graph_check import live_nodes, node_reads
 from astroedge.step_spec import StateSpec
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
-UNSUPPORTED = frozenset(
-    "Bernoulli Compress Dropout GRU If LSTM Loop Multinomial NonZero RNN RandomNormal RandomNormalLike RandomUniform "
-    "RandomUniformLike Scan StringNormalizer Unique".split()
+CONTROL_FLOW = ("If", "Loop", "Scan")
+RANDOM = (
+    "Bernoulli",
+    "Dropout",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
 )
+VARYING_SIZE = ("Compress", "NonZero", "StringNormalizer", "Unique")
+RECURRENT = ("GRU", "LSTM", "RNN")  # PyTorch's are decomposed before they get here
+UNSUPPORTED = frozenset((*CONTROL_FLOW, *RANDOM, *VARYING_SIZE, *RECURRENT))
 
 
 def tidy(model: onnx.ModelProto, name: str, prefixes: Sequence[str]) -> None:
     """Clean a freshly traced model in place.
 
-    Node names become `module.path/value`; stack traces, local paths and shape notes go. `prefixes` are cut, in turn, from
-    the front of module paths and of initialiser names. Raises UnsupportedOpError for an operator that a step can't hold.
+    Node names become `module.path/value`; stack traces, local paths and shape notes go. `prefixes` are cut, in turn,
+    from the front of module paths and of initialiser names. Raises UnsupportedOpError for an operator that a step
+    can't hold.
     """
     graph = model.graph
     graph.name, graph.doc_string, model.doc_string = name, "", ""
@@ -108,10 +118,10 @@ def _refuse_operators(nodes: Iterable[onnx.NodeProto]) -> None:
     """Only standard operators that compute the same thing every tick."""
     for node in nodes:
         if node.domain not in ("", "ai.onnx") or node.op_type in UNSUPPORTED:
-            where = module_of(node) or "the model"
+            path = module_of(node)
             raise UnsupportedOpError(
-                f"{where!r} uses {node.op_type}, which a step graph cannot hold (control flow, randomness, or a size that "
-                "depends on data); write it with other torch functions."
+                f"{f'Module {path!r}' if path else 'The model'} uses {node.op_type}, which a step graph cannot hold "
+                "(control flow, randomness, or a size that depends on data); write it with other torch functions."
             )
 
 

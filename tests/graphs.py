@@ -39,7 +39,7 @@ def grid_weights(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> n
 
 
 def random_inputs(graph: StepGraph, ticks: int, seed: int = 0) -> dict[str, npt.NDArray[np.generic]]:
-    """Data for each input, `(ticks, …)`: indices in range, spikes at their measured rate, else multiples of 1/64 in ±1."""
+    """Data for each input, `(ticks, …)`: indices in range, spikes at their rate, else multiples of 1/64 in ±1."""
     rng = np.random.default_rng(seed)
     data: dict[str, npt.NDArray[np.generic]] = {}
     for item in graph.spec.inputs:
@@ -117,7 +117,7 @@ def shift_register(width: int = 6, length: int = 3) -> StepGraph:
 
 
 def identity_next(width: int = 4) -> StepGraph:
-    """A state that never changes and scales the input, beside one that accumulates; its initial value is a stored tensor."""
+    """A state that never changes, whose initial value is a stored tensor, scales the input of one that accumulates."""
     spec = StepSpec(
         inputs=(TensorSpec("x", (1, width), "float32"),),
         outputs=(TensorSpec("y", (1, width), "float32"),),
@@ -151,7 +151,7 @@ def shared_next(width: int = 5) -> StepGraph:
 
 
 def state_as_output(width: int = 5) -> StepGraph:
-    """The new state is an output too, the old one another, and the input is passed to a third output and a second state."""
+    """The new state is an output too, the old one another; the input goes straight to an output and to a state."""
     spec = StepSpec(
         inputs=(TensorSpec("x", (1, width), "float32"),),
         outputs=tuple(TensorSpec(name, (1, width), "float32") for name in ("y", "before", "same")),
@@ -171,7 +171,9 @@ def state_as_output(width: int = 5) -> StepGraph:
 def recurrent_net(
     inputs: int = 20, hidden: tuple[int, int] = (48, 36), outputs: int = 10, batch: int = 1, seed: int = 0
 ) -> StepGraph:
-    """Two recurrent layers of LIF neurons and a readout; each layer's spikes come back to it as a state at the next tick."""
+    """Two recurrent layers of LIF neurons and a readout; each layer's spikes come back to it as a state at the next
+    tick.
+    """
     rng = np.random.default_rng(seed)
     widths = (inputs, *hidden)
     states, spikes, nodes = [], [], []
@@ -201,7 +203,7 @@ def recurrent_net(
 
 
 def token_net(vocabulary: int = 17, width: int = 32, seed: int = 0) -> StepGraph:
-    """An embedding that a token selects a row of, one LIF layer on it and logits: an integer input with an index range."""
+    """A token selects a row of an embedding; a LIF layer on it gives logits. The input is an index with a range."""
     rng = np.random.default_rng(seed)
     spec = StepSpec(
         inputs=(TensorSpec("token", (1,), "int64", index_range=(0, vocabulary)),),

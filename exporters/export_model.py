@@ -1,0 +1,251 @@
+"""`export`: from a model and example data to a checked step graph."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from astroedge.errors import AstroEdgeError, ExportError, NoStateError
+from astroedge.exporters.activity import Tick, measure_input, measure_spikes
+from astroedge.exporters.batch_axes import find_batch_axes
+from astroedge.exporters.call import Call, make_call
+from astroedge.exporters.find_spikes import find_spikes
+from astroedge.exporters.find_state import find_hidden_state
+from astroedge.exporters.isolate import run_in_child
+from astroedge.exporters.names import Names, choose_names, wrapper_path
+from astroedge.exporters.parity import compare, parity_inputs
+from astroedge.exporters.slots import Slot
+from astroedge.exporters.step_module import StepModule, run_step
+from astroedge.exporters.tidy import prune_states, store_initial_value, tidy
+from astroedge.exporters.trace import trace, warm_up
+from astroedge.exporters.trace_errors import WRAPPER
+from astroedge.parity import Parity
+from astroedge.step_graph import StepGraph
+from astroedge.step_spec import DTYPES, NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
+
+Inputs = tuple[Tensor, ...]
+TRACED, FINISHED = "traced.onnx", "finished.onnx"
+TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
+
+
+def export(
+    model: Any,
+    inputs: Tensor | Sequence[Tensor],
+    states: Any = None,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    state_names: Sequence[str] | None = None,
+    name: str | None = None,
+    examples: Iterable[Sequence[Tensor]] | None = None,
+) -> StepGraph:
+    """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
+
+    `model` is a module, a method of one, or a function, on the CPU and in evaluation mode. `inputs` are example
+    tensors of one tick; their shapes, batch included, become those of the graph. With `states`, tensors in any
+    nesting of tuples, lists, dicts and dataclasses, the model is `forward(*inputs, *states) -> (outputs…, *states)`
+    and their values are the initial ones. State that the model hides in buffers and attributes is found by stepping
+    it; its present content is its initial value, so reset the model first. The model itself stays as it is:
+    everything happens in a forked child process.
+
+    Names come from `input_names`, `output_names`, `state_names` if given; else from attributes or methods of those
+    names on the model; else from its signature and what it returns (`y` for a single output). Hidden states have
+    their module paths. `name` is the graph's name, by default the model's class. `examples` are realistic inputs of
+    successive ticks: firing rates, which later choose kernels, are measured on them; without them on `inputs` again
+    and again.
+
+    The result's `parity` and `notes` say what the comparison showed and what to know.
+
+    Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
+    the graph and the model differ by more than rounding, ExportError for anything else that can't be exported.
+    """
+    call = make_call(model, inputs, states)
+    _refuse_models(call.model)
+    ticks = _example_ticks(call, examples)
+    given = Names(input_names, output_names, state_names)
+    title = name or type(call.model).__name__
+    warm_up()
+    with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
+        scratch = Path(folder)
+        traced = run_in_child(lambda: _trace(call, ticks, given, title, scratch / TRACED), scratch)
+        parity, notes = run_in_child(lambda: _measure(call, ticks, traced, scratch), scratch)
+        graph = StepGraph.load(scratch / FINISHED)
+    graph.parity, graph.notes = parity, (*traced.notes, *notes)
+    return graph
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """What the first child finds out about a model, beside the graph it writes; pruned states are in here too."""
+
+    slots: tuple[Slot, ...]
+    states: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
+    """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
+    module, initial = _step_module(call, ticks)
+    example = run_step(module, call.inputs, initial)
+    outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
+    inputs, named, names = choose_names(given, call, outputs, module.slots)
+    axes = find_batch_axes(
+        lambda data, states: list(run_step(module, data, states)[len(outputs) :]), call.inputs, initial
+    )
+    states = [
+        StateSpec(name, tuple(tensor.shape), _dtype(name, tensor), axis, _fill(tensor.numpy()))
+        for name, tensor, axis in zip(names, initial, axes, strict=True)
+    ]
+    _refuse_growth(states, example[len(outputs) :])
+    model = trace(
+        module,
+        [*call.inputs, *initial],
+        [*inputs, *(state.input_name for state in states)],
+        [*named, *(state.output_name for state in states)],
+    )
+    tidy(model, title, [WRAPPER, *(wrapper_path(call.model) if not module.slots else [])])
+    pruned = prune_states(model.graph, states)
+    if len(pruned) == len(states):
+        raise NoStateError(_no_state(call, pruned))
+    for state, tensor in zip(states, initial, strict=True):
+        if state.initial is None and state.name not in pruned:
+            store_initial_value(model.graph, state, tensor.numpy())
+    spec = StepSpec(
+        inputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(inputs, call.inputs, strict=True)),
+        outputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(named, example, strict=False)),
+        states=tuple(state for state in states if state.name not in pruned),
+        source={"framework": "torch", "version": torch.__version__},
+    )
+    StepGraph(model, spec).save(path)
+    notes = tuple(f"State {name!r} was left out: nothing in the step reads it." for name in pruned)
+    return _Traced(module.slots, tuple(names), notes)
+
+
+def _measure(call: Call, ticks: Sequence[Inputs], traced: _Traced, scratch: Path) -> tuple[Parity, tuple[str, ...]]:
+    """Measure activity on the examples, write the finished graph and compare it with the model, which is cold here."""
+    graph = StepGraph.load(scratch / TRACED)
+    names = [item.name for item in graph.spec.inputs]
+    examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in ticks]
+    found = find_spikes(graph.model.graph, graph.spec.states)
+    spec = replace(
+        graph.spec,
+        inputs=tuple(measure_input(item, graph.model.graph, examples) for item in graph.spec.inputs),
+        spikes=measure_spikes(graph, found, examples),
+    )
+    graph = StepGraph(graph.model, spec)
+    parity = compare(graph, found, _reference(call, traced, spec, examples))
+    graph.save(scratch / FINISHED)
+    silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate]
+    return parity, tuple(
+        f"Spike tensor {name!r} never fired on the example data, so its firing rate says nothing; give real `examples`."
+        for name in silent
+    )
+
+
+def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:
+    """Run the model as its user does, from its initial state: inputs, then outputs and next states, tick by tick."""
+    states = call.state_leaves
+    for tick in parity_inputs(spec, examples):
+        inputs = [torch.from_numpy(array.copy()) for array in tick.values()]
+        with torch.no_grad():
+            outputs, states = call(inputs, [tensor.clone() for tensor in states])
+        following = [*states, *(slot.read(call.model) for slot in traced.slots)]
+        results = {item.name: tensor for item, (_, tensor) in zip(spec.outputs, outputs, strict=True)}
+        results |= {f"{NEXT_PREFIX}{name}": tensor for name, tensor in zip(traced.states, following, strict=True)}
+        yield tick, {name: tensor.detach().numpy().copy() for name, tensor in results.items()}
+
+
+def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor]]:
+    """The model with all its state made explicit, and the initial value of every state."""
+    try:
+        hidden = find_hidden_state(call, ticks)
+    except AstroEdgeError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ExportError(
+            f"{call.label} fails on the example ({type(error).__name__}: {reason}); check the shapes and dtypes of "
+            "inputs and states, and reset the model if it still holds the state of another batch."
+        ) from error
+    initial = [*call.state_leaves, *(state.initial for state in hidden)]
+    if not initial:
+        raise NoStateError(_no_state(call, []))
+    return StepModule(call, [state.slot for state in hidden]), initial
+
+
+def _no_state(call: Call, pruned: Sequence[str]) -> str:
+    found = f"only {', '.join(repr(name) for name in pruned)}, which nothing reads" if pruned else "none"
+    return (
+        f"Nothing carries over from one call of {call.label} to the next (state found: {found}); a stateless model "
+        "needs no AstroEdge, and a stateful one keeps its state out of sight: hold it in buffers or pass it with "
+        "states=."
+    )
+
+
+def _refuse_models(model: nn.Module) -> None:
+    """Refuse models in training mode, off the CPU or in dtypes that a step doesn't carry."""
+    for path, module in model.named_modules():
+        if module.training and isinstance(module, TRAINING_ONLY):
+            raise ExportError(
+                f"Module {path!r} ({type(module).__name__}) is in training mode; call model.eval() before export."
+            )
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.device.type != "cpu":
+            raise ExportError(f"{name!r} lies on {tensor.device}; export runs on the CPU: call model.cpu() first.")
+        if tensor.is_floating_point():
+            _dtype(name, tensor)
+
+
+def _refuse_growth(states: Sequence[StateSpec], following: Sequence[Tensor]) -> None:
+    """Every state keeps shape and dtype from one tick to the next."""
+    for state, tensor in zip(states, following, strict=True):
+        if (state.shape, state.dtype) != (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")):
+            raise ExportError(
+                f"State {state.name!r} is {state.dtype} {list(state.shape)} before a tick and "
+                f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} after it; a state keeps its shape "
+                "and dtype: return the states last, in the order of the arguments, and use ring buffers in place of "
+                "growing tensors."
+            )
+
+
+def _example_ticks(call: Call, examples: Iterable[Sequence[Tensor]] | None) -> list[Inputs]:
+    """The example data as a list of ticks, each of the shapes and dtypes of the first."""
+    ticks: list[Inputs] = []
+    for number, given in enumerate(examples if examples is not None else [call.inputs]):
+        tick = (given,) if isinstance(given, Tensor) else tuple(given)
+        wanted = [(tuple(tensor.shape), tensor.dtype) for tensor in call.inputs]
+        if [(tuple(tensor.shape), tensor.dtype) for tensor in tick] != wanted:
+            raise ExportError(f"Tick {number} of the examples differs from the inputs in number, shape or dtype.")
+        ticks.append(tuple(tensor.detach().clone() for tensor in tick))
+    if not ticks:
+        raise ExportError("examples is empty; give the inputs of at least one tick, or leave it out.")
+    return ticks
+
+
+def _tensor_spec(name: str, tensor: Tensor) -> TensorSpec:
+    return TensorSpec(name, tuple(tensor.shape), _dtype(name, tensor))
+
+
+def _dtype(name: str, tensor: Tensor) -> str:
+    """A tensor's dtype as a step carries it."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        raise ExportError(
+            f"{name!r} has dtype {dtype}; a step carries {', '.join(DTYPES)}: call .float() on the model and data."
+        )
+    return dtype
+
+
+def _fill(value: np.ndarray) -> float | None:
+    """The number that every element of `value` is, bit for bit; None if there is none or a float can't hold it."""
+    first = value.reshape(-1)[:1]
+    number = float(first[0])
+    same = value.tobytes() == np.broadcast_to(first, value.size).tobytes()
+    return number if same and np.asarray(number).astype(value.dtype).tobytes() == first.tobytes() else None

@@ -1,0 +1,85 @@
+"""One line for what PyTorch raises, often in pages, when it can't trace a model or write it as ONNX."""
+
+from __future__ import annotations
+
+import re
+
+from torch import fx
+
+WRAPPER = "model"  # attribute of StepModule that holds the user's model; its name is cut from every path
+LONGEST_REASON = 300
+
+
+def why_not_traced(error: Exception) -> str:
+    """One line for what `torch.export` raised."""
+    text = _text(error)
+    place = _user_line(error)
+    if "data-dependent" in text or "Could not guard" in text:
+        return (
+            f"The model decides in Python on the value of a tensor{place}, which a step graph can't do: a value read "
+            "with item(), int() or `if` would be fixed; use torch.where, or make it a Python constant."
+        )
+    if "fake tensor" in text or ".numpy()" in text:
+        return (
+            f"The model leaves what PyTorch can trace{place}: it uses `.data` or NumPy in forward, or keeps tensors "
+            "outside its modules; use detach() and torch functions, and hold state in buffers."
+        )
+    return f"The model cannot be traced{place} ({_reason(error)}); use torch functions on tensors of fixed shape only."
+
+
+def why_not_translated(error: Exception, graph: fx.Graph) -> str:
+    """One line for what `torch.onnx.export` raised; names the operator and the module it came from."""
+    text = _text(error)
+    for node in graph.nodes:
+        if node.op == "call_function" and re.search(rf"{re.escape(str(node.target))}(?![\w.])", text):
+            return f"{where(node)} uses {operator(node)}, which has no ONNX form; write it with other torch functions."
+    return (
+        f"The step cannot be written as ONNX ({_reason(error)}); the model probably keeps tensors outside its "
+        "modules, or uses an operation that ONNX lacks: hold state in buffers and use common torch functions."
+    )
+
+
+def where(node: fx.Node) -> str:
+    """The module that made a node, as `Module 'path' (Class)`."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "The model"
+    path, kind = stack[-1]
+    name = getattr(kind, "__name__", str(kind).rpartition(".")[2])
+    short = ".".join(part for part in str(path).split(".") if part not in ("", WRAPPER))
+    return f"Module {short!r} ({name})" if short else f"The model ({name})"
+
+
+def operator(node: fx.Node) -> str:
+    """The operator's name, such as `aten.mul.Tensor`."""
+    return str(node.target).removesuffix(".default")
+
+
+def _text(error: BaseException | None) -> str:
+    """The messages of an exception and its causes."""
+    text = ""
+    while error is not None:
+        text += f"{type(error).__name__}: {error}\n"
+        error = error.__cause__
+    return text
+
+
+def _reason(error: BaseException) -> str:
+    """Class and first line of the innermost cause, without terminal colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:LONGEST_REASON]
+
+
+def _user_line(error: BaseException) -> str:
+    """` at FILE:LINE` of the innermost frame outside PyTorch and this package, or nothing."""
+    found = ""
+    trace_back = error.__traceback__
+    while trace_back is not None:
+        code = trace_back.tb_frame.f_code
+        if not any(part in code.co_filename for part in ("/torch/", "/exporters/", "<frozen", "<string>")):
+            found = f" at {code.co_filename.rpartition('/')[2]}:{trace_back.tb_lineno}"
+        trace_back = trace_back.tb_next
+    return found
