@@ -67,13 +67,13 @@ print(*(loaded - set(sys.stdlib_module_names)))
     assert set(result.stdout.split()) <= {"astroedge", "numpy"}
 
 
-@pytest.mark.parametrize("name", ["export", "compile"])
-def test_host_verb_on_a_device_names_the_extra(name: str) -> None:
-    """Asking a device for a host-only verb is one clear error that names the extra to install."""
+@pytest.mark.parametrize("call", ["export(None, ())", "compile('net.onnx')", "StepGraph.load('net.onnx')"])
+def test_host_work_on_a_device_names_the_extra(call: str) -> None:
+    """Asking a device for what only the host does is one clear error that names the extra to install."""
     code = f"""
 import astroedge
 try:
-    astroedge.{name}
+    astroedge.{call}
 except astroedge.errors.MissingDependencyError as error:
     print(error)
 """
