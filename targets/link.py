@@ -1,7 +1,7 @@
 """Object → shared library: the compiled tick, the C shim and the manifest's data, linked into what a bundle carries.
 
-The library exports `astro_describe`, `astro_step` and `astro_run` and needs no symbol from outside: the linker refuses
-anything else. Its bytes depend on the object, the manifest, the target and the linker alone.
+The library exports `astro_describe`, `astro_step` and `astro_run` and needs no symbol from outside, fast math excepted:
+the linker refuses anything else. Its bytes depend on the object, the manifest, the target and the linker alone.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ _LINK = (
     *("-shared", "-nostdlib", "-Wl,-s", "-Wl,--build-id=none", "-Wl,--hash-style=both", "-Wl,-z,defs", "-Wl,-z,relro"),
     *("-Wl,-z,noexecstack", "-Wl,-z,max-page-size=65536", "-Wl,--version-script=exports.map"),
 )
+# Fast math calls the C library's own functions: the one thing such a library takes from outside.
+_FAST_MATH = ("-Wl,--as-needed", "-lm", "-lc")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target) -> byt
             shutil.copyfile(source, folder / source.name)
         # Relative names in a folder of its own: nothing of the folder's path can get into the library.
         sources = ["shim.c", "memory.c", "shim_data.c", "tick.o"]
-        run_compiler(linker, [*_COMPILE, *_LINK, *linker.link_options, "-I.", *sources, "-o", "step.so"], folder)
+        libraries = _FAST_MATH if manifest.math == "fast" else ()
+        arguments = [*_COMPILE, *_LINK, *linker.link_options, "-I.", *sources, *libraries, "-o", "step.so"]
+        run_compiler(linker, arguments, folder)
         return (folder / "step.so").read_bytes()
 
 
