@@ -88,7 +88,7 @@ def verify(
     if graph is None:
         return VerifyReport(manifest.model, manifest.target.name, golden)
     refuse_other_graph(manifest, graph)
-    steps, given = _choose_inputs(manifest, steps, inputs)
+    steps, given = choose_inputs(manifest, steps, inputs)
     saved = bundle.state.copy()
     try:
         if probe is not None:
@@ -109,7 +109,7 @@ def refuse_other_graph(manifest: Manifest, graph: StepGraph) -> None:
         )
 
 
-def _choose_inputs(
+def choose_inputs(
     manifest: Manifest, steps: int | None, inputs: Mapping[str, Array] | None
 ) -> tuple[int, Mapping[str, Array]]:
     """How many ticks, and the data for them."""
