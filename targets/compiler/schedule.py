@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from astroedge.targets.kernels.elementwise import schedule_elementwise, schedule_reduction
 from tvm import te, tirx
 
+from astroedge.errors import CompileError
 from astroedge.targets.board_file import Target
-from astroedge.targets.compiler.blocks import has_reduction
 from astroedge.targets.compiler.step_program import Call, Value
+from astroedge.targets.kernels.elementwise import schedule_blocks
 
-ELEMENT_WISE = "element-wise"
+KERNEL_ATTRIBUTE = "astroedge.kernel"  # every hand-written or scheduled function says what it is
 
 
 def schedule_calls(calls: list[Call], target: Target) -> list[Call]:
     """Schedule what fusion left as plain loops; kernels come scheduled.
 
-    Raises CompileError naming the function for which there is no schedule.
+    Raises CompileError for a function that no schedule covers.
     """
-    done: dict[tirx.PrimFunc, tuple[str, tirx.PrimFunc]] = {}
+    done: dict[tirx.PrimFunc, tirx.PrimFunc] = {}
     scheduled = []
     for call in calls:
-        if call.kind != ELEMENT_WISE and call.kind != "copy":
-            scheduled.append(call)
-            continue
-        if call.function not in done:
-            done[call.function] = _schedule(call, target)
-        kind, function = done[call.function]
-        scheduled.append(replace(call, function=function, kind=kind if call.kind == ELEMENT_WISE else call.kind))
+        function = call.function
+        if KERNEL_ATTRIBUTE not in function.attrs:
+            if function not in done:
+                done[function] = schedule_blocks(function, target)
+            function = done[function]
+        kernel = function.attrs.get(KERNEL_ATTRIBUTE)
+        if kernel is None:
+            raise CompileError(f"The function {call.kind} has no schedule; this is a defect of the compiler.")
+        kind = str(kernel) if call.kind == "element-wise" else call.kind
+        scheduled.append(replace(call, function=function, kind=kind))
     return scheduled
-
-
-def _schedule(call: Call, target: Target) -> tuple[str, tirx.PrimFunc]:
-    """The schedule that fits: reductions keep their sequential order, everything else becomes one vector loop."""
-    if has_reduction(call.function):
-        return "reduction", schedule_reduction(call.function, target)
-    return ELEMENT_WISE, schedule_elementwise(call.function, target)
 
 
 def copy_kernel(value: Value) -> tirx.PrimFunc:

@@ -40,13 +40,13 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
                 with tir.serial(0, end - start) as offset:
                     # The index is written whether active or not; only an active one moves the end of the list.
                     tir.buffer_store(indices, start + offset, [base + count[0]])
-                    tir.buffer_store(count, count[0] + _is_active(x[base + start + offset]), [0])
+                    tir.buffer_store(count, count[0] + is_active(x[base + start + offset]), [0])
                 tir.buffer_store(bounds, count[0], [bound + block + 1])
             tir.buffer_store(counter, counter[0] + tirx.Cast("int64", count[0]), [0])
     return built.function
 
 
-def _is_active(element: Expression) -> Expression:
+def is_active(element: Expression) -> Expression:
     """1 or 0; asked by `==`, since TVM's `!=` is False for a NaN."""
     if str(element.ty.dtype) == "bool":
         return tirx.Cast("int32", element)

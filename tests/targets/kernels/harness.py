@@ -28,7 +28,7 @@ def build(func: tirx.PrimFunc, target: dict[str, Any] = X86_64_V3, *, fenced: bo
 
 def call(module: Any, arrays: list[np.ndarray], outputs: list[np.ndarray]) -> list[np.ndarray]:
     """Runs the kernel on copies of the arrays, 64-byte aligned; returns the outputs as NumPy arrays."""
-    tensors = [tvm.runtime.tensor(np.ascontiguousarray(array)) for array in (*arrays, *outputs)]
+    tensors = [tvm.runtime.tensor(np.asarray(array, order="C")) for array in (*arrays, *outputs)]
     module["kernel"](*tensors)
     return [tensor.numpy() for tensor in tensors[len(arrays) :]]
 
