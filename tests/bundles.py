@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.bundle import Bundle, describe_library, describe_weights
 from astroedge.manifest import (
     Activity,
     BufferField,
-    FileRecord,
+    BundleFiles,
     Golden,
     InputField,
     Kernel,
@@ -22,9 +26,11 @@ from astroedge.manifest import (
     Matrix,
     StateField,
 )
+from astroedge.runtimes import load
+from astroedge.runtimes.golden import make_golden
 from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.link import find_linker, run_compiler
-from astroedge.targets.target import Target
+from astroedge.targets.link import find_linker, link_library, run_compiler
+from astroedge.targets.target import Target, resolve_target
 
 TINY_TICK = (Path(__file__).parent / "runtimes" / "tiny_tick.c").read_text(encoding="utf-8")
 NEURONS, FEATURES, READOUTS, TOKENS = 32, 8, 4, 16
@@ -101,7 +107,6 @@ def tiny_layout() -> Layout:
 
 def tiny_manifest(target: Target) -> Manifest:
     """The manifest before linking: no library yet, no golden trace."""
-    weights = weights_bytes()
     return Manifest(
         model="tiny",
         graph_sha256=sha256(b"tiny graph").hexdigest(),
@@ -112,8 +117,8 @@ def tiny_manifest(target: Target) -> Manifest:
         matrices=(Matrix("readout", NEURONS, READOUTS, 1, "event", "by hand", "lif.spikes", 128, 512),),
         kernels=(Kernel("tiny_tick", "by hand", ("everything",)),),
         golden=Golden(SEED, (), {}),
-        library=FileRecord("", 0, ""),
-        weights=FileRecord("", len(weights), sha256(weights).hexdigest()),
+        library=describe_library(b""),
+        weights=describe_weights(weights_bytes()),
         assets=(),
         compiler={"linker": find_linker(target).version},
     )
@@ -127,6 +132,40 @@ def compile_tick(source: str, target: Target) -> bytes:
         options = ["-std=c11", "-O2", "-fPIC", "-ffreestanding", "-ffp-contract=off", "-c", "tick.c", "-o", "tick.o"]
         run_compiler(find_linker(target), options, Path(name))
         return (Path(name) / "tick.o").read_bytes()
+
+
+def make_bundle(
+    manifest: Manifest, source: str, weights: bytes, target: Target, assets: Mapping[str, bytes] | None = None
+) -> Bundle:
+    """Compile a tick, link it for a manifest and put it into a bundle, without a golden trace."""
+    linked = replace(manifest, weights=describe_weights(weights))
+    library = link_library(compile_tick(source, target), linked, target)
+    return Bundle(linked, BundleFiles(library, weights, assets or {}))
+
+
+@cache
+def tiny_golden() -> Golden:
+    """The golden trace of the layer, from a bundle for this machine."""
+    target = resolve_target("native")
+    with load(make_bundle(tiny_manifest(target), TINY_TICK, weights_bytes(), target)) as session:
+        return make_golden(session, SEED)
+
+
+def make_tiny_bundle(target: str | Target = "native", assets: Mapping[str, bytes] | None = None) -> Bundle:
+    """A complete bundle of the layer, in memory; its bits are the same on every target."""
+    resolved = resolve_target(target)
+    manifest = replace(tiny_manifest(resolved), golden=tiny_golden())
+    return make_bundle(manifest, TINY_TICK, weights_bytes(), resolved, assets)
+
+
+def draw_ticks(ticks: int, seed: int = 1) -> dict[str, NDArray[Any]]:
+    """Inputs for a run of the layer."""
+    draw = np.random.default_rng(seed)
+    return {
+        "token": draw.integers(0, TOKENS, (ticks, 1)),
+        "x": draw.uniform(-1, 1, (ticks, 1, FEATURES)).astype(np.float32),
+        "gate": draw.uniform(-1, 1, (ticks, 2)).astype(np.float16),
+    }
 
 
 class TinyModel:

@@ -6,8 +6,8 @@
  *
  * A step works on five flat buffers that the host owns, each aligned to ASTRO_ALIGNMENT bytes and as large as the
  * matching `size` in astro_info: inputs, outputs, state, weights (read only) and workspace. Every field inside a buffer
- * starts at a multiple of ASTRO_ALIGNMENT. Numbers are little-endian; bool is one byte, 0 or 1. A buffer of size 0 is
- * never touched but its pointer is checked like the others.
+ * starts at a multiple of ASTRO_ALIGNMENT and every size is one, so that records can follow each other. Numbers are
+ * little-endian; bool is one byte, 0 or 1. A buffer of size 0 is never touched but its pointer is checked like the others.
  *
  * Before the first tick a host clears state, outputs and workspace to zero bytes and then writes each state field's
  * initial value. A copy of the state buffer is a complete snapshot of the stream. The workspace must be kept between

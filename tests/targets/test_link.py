@@ -74,7 +74,7 @@ def test_memory_functions_are_inside_and_hidden() -> None:
 
 
 def test_undefined_function_is_named() -> None:
-    """A tick that needs a function no one provides is refused by that function's name, not left to fail on the device."""
+    """A tick that needs a function no one provides is refused by that function's name, not left to fail later."""
     target = resolve_target("native")
     with pytest.raises(LinkError, match="expf"):
         link_library(compile_tick(TICK_THAT_CALLS_EXP, target), tiny_manifest(target), target)
