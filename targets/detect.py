@@ -108,9 +108,9 @@ def detect_board(machine: Machine | None = None) -> Target:
     machine = machine or this_machine()
     _check_bits(machine)
     boards = shipped_boards()
-    named = [(len(text), board) for board in boards.values() for text in board.device_tree if text in machine.model]
-    if named:
-        return max(named, key=lambda item: item[0])[1]
+    for board in boards.values():
+        if any(text in machine.model for text in board.device_tree):
+            return board
     return _x86_level(machine) if machine.arch == "x86_64" else boards["aarch64"]
 
 

@@ -61,6 +61,12 @@ def test_board_is_recognised_by_its_own_name(tmp_path: Path, model: str, board: 
     assert detect_board(machine(tmp_path, "aarch64", arm_cpuinfo(("0xd08", ARMV8_0)), model)).name == board
 
 
+def test_no_board_answers_to_the_name_of_another() -> None:
+    """The texts that boards are recognised by do not contain each other."""
+    texts = [text for board in shipped_boards().values() for text in board.device_tree]
+    assert [(one, other) for one in texts for other in texts if one is not other and one in other] == []
+
+
 def test_x86_is_its_highest_complete_level(tmp_path: Path) -> None:
     """A machine with every flag of level 3 and some of level 4 is level 3."""
     flags = f"{X86_V3} avx512f avx512cd avx512dq avx512vl"
