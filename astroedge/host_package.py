@@ -15,8 +15,8 @@ def require(module_name: str, purpose: str) -> ModuleType:
     """Import a module that may need packages of the `host` extra, and return it.
 
     `purpose` completes "… needs it", for example "exporting a model". The module that was asked for is returned,
-    not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`. A module of AstroEdge itself can be asked for
-    too: what counts is which package is missing in the end.
+    not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`. A module of AstroEdge itself can be asked
+    for too: what counts is which package is missing in the end.
 
     Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported.
     """

@@ -37,8 +37,8 @@ class InputField(BufferField):
     """An input: what is checked before a step, and how the golden trace draws its elements.
 
     `check_range` refuses values outside `low <= x < high`. `draw` is "index", "spike" or "uniform"; `draw_parameter` is
-    the 53-bit firing threshold for "spike", the binary exponent of the range for "uniform" and 0 for "index" (astro_abi.h
-    has the formulas).
+    the 53-bit firing threshold for "spike", the binary exponent of the range for "uniform" and 0 for "index"
+    (astro_abi.h has the formulas).
     """
 
     check_nan: bool
@@ -95,8 +95,8 @@ class Matrix:
     """A matrix product of the step, for reports and synaptic operations.
 
     `rows` inputs, `columns` outputs, `calls` products in one tick (batch and heads). `spikes` names the activity that
-    its input elements are counted in, None for a dense input. `nonzero` counts non-zero weights, None where the matrix is
-    itself a state. `kernel` is the kernel chosen and `reason` says why.
+    its input elements are counted in, None for a dense input. `nonzero` counts non-zero weights, None where the matrix
+    is itself a state. `kernel` is the kernel chosen and `reason` says why.
     """
 
     name: str

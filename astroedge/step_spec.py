@@ -44,7 +44,9 @@ class TensorSpec:
         if self.dtype not in DTYPES:
             raise GraphError(f"{self.name!r} has dtype {self.dtype}; a step carries only {', '.join(DTYPES)}.")
         if any(extent < 1 for extent in self.shape):
-            raise GraphError(f"{self.name!r} has shape {self.shape}; every extent of a step must be fixed and positive.")
+            raise GraphError(
+                f"{self.name!r} has shape {self.shape}; every extent of a step must be fixed and positive."
+            )
 
     @property
     def size(self) -> int:
@@ -149,8 +151,8 @@ class StateSpec:
 class SpikeSpec:
     """A tensor inside the graph whose elements are 0 or 1: what neurons fire.
 
-    `name` is readable and unique in the step; `tensor` is the ONNX value it names (the Boolean result of a comparison or
-    its cast). `firing_rate` is the fraction of ones measured on the example data.
+    `name` is readable and unique in the step; `tensor` is the ONNX value it names (the Boolean result of a comparison
+    or its cast). `firing_rate` is the fraction of ones measured on the example data.
     """
 
     name: str
