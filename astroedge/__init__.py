@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from astroedge.exporters import export as export
     from astroedge.runtimes import load as load
     from astroedge.runtimes.profiler import profile as profile
-    from astroedge.runtimes.verify import verify as verify
     from astroedge.session import Session as Session
     from astroedge.step_graph import StepGraph as StepGraph
     from astroedge.step_profile import Profile as Profile
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from astroedge.step_spec import StepSpec as StepSpec
     from astroedge.step_spec import TensorSpec as TensorSpec
     from astroedge.workflows.compile_graph import compile as compile
+    from astroedge.workflows.verify_bundle import verify as verify
 
 __version__ = "0.1.0"
 
@@ -46,7 +46,7 @@ _DEFINED_IN = {
     "export": "astroedge.exporters",
     "load": "astroedge.runtimes",
     "profile": "astroedge.runtimes.profiler",
-    "verify": "astroedge.runtimes.verify",
+    "verify": "astroedge.workflows.verify_bundle",
 }
 
 __all__ = [

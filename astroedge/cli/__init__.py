@@ -1,0 +1,81 @@
+"""The command line: `astroedge COMMAND`, one file a command, each of which parses, calls a workflow and prints.
+
+Nothing heavier than click is imported before a command runs, so that help is quick and `run`, `verify`, `profile` and
+`inspect` of a bundle work on a device without torch, onnx and TVM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from astroedge import __version__
+from astroedge.cli.compile import compile_command
+from astroedge.cli.doctor import doctor_command
+from astroedge.cli.export import export_command
+from astroedge.cli.inspect import inspect_command
+from astroedge.cli.profile import profile_command
+from astroedge.cli.run import run_command
+from astroedge.cli.targets import targets_command
+from astroedge.cli.verify import verify_command
+from astroedge.errors import AstroEdgeError
+
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+class _InOrder(click.Group):
+    """A group whose help lists the commands in the order of the pipeline."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands as they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="astroedge")
+def commands() -> None:
+    """Turn a trained spiking or recurrent model into a small, verified native step for an edge device.
+
+    \b
+    export   model → step graph (.onnx)        compile  step graph → bundle (.astro)
+    run, verify, profile                        a bundle, on this machine
+
+    A command that fails prints one line and writes nothing; its exit code tells the kind of error.
+    """
+
+
+for command in (
+    export_command,
+    compile_command,
+    run_command,
+    verify_command,
+    profile_command,
+    inspect_command,
+    targets_command,
+    doctor_command,
+):
+    commands.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, `sys.argv` when None, and return the exit code; errors become one line on standard error."""
+    try:
+        return int(commands.main(arguments, prog_name="astroedge", standalone_mode=False) or 0)
+    except click.Abort:  # click's name for Ctrl-C
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except AstroEdgeError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _fail(f"{where}{error.strerror or error}", 1)
+    except MemoryError:
+        return _fail("There is not enough memory for this; close other programs or use a larger machine.", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"Error: {message}", err=True)
+    return code

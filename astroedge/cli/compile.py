@@ -1,0 +1,51 @@
+"""`astroedge compile`: a step graph becomes a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import astroedge
+
+
+@click.command("compile")
+@click.argument("graph", type=click.Path(path_type=Path))
+@click.option("-t", "--target", default="native", show_default=True, help="A board (targets list) or a board file.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle to write (.astro).")
+@click.option(
+    "--math",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="exact: the same bits on every target.",
+)
+@click.option(
+    "--kernels",
+    type=click.Choice(["auto", "event", "dense"]),
+    default="auto",
+    show_default=True,
+    help="Force one kind of matrix kernel; it never changes a bit.",
+)
+@click.option("--probes", is_flag=True, help="Add every spike tensor and its margin to the outputs.")
+def compile_command(graph: Path, target: str, output: Path, math: str, kernels: str, probes: bool) -> None:
+    """Compile GRAPH into a bundle for a target, check it against ONNX Runtime and record its golden trace.
+
+    A bundle that is there already is replaced in one move once the new one is whole.
+    """
+    from astroedge.cli.display import print_line, size
+    from astroedge.cli.show_step import show_kernels
+
+    bundle = astroedge.compile(
+        graph,
+        target,
+        math=math,
+        kernels=kernels,
+        probes=probes,
+        progress=lambda line: click.echo(f"… {line}", err=True),
+    )
+    bundle.save(output)
+    manifest = bundle.manifest
+    show_kernels(manifest)
+    total = manifest.library.size + manifest.weights.size
+    print_line(f"Wrote {output} for {manifest.target.name}: {size(total)}. Next: astroedge verify {output}")

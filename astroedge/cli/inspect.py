@@ -1,0 +1,24 @@
+"""`astroedge inspect`: what is in a step graph or a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("inspect")
+@click.argument("path", metavar="GRAPH_OR_BUNDLE", type=click.Path(path_type=Path))
+@click.option("--json", "json_path", metavar="FILE", help="Write it as JSON instead; - for standard output.")
+def inspect_command(path: Path, json_path: str | None) -> None:
+    """Show states, shapes, sizes, firing rates, kernels and why they were chosen, memory and digests."""
+    from astroedge.bundle import Bundle
+    from astroedge.cli.display import write_json
+    from astroedge.cli.show_step import show_bundle, show_graph
+    from astroedge.workflows.inspect_step import describe_bundle, describe_graph, open_step
+
+    step = open_step(path)
+    if isinstance(step, Bundle):
+        write_json(describe_bundle(step), json_path) if json_path else show_bundle(step)
+    else:
+        write_json(describe_graph(step), json_path) if json_path else show_graph(step)

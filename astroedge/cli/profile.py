@@ -1,0 +1,95 @@
+"""`astroedge profile`: what a step costs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from astroedge.step_profile import Profile
+
+
+@click.command("profile")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--steps", metavar="N", type=click.IntRange(min=1), help="Steps to time; 1000, or all of --input.")
+@click.option("--input", "source", metavar="FILE", type=click.Path(path_type=Path), help="Real data: .npy, .npz, .csv.")
+@click.option("--compare", metavar="GRAPH", type=click.Path(path_type=Path), help="Time ONNX Runtime beside it (host).")
+@click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
+@click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
+@click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
+def profile_command(
+    bundle: Path,
+    steps: int | None,
+    source: Path | None,
+    compare: Path | None,
+    samples: bool,
+    json_path: str | None,
+    csv_path: Path | None,
+) -> None:
+    """Measure BUNDLE on this machine: time, memory, firing rates, synaptic operations, heat, energy.
+
+    Every number is measured, estimated or unavailable, and says so.
+    """
+    from astroedge.cli.display import STANDARD_OUTPUT, write_json
+    from astroedge.workflows.profile_bundle import profile_bundle
+    from astroedge.workflows.replace_file import replace_file
+
+    profile = profile_bundle(bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples)
+    if csv_path is not None:
+        replace_file(csv_path, profile.to_csv().encode())
+    if json_path is not None:
+        write_json(profile.to_json(), json_path)
+    if json_path != STANDARD_OUTPUT:
+        _show(profile)
+
+
+def _show(profile: Profile) -> None:
+    from astroedge.cli.display import duration, print_line, print_table
+
+    print_line(f"Profile of {profile.model} for {profile.target}, {profile.precision}; inputs {profile.inputs}")
+    step = profile.step
+    names = ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
+    times = [duration(getattr(step, name)) for name in names]
+    print_table(names, [times], f"{step.count:,} steps from Python after {profile.warmup} to warm up, measured")
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for group, name, value, unit, label, note in profile.rows():
+        if group != "step":
+            groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
+    for group, rows in groups.items():
+        print_table((group, "value", "unit", "", "note"), rows)
+    print_line(_summary(profile))
+
+
+def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
+    """A number and its unit for people; a dash where there is none."""
+    from astroedge.cli.display import duration, percent, size
+
+    if value is None or isinstance(value, str):
+        return value or "–", ""
+    if unit in ("ns", "bytes"):
+        number, shown_unit = (duration(value) if unit == "ns" else size(int(value))).split(" ")
+        return number, shown_unit
+    if group == "firing rate":
+        number, shown_unit = percent(value).split(" ")
+        return number, shown_unit
+    return (f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"), unit
+
+
+def _summary(profile: Profile) -> str:
+    """The main figures in one sentence."""
+    from astroedge.cli.display import duration, percent
+
+    text = f"One step takes {duration(profile.step.p50)} from Python (p99 {duration(profile.step.p99)})"
+    throughput = profile.reading("throughput").value
+    if throughput is not None:
+        text += f" and {duration(1e9 / throughput)} in a native run"
+    operations = profile.operations
+    if operations.dense:
+        done = (operations.effective_acs + operations.effective_macs) / operations.dense
+        text += f"; {percent(done)} of the dense synaptic operations are done"
+    if profile.comparison is not None:
+        beside = profile.comparison
+        text += f"; {beside.runtime} takes {duration(beside.theirs)}, {beside.ratio:.1f} times as long"
+    return text + "."

@@ -1,0 +1,88 @@
+"""`astroedge run`: text from a language model, arrays through any other."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import astroedge
+from astroedge.errors import InputError
+
+if TYPE_CHECKING:
+    from astroedge.session import Session
+    from astroedge.workflows.generate_text import Sampling
+
+
+@click.command("run")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--prompt", metavar="TEXT", help="Language models: the text to continue; without it a new line begins.")
+@click.option("--tokens", metavar="N", type=click.IntRange(min=0), default=256, show_default=True, help="Bytes to add.")
+@click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the likeliest byte.")
+@click.option("--top-k", metavar="K", type=int, help="Choose among the K likeliest bytes; without it among all.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
+@click.option("--input", "source", metavar="FILE", help="Other models: .npy, .npz, .csv, time first; - for CSV lines.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write .npy, .npz or .csv; without it CSV is printed.")
+def run_command(
+    bundle: Path,
+    prompt: str | None,
+    tokens: int,
+    temperature: float,
+    top_k: int | None,
+    seed: int,
+    source: str | None,
+    output: Path | None,
+) -> None:
+    """Run BUNDLE: continue a prompt, or feed it arrays.
+
+    \b
+    astroedge run char_lm.astro --prompt "The list of" --tokens 400
+    astroedge run keywords.astro --input frames.npy --output scores.csv
+    sensor | astroedge run monitor.astro --input -
+    """
+    from astroedge.workflows.generate_text import Sampling, is_byte_model
+
+    if source is not None and prompt is not None:
+        raise click.UsageError("--prompt and --input exclude each other.")
+    with astroedge.load(bundle) as session:
+        if source is not None:
+            _run_data(session, source, output)
+        elif output is not None:
+            raise click.UsageError("--output goes with --input.")
+        elif prompt is not None or is_byte_model(session.spec):
+            _run_text(session, prompt or "", tokens, Sampling(temperature, top_k, seed))
+        else:
+            names = ", ".join(f"{item.name} {list(item.shape)}" for item in session.spec.inputs)
+            raise InputError(f"{bundle} is no byte-level language model; give its data ({names}) with --input.")
+
+
+def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:
+    from astroedge.workflows.generate_text import as_text, generate
+
+    given = prompt.encode("utf-8", "surrogateescape")
+    produced = generate(session, given, tokens, sampling)
+    start = time.perf_counter()
+    click.echo("".join(as_text(given)), nl=False)
+    for piece in as_text(produced):
+        click.echo(piece, nl=False)
+    seconds = time.perf_counter() - start
+    click.echo()
+    rate = tokens / seconds
+    click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
+
+
+def _run_data(session: Session, source: str, output: Path | None) -> None:
+    from astroedge.workflows.array_files import check_suffix
+    from astroedge.workflows.replace_file import replace_file
+    from astroedge.workflows.run_step import run_file, run_lines
+
+    if output is not None:
+        replace_file(output, run_file(session, source, check_suffix(output)))
+    elif source == "-":
+        for line in run_lines(session, sys.stdin, "standard input"):
+            click.echo(line, nl=False)
+    else:
+        click.echo(run_file(session, source, ".csv"), nl=False)

@@ -1,0 +1,110 @@
+"""Step graphs and bundles for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from astroedge.bundle import Bundle
+from astroedge.cli.display import percent, print_line, print_table, shape, size
+from astroedge.manifest import Manifest
+from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
+from astroedge.workflows.inspect_step import describe_graph
+
+if TYPE_CHECKING:
+    from astroedge.step_graph import StepGraph
+
+
+def show_graph(graph: StepGraph) -> None:
+    """A step graph: what it takes, gives and carries over, what fires in it, its operators and its digest."""
+    record = describe_graph(graph)
+    source = " ".join(graph.spec.source.values())
+    print_line(f"Step graph {graph.name}{f' from {source}' if source else ''}, weights {size(record['weights_bytes'])}")
+    show_spec(graph.spec)
+    operators = ", ".join(f"{name} × {count}" if count > 1 else name for name, count in record["operators"].items())
+    print_line(f"Operators: {operators}")
+    print_line(f"SHA-256: {record['sha256']}")
+
+
+def show_spec(spec: StepSpec) -> None:
+    """The contract of a tick."""
+    tensors = [("input", item, _note(item)) for item in spec.inputs]
+    tensors += [("output", item, "") for item in spec.outputs]
+    print_table(
+        ("", "name", "shape", "dtype", "note"),
+        [(kind, item.name, shape(item.shape), item.dtype, note) for kind, item, note in tensors],
+    )
+    states = [(item.name, shape(item.shape), item.dtype, _initial(item), size(item.nbytes)) for item in spec.states]
+    total = size(sum(item.nbytes for item in spec.states))
+    print_table(("name", "shape", "dtype", "initial", "size"), states, f"State carried over, {total}")
+    spikes = [(item.name, shape(item.shape), percent(item.firing_rate)) for item in spec.spikes]
+    print_table(("name", "neurons", "firing rate"), spikes, "Spikes, rates on the export's example data")
+
+
+def _note(item: TensorSpec) -> str:
+    if item.index_range is not None:
+        return f"index, {item.index_range[0]} to {item.index_range[1] - 1}"
+    if item.firing_rate is not None:
+        return f"spikes, {percent(item.firing_rate)} in the example data"
+    return "" if item.span is None else f"up to ±{item.span:g} in the example data"
+
+
+def _initial(state: StateSpec) -> str:
+    return "stored tensor" if state.initial is None else f"{state.initial:g}"
+
+
+def show_bundle(bundle: Bundle) -> None:
+    """A bundle: target, contract, kernels with the reason for each, memory, files and digests."""
+    manifest = bundle.manifest
+    target = manifest.target
+    needs = f", needs {', '.join(target.features)}" if target.features else ""
+    print_line(f"Bundle of {manifest.model} for {target.name}: {target.arch}, {target.cpu}{needs}")
+    probes = ", with probes" if manifest.probes else ""
+    print_line(f"Weights {manifest.precision}, math {manifest.math}{probes}")
+    show_spec(manifest.step)
+    show_kernels(manifest)
+    _show_memory(manifest)
+    _show_proof(manifest)
+
+
+def show_kernels(manifest: Manifest) -> None:
+    """The matrices with the kernel chosen for each and why, then the number of calls of every kind."""
+    rates = {item.name: item.firing_rate for item in manifest.activity}
+    rows: list[tuple[Any, ...]] = []
+    for item in manifest.matrices:
+        extent = f"{item.rows} × {item.columns}{f' × {item.calls}' if item.calls > 1 else ''}"
+        rate = "–" if item.spikes is None else percent(rates[item.spikes])
+        rows.append((item.name, extent, item.kernel, rate, size(item.nbytes), item.reason))
+    print_table(("matrix", "inputs × outputs", "kernel", "input fires", "size", "why"), rows, "Matrices")
+    kinds = Counter(item.kind for item in manifest.kernels)
+    calls = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    print_line(f"One tick is {len(manifest.kernels)} native calls: {calls}.")
+
+
+def _show_memory(manifest: Manifest) -> None:
+    layout = manifest.layout
+    private = sum(item.nbytes for item in layout.state if item.private)
+    rows = [
+        ("weights", size(layout.weights_size), "mapped, shared by all streams"),
+        ("state", size(layout.state_size), f"{size(private)} of it private to the compiler" if private else "a stream"),
+        ("workspace", size(layout.workspace_size), "a stream"),
+        ("inputs and outputs", size(layout.inputs_size + layout.outputs_size), "a stream"),
+        ("library", size(manifest.library.size), manifest.library.name),
+    ]
+    rows += [(f"asset {item.name}", size(item.size), "") for item in manifest.assets]
+    print_table(("memory", "size", ""), rows)
+
+
+def _show_proof(manifest: Manifest) -> None:
+    golden = manifest.golden
+    ticks = ", ".join(str(item.tick) for item in golden.ticks)
+    print_line(f"Golden trace: {f'hashes at ticks {ticks}' if ticks else 'none'}; seed {golden.seed}")
+    for name, value in golden.parity.items():
+        print_line(f"  {name}: {value:g}")
+    print_line("Made with " + ", ".join(f"{name} {version}" for name, version in manifest.compiler.items()))
+    for name, digest in (
+        ("graph", manifest.graph_sha256),
+        ("library", manifest.library.sha256),
+        ("weights", manifest.weights.sha256),
+    ):
+        print_line(f"SHA-256 of the {name}: {digest}")

@@ -1,0 +1,44 @@
+"""Look into a step graph or a bundle without running it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astroedge.bundle import Bundle
+
+if TYPE_CHECKING:
+    from astroedge.step_graph import StepGraph
+
+
+def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
+    """The bundle in a folder, its files compared with their digests, or the step graph in a file.
+
+    Raises BundleError or GraphError for what is damaged or neither. A graph needs the onnx package, a bundle NumPy.
+    """
+    if Path(path).is_dir():
+        bundle = Bundle.load(path)
+        bundle.check()
+        return bundle
+    from astroedge.step_graph import StepGraph
+
+    return StepGraph.load(path)
+
+
+def describe_graph(graph: StepGraph) -> dict[str, Any]:
+    """A graph as plain data: name, digest, step description, operators with their numbers, bytes of weights."""
+    return {
+        "kind": "graph",
+        "name": graph.name,
+        "sha256": graph.digest,
+        "step": graph.spec.to_json(),
+        "operators": dict(sorted(Counter(node.op_type for node in graph.model.graph.node).items())),
+        "weights_bytes": sum(tensor.ByteSize() for tensor in graph.model.graph.initializer),
+    }
+
+
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    """A bundle as plain data: its manifest."""
+    return {"kind": "bundle", "manifest": bundle.manifest.to_json()}

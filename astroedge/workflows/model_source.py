@@ -1,0 +1,142 @@
+"""From what a user types to a model that can be exported: a checkpoint, or a factory in a file or a module.
+
+    char_lm.safetensors          a checkpoint of a model in astroedge.models
+    nets/keywords.py:make        a function in a file
+    mypackage.nets:make          a function in an installed module
+
+A factory takes no arguments and returns the module, or (module, example inputs), or (module, example inputs, states) as
+`astroedge.export` takes them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from astroedge.errors import AstroEdgeError, ExportError
+from astroedge.host_package import require
+
+CHECKPOINT_SUFFIX = ".safetensors"
+
+# What a byte-level checkpoint reads when its firing rates are measured and no example is given: plain English prose.
+ENGLISH = b"""
+A neuron that stays silent sends nothing, so nothing has to be computed for it. Most of the time most neurons are
+silent. This is why a small board can carry a large network: the weights of the few neurons that fired are added, and
+all the others are left where they are. An astrocyte listens to many of these neurons at once and answers slowly; what
+it remembers changes how easily they fire for seconds afterwards. The following example shows how a list is sorted. If
+the argument is omitted, the default value is used; otherwise, a new object is returned (see below for details).
+"""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model with the arguments of `astroedge.export` that come with it; `inputs` is None where nothing gives them.
+
+    `examples` are the inputs of successive ticks on which firing rates are measured, None for `inputs` alone.
+    """
+
+    model: Any
+    inputs: Any = None
+    states: Any = None
+    examples: Sequence[Sequence[Any]] | None = None
+    output_names: Sequence[str] | None = None
+
+
+def load_model(source: str) -> ModelSource:
+    """The model that `source` names.
+
+    Raises ExportError for a source of no known form, a file, module or factory that is not there, and a factory that
+    fails or returns something else; InputError for a file that is no checkpoint.
+    """
+    require("torch", "exporting a model")
+    if source.endswith(CHECKPOINT_SUFFIX):
+        return _load_checkpoint(source)
+    place, separator, name = source.rpartition(":")
+    if not separator or not place or not name.isidentifier():
+        raise ExportError(
+            f"{source!r} names no model; give a checkpoint (.safetensors), path/to/file.py:factory or "
+            "package.module:factory."
+        )
+    return _call_factory(_find_factory(_import(place), name, place), source)
+
+
+def _load_checkpoint(path: str) -> ModelSource:
+    """An AstroSNN's step with its state as arguments, one stream."""
+    import torch
+
+    from astroedge.models import AstroSNNStep, load_checkpoint
+
+    step = AstroSNNStep(load_checkpoint(path))
+    vocabulary = step.model.config.vocabulary
+    tokens = [byte % vocabulary for byte in ENGLISH]
+    examples = [(torch.tensor([token]),) for token in tokens]
+    return ModelSource(step, examples[0], tuple(step.initial_state()), examples, ["logits"])
+
+
+def _import(place: str) -> ModuleType:
+    """The module at a path ending in .py or of a dotted name; its own folder is searched first, as by `python`."""
+    is_file = place.endswith(".py") or os.sep in place
+    if is_file and not Path(place).is_file():
+        raise ExportError(f"There is no file {place}; check the path of the model.")
+    sys.path.insert(0, os.fspath(Path(place).resolve().parent) if is_file else os.getcwd())
+    try:
+        load = (lambda: _import_file(Path(place))) if is_file else (lambda: importlib.import_module(place))
+        module: ModuleType = _run(load, place)
+        return module
+    finally:
+        sys.path.pop(0)
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ExportError(f"{path} is no Python file; give path/to/file.py:factory.")
+    module = importlib.util.module_from_spec(spec)
+    # Under its name, so that torch finds the source of its classes.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _find_factory(module: ModuleType, name: str, place: str) -> Callable[[], Any]:
+    factory = getattr(module, name, None)
+    if callable(factory):
+        return factory  # type: ignore[no-any-return]
+    known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    near = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "; write a function that returns the model."
+    raise ExportError(f"{place} has no function {name!r}{hint}")
+
+
+def _call_factory(factory: Callable[[], Any], source: str) -> ModelSource:
+    made = _run(factory, source)
+    parts = made if isinstance(made, tuple) else (made,)
+    if not 1 <= len(parts) <= 3 or not callable(parts[0]):
+        raise ExportError(
+            f"{source} returned {type(made).__name__}; return the module, (module, example inputs) or (module, example "
+            "inputs, states)."
+        )
+    return ModelSource(*parts)
+
+
+def _run(action: Callable[[], Any], source: str) -> Any:
+    """Run the user's code; what it raises becomes one line that says where."""
+    try:
+        return action()
+    except AstroEdgeError:
+        raise
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        own = [frame for frame in frames if "importlib" not in frame.filename]
+        where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise ExportError(f"{source} failed{where}: {type(error).__name__}: {reason}") from error

@@ -1,0 +1,119 @@
+"""Verify a bundle: its golden trace on any device, and on a host its step graph, spike for spike.
+
+A bundle shows its outputs and states, not the spikes inside. So the same step is compiled once more with probes, proved
+to be the same computation by its states' bits, and compared with ONNX Runtime in the bundle's place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from astroedge.bundle import Bundle
+from astroedge.errors import TargetError, VerificationError
+from astroedge.runtimes import load
+from astroedge.runtimes.compiled import CompiledSession
+from astroedge.runtimes.golden import draw_inputs
+from astroedge.runtimes.verify import VerifyReport as VerifyReport
+from astroedge.runtimes.verify import choose_inputs, refuse_other_graph
+from astroedge.runtimes.verify import verify as verify_session
+from astroedge.workflows.array_files import read_arrays
+
+if TYPE_CHECKING:
+    from astroedge.manifest import Manifest
+    from astroedge.session import Array
+    from astroedge.step_graph import StepGraph
+    from astroedge.targets.target import Target
+
+
+def verify(
+    bundle: CompiledSession | Bundle | str | os.PathLike[str],
+    graph: StepGraph | str | os.PathLike[str] | None = None,
+    *,
+    steps: int | None = None,
+    inputs: Mapping[str, Array] | None = None,
+) -> VerifyReport:
+    """Replay a bundle's golden trace here, and with `graph` compare it with ONNX Runtime, forced and free.
+
+    `graph` is the step graph it was compiled from, or its path. `inputs` are arrays `(T, …)` by name, drawn like the
+    golden trace's when None; `steps` is how many ticks of them are compared, all of the given ones or 1000 drawn ones
+    when None. The golden trace needs NumPy only; a graph needs what compiling needs. A session goes on afterwards as if
+    nothing had happened.
+
+    Raises VerificationError when anything disagrees or the graph is another one, IncompatibleError when the bundle does
+    not run on this machine, InputError for inputs the step does not take.
+    """
+    report = examine(bundle, graph, steps=steps, inputs=inputs)
+    if not report.ok:
+        raise VerificationError(report.text())
+    return report
+
+
+def examine(
+    bundle: CompiledSession | Bundle | str | os.PathLike[str],
+    graph: StepGraph | str | os.PathLike[str] | None = None,
+    *,
+    steps: int | None = None,
+    inputs: Mapping[str, Array] | None = None,
+) -> VerifyReport:
+    """What `verify` finds, as a report whose `ok` is False where `verify` would raise for a disagreement."""
+    if not isinstance(bundle, CompiledSession):
+        with load(bundle) as session:
+            return examine(session, graph, steps=steps, inputs=inputs)
+    if graph is None:
+        return verify_session(bundle)
+    from astroedge.step_graph import StepGraph
+
+    source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
+    refuse_other_graph(bundle.manifest, source)
+    if bundle.manifest.probes:
+        return verify_session(bundle, source, steps=steps, inputs=inputs)
+    from astroedge.workflows.compile_graph import probe_build
+
+    built = probe_build(source, _target_of(bundle.manifest), math=bundle.manifest.math)
+    with load(built) as probe:
+        return verify_session(bundle, source, steps=steps, inputs=inputs, probe=probe)
+
+
+def examine_file(
+    path: str | os.PathLike[str],
+    graph: str | os.PathLike[str] | None,
+    *,
+    steps: int | None,
+    inputs: str | os.PathLike[str] | None,
+    seed: int | None,
+) -> VerifyReport:
+    """What `examine` finds on inputs from a file, or drawn from a seed of one's own."""
+    with load(path) as session:
+        data: Mapping[str, Array] | None = None
+        if inputs is not None:
+            data = read_arrays(inputs, session.spec.inputs)
+        elif seed is not None:
+            steps, _ = choose_inputs(session.manifest, steps, None)
+            data = draw_inputs(session.manifest.layout.inputs, seed, 0, steps)
+        return examine(session, graph, steps=steps, inputs=data)
+
+
+def _target_of(manifest: Manifest) -> Target:
+    """A target whose code runs here and has the bits of the bundle's.
+
+    It is the bundle's own where that is known here. A board file of someone else's, or another machine's "native", is
+    not; with exact math this machine's own target has the same bits.
+
+    Raises VerificationError where another target might have other bits.
+    """
+    from astroedge.targets.target import NATIVE, resolve_target
+
+    try:
+        target = resolve_target(manifest.target.name)
+        if target.identity == manifest.target:
+            return target
+    except TargetError:
+        pass
+    if manifest.math != "exact":
+        raise VerificationError(
+            f"The bundle has fast math for {manifest.target.name} as another machine knows it, and a build for this "
+            "one may have other bits; verify it with its graph where it was compiled."
+        )
+    return resolve_target(NATIVE)
