@@ -37,7 +37,7 @@ def check_graph(model: onnx.ModelProto, spec: StepSpec) -> None:
     _check_values("input", inputs, _values(model.graph.input))
     _check_values("output", outputs, _values(model.graph.output))
     _check_initial_values(model, spec)
-    _check_onnx(model)
+    infer_shapes(model)
     live = live_nodes(model.graph, [value.name for value in model.graph.output])
     _check_read(model.graph, spec, live)
     _check_spikes(model.graph, spec)
@@ -147,8 +147,11 @@ def initial_fill(state: StateSpec) -> np.ndarray:
     return array
 
 
-def _check_onnx(model: onnx.ModelProto) -> None:
-    """The ONNX checker with full shape inference; large weights stand in as inputs so that nothing is copied."""
+def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` checked, with the type and shape of every value; large weights stand in as inputs and are not copied.
+
+    Raises GraphError if the model is not valid ONNX.
+    """
     skeleton = without_initialisers(model)
     for tensor in model.graph.initializer:
         if len(tensor.raw_data) > SMALL_TENSOR:
@@ -157,11 +160,11 @@ def _check_onnx(model: onnx.ModelProto) -> None:
             skeleton.graph.initializer.append(tensor)
     try:
         checker.check_model(skeleton)
-        shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True)
+        return shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
     except (checker.ValidationError, shape_inference.InferenceError) as error:
         reason = " ".join(str(error).split())[:300]
         raise GraphError(
-            f"The graph is not valid ONNX ({reason}); it was damaged or written wrongly: export again."
+            f"The graph is not valid ONNX ({reason}); it was damaged or written wrongly: export the model again."
         ) from error
 
 

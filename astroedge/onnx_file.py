@@ -171,5 +171,5 @@ def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, st
     if len(data) < length:
         raise GraphError(f"{location!r} ends before the data of tensor {tensor.name!r}; copy it again.")
     tensor.raw_data = data
-    tensor.data_location = onnx.TensorProto.DEFAULT
+    tensor.ClearField("data_location")  # equal to a tensor that never was outside
     del tensor.external_data[:]

@@ -136,15 +136,25 @@ class StateSpec:
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> StateSpec:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises GraphError when the record names other graph values than the state's own.
+        """
         initial = record["initial"]
-        return StateSpec(
+        state = StateSpec(
             name=record["name"],
             shape=tuple(record["shape"]),
             dtype=record["dtype"],
             batch_axis=record["batch_axis"],
             initial=float.fromhex(initial["fill"]) if "fill" in initial else None,
         )
+        named = (record["input"], record["output"], initial.get("tensor", state.initial_name))
+        if named != (state.input_name, state.output_name, state.initial_name):
+            raise GraphError(
+                f"State {state.name!r} is tied to {', '.join(map(repr, named))} instead of its own values; the step "
+                "description was edited: export the model again."
+            )
+        return state
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from astroedge.step_graph import StepGraph
 from astroedge.step_spec import SpikeSpec, TensorSpec
 
 MEASURED_TICKS = 64
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 Tick = dict[str, Array]
 """One array for each data input, by name."""
 FOLLOWED = frozenset({"Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Flatten"})

@@ -66,9 +66,7 @@ class Call:
         return str(getattr(self.function, "__qualname__", type(self.function).__name__))
 
     def argument_names(self) -> list[str]:
-        """Names for inputs, then state arguments, from the signature; `*states` gives `states.0`, `states.1` and so
-        on.
-        """
+        """Names of inputs, then of state arguments; `*states` gives `states.0`, `states.1` and so on."""
         count = len(self.inputs) + len(self.states)
         names: list[str] = []
         for parameter in _positional(self.function):

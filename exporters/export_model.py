@@ -21,6 +21,7 @@ from astroedge.exporters.find_state import find_hidden_state
 from astroedge.exporters.isolate import run_in_child
 from astroedge.exporters.names import Names, choose_names, wrapper_path
 from astroedge.exporters.parity import compare, parity_inputs
+from astroedge.exporters.plain_spikes import rewrite_spikes
 from astroedge.exporters.slots import Slot
 from astroedge.exporters.step_module import StepModule, run_step
 from astroedge.exporters.tidy import prune_states, store_initial_value, tidy
@@ -30,6 +31,8 @@ from astroedge.parity import Parity
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import DTYPES, NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
+Example = Tensor | Sequence[Tensor]
+"""The inputs of one tick as a user gives them."""
 Inputs = tuple[Tensor, ...]
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
 TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
@@ -37,14 +40,14 @@ TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, 
 
 def export(
     model: Any,
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Example,
     states: Any = None,
     *,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     state_names: Sequence[str] | None = None,
     name: str | None = None,
-    examples: Iterable[Sequence[Tensor]] | None = None,
+    examples: Iterable[Example] | None = None,
 ) -> StepGraph:
     """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
 
@@ -111,6 +114,7 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         [*named, *(state.output_name for state in states)],
     )
     tidy(model, title, [WRAPPER, *(wrapper_path(call.model) if not module.slots else [])])
+    rewrite_spikes(model)
     pruned = prune_states(model.graph, states)
     if len(pruned) == len(states):
         raise NoStateError(_no_state(call, pruned))
@@ -215,10 +219,11 @@ def _refuse_growth(states: Sequence[StateSpec], following: Sequence[Tensor]) -> 
             )
 
 
-def _example_ticks(call: Call, examples: Iterable[Sequence[Tensor]] | None) -> list[Inputs]:
+def _example_ticks(call: Call, examples: Iterable[Example] | None) -> list[Inputs]:
     """The example data as a list of ticks, each of the shapes and dtypes of the first."""
     ticks: list[Inputs] = []
-    for number, given in enumerate(examples if examples is not None else [call.inputs]):
+    given_ticks: Iterable[Example] = [call.inputs] if examples is None else examples
+    for number, given in enumerate(given_ticks):
         tick = (given,) if isinstance(given, Tensor) else tuple(given)
         wanted = [(tuple(tensor.shape), tensor.dtype) for tensor in call.inputs]
         if [(tuple(tensor.shape), tensor.dtype) for tensor in tick] != wanted:

@@ -1,4 +1,4 @@
-"""Find the spike tensors of a step: comparisons whose Boolean result becomes numbers 0 and 1."""
+"""Find the spike tensors of a step: Booleans that come from comparisons and become numbers 0 and 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
-from onnx import numpy_helper
 
 from astroedge.exporters.names import unique
 from astroedge.exporters.tidy import module_of
@@ -19,74 +18,75 @@ ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Identity", "Where",
 
 
 @dataclass(frozen=True)
-class Spikes:
-    """A spike tensor: its name, the Boolean value, and the two values that are compared."""
+class Decision:
+    """A comparison in the step: its Boolean value and the two values it compares."""
 
-    name: str
     tensor: str
     left: str
     right: str
 
 
+@dataclass(frozen=True)
+class Spikes:
+    """A spike tensor: its name and the Boolean value that is true where a neuron fires."""
+
+    name: str
+    tensor: str
+
+
+def find_decisions(graph: onnx.GraphProto) -> list[Decision]:
+    """Every comparison, in graph order, whether it makes spikes or not."""
+    return [
+        Decision(node.output[0], node.input[0], node.input[1]) for node in graph.node if node.op_type in COMPARISONS
+    ]
+
+
 def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[Spikes]:
     """Every spike tensor of a tidy graph, in graph order, with a unique readable name.
 
-    The name is the path of the module that compares plus `.spike`; where a module compares more than once it is the
-    state whose value is compared, or else the module that made the value, plus `.spike`.
+    A spike tensor is the Boolean that is cast to numbers, or is an output or next state itself: a comparison, or what
+    logic makes of comparisons (a neuron that is above threshold and not refractory). It is named after the module that
+    made it, plus `.spike`; where a module makes several, after the state that is compared, or else after the module
+    whose result is compared.
     """
-    constants = {
-        tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if len(tensor.raw_data) <= 16
-    }
-    outputs = {value.name for value in graph.output}
-    nodes = [
-        node
-        for node in graph.node
-        if node.op_type in COMPARISONS and _becomes_number(graph, node.output[0], constants, outputs)
-    ]
-    per_module = Counter(module_of(node) for node in nodes)
+    makers = {output: node for node in graph.node for output in node.output}
+    leaving = {value.name for value in graph.output}
+    cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
+    fired = [node for node in graph.node if node.output[0] in leaving | cast and _comparisons(makers, node.output[0])]
+    per_module = Counter(module_of(node) for node in fired)
     found: list[Spikes] = []
-    for node in nodes:
+    for node in fired:
         module = module_of(node)
-        stem = module if per_module[module] == 1 else _source(graph, node, states) or module
+        stem = module if per_module[module] == 1 else _source(makers, node, states) or module
         name = unique(f"{stem}.spike" if stem else "spike", {spikes.name for spikes in found})
-        found.append(Spikes(name, node.output[0], node.input[0], node.input[1]))
+        found.append(Spikes(name, node.output[0]))
     return found
 
 
-def _becomes_number(graph: onnx.GraphProto, value: str, constants: dict[str, object], outputs: set[str]) -> bool:
-    """Whether a Boolean becomes numbers by a cast or a choice of 1 and 0, or leaves the step, maybe after some
-    logic.
-    """
-    if value in outputs:
-        return True
-    for node in graph.node:
-        if value not in node.input:
-            continue
-        if node.op_type == "Cast":
-            return True
-        if node.op_type == "Where" and node.input[0] == value and _one_and_zero(node, constants):
-            return True
-        if node.op_type in LOGIC and _becomes_number(graph, node.output[0], constants, outputs):
-            return True
-    return False
+def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.NodeProto]:
+    """The comparisons that a Boolean value is made of; none if it is made of something else, too."""
+    node = makers.get(value)
+    if node is None:
+        return []
+    if node.op_type in COMPARISONS:
+        return [node]
+    if node.op_type not in LOGIC:
+        return []
+    operands = node.input if node.op_type in ("And", "Or", "Xor") else node.input[:1]
+    parts = [_comparisons(makers, name) for name in operands]
+    return [comparison for part in parts for comparison in part] if all(parts) else []
 
 
-def _one_and_zero(node: onnx.NodeProto, constants: dict[str, object]) -> bool:
-    """Whether a Where chooses between the constants 1 and 0."""
-    branches = [constants.get(name) for name in node.input[1:]]
-    return all(branch is not None for branch in branches) and sorted(float(branch) for branch in branches) == [0.0, 1.0]  # type: ignore[arg-type]
-
-
-def _source(graph: onnx.GraphProto, comparison: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:
+def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:
     """The state that reaches the comparison element by element, else the module that made what is compared."""
-    makers = {output: node for node in graph.node for output in node.output}
     names = {state.input_name: state.name for state in states}
     modules = []
-    for value in _elementwise_sources(makers, comparison.input[0]):
-        if value in names:
-            return names[value]
-        if value in makers and module_of(makers[value]) != module_of(comparison):
-            modules.append(module_of(makers[value]))
+    for comparison in _comparisons(makers, spikes.output[0]):
+        for value in _elementwise_sources(makers, comparison.input[0]):
+            if value in names:
+                return names[value]
+            if value in makers and module_of(makers[value]) != module_of(spikes):
+                modules.append(module_of(makers[value]))
     return modules[0] if modules else ""
 
 

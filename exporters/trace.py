@@ -38,7 +38,7 @@ def trace(
         try:
             return _to_onnx(program, input_names, output_names)
         except Exception as error:
-            raise UnsupportedOpError(why_not_translated(error, program.graph)) from error
+            raise why_not_translated(error, program.graph) from error
 
 
 @lru_cache(maxsize=1)

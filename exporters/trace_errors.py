@@ -6,6 +6,8 @@ import re
 
 from torch import fx
 
+from astroedge.errors import ExportError, UnsupportedOpError
+
 WRAPPER = "model"  # attribute of StepModule that holds the user's model; its name is cut from every path
 LONGEST_REASON = 300
 
@@ -27,16 +29,19 @@ def why_not_traced(error: Exception) -> str:
     return f"The model cannot be traced{place} ({_reason(error)}); use torch functions on tensors of fixed shape only."
 
 
-def why_not_translated(error: Exception, graph: fx.Graph) -> str:
-    """One line for what `torch.onnx.export` raised; names the operator and the module it came from."""
-    text = _text(error)
-    for node in graph.nodes:
-        if node.op == "call_function" and re.search(rf"{re.escape(str(node.target))}(?![\w.])", text):
-            return f"{where(node)} uses {operator(node)}, which has no ONNX form; write it with other torch functions."
-    return (
-        f"The step cannot be written as ONNX ({_reason(error)}); the model probably keeps tensors outside its "
-        "modules, or uses an operation that ONNX lacks: hold state in buffers and use common torch functions."
-    )
+def why_not_translated(error: Exception, graph: fx.Graph) -> ExportError:
+    """What `torch.onnx.export` raised, in one line that names the operator and the module it came from."""
+    missing = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", _text(error))
+    if missing is None:
+        return ExportError(
+            f"The step cannot be written as ONNX ({_reason(error)}); the model probably keeps tensors outside its "
+            "modules: hold all state in buffers or pass it explicitly."
+        )
+    name = missing[1]
+    short = name.rpartition(".")[2]
+    makers = [node for node in graph.nodes if node.op == "call_function" and short in str(node.target)]
+    maker = where(makers[0]) if makers else "The model"
+    return UnsupportedOpError(f"{maker} uses {name}, which has no ONNX form; write it with other torch functions.")
 
 
 def where(node: fx.Node) -> str:
