@@ -181,8 +181,7 @@ def test_bundle_runs_where_numpy_is_the_only_package(built: Built, tiny: Path, t
     if python is None:
         pytest.skip(f"no Python 3.{minor} on this machine")
     environment = make_environment(tmp_path / "env", python)
-    environment.install("numpy")
-    environment.install("--no-deps", str(built.wheel))
+    environment.install("--no-deps", "numpy", str(built.wheel))
     loaded = environment.run("-c", RUN_BUNDLE, str(tiny), str(tmp_path / "result.npy")).split()
     assert set(loaded) <= {"__main__", "astroedge", "numpy"}
     assert np.load(tmp_path / "result.npy").tobytes() == np.load(tiny / "expected.npy").tobytes()
@@ -202,8 +201,7 @@ def test_command_line_works_with_the_base_dependencies(built: Built, tmp_path: P
 def test_editable_install_serves_every_folder(built: Built, tmp_path: Path) -> None:
     """After `pip install --editable`, stages and their data are found from any working directory."""
     environment = make_environment(tmp_path / "env")
-    environment.install("numpy")
-    environment.install("--no-deps", "--editable", str(built.tree))
+    environment.install("--no-deps", "numpy", "--editable", str(built.tree))
     code = """
 import importlib.util
 import astroedge.targets.target as target
