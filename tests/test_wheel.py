@@ -64,7 +64,13 @@ class Environment:
 
     def install(self, *requirements: str) -> None:
         """Install with the pip that runs the tests; the environment has none of its own."""
-        options = ["--disable-pip-version-check", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+        options = [
+            "--disable-pip-version-check",
+            "--no-compile",
+            "--quiet",
+            "--constraint",
+            str(ROOT / "constraints.txt"),
+        ]
         run([sys.executable, "-m", "pip", "--python", str(self.python), "install", *options, *requirements])
 
     def run(self, *arguments: str, expect: int = 0) -> str:
