@@ -34,9 +34,7 @@ def test_broken_package_is_not_called_missing(tmp_path: Path, monkeypatch: pytes
     """A package that is there but fails to import is reported with its own reason."""
     (tmp_path / "broken_package.py").write_text("raise ImportError('libfoo: cannot open')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(
-        MissingDependencyError, match=r"is installed but cannot be imported \(libfoo: cannot open\)"
-    ):
+    with pytest.raises(MissingDependencyError, match=r"is installed but cannot be imported \(libfoo: cannot open\)"):
         require("broken_package", "exporting a model")
 
 
