@@ -15,7 +15,7 @@ def aligned_zeros(nbytes: int) -> NDArray[np.uint8]:
     """
     block = np.zeros(nbytes + ALIGNMENT, dtype=np.uint8)
     start = -address_of(block) % ALIGNMENT
-    return block[start : start + nbytes]
+    return np.ndarray((nbytes,), np.uint8, block.data, start)  # an empty slice would not start at `start`
 
 
 def address_of(array: NDArray[np.generic]) -> int:

@@ -178,29 +178,37 @@ def test_folder_with_other_things_is_not_taken(bundle: Bundle, tmp_path: Path) -
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
 
 
-# Saves the new bundle over the old one again and again, each time in a process of its own that ends, as a kill would
-# end it, one moment later: at the N-th time it opens, renames or removes a file. Prints what is in the folder after each.
-KILLED_SAVES = """
+# Saves the new bundle over the old one again and again, each time in a process of its own that ends, by a kill or by
+# Ctrl-C, one moment later: at the N-th time it opens, renames or removes a file. Prints what the folder then holds.
+ENDED_SAVES = """
 import os, sys
 from pathlib import Path
 from astroedge.bundle import Bundle
 old, new, target = Bundle.load(sys.argv[1]), Bundle.load(sys.argv[2]), Path(sys.argv[3])
 
+def names():
+    return sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+
 def save_until(moment):
     seen = 0
-    def kill(event, arguments):
+    def end(event, arguments):
         nonlocal seen
         if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir"):
             seen += 1
-            if seen == moment:
+            if seen == moment and sys.argv[4] == "kill":
                 os._exit(9)
-    sys.addaudithook(kill)
-    new.save(target)
+            if seen == moment:
+                raise KeyboardInterrupt
+    sys.addaudithook(end)
+    try:
+        new.save(target)
+    except KeyboardInterrupt:
+        os._exit(9)
     os._exit(0)
 
 for moment in range(1, 1000):
     old.save(target)
-    files = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    before = names()
     process = os.fork()
     if process == 0:
         save_until(moment)
@@ -208,27 +216,35 @@ for moment in range(1, 1000):
     found = Bundle.load(target)
     found.check()
     which = {old.manifest.weights: "old", new.manifest.weights: "new"}[found.manifest.weights]
-    print(code, which, len(files))
+    after = names()
+    print(code, which, len(before), after == before, sum(name.startswith(".new-") for name in after))
     if code == 0:
         break
 """
 
 
-def test_kill_at_any_moment_leaves_the_old_bundle_or_the_new(bundle: Bundle, tmp_path: Path) -> None:
-    """Wherever a save is killed, the folder loads as one of the two bundles, and the next save cleans up."""
+@pytest.mark.parametrize("end", ["kill", "interrupt"])
+def test_save_ended_at_any_moment_leaves_the_old_bundle_or_the_new(bundle: Bundle, tmp_path: Path, end: str) -> None:
+    """Wherever a save ends, the folder is one of the two bundles, whole; the next save removes what a kill left.
+
+    Ctrl-C leaves nothing behind: the old bundle's folder is as it was.
+    """
     paths = [tmp_path / name for name in ("old.astro", "new.astro", "tiny.astro")]
     bundle.save(paths[0])
     other_bundle(bundle).save(paths[1])
-    command = [sys.executable, "-c", KILLED_SAVES, *map(str, paths)]
+    command = [sys.executable, "-c", ENDED_SAVES, *map(str, paths), end]
     lines = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
-    codes, found, files = zip(*(line.split() for line in lines), strict=True)
+    codes, found, before, unchanged, temporary = zip(*(line.split() for line in lines), strict=True)
     assert set(codes[:-1]) == {"9"}
     assert codes[-1] == "0"
     switch = found.index("new")
-    assert 10 < switch < len(found) - 2, "the test must kill before and after the manifest is replaced"
+    assert 10 < switch < len(found) - 2, "the test must end saves before and after the manifest is replaced"
     assert set(found[:switch]) == {"old"}
     assert set(found[switch:]) == {"new"}
-    assert set(files) == {str(len(contents(paths[0])))}, "a save must remove what killed ones left"
+    assert set(before) == {str(len(contents(paths[0])))}, "a save must remove what ended ones left"
+    if end == "interrupt":
+        assert set(unchanged[:switch]) == {"True"}
+        assert set(temporary) == {"0"}
     assert contents(paths[2]) == contents(paths[1])
 
 
