@@ -42,6 +42,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from astroedge.errors import InputError
+from astroedge.models.decay import ConstantDecay, Decay, MemoryDecay
 from astroedge.models.spiking_scan import decayed_attention, fire, leaky_scan, spike
 
 EXPECTED_RATE = 0.15  # weights start so that a matrix reading spikes at this rate gives values of unit variance
@@ -85,47 +86,6 @@ class AstroSNNConfig:
         return self.width // self.heads
 
 
-class Decay(nn.Module):
-    """A learnt factor in (0, 1) for each channel, `sigmoid(raw)`: how much of a membrane is left after one tick."""
-
-    def __init__(self, channels: int) -> None:
-        """Spread the decays of `channels` membranes evenly over 0.3 … 0.9."""
-        super().__init__()
-        self.raw = nn.Parameter(torch.logit(torch.linspace(0.3, 0.9, channels)))
-
-    def forward(self) -> Tensor:
-        """The decays, `(channels,)`."""
-        return torch.sigmoid(self.raw)
-
-
-class MemoryDecay(nn.Module):
-    """γ = exp(−1/τ), one learnt time scale τ in ticks for each head, stored as its logarithm."""
-
-    def __init__(self, taus: Tensor) -> None:
-        """Start at `taus`, `(h,)`."""
-        super().__init__()
-        self.log_tau = nn.Parameter(taus.log())
-
-    def forward(self) -> Tensor:
-        """γ, `(h,)`."""
-        return torch.exp(-torch.exp(-self.log_tau))
-
-
-class ConstantDecay(nn.Module):
-    """The value a `Decay` or `MemoryDecay` had when it was frozen."""
-
-    value: Tensor
-
-    def __init__(self, value: Tensor) -> None:
-        """Keep a copy of `value`."""
-        super().__init__()
-        self.register_buffer("value", value.detach().clone())
-
-    def forward(self) -> Tensor:
-        """The value."""
-        return self.value
-
-
 class AstrocyteUnit(nn.Module):
     """AM-SU: spiking neurons whose drive is their membrane plus what an astrocyte's matrix state gives back."""
 
@@ -164,7 +124,7 @@ class AstrocyteUnit(nn.Module):
         o, H = decayed_attention(q.reshape(heads), k.reshape(heads), v, self.gamma(), H)
         current, readout = torch.sigmoid(self.W_x(z)), o.reshape(z.shape) * config.head_width**-0.5
         s, r = leaky_scan(current, self.lam(), r, config.theta_s, readout)
-        spikes.update({"astro.q": q, "astro.k": k, "astro.s": s})
+        spikes.update({"astro.W_q.spike": q, "astro.W_k.spike": k, "astro.r.spike": s})
         return s, H, r
 
 
@@ -207,7 +167,7 @@ class Block(nn.Module):
         z_c, c = leaky_scan(self.norm_c(x), self.beta(), c, config.theta_c)
         z_f, f = leaky_scan(self.W_up(z_c), self.phi(), f, config.theta_f)
         x = x + F.dropout(self.W_down(z_f), config.dropout, self.training)
-        spikes.update({"a_spikes": z, "c_spikes": z_c, "f_spikes": z_f})
+        spikes.update({"a.spike": z, "c.spike": z_c, "f.spike": z_f})
         return x, [H, a, r, c, f]
 
 
@@ -268,7 +228,13 @@ class AstroSNN(nn.Module):
 
 
 class AstroSNNStep(nn.Module):
-    """One tick of a trained `AstroSNN` with its state as arguments and its decays as constants: what is exported."""
+    """One tick of a trained `AstroSNN` with its state as arguments and its decays as constants: what is exported.
+
+    `astroedge.export(step, (torch.tensor([10]),), step.initial_state())` exports it; the names of the states and of the
+    output are taken from here.
+    """
+
+    output_names = ("logits",)
 
     def __init__(self, model: AstroSNN) -> None:
         """Copy `model` in evaluation mode and freeze its decays."""

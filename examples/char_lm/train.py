@@ -23,9 +23,9 @@ from corpus import load_corpus
 from evaluate import measure
 
 CHECKPOINT = Path(__file__).with_name("astrosnn.safetensors")
-STEPS = 8000
-LANES, WINDOW = 48, 64
-LEARNING_RATE, WARM_UP, WEIGHT_DECAY, CLIP = 3e-3, 100, 0.1, 1.0
+STEPS = 7000
+LANES, WINDOW = 16, 64
+LEARNING_RATE, WARM_UP, WEIGHT_DECAY, CLIP = 1e-2, 100, 0.1, 1.0
 LOWEST_RATE, HIGHEST_RATE, RATE_WEIGHT = 0.05, 0.15, 20.0
 
 

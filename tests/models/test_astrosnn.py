@@ -66,8 +66,8 @@ def test_every_hidden_layer_fires_and_falls_silent(model: AstroSNN, tokens: Tens
     spikes: dict[str, Tensor] = {}
     with torch.no_grad():
         model(tokens, None, spikes)
-    names = ("astro.q", "astro.k", "astro.s", "a_spikes", "c_spikes", "f_spikes")
-    assert set(spikes) == {f"blocks.{layer}.{name}" for layer in range(2) for name in names}
+    names = ("a", "astro.W_q", "astro.W_k", "astro.r", "c", "f")
+    assert set(spikes) == {f"blocks.{layer}.{name}.spike" for layer in range(2) for name in names}
     for name, tensor in spikes.items():
         assert set(tensor.unique().tolist()) == {0.0, 1.0}, name
         assert 0.02 < tensor.mean() < 0.5, name
