@@ -96,6 +96,7 @@ class ForcedReport:
         )
         share = f"{self.worst_share:.0%} of its tolerance"
         worst = f"largest error {self.worst_error:.3g}, {share}, in {self.worst_tensor!r} at tick {self.worst_tick}"
+        worst = worst if self.worst_error else "every value equal"
         text = f"forced over {self.ticks} ticks: {compared}; {worst}"
         if self.first_violation is not None:
             text += f"; {self.violations} violations, the first {self.first_violation.text()}"

@@ -18,8 +18,8 @@ from astroedge.runtimes.memory_use import resident_bytes
 from astroedge.runtimes.profiler import profile
 from astroedge.step_graph import StepGraph
 from astroedge.step_profile import Profile, Timing
+from tests.builds import build
 from tests.bundles import NEURONS, READOUTS, TinyModel, draw_ticks, make_tiny_bundle
-from tests.compiled import compile_here
 from tests.graphs import lif_layer, recurrent_net
 
 SCHEMA = json.loads((Path(astroedge.__file__).parent / "schemas" / "profile.schema.json").read_text())
@@ -114,7 +114,7 @@ def test_another_graph_is_not_compared_with(session: CompiledSession) -> None:
 def test_onnx_runtime_is_measured_beside_it() -> None:
     """With its graph, medians and ratios of both are there; the ratio lies between the extremes of the rounds."""
     graph = recurrent_net()
-    result = profile(compile_here(graph), steps=200, compare=graph)
+    result = profile(build(graph), steps=200, compare=graph)
     comparison = result.comparison
     assert comparison is not None
     assert comparison.rounds == 10
@@ -127,7 +127,7 @@ def test_onnx_runtime_is_measured_beside_it() -> None:
 def test_a_step_without_inputs_can_be_profiled() -> None:
     """A step that runs by itself has ticks to time although there is no data."""
     graph = _pacemaker()
-    result = profile(compile_here(graph), steps=20)
+    result = profile(build(graph), steps=20)
     assert result.step.count == 20
     (spike,) = result.spikes
     assert spike.rate > 0
@@ -148,7 +148,7 @@ def _pacemaker() -> StepGraph:
     from onnx import TensorProto, helper
 
     from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-    from tests.graphs import build
+    from tests.graphs import build as make_graph
 
     spec = StepSpec(
         inputs=(),
@@ -168,4 +168,4 @@ def _pacemaker() -> StepGraph:
         "threshold": np.float32(1.0),
         "W": np.eye(4, dtype=np.float32) + 1,
     }
-    return build("pacemaker", spec, nodes, constants)
+    return make_graph("pacemaker", spec, nodes, constants)

@@ -21,8 +21,8 @@ from astroedge.runtimes.verify import verify
 from astroedge.step_graph import StepGraph
 from astroedge.targets import compile_step, link_bundle
 from astroedge.targets.target import resolve_target
+from tests.builds import build
 from tests.bundles import TINY_TICK, draw_ticks, make_bundle, make_tiny_bundle, tiny_manifest, weights_bytes
-from tests.compiled import compile_here
 from tests.graphs import lif_layer, random_inputs, recurrent_net
 
 
@@ -41,14 +41,14 @@ def graph() -> StepGraph:
 @pytest.fixture(scope="module")
 def plain(graph: StepGraph) -> Iterator[CompiledSession]:
     """Its plain build."""
-    with load(compile_here(graph)) as session:
+    with load(build(graph)) as session:
         yield session
 
 
 @pytest.fixture(scope="module")
 def probe(graph: StepGraph) -> Iterator[CompiledSession]:
     """Its probe build."""
-    with load(compile_here(graph, probes=True)) as session:
+    with load(build(graph, probes=True)) as session:
         yield session
 
 
@@ -145,7 +145,7 @@ def test_a_plain_build_alone_is_compared_without_spikes(graph: StepGraph, plain:
 
 def test_a_probe_build_of_another_graph_is_refused(graph: StepGraph, probe: CompiledSession) -> None:
     """A probe build of another graph is refused by its digest."""
-    with load(compile_here(lif_layer(), probes=True)) as other, pytest.raises(VerificationError, match="another graph"):
+    with load(build(lif_layer(), probes=True)) as other, pytest.raises(VerificationError, match="another graph"):
         verify(probe, graph, probe=other)
 
 
