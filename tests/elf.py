@@ -23,6 +23,14 @@ def section(library: bytes, kind: int) -> bytes:
     return b""
 
 
+def code(library: bytes) -> list[bytes]:
+    """The content of every executable section, as it is mapped."""
+    headers = struct.unpack_from("<Q", library, 40)[0]
+    size, count = struct.unpack_from("<HH", library, 58)
+    sections = [struct.unpack_from("<IIQQQQ", library, headers + index * size) for index in range(count)]
+    return [library[offset : offset + nbytes] for _, _, flags, _, offset, nbytes in sections if flags & 4]
+
+
 def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:
     """The names a library exports and the names it needs from outside."""
     table, names = section(library, 11), section(library, 3)

@@ -1,0 +1,74 @@
+"""The emulated board, the demo model's graph, and every bundle run once on it: one process for all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import astroedge
+from astroedge.models import load_checkpoint
+from astroedge.models.astrosnn import AstroSNNStep
+from astroedge.step_graph import StepGraph
+from tests import graphs
+from tests.arm.arm_root import REPOSITORY, ArmRoot, NoArmRootError, arm_root
+from tests.arm.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
+from tests.arm.run_bundle import run_bundle
+from tests.builds import build, build_of
+
+
+@pytest.fixture(scope="session")
+def root() -> ArmRoot:
+    """An ARM userland; without one the tests are skipped, but not in CI, where they must run."""
+    try:
+        return arm_root()
+    except NoArmRootError as error:
+        if "CI" in os.environ:
+            pytest.fail(f"ARM bundles must be run in CI: {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def demo_graph() -> StepGraph:
+    """The example language model, trained."""
+    step = AstroSNNStep(load_checkpoint(REPOSITORY / "examples" / "char_lm" / "astrosnn.safetensors"))
+    text = torch.from_numpy(np.frombuffer(Path(__file__).read_bytes(), np.uint8)[:200].astype(np.int64))
+    return astroedge.export(step, (text[:1],), step.initial_state(), examples=[(byte,) for byte in text[:, None]])
+
+
+@pytest.fixture(scope="session")
+def demo_inputs() -> dict[str, np.ndarray]:
+    """Bytes of text for `TICKS` ticks."""
+    text = (Path(__file__).with_name("arm_root.py")).read_bytes()
+    return {"token": np.frombuffer(text, np.uint8)[:TICKS].astype(np.int64)[:, None]}
+
+
+@pytest.fixture(scope="session")
+def board(
+    root: ArmRoot,
+    demo_graph: StepGraph,
+    demo_inputs: dict[str, np.ndarray],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Board:
+    """Every case compiled for the board and run there by the Python runtime."""
+    place = tmp_path_factory.mktemp("board")
+    cases = {"demo": (astroedge.compile(demo_graph, BOARD), demo_inputs)}
+    cases |= {name: (build_of(builder, BOARD), inputs_of(builder)) for name, builder in HARD_CASES.items()}
+    for target in ("raspberry-pi-5", "x86-64-v2"):
+        cases[target] = (build_of(graphs.lif_layer, target), inputs_of(graphs.lif_layer))
+    folders = {name: write_case(place / name, *case) for name, case in cases.items()}
+    script = Path(__file__).with_name("run_bundle.py")
+    finished = root.run(root.python, script, *folders.values())
+    assert finished.returncode == 0, finished.stderr
+    return Board(root, folders, json.loads(finished.stdout))
+
+
+@pytest.fixture
+def run_here(tmp_path: Path) -> Callable[[StepGraph, str, dict[str, np.ndarray]], Result]:
+    """Compile a graph for a target of this machine and run it as the board does."""
+    return lambda graph, target, inputs: run_bundle(write_case(tmp_path / target, build(graph, target), inputs))

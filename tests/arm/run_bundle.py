@@ -1,0 +1,44 @@
+"""Runs bundles and prints what came of it; with NumPy alone, so that the Python of a bare device can do it.
+
+    python run_bundle.py FOLDER…        each FOLDER holds `step.astro` and `inputs.npz`
+
+prints one JSON object: for each folder's name what `run_bundle` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import astroedge
+from astroedge.errors import IncompatibleError
+
+
+def run_bundle(folder: Path) -> dict[str, Any]:
+    """Replay the golden trace if there is one, run all ticks of the inputs from a reset, and hash what comes out.
+
+    A bundle that is refused gives its error under "refused" and nothing else.
+    """
+    try:
+        session = astroedge.load(folder / "step.astro")
+    except IncompatibleError as error:
+        return {"refused": str(error)}
+    with session, np.load(folder / "inputs.npz") as inputs:
+        golden = astroedge.verify(session).ok if session.manifest.golden.ticks else None
+        session.reset_activity()
+        outputs = session.run(**inputs)
+        return {
+            "golden": golden,
+            "state": sha256(session.state).hexdigest(),
+            "outputs": {name: sha256(np.ascontiguousarray(array)).hexdigest() for name, array in outputs.items()},
+            "active": {name: count.active for name, count in session.activity().items()},
+        }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps({Path(name).name: run_bundle(Path(name)) for name in sys.argv[1:]}))

@@ -1,0 +1,62 @@
+"""Bundles for a Raspberry Pi 4 run as ARM programs on an emulated Cortex-A72 and give the bits they give here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import astroedge
+from astroedge.errors import IncompatibleError
+from astroedge.step_graph import StepGraph
+from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import runs_here
+from tests.arm.board import HARD_CASES, TICKS, Board, Result, inputs_of
+
+RunHere = Callable[[StepGraph, str, dict[str, np.ndarray]], Result]
+
+
+def skip_unless_runs_here(target: str) -> None:
+    """Skip on a machine whose processor cannot run a target's code."""
+    if not runs_here(resolve_target(target)):
+        pytest.skip(f"this processor cannot run {target} code")
+
+
+def test_demo_replays_its_golden_trace(board: Board) -> None:
+    """The trace recorded on this machine while compiling is what the ARM program computes."""
+    assert board.results["demo"]["golden"] is True
+
+
+@pytest.mark.parametrize("target", ["native", "x86-64-v3"])
+def test_demo_runs_free_with_equal_bits(
+    board: Board, demo_graph: StepGraph, demo_inputs: dict[str, np.ndarray], run_here: RunHere, target: str
+) -> None:
+    """After 2,000 ticks on its own the ARM program has this machine's state, outputs and number of spikes."""
+    skip_unless_runs_here(target)
+    assert len(demo_inputs["token"]) == TICKS
+    here, there = run_here(demo_graph, target, demo_inputs), board.results["demo"]
+    assert {**there, "golden": None} == here
+    assert all(here["active"].values()), "silent neurons prove nothing"
+
+
+@pytest.mark.parametrize("name", HARD_CASES)
+def test_hard_cases_have_equal_bits(board: Board, run_here: RunHere, name: str) -> None:
+    """The hard cases of a step graph give this machine's state and outputs too."""
+    builder = HARD_CASES[name]
+    assert board.results[name] == run_here(builder(), "native", inputs_of(builder))
+
+
+def test_arm_refuses_code_for_other_processors(board: Board) -> None:
+    """On the board a bundle for x86-64 is refused, and so is one for a newer ARM core, which would crash."""
+    assert "x86_64" in board.results["x86-64-v2"]["refused"]
+    assert "asimddp" in board.results["raspberry-pi-5"]["refused"]
+
+
+def test_this_machine_refuses_arm_code(board: Board) -> None:
+    """Here the board's bundle is refused by its architecture."""
+    skip_unless_runs_here("x86-64-v2")
+    folder: Path = board.folders["demo"]
+    with pytest.raises(IncompatibleError, match=r"raspberry-pi-4.*aarch64"):
+        astroedge.load(folder / "step.astro")

@@ -1,0 +1,72 @@
+"""Compiled steps shared between tests, and the two ways to run them beside a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.bundle import Bundle
+from astroedge.runtimes import load
+from astroedge.runtimes.compiled import CompiledSession
+from astroedge.runtimes.reference import ReferenceSession
+from astroedge.step_graph import StepGraph
+from astroedge.targets import compile_step, link_bundle
+from astroedge.targets.target import resolve_target
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def build(
+    graph: StepGraph, target: str = "native", math: str = "exact", kernels: str = "auto", probes: bool = False
+) -> Bundle:
+    """Compile and link, without the checks and the golden trace that `astroedge.compile` adds."""
+    goal = resolve_target(target)
+    return link_bundle(compile_step(graph, goal, math=math, kernels=kernels, probes=probes), goal)
+
+
+@cache
+def build_of(
+    graph: Callable[[], StepGraph],
+    target: str = "native",
+    math: str = "exact",
+    kernels: str = "auto",
+    probes: bool = False,
+) -> Bundle:
+    """`build` of what a builder of `tests.graphs` makes, once for all tests."""
+    return build(graph(), target, math, kernels, probes)
+
+
+def hashes(bundle: Bundle, inputs: Arrays, outputs: list[str]) -> tuple[str, list[str]]:
+    """SHA-256 of the state after all ticks of `inputs`, and of each named output over all of them."""
+    with load(bundle) as session:
+        given = session.run(**inputs)
+        return digest(session.state), [digest(given[name]) for name in outputs]
+
+
+def digest(array: NDArray[Any]) -> str:
+    """SHA-256 of an array's bytes."""
+    return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def assert_same_run(graph: StepGraph, session: CompiledSession, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    """Demand that `session` gives ONNX Runtime's very values, tick by tick, and return the outputs over all ticks."""
+    reference = ReferenceSession(graph)
+    expected = reference.run(**inputs)
+    given = session.run(**inputs)
+    assert given.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(given[name], expected[name], err_msg=name)
+    for name, value in reference.states.items():
+        np.testing.assert_array_equal(session.states[name], value, err_msg=name)
+    return expected
+
+
+def assert_fires(session: CompiledSession) -> None:
+    """Demand that every spike tensor fired at some ticks and not at all: a silent network proves nothing."""
+    for name, count in session.activity().items():
+        assert 0.0 < count.firing_rate < 1.0, f"{name} fires at {count.firing_rate:.1%}"
