@@ -59,6 +59,18 @@ def read_file(folder: Path, name: str, size: int | None) -> bytes:
         return file.read()
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise BundleError when a bundle could not take the place of what is there: before long work, or before saving."""
+    if not folder.parent.is_dir():
+        raise BundleError(f"There is no folder {folder.parent} to write the bundle into; make it, or check the path.")
+    if folder.exists() and not folder.is_dir():
+        raise BundleError(f"{folder} is a file and no bundle; choose a new or empty folder.")
+    if folder.exists() and not (folder / MANIFEST_NAME).exists():
+        foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
+        if foreign:
+            raise BundleError(f"{folder} holds {foreign[0]!r} and is no bundle; choose a new or empty folder.")
+
+
 def replace_folder(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryview]) -> None:
     """Make a folder hold a bundle: `files` by their names inside it, then the manifest.
 
@@ -80,10 +92,7 @@ def _make_folder(folder: Path) -> bool:
     with suppress(FileExistsError):
         folder.mkdir(parents=False)
         return True
-    if not (folder / MANIFEST_NAME).exists():
-        foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
-        if foreign:
-            raise BundleError(f"{folder} holds {foreign[0]!r} and is no bundle; choose a new or empty folder.")
+    check_replaceable(folder)
     return False
 
 

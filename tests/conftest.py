@@ -1,8 +1,46 @@
-"""Settings for every test: property tests draw the same examples on every run and on slow machines."""
+"""Settings for every test, and bundles that many tests share.
+
+Property tests draw the same examples on every run and on slow machines.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A step graph's file and its bundle's folder, for this machine; tests copy them before they change anything."""
+
+    graph: Path
+    bundle: Path
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
+    """Compile a graph of tests/graphs.py by the name of its builder, "token_net:256" with an argument; each once."""
+    folder = tmp_path_factory.mktemp("compiled")
+
+    @cache
+    def build(name: str) -> Compiled:
+        # Imported here, so that tests which need no compiler run where there is none.
+        from astroedge.workflows.compile_graph import compile
+        from tests import graphs
+
+        builder, _, argument = name.partition(":")
+        graph = getattr(graphs, builder)(*([int(argument)] if argument else []))
+        made = Compiled(folder / f"{builder}.onnx", folder / f"{builder}.astro")
+        graph.save(made.graph)
+        compile(graph).save(made.bundle)
+        return made
+
+    return build

@@ -29,13 +29,16 @@ import astroedge
 )
 @click.option("--probes", is_flag=True, help="Add every spike tensor and its margin to the outputs.")
 def compile_command(graph: Path, target: str, output: Path, math: str, kernels: str, probes: bool) -> None:
-    """Compile GRAPH into a bundle for a target, check it against ONNX Runtime and record its golden trace.
+    """Compile GRAPH into a bundle for a target.
 
-    A bundle that is there already is replaced in one move once the new one is whole.
+    The compiled step is compared with ONNX Runtime, and its golden trace is recorded. A bundle that is there already is
+    replaced in one move once the new one is whole.
     """
+    from astroedge.bundle_folder import check_replaceable
     from astroedge.cli.display import print_line, size
     from astroedge.cli.show_step import show_kernels
 
+    check_replaceable(output)
     bundle = astroedge.compile(
         graph,
         target,

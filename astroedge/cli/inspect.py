@@ -11,7 +11,11 @@ import click
 @click.argument("path", metavar="GRAPH_OR_BUNDLE", type=click.Path(path_type=Path))
 @click.option("--json", "json_path", metavar="FILE", help="Write it as JSON instead; - for standard output.")
 def inspect_command(path: Path, json_path: str | None) -> None:
-    """Show states, shapes, sizes, firing rates, kernels and why they were chosen, memory and digests."""
+    """Show what is in a step graph or a bundle.
+
+    States, shapes, sizes and firing rates; of a bundle the kernels and why they were chosen, memory and digests too,
+    after all its files were compared with those.
+    """
     from astroedge.bundle import Bundle
     from astroedge.cli.display import write_json
     from astroedge.cli.show_step import show_bundle, show_graph

@@ -28,9 +28,10 @@ def profile_command(
     json_path: str | None,
     csv_path: Path | None,
 ) -> None:
-    """Measure BUNDLE on this machine: time, memory, firing rates, synaptic operations, heat, energy.
+    """Measure what a step of BUNDLE costs on this machine.
 
-    Every number is measured, estimated or unavailable, and says so.
+    Time, memory, firing rates, synaptic operations, heat and energy: every number is measured, estimated or
+    unavailable, and says so.
     """
     from astroedge.cli.display import STANDARD_OUTPUT, write_json
     from astroedge.workflows.profile_bundle import profile_bundle

@@ -10,12 +10,12 @@ import click
 
 @click.group("targets")
 def targets_command() -> None:
-    """List the boards to compile for, show one, or detect this machine."""
+    """List the boards, show one, or detect this machine."""
 
 
 @targets_command.command("list")
 def list_command() -> None:
-    """List the targets that come with AstroEdge; `native` and own board files come on top."""
+    """List the targets that come with AstroEdge."""
     from astroedge.cli.display import print_table
     from astroedge.workflows.describe_targets import summarise_targets
 
@@ -35,7 +35,7 @@ def list_command() -> None:
 @targets_command.command("show")
 @click.argument("name")
 def show_command(name: str) -> None:
-    """Show target NAME, or a board file, in the form of a board file."""
+    """Show target NAME as a board file."""
     from astroedge.workflows.describe_targets import describe_target
 
     click.echo("\n".join(_toml(describe_target(name).items())))
@@ -48,7 +48,7 @@ def detect_command() -> None:
 
     board, native = detect_machine()
     click.echo(f"This machine: {native.description.partition(': ')[2]}, {native.cores} cores, {native.arch}.")
-    click.echo(f"Best shipped target: {board.name} ({board.description}).")
+    click.echo(f"Best shipped target: {board.name}, {board.description}.")
     click.echo(f"native compiles for {native.cpu} with {', '.join(native.features) or 'no flags'}.")
 
 

@@ -53,18 +53,22 @@ def is_byte_model(step: StepSpec) -> bool:
 
 
 def generate(session: Session, prompt: bytes, count: int, sampling: Sampling) -> Iterator[int]:
-    """Feed `prompt`, then yield `count` bytes one by one, each fed back before the next is drawn.
+    """Feed `prompt`, then give `count` bytes one by one, each fed back before the next is drawn.
 
-    The session goes on from its present state. Raises InputError when it is no byte-level language model.
+    The session goes on from its present state. Raises InputError at once when it is no byte-level language model.
     """
     if not is_byte_model(session.spec):
         raise InputError(
             "This bundle is no byte-level language model (one token below 256 in, 256 logits out), so it cannot "
             "continue a prompt; give it arrays with --input."
         )
+    return _continue(session, prompt or START, count, sampling)
+
+
+def _continue(session: Session, prompt: bytes, count: int, sampling: Sampling) -> Iterator[int]:
     token, logits = session.spec.inputs[0], session.spec.outputs[0].name
     rng = np.random.Generator(np.random.PCG64(sampling.seed))
-    read = np.frombuffer(prompt or START, dtype=np.uint8).astype(token.dtype).reshape(-1, *token.shape)
+    read = np.frombuffer(prompt, dtype=np.uint8).astype(token.dtype).reshape(-1, *token.shape)
     scores = session.run(**{token.name: read})[logits][-1]
     for remaining in reversed(range(count)):
         byte = draw(scores, sampling, rng)

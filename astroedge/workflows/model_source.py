@@ -139,4 +139,6 @@ def _run(action: Callable[[], Any], source: str) -> Any:
         own = [frame for frame in frames if "importlib" not in frame.filename]
         where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
         reason = (str(error).strip().splitlines() or [""])[0]
-        raise ExportError(f"{source} failed{where}: {type(error).__name__}: {reason}") from error
+        raise ExportError(
+            f"{source} failed{where} ({type(error).__name__}: {reason}); run it in Python for the whole traceback."
+        ) from error

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from astroedge.bundle import Bundle
+from astroedge.runtimes import load
+from tests.cli.conftest import Command
+from tests.conftest import Compiled
+from tests.graphs import lif_layer, random_inputs, recurrent_net
+
+Build = Callable[[str], Compiled]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small graph in a file."""
+    path = tmp_path_factory.mktemp("graph") / "net.onnx"
+    recurrent_net().save(path)
+    return path
+
+
+def test_bundle_is_written_with_its_kernels_explained(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """The command says what it does, which kernels it chose and why, and what to type next; the bundle runs."""
+    target = tmp_path / "net.astro"
+    result = astroedge_command("compile", graph, "--target", "native", "-o", target)
+    assert result.code == 0
+    assert "layers.0.R" in result.out
+    assert "fires at 15.0%" in result.out
+    assert f"Next: astroedge verify {target}" in result.out
+    assert result.err.startswith("… compiling recurrent_net for native")
+    with load(target) as session:
+        assert session.run(x=random_inputs(recurrent_net(), 20)["x"])["y"].any()
+
+
+def test_options_reach_the_compiler(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """A board, fast math, one kind of kernel and probes are all in the manifest."""
+    target = tmp_path / "net.astro"
+    options = ("--target", "raspberry-pi-4", "--math", "fast", "--kernels", "dense", "--probes")
+    assert astroedge_command("compile", graph, *options, "-o", target).code == 0
+    manifest = Bundle.load(target).manifest
+    assert (manifest.target.name, manifest.math, manifest.probes) == ("raspberry-pi-4", "fast", True)
+    assert {matrix.kernel for matrix in manifest.matrices} == {"dense"}
+
+
+def test_unknown_target_names_the_nearest(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """A misspelt board is one line, code 30, nothing written."""
+    result = astroedge_command("compile", graph, "--target", "rasberry-pi4", "-o", tmp_path / "net.astro")
+    assert result.failed_with(30), result
+    assert "did you mean 'raspberry-pi-4'?" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_state_pair_that_does_not_match_is_refused(astroedge_command: Command, tmp_path: Path) -> None:
+    """A next state of another shape than its state is one line, code 20, nothing written."""
+    source = tmp_path / "net.onnx"
+    lif_layer().save(source)
+    model = onnx.load(source)
+    model.graph.output[1].type.tensor_type.shape.dim[1].dim_value += 1
+    onnx.save(model, source)
+    result = astroedge_command("compile", source, "-o", tmp_path / "net.astro")
+    assert result.failed_with(20), result
+    assert "next.v" in result.err
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no graph at all", b"\x08\x0a\x12\x04junk"])
+def test_file_that_is_no_graph_is_refused(astroedge_command: Command, tmp_path: Path, content: bytes | None) -> None:
+    """A missing or damaged file is one line, code 20."""
+    source = tmp_path / "net.onnx"
+    if content is not None:
+        source.write_bytes(content)
+    result = astroedge_command("compile", source, "-o", tmp_path / "net.astro")
+    assert result.failed_with(20), result
+    assert not (tmp_path / "net.astro").exists()
+
+
+def test_foreign_folder_is_never_overwritten(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """A folder that holds something else is refused before anything is compiled, and left as it is."""
+    (tmp_path / "thesis.txt").write_text("ten years")
+    result = astroedge_command("compile", graph, "-o", tmp_path)
+    assert result.failed_with(50), result
+    assert "thesis.txt" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_older_bundle_is_replaced(astroedge_command: Command, compiled: Build, graph: Path, tmp_path: Path) -> None:
+    """Compiling onto a bundle leaves the new one and no file of the old."""
+    target = tmp_path / "net.astro"
+    shutil.copytree(compiled("token_net:256").bundle, target)
+    assert astroedge_command("compile", graph, "-o", target).code == 0
+    assert Bundle.load(target).manifest.model == "recurrent_net"
+    assert len(list(target.iterdir())) == 3
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for one bundle and little more."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root can mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_leaves_the_old_bundle(astroedge_command: Command, graph: Path, tiny_disk: Path) -> None:
+    """When the new bundle does not fit, the old one is whole and nothing else is left behind."""
+    target = tiny_disk / "net.astro"
+    assert astroedge_command("compile", graph, "-o", target).code == 0
+    (tiny_disk / "filler").write_bytes(bytes(40_000))
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    result = astroedge_command("compile", graph, "--kernels", "dense", "-o", target)
+    assert result.failed_with(50), result
+    assert "No space left on device" in result.err
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert astroedge_command("verify", target).code == 0
+
+
+def test_output_in_a_missing_folder_is_one_line(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """The folder above the bundle has to be there."""
+    result = astroedge_command("compile", graph, "-o", tmp_path / "none" / "net.astro")
+    assert result.failed_with(50), result
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compiled_bits_do_not_depend_on_the_kernels(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """Event-driven and dense builds give the same golden trace."""
+    for kernels in ("event", "dense"):
+        assert astroedge_command("compile", graph, "--kernels", kernels, "-o", tmp_path / kernels).code == 0
+    traces = [Bundle.load(tmp_path / kernels).manifest.golden.ticks for kernels in ("event", "dense")]
+    assert [item.outputs for item in traces[0]] == [item.outputs for item in traces[1]]
+    assert np.unique([item.outputs for item in traces[0]]).size > 1

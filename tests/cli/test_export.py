@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astroedge.models import AstroSNN, AstroSNNConfig, save_checkpoint
+from astroedge.step_graph import StepGraph
+from tests.cli.conftest import Command
+
+MODELS = '''
+import torch
+from torch import nn
+
+class Leaky(nn.Module):
+    """Leaky integrate-and-fire neurons on a grid of 1/64."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.weights = nn.Linear(8, 6)
+        for parameter in self.parameters():
+            parameter.data = torch.round(parameter.data * 128) / 64
+
+    def forward(self, x, v):
+        charged = 0.875 * v + self.weights(x)
+        spikes = (charged >= 1.0).to(x.dtype)
+        return spikes, charged - spikes
+
+class Hidden(Leaky):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("v", torch.zeros(1, 6))
+
+    def forward(self, x):
+        spikes, self.v = super().forward(x, self.v)
+        return spikes
+
+def explicit():
+    return Leaky(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
+
+def hidden():
+    return Hidden(), (torch.ones(1, 8),)
+
+def module_only():
+    return Hidden()
+
+def stateless():
+    return nn.Linear(8, 6), (torch.ones(1, 8),)
+
+class Sorting(Leaky):
+    def forward(self, x, v):
+        return torch.linalg.svd(x)[1], v + torch.rand_like(v)
+
+def unsupported():
+    return Sorting(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
+
+def broken():
+    return nn.Linear(3, "four")
+
+def wrong():
+    return "a model"
+'''
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's file with factories."""
+    path = tmp_path_factory.mktemp("models") / "nets.py"
+    path.write_text(MODELS, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eighty ticks of spikes for the models of the file."""
+    path = tmp_path_factory.mktemp("frames") / "frames.npz"
+    x = (np.random.default_rng(1).random((80, 1, 8)) < 0.5).astype(np.float32)
+    np.savez(path, x=x)
+    return path
+
+
+def test_factory_in_a_file_becomes_a_graph(
+    astroedge_command: Command, models: Path, frames: Path, tmp_path: Path
+) -> None:
+    """States, spikes with their rates on the examples, the comparison with PyTorch and the next command are shown."""
+    target = tmp_path / "net.onnx"
+    result = astroedge_command("export", f"{models}:explicit", "--example", frames, "--name", "leaky", "-o", target)
+    assert result.code == 0, result.err
+    graph = StepGraph.load(target)
+    assert graph.name == "leaky"
+    assert [state.name for state in graph.spec.states] == ["v"]
+    assert 0.02 < graph.spec.spikes[0].firing_rate < 0.9
+    assert graph.spec.inputs[0].firing_rate == pytest.approx(0.5, abs=0.1)
+    assert "State carried over" in result.out
+    assert "Parity: 200 ticks" in result.out
+    assert f"astroedge compile {target}" in result.out
+
+
+def test_module_alone_takes_its_shapes_from_the_example(
+    astroedge_command: Command, models: Path, frames: Path, tmp_path: Path
+) -> None:
+    """A factory may give the bare module when --example is there; without it the error says what is missing."""
+    target = tmp_path / "net.onnx"
+    result = astroedge_command("export", f"{models}:module_only", "-o", target)
+    assert result.failed_with(10), result
+    assert "--example" in result.err
+    assert astroedge_command("export", f"{models}:module_only", "--example", frames, "-o", target).code == 0
+    assert StepGraph.load(target).name == "module_only"
+    assert StepGraph.load(target).spec.inputs[0].shape == (1, 8)
+
+
+def test_factory_in_a_module_is_found_from_the_working_folder(
+    astroedge_command: Command, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dotted name is imported as `python -m` would."""
+    (tmp_path / "mynets").mkdir()
+    (tmp_path / "mynets" / "__init__.py").write_text("")
+    (tmp_path / "mynets" / "small.py").write_text(models.read_text())
+    monkeypatch.chdir(tmp_path)
+    assert astroedge_command("export", "mynets.small:hidden", "-o", "net.onnx").code == 0
+    assert [state.name for state in StepGraph.load("net.onnx").spec.states] == ["v"]
+
+
+def test_checkpoint_becomes_a_graph_with_english_rates(astroedge_command: Command, tmp_path: Path) -> None:
+    """An AstroSNN's checkpoint needs nothing else: its tokens are bytes of English text."""
+    import torch
+
+    torch.manual_seed(0)
+    save_checkpoint(
+        AstroSNN(AstroSNNConfig(width=16, heads=2, feed_forward=24, layers=1)), tmp_path / "tiny.safetensors"
+    )
+    target = tmp_path / "tiny.onnx"
+    result = astroedge_command("export", tmp_path / "tiny.safetensors", "-o", target)
+    assert result.code == 0, result.err
+    graph = StepGraph.load(target)
+    assert graph.name == "tiny"
+    assert graph.spec.inputs[0].index_range == (0, 256)
+    assert graph.spec.outputs[0].name == "logits"
+    assert graph.spec.states[0].name == "blocks.0.astro.H"
+    assert any(spike.firing_rate > 0 for spike in graph.spec.spikes)
+
+
+@pytest.mark.parametrize(
+    ("factory", "code", "message"),
+    [
+        ("stateless", 11, "state"),
+        ("unsupported", 12, "random"),
+        ("broken", 10, "nets.py:"),
+        ("wrong", 10, "returned str"),
+        ("explict", 10, "did you mean 'explicit'?"),
+    ],
+)
+def test_model_that_cannot_be_exported_is_one_line(
+    astroedge_command: Command, models: Path, tmp_path: Path, factory: str, code: int, message: str
+) -> None:
+    """No state, an unsupported operator, a factory that fails, gives nothing or is not there: nothing is written."""
+    result = astroedge_command("export", f"{models}:{factory}", "-o", tmp_path / "net.onnx")
+    assert result.failed_with(code), result
+    assert message in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "message"),
+    [
+        ("nothing", 10, "names no model"),
+        ("none.py:make", 10, "There is no file none.py"),
+        ("no_such_package.nets:make", 10, "ModuleNotFoundError"),
+        ("none.safetensors", 60, "no checkpoint"),
+    ],
+)
+def test_source_that_is_not_there_is_one_line(
+    astroedge_command: Command, tmp_path: Path, source: str, code: int, message: str
+) -> None:
+    """The message says what was looked for."""
+    result = astroedge_command("export", source, "-o", tmp_path / "net.onnx")
+    assert result.failed_with(code), result
+    assert message in result.err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"z": np.zeros((4, 1, 8), np.float32)}, "holds 'z', which the model does not take; its arguments: x"),
+        ({"x": np.zeros((0, 1, 8), np.float32)}, "leading axis of ticks"),
+        ({}, "holds no array"),
+    ],
+)
+def test_example_that_does_not_fit_is_one_line(
+    astroedge_command: Command, models: Path, tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    """An example file with other names or without ticks is refused."""
+    np.savez(tmp_path / "frames.npz", **arrays)
+    result = astroedge_command(
+        "export", f"{models}:module_only", "--example", tmp_path / "frames.npz", "-o", tmp_path / "net.onnx"
+    )
+    assert result.failed_with(60), result
+    assert message in result.err
+    assert not (tmp_path / "net.onnx").exists()

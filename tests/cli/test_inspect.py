@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import Command
+from tests.conftest import Compiled
+
+Build = Callable[[str], Compiled]
+
+
+def test_graph_shows_its_contract(astroedge_command: Command, compiled: Build) -> None:
+    """States, shapes, sizes, spikes with rates, operators and the digest of a graph are shown."""
+    result = astroedge_command("inspect", compiled("recurrent_net").graph)
+    assert result.code == 0
+    for text in ("layers.1.v", "1 × 36", "144 B", "layers.0.spike", "15 %", "MatMul × 3", "SHA-256: "):
+        assert text in result.out, text
+
+
+def test_bundle_shows_what_was_decided(astroedge_command: Command, compiled: Build) -> None:
+    """Target, kernel of every matrix and why, memory, golden trace and digests of a bundle are shown."""
+    result = astroedge_command("inspect", compiled("recurrent_net").bundle)
+    assert result.code == 0
+    for text in (
+        "for native",
+        "layers.0.R",
+        "event",
+        "fires at 15.0%",
+        "workspace",
+        "ticks 1, 10, 100, 1000",
+        "SHA-256",
+    ):
+        assert text in result.out, text
+
+
+def test_json_holds_everything(astroedge_command: Command, compiled: Build, tmp_path: Path) -> None:
+    """Of a bundle the manifest, of a graph its description, to a file or to standard output."""
+    made = compiled("recurrent_net")
+    printed = json.loads(astroedge_command("inspect", made.bundle, "--json", "-").out)
+    assert printed["kind"] == "bundle"
+    stored = json.loads((made.bundle / "manifest.json").read_text())
+    assert printed["manifest"] == {key: value for key, value in stored.items() if key != "digest"}
+    result = astroedge_command("inspect", made.graph, "--json", tmp_path / "graph.json")
+    assert (result.code, result.out) == (0, "")
+    record = json.loads((tmp_path / "graph.json").read_text())
+    assert record["step"]["states"][0]["name"] == "layers.0.v"
+    assert record["sha256"] == printed["manifest"]["graph_sha256"]
+    assert record["operators"]["MatMul"] == 3
+
+
+def test_what_is_neither_is_one_line(astroedge_command: Command, tmp_path: Path) -> None:
+    """A folder without a manifest is no bundle, a missing file no graph."""
+    assert astroedge_command("inspect", tmp_path).failed_with(50)
+    assert astroedge_command("inspect", tmp_path / "none.onnx").failed_with(20)
