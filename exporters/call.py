@@ -77,9 +77,10 @@ class Call:
         return names[:count] + [f"input.{index}" for index in range(len(names), count)]
 
     def state_paths(self) -> list[str]:
-        """A name for each state tensor: its argument's name and its path inside that argument."""
+        """A name for each state tensor: its argument's name and its path inside; an argument `state` adds nothing."""
         arguments = self.argument_names()[len(self.inputs) :]
-        return [path for name, tree in zip(arguments, self.states, strict=True) for path, _ in leaves(tree, name)]
+        paths = [path for name, tree in zip(arguments, self.states, strict=True) for path, _ in leaves(tree, name)]
+        return [path.partition(".")[2] if path.startswith(("state.", "states.")) else path for path in paths]
 
 
 def make_call(model: Any, inputs: Any, states: Any) -> Call:
@@ -88,6 +89,8 @@ def make_call(model: Any, inputs: Any, states: Any) -> Call:
     `model` is a module, a method of one or a function. Raises ExportError for arguments that are not CPU tensors.
     """
     function, owner = _function_and_owner(model)
+    if not isinstance(inputs, (Tensor, tuple, list)):
+        raise ExportError(f"The inputs are a {type(inputs).__name__}; give example inputs as a tuple of tensors.")
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     arguments = _state_arguments(function, len(given), states)
     for position, tensor in enumerate(given):

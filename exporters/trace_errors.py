@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 
+import torch
 from torch import fx
 
 from astroedge.errors import ExportError, UnsupportedOpError
 
 WRAPPER = "model"  # attribute of StepModule that holds the user's model; its name is cut from every path
 LONGEST_REASON = 300
+OWN_FOLDERS = (os.path.dirname(__file__), os.path.dirname(torch.__file__))
 
 
 def why_not_traced(error: Exception) -> str:
@@ -84,7 +87,7 @@ def _user_line(error: BaseException) -> str:
     trace_back = error.__traceback__
     while trace_back is not None:
         code = trace_back.tb_frame.f_code
-        if not any(part in code.co_filename for part in ("/torch/", "/exporters/", "<frozen", "<string>")):
-            found = f" at {code.co_filename.rpartition('/')[2]}:{trace_back.tb_lineno}"
+        if not code.co_filename.startswith((*OWN_FOLDERS, "<")):
+            found = f" at {os.path.basename(code.co_filename)}:{trace_back.tb_lineno}"
         trace_back = trace_back.tb_next
     return found

@@ -7,10 +7,12 @@ data on the same grid at which the networks fire.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy import typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
@@ -19,6 +21,7 @@ from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 
 DECAY = 0.875
 Constants = dict[str, npt.ArrayLike]
+Ticks = dict[str, npt.NDArray[Any]]
 
 
 def build(name: str, spec: StepSpec, nodes: Sequence[onnx.NodeProto], constants: Constants | None = None) -> StepGraph:
@@ -53,6 +56,27 @@ def random_inputs(graph: StepGraph, ticks: int, seed: int = 0) -> dict[str, npt.
         else:
             data[item.name] = rng.integers(0, 2, shape).astype(item.dtype)
     return data
+
+
+def step_through(
+    graph: StepGraph, inputs: Mapping[str, npt.NDArray[Any]], watch: Sequence[str] = ()
+) -> tuple[Ticks, Ticks]:
+    """Step in ONNX Runtime from the initial state: outputs and watched values `(ticks, …)`, and the last state."""
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in watch)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [item.name for item in session.get_outputs()]
+    state: Ticks = graph.initial_state()
+    collected: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names if not name.startswith("next.")}
+    for tick in range(len(next(iter(inputs.values())))):
+        feeds = {name: data[tick] for name, data in inputs.items()}
+        feeds |= {f"state.{name}": value for name, value in state.items()}
+        values = dict(zip(names, session.run(names, feeds), strict=True))
+        state = {name: values[f"next.{name}"] for name in state}
+        for name, arrays in collected.items():
+            arrays.append(values[name])
+    return {name: np.stack(arrays) for name, arrays in collected.items()}, state
 
 
 def lif_layer(inputs: int = 24, neurons: int = 40, batch: int = 1, seed: int = 0) -> StepGraph:
@@ -171,9 +195,7 @@ def state_as_output(width: int = 5) -> StepGraph:
 def recurrent_net(
     inputs: int = 20, hidden: tuple[int, int] = (48, 36), outputs: int = 10, batch: int = 1, seed: int = 0
 ) -> StepGraph:
-    """Two recurrent layers of LIF neurons and a readout; each layer's spikes come back to it as a state at the next
-    tick.
-    """
+    """Two recurrent layers of LIF neurons and a readout; spikes are a state that their layer reads a tick later."""
     rng = np.random.default_rng(seed)
     widths = (inputs, *hidden)
     states, spikes, nodes = [], [], []

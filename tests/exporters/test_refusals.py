@@ -1,0 +1,366 @@
+"""Models that cannot become a step: each is one clear line that says what, why and what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from astroedge.errors import ExportError, NoStateError, ParityError, UnsupportedOpError
+from astroedge.exporters import export
+
+X = torch.ones(1, 4) / 2
+WORLD: dict[str, Tensor] = {}
+
+
+class Leaky(nn.Module):
+    """A good model: the refused ones derive from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.v = torch.zeros(1, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = 0.5 * self.v + self.drive(x)
+        return self.v + 0.0
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.fc(x)
+
+
+class Stateless(nn.Module):
+    """Keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x)
+
+
+class OnlyRecords(Stateless):
+    """Writes down its output and never looks at it again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = self.fc(x)
+        return self.last + 0.0
+
+
+class Counts(Leaky):
+    """Counts ticks in a Python int."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unit = nn.Module()
+        self.unit.ticks = 0  # type: ignore[assignment]
+
+    def drive(self, x: Tensor) -> Tensor:
+        self.unit.ticks += 1  # type: ignore[operator]
+        return self.fc(x)
+
+
+class KeepsHistory(Leaky):
+    """Appends every input to a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[Tensor] = []
+
+    def drive(self, x: Tensor) -> Tensor:
+        self.history.append(x)
+        return self.fc(x)
+
+
+class Grows(Leaky):
+    """Concatenates every input to a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = torch.zeros(1, 4)
+
+    def drive(self, x: Tensor) -> Tensor:
+        self.seen = torch.cat([self.seen, x])
+        return self.seen.sum(0, keepdim=True)
+
+
+class Learns(Leaky):
+    """Changes a weight in every step."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        self.fc.weight.mul_(0.99)
+        return self.fc(x)
+
+
+class Branches(Leaky):
+    """Decides in Python on a tensor's value."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.fc(x) if x.sum() > 0 else x
+
+
+class UsesData(Leaky):
+    """Goes around autograd with `.data`."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.fc(x.data)
+
+
+class UsesNumPy(Leaky):
+    """Computes in NumPy."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.fc(torch.from_numpy(x.numpy() * 2))
+
+
+class Crashes(Leaky):
+    """Kills its process while it is traced."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        if type(x) is not Tensor:  # while tracing
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return self.fc(x)
+
+
+class Random(Leaky):
+    """Adds noise in a sub-module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = Noise()
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.noise(self.fc(x))
+
+
+class Noise(nn.Module):
+    """Adds random numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.rand_like(x)
+
+
+class DropsAlways(Leaky):
+    """Drops out in evaluation mode, too."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(self.fc(x), 0.5)
+
+
+class Chooses(Leaky):
+    """Uses torch.cond."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y * 2.0, lambda y: y * 3.0, (x,))  # type: ignore[no-untyped-call]
+
+
+class Bessel(Leaky):
+    """Uses a function that ONNX lacks, in a sub-module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.special = SpecialFunction()
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.special(self.fc(x))
+
+
+class SpecialFunction(nn.Module):
+    """The Bessel function of the first kind."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.bessel_j0(x)
+
+
+class Selects(Leaky):
+    """Selects as many elements as the data says."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.fc(x)[x > 0].sum().reshape(1, 1)
+
+
+class Fails(Leaky):
+    """Has a bug."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        return self.fc(x[:, :3])
+
+
+class ReturnsNothing(Leaky):
+    """Updates its state and returns None."""
+
+    def forward(self, x: Tensor) -> None:  # type: ignore[override]
+        self.v = 0.5 * self.v + x
+
+
+class ReturnsNumber(Leaky):
+    """Returns a Python float beside its output."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, float]:  # type: ignore[override]
+        return super().forward(x), 1.5
+
+
+class StartsElsewhere(Leaky):
+    """Cold memory is None, but the first tick behaves as if it had been 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.v = None  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = 0.5 * (torch.ones(1, 4) if self.v is None else self.v) + self.fc(x)
+        return self.v + 0.0
+
+
+class HidesInAClosure(Leaky):
+    """State outside all modules, written with values that the tracer does not see as tensors of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        WORLD["scale"] = torch.ones(())
+
+    def drive(self, x: Tensor) -> Tensor:
+        if type(x) is Tensor:
+            WORLD["scale"] = WORLD["scale"] * 0.5
+        return self.fc(x) * WORLD["scale"]
+
+
+REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
+    (Stateless, NoStateError, r"Nothing carries over .*Stateless\.forward.*none"),
+    (OnlyRecords, NoStateError, r"'last', which nothing reads"),
+    (Counts, ExportError, r"'unit\.ticks' is a Python int that changes every tick"),
+    (KeepsHistory, ExportError, r"'history\.2' comes or goes"),
+    (Grows, ExportError, r"'seen' changes from float32 \[3, 4\] to float32 \[4, 4\]"),
+    (Learns, ExportError, r"Parameter 'fc\.weight' changes"),
+    (Branches, ExportError, r"decides in Python on the value of a tensor at test_refusals\.py:\d+"),
+    (UsesData, ExportError, r"`\.data` or NumPy"),
+    (UsesNumPy, ExportError, r"`\.data` or NumPy .*"),
+    (Crashes, ExportError, r"crashed \(SIGSEGV\)"),
+    (Random, UnsupportedOpError, r"Module 'noise' \(Noise\) draws random numbers \(aten\.rand_like\)"),
+    (DropsAlways, UnsupportedOpError, r"draws random numbers .*model\.eval\(\)"),
+    (Chooses, UnsupportedOpError, r"control flow .*cond"),
+    (Bessel, UnsupportedOpError, r"Module 'special' \(SpecialFunction\) uses .*bessel_j0, which has no ONNX form"),
+    (Selects, UnsupportedOpError, r"NonZero.*depends on data"),
+    (Fails, ExportError, r"Fails\.forward fails on the example \(RuntimeError: mat1 and mat2"),
+    (ReturnsNothing, ExportError, r"returns nothing"),
+    (ReturnsNumber, ExportError, r"1 is a float"),
+    (StartsElsewhere, ParityError, r"At tick 1 the exported step's .*starts a state from another value"),
+    (HidesInAClosure, ParityError, r"At tick \d+ the exported step's 'y'.*state outside its modules"),
+]
+
+
+def one_line(error: ExportError) -> str:
+    """The message, which must fit one line."""
+    message = str(error)
+    assert "\n" not in message
+    assert "\x1b" not in message
+    return message
+
+
+@pytest.mark.parametrize(("model", "kind", "message"), REFUSED, ids=[row[0].__name__ for row in REFUSED])  # type: ignore[attr-defined]
+def test_model_is_refused_in_one_line(model: Callable[[], nn.Module], kind: type[ExportError], message: str) -> None:
+    """Each model is refused with the right class of error, and one line that names the culprit."""
+    torch.manual_seed(0)
+    with pytest.raises(ExportError, match=message) as caught:
+        export(model().eval(), X)
+    assert type(caught.value) is kind
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.2), nn.BatchNorm1d(4), nn.AlphaDropout()])
+def test_training_mode_is_refused_by_name(layer: nn.Module) -> None:
+    """A layer that behaves otherwise in training is named, and eval() is the cure."""
+    model = Leaky()
+    model.between = nn.Sequential(layer)
+    with pytest.raises(ExportError, match=r"'between\.0' .*training mode; call model\.eval\(\)"):
+        export(model, X)
+
+
+def test_double_precision_is_refused_by_name() -> None:
+    """A parameter of a dtype that no step carries is named before anything runs."""
+    with pytest.raises(ExportError, match=r"'fc\.weight' has dtype float64.*\.float\(\)"):
+        export(Leaky().double().eval(), X.double())
+
+
+def test_model_off_the_cpu_is_refused() -> None:
+    """A model whose tensors lie on another device is told to move."""
+    with pytest.raises(ExportError, match=r"'fc\.weight' lies on meta.*model\.cpu\(\)"):
+        export(Leaky().to("meta").eval(), X)
+
+
+def test_input_off_the_cpu_is_refused() -> None:
+    """So are inputs and states on another device."""
+    with pytest.raises(ExportError, match=r"An input lies on meta"):
+        export(Leaky().eval(), X.to("meta"))
+    with pytest.raises(ExportError, match=r"A state lies on meta"):
+        export(nn.GRUCell(4, 4).eval(), X, X.to("meta"))
+
+
+def step(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """A good step with explicit state."""
+    return x + v, 0.5 * v + x
+
+
+def forgets(x: Tensor, v: Tensor) -> Tensor:
+    """Returns an output and no state; the output has another shape."""
+    return (x + v).sum().reshape(1, 1)
+
+
+def returns_nothing(x: Tensor, v: Tensor) -> None:
+    """Returns nothing at all."""
+
+
+def widens(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Its next state is longer than its state."""
+    return x, torch.cat([v, x])
+
+
+def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Its next state has another dtype."""
+    return x, v.double()
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "states", "options", "message"),
+    [
+        (forgets, X, X, {}, r"'v' is float32 \[1, 4\] before a tick and float32 \[1, 1\] after"),
+        (returns_nothing, X, X, {}, r"returns 0 tensors but was given 1 states"),
+        (widens, X, X, {}, r"'v' is float32 \[1, 4\] before a tick and float32 \[2, 4\] after.*ring buffers"),
+        (promotes, X, X, {}, r"float64"),
+        (step, X, 1.5, {}, r"the states hold something that is no tensor"),
+        (step, 3.0, X, {}, r"tuple of tensors"),
+        (step, [3.0], X, {}, r"Input 0 is a float"),
+        (7, X, X, {}, r"Cannot export a int"),
+        (step, X, X, {"output_names": ["a", "b"]}, r"output_names has 2 names for 1 outputs"),
+        (step, X, X, {"state_names": "v"}, r"list of names, not the string"),
+        (step, X, X, {"input_names": ["y"], "output_names": ["y"]}, r"'y' is the name of an input and of an output"),
+        (step, X, X, {"input_names": ["state.x"]}, r"looks like the name of a state"),
+        (step, X, X, {"examples": []}, r"examples is empty"),
+        (step, X, X, {"examples": [X, torch.ones(2, 4)]}, r"Tick 1 of the examples differs"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(
+    model: Any, inputs: Any, states: Any, options: dict[str, Any], message: str
+) -> None:
+    """What export is given is checked, and the message says what would be right."""
+    with pytest.raises(ExportError, match=f"(?i){message}") as caught:
+        export(model, inputs, states, **options)
+    one_line(caught.value)
+
+
+def test_nothing_is_left_behind_by_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused export leaves no scratch file and no changed model."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    model = Grows().eval()
+    with pytest.raises(ExportError):
+        export(model, X)
+    assert list(tmp_path.iterdir()) == []
+    assert model.seen.shape == (1, 4)
