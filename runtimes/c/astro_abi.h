@@ -7,7 +7,7 @@
  * A step works on five flat buffers that the host owns, each aligned to ASTRO_ALIGNMENT bytes and as large as the
  * matching `size` in astro_info: inputs, outputs, state, weights (read only) and workspace. Every field inside a buffer
  * starts at a multiple of ASTRO_ALIGNMENT and every size is one, so that records can follow each other. Numbers are
- * little-endian; bool is one byte, 0 or 1. A buffer of size 0 is never touched but its pointer is checked like the others.
+ * little-endian; bool is one byte, 0 or 1. A buffer of size 0 is never touched, but its pointer is checked.
  *
  * Before the first tick a host clears state, outputs and workspace to zero bytes and then writes each state field's
  * initial value. A copy of the state buffer is a complete snapshot of the stream. The workspace must be kept between
@@ -15,8 +15,8 @@
  *
  * Inputs are checked before anything is computed: a NaN or an index out of range returns an error and leaves the state
  * as it was; astro_run checks all ticks before the first. The floating-point mode (round to nearest, denormals kept,
- * no traps) is set on entry and restored on return, on x86-64 with the exception flags. The library has no global state:
- * any number of threads may call it with different state, outputs and workspace.
+ * no traps) is set on entry and restored on return, on x86-64 with the exception flags. The library has no global
+ * state: any number of threads may call it with different state, outputs and workspace.
  */
 #ifndef ASTRO_ABI_H
 #define ASTRO_ABI_H

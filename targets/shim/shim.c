@@ -230,7 +230,9 @@ EXPORTED int32_t astro_step(astro_call *call)
     int32_t status = check_buffers(call);
     if (status == ASTRO_OK)
         status = check_inputs(call, 1, 0);
-    return status == ASTRO_OK ? compute(call, 1, 0, 0, 0) : status;
+    if (status == ASTRO_OK)
+        status = compute(call, 1, 0, 0, 0);
+    return status;
 }
 
 EXPORTED int32_t astro_run(astro_call *call)
@@ -240,5 +242,7 @@ EXPORTED int32_t astro_run(astro_call *call)
         status = check_strides(call);
     if (status == ASTRO_OK)
         status = check_inputs(call, call->steps, call->input_stride);
-    return status == ASTRO_OK ? compute(call, call->steps, call->input_stride, call->output_stride, call->stop) : status;
+    if (status == ASTRO_OK)
+        status = compute(call, call->steps, call->input_stride, call->output_stride, call->stop);
+    return status;
 }

@@ -1,0 +1,95 @@
+/* astro-run: run a bundle without Python.
+ *
+ *     astro-run BUNDLE --golden          replay the golden trace; exit code 0 when every hash agrees
+ *     astro-run BUNDLE --hash STEPS      run on drawn inputs; prints "tick state outputs" at 1, 10, 100, … and the last
+ *     astro-run BUNDLE --raw             input records from standard input, output records to standard output
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "astro.h"
+
+static int replay(astro_session *session, astro_failure *failure)
+{
+    int code = astro_replay(session, failure);
+    if (code == 0)
+        printf("%s for %s: all %" PRIu64 " golden ticks agree\n", session->info->model, session->info->target,
+               session->info->golden.count);
+    return code;
+}
+
+static int run_and_hash(astro_session *session, uint64_t steps, astro_failure *failure)
+{
+    uint64_t seed = session->info->golden.seed, next = 1;
+    while (session->ticks < steps) {
+        astro_draw(session, &seed);
+        int code = astro_tick(session, failure);
+        if (code)
+            return code;
+        if (session->ticks == next || session->ticks == steps) {
+            char state[65], outputs[65];
+            astro_hash(session, state, outputs);
+            printf("%" PRIu64 " %s %s\n", session->ticks, state, outputs);
+        }
+        if (session->ticks == next)
+            next *= 10;
+    }
+    return 0;
+}
+
+static int run_raw(astro_session *session, astro_failure *failure)
+{
+    const size_t input = session->info->inputs.size, output = session->info->outputs.size;
+    for (;;) {
+        size_t count = fread((void *)(uintptr_t)session->call.inputs, 1, input, stdin);
+        if (count == 0 && feof(stdin))
+            break;
+        if (count != input)
+            return astro_fail(failure, ASTRO_BAD_INPUT, "Record %" PRIu64 " has %zu bytes and must have %zu.",
+                              session->ticks, count, input);
+        int code = astro_tick(session, failure);
+        if (code)
+            return code;
+        if (fwrite(session->call.outputs, 1, output, stdout) != output)
+            return astro_fail(failure, ASTRO_FAILED, "The outputs cannot be written.");
+    }
+    return fflush(stdout) == 0 ? 0 : astro_fail(failure, ASTRO_FAILED, "The outputs cannot be written.");
+}
+
+static int usage(void)
+{
+    fputs("usage: astro-run BUNDLE --golden | --hash STEPS | --raw\n", stderr);
+    return 2;
+}
+
+/* A whole positive decimal number, 0 for anything else. */
+static uint64_t positive(const char *text)
+{
+    char *end;
+    uint64_t value = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == 0 ? value : 0;
+}
+
+int main(int count, char **arguments)
+{
+    astro_session session;
+    astro_failure failure;
+    int golden = count == 3 && strcmp(arguments[2], "--golden") == 0;
+    int raw = count == 3 && strcmp(arguments[2], "--raw") == 0;
+    uint64_t steps = count == 4 && strcmp(arguments[2], "--hash") == 0 ? positive(arguments[3]) : 0;
+    if (!golden && !raw && steps == 0)
+        return usage();
+    int code = astro_open(&session, arguments[1], &failure);
+    if (code == 0) {
+        if (golden)
+            code = replay(&session, &failure);
+        else
+            code = raw ? run_raw(&session, &failure) : run_and_hash(&session, steps, &failure);
+        astro_close(&session);
+    }
+    if (code)
+        fprintf(stderr, "astro-run: %s\n", failure.message);
+    return code;
+}

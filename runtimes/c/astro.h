@@ -1,0 +1,84 @@
+/* A minimal host for AstroEdge bundles in C: open a bundle's folder, step, prove it by its golden trace.
+ *
+ *     astro_session session;
+ *     astro_failure failure;
+ *     if (astro_open(&session, "net.astro", &failure))
+ *         return fprintf(stderr, "%s\n", failure.message), failure.code;
+ *     *(int64_t *)astro_input(&session, "token") = 42;
+ *     if (astro_tick(&session, &failure)) ...
+ *     const float *logits = astro_output(&session, "logits");
+ *     astro_close(&session);
+ *
+ * Functions that can fail return 0 or a code, one of the exit codes of the `astroedge` command, and then `failure`
+ * tells in one line what happened. A session belongs to one stream and one thread. It needs Linux and a C library with
+ * dlopen, no more.
+ */
+#ifndef ASTRO_H
+#define ASTRO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "astro_abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum astro_failure_code {
+    ASTRO_FAILED = 1,
+    ASTRO_BAD_BUNDLE = 50,   /* missing, damaged or of an unknown version */
+    ASTRO_INCOMPATIBLE = 51, /* for another processor or binary interface */
+    ASTRO_BAD_INPUT = 60,    /* NaN or index out of range; the state is unchanged */
+    ASTRO_NOT_VERIFIED = 70  /* the golden trace differs */
+};
+
+typedef struct astro_failure {
+    int code;
+    char message[512];
+} astro_failure;
+
+/* An open bundle and one stream of it. `call` holds the five buffers, to be read and written between ticks. */
+typedef struct astro_session {
+    const astro_info *info;
+    astro_call call;
+    int32_t (*step)(astro_call *call);
+    int32_t (*run)(astro_call *call);
+    void *library;
+    size_t mapped; /* bytes of weights that are mapped */
+    uint64_t ticks; /* since the reset */
+} astro_session;
+
+/* Open a bundle: digests, processor and interface are checked, the weights are mapped and the state is initial. */
+int astro_open(astro_session *session, const char *folder, astro_failure *failure);
+
+/* Free everything; the session and pointers into it are then invalid. */
+void astro_close(astro_session *session);
+
+/* Go back to the initial state; outputs and activity counters become 0. */
+void astro_reset(astro_session *session);
+
+/* Where an input is written, or an output read, laid out as its astro_field says; NULL for an unknown name. */
+void *astro_input(astro_session *session, const char *name);
+const void *astro_output(const astro_session *session, const char *name);
+
+/* One tick. */
+int astro_tick(astro_session *session, astro_failure *failure);
+
+/* Draw the inputs of one tick from splitmix64 and move its state `seed` on (see astro_abi.h). */
+void astro_draw(astro_session *session, uint64_t *seed);
+
+/* SHA-256 of the state buffer and of the outputs buffer as they are, in hexadecimal. */
+void astro_hash(const astro_session *session, char state[65], char outputs[65]);
+
+/* Replay the golden trace from a reset and compare its hashes; the state is initial afterwards. */
+int astro_replay(astro_session *session, astro_failure *failure);
+
+/* Write a failure; returns its code. For the files of this host. */
+int astro_fail(astro_failure *failure, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

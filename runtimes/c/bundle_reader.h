@@ -1,0 +1,27 @@
+/* The files of a bundle's folder, each compared with its digest. */
+#ifndef ASTRO_BUNDLE_READER_H
+#define ASTRO_BUNDLE_READER_H
+
+#include "astro.h"
+
+/* What manifest.json says of one file. */
+typedef struct file_record {
+    char name[40];
+    char sha256[65];
+    uint64_t size;
+} file_record;
+
+/* Check manifest.json against its own digest and read the records of library and weights. */
+int read_manifest(int folder, file_record *library, file_record *weights, astro_failure *failure);
+
+/* The whole content of a file, NUL after it, to be freed; NULL after a failure. `size` is what it must be, or, when it
+ * is UINT64_MAX, set to what it is. */
+char *read_file(int folder, const char *name, uint64_t *size, astro_failure *failure);
+
+/* A file of the size in its record, open for reading; -1 after a failure. */
+int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure);
+
+/* 0 when the bytes have the record's digest. */
+int check_digest(const void *content, const file_record *record, astro_failure *failure);
+
+#endif

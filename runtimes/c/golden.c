@@ -1,0 +1,105 @@
+/* Inputs drawn from splitmix64, and the golden trace they give (astro_abi.h has the rules). */
+#include <inttypes.h>
+#include <string.h>
+
+#include "astro.h"
+#include "sha256.h"
+
+static uint64_t next_number(uint64_t *seed)
+{
+    uint64_t z = *seed += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+static size_t item_size(uint32_t dtype)
+{
+    static const size_t sizes[] = {1, 1, 1, 4, 8, 2, 4};
+    return sizes[dtype];
+}
+
+/* The bits of `number` times 2^exponent in float32; exact, because number has at most 24 bits. */
+static uint32_t float32_bits(int64_t number, int64_t exponent)
+{
+    uint64_t power = (uint64_t)(1023 + exponent) << 52;
+    double scale;
+    memcpy(&scale, &power, sizeof scale);
+    float value = (float)((double)number * scale);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* The bits of `number` times 2^exponent in float16, number from -1024 to 1024 and exponent from -24 to 5. */
+static uint16_t float16_bits(int64_t number, int64_t exponent)
+{
+    uint32_t sign = number < 0 ? 0x8000u : 0, magnitude = (uint32_t)(number < 0 ? -number : number);
+    int top = 0;
+    if (magnitude == 0)
+        return 0;
+    while (magnitude >> (top + 1))
+        top++;
+    if (top + exponent < -14) /* subnormal: in units of 2^-24 */
+        return (uint16_t)(sign | magnitude << (exponent + 24));
+    return (uint16_t)(sign | (uint32_t)(top + exponent + 15) << 10 | (magnitude << (10 - top) & 0x3ffu));
+}
+
+/* The bits of one drawn element; little-endian, so that its first bytes are the element. */
+static uint64_t draw_element(const astro_field *field, uint64_t x)
+{
+    if (field->draw == ASTRO_DRAW_INDEX)
+        return (uint64_t)field->low + ((x >> 32) * (uint64_t)(field->high - field->low) >> 32);
+    if (field->draw == ASTRO_DRAW_UNIFORM)
+        return field->dtype == ASTRO_FLOAT16
+                   ? float16_bits((int64_t)(x >> 53) - 1024, field->draw_parameter - 10)
+                   : float32_bits((int64_t)(x >> 40) - (1 << 23), field->draw_parameter - 23);
+    if ((x >> 11) >= (uint64_t)field->draw_parameter)
+        return 0;
+    return field->dtype == ASTRO_FLOAT32 ? 0x3f800000u : field->dtype == ASTRO_FLOAT16 ? 0x3c00u : 1u;
+}
+
+void astro_draw(astro_session *session, uint64_t *seed)
+{
+    for (uint64_t index = 0; index < session->info->inputs.count; index++) {
+        const astro_field *field = &session->info->inputs.fields[index];
+        uint8_t *target = (uint8_t *)(uintptr_t)session->call.inputs + field->offset;
+        size_t size = item_size(field->dtype);
+        for (uint64_t byte = 0; byte < field->nbytes; byte += size) {
+            uint64_t element = draw_element(field, next_number(seed));
+            memcpy(target + byte, &element, size);
+        }
+    }
+}
+
+void astro_hash(const astro_session *session, char state[65], char outputs[65])
+{
+    sha256_of(session->call.state, session->info->state.size, state);
+    sha256_of(session->call.outputs, session->info->outputs.size, outputs);
+}
+
+int astro_replay(astro_session *session, astro_failure *failure)
+{
+    const astro_golden *golden = &session->info->golden;
+    uint64_t seed = golden->seed;
+    int code = 0;
+    if (golden->count == 0)
+        return astro_fail(failure, ASTRO_NOT_VERIFIED, "The bundle has no golden trace; compile the graph again.");
+    astro_reset(session);
+    for (uint64_t index = 0; index < golden->count && code == 0; index++) {
+        const astro_golden_tick *expected = &golden->ticks[index];
+        char state[65], outputs[65];
+        while (session->ticks < expected->tick && code == 0) {
+            astro_draw(session, &seed);
+            code = astro_tick(session, failure);
+        }
+        astro_hash(session, state, outputs);
+        if (code == 0 && (strcmp(state, expected->state) != 0 || strcmp(outputs, expected->outputs) != 0))
+            code = astro_fail(failure, ASTRO_NOT_VERIFIED,
+                              "The %s differ from the golden trace at tick %" PRIu64
+                              ": this processor computes other bits than the bundle promises.",
+                              strcmp(state, expected->state) != 0 ? "states" : "outputs", expected->tick);
+    }
+    astro_reset(session);
+    return code;
+}
