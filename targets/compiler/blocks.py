@@ -1,4 +1,4 @@
-"""What the blocks of an unscheduled function say: whether it reduces, and whether it may overwrite an operand."""
+"""What the blocks of an unscheduled function say: whether it is a view, and whether it may overwrite an operand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from tvm import tirx
 from tvm.ir import TensorRegion
 from tvm.s_tir.stmt import SBlock, SBlockRealize
+
+
+RESHAPE_BLOCK = "T_reshape"  # what TVM calls the block of a lowered reshape
 
 
 def is_pointwise(function: tirx.PrimFunc, parameter: int) -> bool:
@@ -27,9 +30,9 @@ def is_pointwise(function: tirx.PrimFunc, parameter: int) -> bool:
     return bool(blocks) and len(tainted) > 1
 
 
-def has_reduction(function: tirx.PrimFunc) -> bool:
-    """True when some block of the function sums, multiplies or compares over an axis."""
-    return any(axis.iter_type == axis.CommReduce for block in blocks_of(function.body) for axis in block.iter_vars)
+def is_reshape(function: tirx.PrimFunc) -> bool:
+    """True when the function only gives its operand another shape, so that the result is the operand itself."""
+    return [block.name_hint for block in blocks_of(function.body)] == [RESHAPE_BLOCK]
 
 
 def blocks_of(statement: tirx.Stmt) -> Iterator[SBlock]:

@@ -19,7 +19,9 @@ from tvm_ffi import structural_equal
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.exact_intrinsics import exact_intrinsics
 from astroedge.targets.compiler.fence_products import FenceProducts
+from astroedge.targets.compiler.hoist_lets import hoist_lets
 from astroedge.targets.compiler.plan_memory import MemoryPlan
+from astroedge.targets.compiler.select_casts import select_casts
 from astroedge.targets.compiler.step_program import Call, Value
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
@@ -83,7 +85,6 @@ def _lower(math: str) -> tvm.ir.transform.Pass:
 
 def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc:
     """A scheduled kernel as a private function of raw pointers."""
-    scheduled = exact_intrinsics(function) if math == "exact" else function
     lowered = tvm.ir.transform.Sequential(
         [
             s_tir.transform.LowerInitBlock(),
@@ -94,7 +95,10 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc
             s_tir.transform.StmtSimplify(),
             s_tir.transform.LowerOpaqueBlock(),
         ]
-    )(tvm.IRModule({"kernel": scheduled.without_attr("global_symbol")}))["kernel"]
+    )(tvm.IRModule({"kernel": function.without_attr("global_symbol")}))["kernel"]
+    lowered = select_casts(lowered)
+    if math == "exact":
+        lowered = hoist_lets(exact_intrinsics(lowered))
     pointers = [tirx.Var(f"{buffer.name}_pointer", _pointer(buffer.dtype)) for buffer in lowered.params]
     declared = [tirx.DeclBuffer(buffer, data=item) for buffer, item in zip(lowered.params, pointers, strict=True)]
     body = tirx.SeqStmt([*declared, lowered.body])

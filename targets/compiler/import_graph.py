@@ -182,5 +182,6 @@ def _keep_outputs(module: tvm.IRModule, count: int) -> tvm.IRModule:
     block = relax.DataflowBlock([*bindings, relax.VarBinding(result, relax.Tuple(outputs))])
     body = relax.SeqExpr([*blocks, block], result)
     function = relax.Function(main.params, body, ret_ty=result_type, is_pure=True, attrs=main.attrs)
-    trimmed = tvm.IRModule({module.get_global_var("main"): function})
+    functions = {**module.functions, module.get_global_var("main"): function}
+    trimmed = tvm.IRModule(functions)
     return relax.transform.DeadCodeElimination()(relax.transform.Normalize()(trimmed))

@@ -140,7 +140,7 @@ def _lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Ex
         raise CompileError(f"A layer norm over the axes {axes} of {shape} has no kernel; normalise over the last axes.")
     width = prod(shape[axes[0] :])
     function = layer_norm(prod(shape) // width, width, float(call.attrs.epsilon))
-    return _call_kernel(builder, function, "layer_norm", list(call.args), shape, call.args[0].ty.dtype)
+    return _call_kernel(builder, function, "layer_norm", list(call.args), shape, str(call.args[0].ty.dtype))
 
 
 def _lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -149,7 +149,7 @@ def _lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     if int(call.attrs.axis) % len(shape) != len(shape) - 1:
         raise CompileError(f"A softmax over axis {call.attrs.axis} of {shape} has no kernel; use the last axis.")
     function = softmax(prod(shape[:-1]), shape[-1])
-    return _call_kernel(builder, function, "softmax", [call.args[0]], shape, call.args[0].ty.dtype)
+    return _call_kernel(builder, function, "softmax", [call.args[0]], shape, str(call.args[0].ty.dtype))
 
 
 def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -162,11 +162,11 @@ def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
     if order != list(range(len(shape))):
         operand = builder.emit(relax.op.permute_dims(operand, order))
     width = prod(shape[axis] for axis in axes)
-    function = reduce_last(REDUCTIONS[call.op.name], prod(shape) // width, width, operand.ty.dtype)
+    function = reduce_last(REDUCTIONS[call.op.name], prod(shape) // width, width, str(operand.ty.dtype))
     out = tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
     if not call.attrs.keepdims:
         out = tuple(shape[axis] for axis in kept)
-    return _call_kernel(builder, function, call.op.name.removeprefix("relax."), [operand], out, operand.ty.dtype)
+    return _call_kernel(builder, function, call.op.name.removeprefix("relax."), [operand], out, str(operand.ty.dtype))
 
 
 def _call_kernel(

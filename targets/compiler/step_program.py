@@ -15,6 +15,7 @@ from tvm import relax, tirx
 
 from astroedge.errors import CompileError
 from astroedge.step_spec import DTYPES, StepSpec
+from astroedge.targets.compiler.blocks import is_reshape
 from astroedge.targets.compiler.legalize import KERNEL_ATTRIBUTE, PRODUCT_ATTRIBUTE
 
 
@@ -68,7 +69,6 @@ def fuse(module: tvm.IRModule) -> tvm.IRModule:
     passes = [
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),
-        relax.transform.RewriteDataflowReshape(),
         relax.transform.DeadCodeElimination(),
         relax.transform.CanonicalizeBindings(),
     ]
@@ -132,12 +132,12 @@ class _Reader:
             self.values[binding.var] = self.value_of(value)
             return
         operator = value.op.name if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) else ""
-        if operator == "relax.reshape":
-            self.values[binding.var] = self.value_of(value.args[0])
-            return
         if operator != "relax.call_tir":
             raise CompileError(f"The compiled step holds {operator or value}, which has no kernel; simplify the model.")
         function = self.module[value.args[0]]
+        if is_reshape(function):
+            self.values[binding.var] = self.value_of(value.args[1].fields[0])
+            return
         result = _new_value(binding.var)
         self.values[binding.var] = result
         self.calls.append(self._call(value, function, result))
