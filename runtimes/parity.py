@@ -26,7 +26,8 @@ from astroedge.runtimes.reference import Observation, ObservedReference
 from astroedge.session import Array, InputValue
 from astroedge.step_spec import StepSpec
 
-RELATIVE = {"float16": 2e-3, "float32": 1e-5}  # float16: two units in the last place, nothing can be closer
+FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
+RELATIVE = {FLOAT16: 2e-3, FLOAT32: 1e-5}  # float16: two units in the last place, nothing can be closer
 
 
 class SteppedSession(Protocol):
@@ -88,7 +89,7 @@ def run_free(
     """
     probed = _check_session(reference.spec, session)
     findings = _Findings()
-    drift = {item.name: _Drift() for item in reference.spec.outputs if item.dtype in RELATIVE}
+    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in RELATIVE}
     session.reset()
     states = reference.initial_state()
     for tick, now in _ticks(inputs, steps):
@@ -181,7 +182,7 @@ class _Findings:
             tolerance: Array = np.zeros(error.shape)
         else:
             error = _absolute_error(ours, theirs)
-            tolerance = RELATIVE[theirs.dtype.name] * np.maximum(scale, 1.0)
+            tolerance = RELATIVE[theirs.dtype] * np.maximum(scale, 1.0)
         share = error / tolerance if scale is not None else np.where(error > 0, np.inf, 0.0)
         element = int(share.argmax())
         largest = float(share.flat[element])
@@ -229,9 +230,7 @@ def _spike_difference(tick: int, name: str, element: int, seen: Observation) -> 
     if name not in seen.margins:
         return Difference("spike", tick, name, element, None, 0.0)
     scale = max(1.0, float(seen.scales[name].flat[element]))
-    return Difference(
-        "spike", tick, name, element, float(seen.margins[name].flat[element]), RELATIVE["float32"] * scale
-    )
+    return Difference("spike", tick, name, element, float(seen.margins[name].flat[element]), RELATIVE[FLOAT32] * scale)
 
 
 def _absolute_error(ours: Array, theirs: Array) -> NDArray[np.float64]:

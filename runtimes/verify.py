@@ -47,6 +47,7 @@ class VerifyReport:
         """One paragraph."""
         parts = [_golden_text(self.golden), *(item.text() for item in (self.forced, self.free) if item is not None)]
         verdict = "agrees with all it was compared with" if self.ok else "does NOT do what it should"
+        verdict = verdict if self.golden.expected else "is not proven"
         return f"{self.model} for {self.target} {verdict}: {' '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
