@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
-from uuid import uuid4
 
 from astroedge.errors import BundleError
 from astroedge.manifest_file import MANIFEST_NAME
@@ -151,7 +150,7 @@ def _names(folder: Path) -> list[str]:
 
 def _write(folder: Path, name: str, content: bytes | memoryview) -> None:
     """Write a file under a temporary name, make it durable and give it its name in one move."""
-    temporary = folder / f"{_TEMPORARY}{uuid4().hex}"
+    temporary = folder / f"{_TEMPORARY}{os.urandom(16).hex()}"
     with open(temporary, "xb") as file:
         file.write(content)
         file.flush()

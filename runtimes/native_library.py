@@ -7,7 +7,6 @@ import fcntl
 import os
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 
 from astroedge.errors import BundleError
@@ -70,6 +69,8 @@ def _sealed_file(content: bytes) -> int:
 
 def _load_from_private_file(content: bytes) -> ctypes.CDLL:
     """Load from a file in a folder that only this user can enter and that is removed at once."""
+    from tempfile import TemporaryDirectory  # rarely needed, and it imports much
+
     with TemporaryDirectory(prefix="astroedge-") as name:
         path = Path(name) / "step.so"
         path.write_bytes(content)

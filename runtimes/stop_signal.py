@@ -11,7 +11,6 @@ from __future__ import annotations
 import mmap
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,6 +82,8 @@ def _memory_file(size: int) -> int:
     try:
         descriptor = os.memfd_create("astroedge-stop", os.MFD_CLOEXEC)
     except (OSError, AttributeError):
+        import tempfile  # rarely needed, and it imports much
+
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
     os.ftruncate(descriptor, size)
