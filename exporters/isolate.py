@@ -7,9 +7,11 @@ child does to the model, to random number generators or to anything else in memo
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import warnings
@@ -23,6 +25,7 @@ from astroedge.errors import ExportError
 
 Result = TypeVar("Result")
 RESULT, LOG = "result", "log"
+LIBRARIES = tuple(os.path.dirname(file) for file in (__file__, torch.__file__, os.__file__))
 
 
 def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
@@ -62,6 +65,7 @@ def _child(work: Callable[[], Result], scratch: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    faulthandler.enable(file=2)  # a crash leaves its place in the log, and nothing on the terminal
     torch.set_num_threads(1)
     outcome: tuple[bool, object]
     try:
@@ -87,10 +91,17 @@ def _death(exit_code: int | None, log: Path) -> str:
     how = f"exit code {exit_code}"
     if exit_code is not None and exit_code < 0:
         how = signal.Signals(-exit_code).name
-    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    last = "; ".join(line.strip() for line in lines if line.strip())[-300:]
-    said = f" It said last: {last}" if last else ""
+    said, _, crash = (log.read_text(errors="replace") if log.exists() else "").partition("Fatal Python error")
+    frames = re.findall(r'File "(.*)", line (\d+)', crash)
+    place = next((f" at {os.path.basename(file)}:{line}" for file, line in frames if not is_library(file)), "")
+    words = "; ".join(line.strip() for line in said.splitlines() if line.strip())[-300:]
     return (
-        f"PyTorch crashed ({how}) while it traced the model; this usually comes from `.data` or NumPy in forward, or "
-        f"from too little memory: use detach() and torch functions instead.{said}"
+        f"PyTorch crashed ({how}) while it traced the model{place}; this usually comes from `.data` or NumPy in "
+        "forward, or from too little memory: use detach() and torch functions instead."
+        f"{f' It said last: {words}' if words else ''}"
     )
+
+
+def is_library(file: str) -> bool:
+    """Whether a source file belongs to PyTorch, to this package or to Python itself, not to the user's model."""
+    return file.startswith(("<", *LIBRARIES))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 
-import torch
 from torch import fx
 
 from astroedge.errors import ExportError, UnsupportedOpError
+from astroedge.exporters.isolate import is_library
 
 WRAPPER = "model"  # attribute of StepModule that holds the user's model; its name is cut from every path
 LONGEST_REASON = 300
-OWN_FOLDERS = (os.path.dirname(__file__), os.path.dirname(torch.__file__))
 
 
 def why_not_traced(error: Exception) -> str:
@@ -87,7 +86,7 @@ def _user_line(error: BaseException) -> str:
     trace_back = error.__traceback__
     while trace_back is not None:
         code = trace_back.tb_frame.f_code
-        if not code.co_filename.startswith((*OWN_FOLDERS, "<")):
+        if not is_library(code.co_filename):
             found = f" at {os.path.basename(code.co_filename)}:{trace_back.tb_lineno}"
         trace_back = trace_back.tb_next
     return found

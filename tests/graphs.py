@@ -58,21 +58,34 @@ def random_inputs(graph: StepGraph, ticks: int, seed: int = 0) -> dict[str, npt.
     return data
 
 
+def open_in_runtime(graph: StepGraph, watch: Sequence[str] = ()) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on `graph`, with inner values as further outputs."""
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in watch)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def run_tick(session: onnxruntime.InferenceSession, inputs: Ticks, state: Ticks) -> Ticks:
+    """Every output of one tick by name."""
+    names = [item.name for item in session.get_outputs()]
+    feeds = {**inputs, **{f"state.{name}": value for name, value in state.items()}}
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
 def step_through(
     graph: StepGraph, inputs: Mapping[str, npt.NDArray[Any]], watch: Sequence[str] = ()
 ) -> tuple[Ticks, Ticks]:
     """Step in ONNX Runtime from the initial state: outputs and watched values `(ticks, …)`, and the last state."""
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in watch)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_outputs()]
+    session = open_in_runtime(graph, watch)
     state: Ticks = graph.initial_state()
-    collected: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names if not name.startswith("next.")}
+    collected: dict[str, list[npt.NDArray[Any]]] = {item.name: [] for item in graph.spec.outputs}
+    collected |= {name: [] for name in watch}
     for tick in range(len(next(iter(inputs.values())))):
-        feeds = {name: data[tick] for name, data in inputs.items()}
-        feeds |= {f"state.{name}": value for name, value in state.items()}
-        values = dict(zip(names, session.run(names, feeds), strict=True))
+        values = run_tick(session, {name: data[tick] for name, data in inputs.items()}, state)
         state = {name: values[f"next.{name}"] for name in state}
         for name, arrays in collected.items():
             arrays.append(values[name])

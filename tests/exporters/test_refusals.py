@@ -242,7 +242,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
     (Branches, ExportError, r"decides in Python on the value of a tensor at test_refusals\.py:\d+"),
     (UsesData, ExportError, r"`\.data` or NumPy"),
     (UsesNumPy, ExportError, r"`\.data` or NumPy .*"),
-    (Crashes, ExportError, r"crashed \(SIGSEGV\)"),
+    (Crashes, ExportError, r"crashed \(SIGSEGV\) while it traced the model at test_refusals\.py:\d+"),
     (Random, UnsupportedOpError, r"Module 'noise' \(Noise\) draws random numbers \(aten\.rand_like\)"),
     (DropsAlways, UnsupportedOpError, r"draws random numbers .*model\.eval\(\)"),
     (Chooses, UnsupportedOpError, r"control flow .*cond"),

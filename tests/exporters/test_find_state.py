@@ -1,0 +1,213 @@
+"""Discovery of hidden state: what changes is state, wherever it hides; nothing else is."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from astroedge.errors import ExportError
+from astroedge.exporters.call import make_call
+from astroedge.exporters.find_state import HiddenState, find_hidden_state
+from tests.exporters import models
+
+X = torch.ones(1, 3)
+
+
+def found(model: nn.Module, inputs: Tensor = X, states: Any = None) -> dict[str, HiddenState]:
+    """The hidden states of a model by name."""
+    call = make_call(model.eval(), inputs, states)
+    return {state.slot.name: state for state in find_hidden_state(call, [call.inputs])}
+
+
+class Keeps(nn.Module):
+    """Keeps a running sum at a place that a function reads and writes."""
+
+    def __init__(self, start: Any) -> None:
+        super().__init__()
+        self.box = start
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.update(x)
+        return x + 0.0
+
+    def update(self, x: Tensor) -> None:
+        self.box = self.box + x
+
+
+def test_buffer_written_in_place_is_state() -> None:
+    """A buffer whose version counter moves is state, with its value from before the first tick."""
+    model = models.BufferLIF(3, 2)
+    model.v.fill_(0.25)
+    state = found(model)["v"]
+    assert state.initial.tolist() == [[0.25, 0.25]]
+
+
+def test_attribute_made_in_the_first_tick_starts_at_zero() -> None:
+    """Memory that is None when cold is zeros of the shape it has later."""
+    state = found(models.AttributeLIF(3, 2))["v"]
+    assert state.initial.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("start", [-65.0, torch.tensor(-65.0), torch.full((3,), -65.0)])
+def test_cold_value_spreads_to_the_steady_shape(start: Any) -> None:
+    """A number or a smaller tensor that broadcasts is the initial value of every element."""
+    state = found(Keeps(start))["box"]
+    assert state.initial.tolist() == [[-65.0] * 3]
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        ([X * 0], "box.0"),
+        ((X * 0, "label"), "box.0"),
+        ({"deep": {"v": X * 0}}, "box.deep.v"),
+        (deque([X * 0]), "box.0"),
+        (SimpleNamespace(v=X * 0), "box.v"),
+        (models.Pair(X * 0, X), "box.0"),
+        (models.Refractory(X * 0), "box.left"),
+    ],
+)
+def test_state_is_found_inside_containers(start: Any, name: str) -> None:
+    """A tensor in any container or plain object is found, and its slot reads and writes it."""
+
+    class Inside(Keeps):
+        def update(self, x: Tensor) -> None:
+            if isinstance(self.box, (SimpleNamespace, models.Refractory)):
+                key = "v" if isinstance(self.box, SimpleNamespace) else "left"
+                setattr(self.box, key, getattr(self.box, key) + x)
+            elif isinstance(self.box, models.Pair):
+                self.box = models.Pair(self.box.v + x, self.box.i)
+            elif isinstance(self.box, tuple):
+                self.box = (self.box[0] + x, *self.box[1:])
+            elif isinstance(self.box, dict):
+                self.box["deep"]["v"] = self.box["deep"]["v"] + x
+            else:
+                self.box[0] = self.box[0] + x
+
+    model = Inside(start)
+    states = found(model)
+    assert list(states) == [name]
+    slot = states[name].slot
+    assert slot.read(model).tolist() == [[3.0] * 3]
+    slot.write(model, X * 7)
+    assert slot.read(model).tolist() == [[7.0] * 3]
+    model(X)
+    assert slot.read(model).tolist() == [[8.0] * 3]
+
+
+def test_change_behind_data_is_found_by_value() -> None:
+    """Writing through `.data` moves no version counter; the value gives it away."""
+
+    class Sneaky(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box.data.add_(x)
+
+    assert list(found(Sneaky(X * 0))) == ["box"]
+
+
+def test_tensor_written_with_the_same_value_is_state() -> None:
+    """A membrane at rest that is written every tick is state although its value does not change on the example."""
+
+    class AtRest(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box.mul_(0.5).add_(x * 0)
+
+    assert list(found(AtRest(X * 0))) == ["box"]
+
+
+def test_constants_and_parameters_are_no_state() -> None:
+    """Buffers, attributes and parameters that nothing writes are not state."""
+
+    class Constant(models.BufferLIF):
+        def __init__(self) -> None:
+            super().__init__(3, 2)
+            self.register_buffer("scale", torch.ones(3))
+            self.offset = torch.zeros(3)
+            self.norm = nn.BatchNorm1d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(self.norm(x * self.scale + self.offset))
+
+    assert list(found(Constant())) == ["v"]
+
+
+def test_one_tensor_in_two_places_is_one_state() -> None:
+    """Two attributes that always hold the same tensor are one state, written at both places."""
+
+    class Aliased(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box = self.alias = self.box + x
+
+    model = Aliased(X * 0)
+    model.alias = model.box
+    states = found(model)
+    assert list(states) == ["box"]
+    states["box"].slot.write(model, X)
+    assert model.alias is model.box
+
+
+def test_alias_that_starts_differently_stays_two_states() -> None:
+    """Two places that hold one tensor later but different ones at the start are two states."""
+
+    class Aliased(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box = self.alias = self.box + x
+
+    model = Aliased(X * 0)
+    model.alias = X * 5
+    assert {name: state.initial[0, 0].item() for name, state in found(model).items()} == {"box": 0.0, "alias": 5.0}
+
+
+def test_shared_module_is_visited_once() -> None:
+    """A module that is registered twice has its state once."""
+
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = models.BufferLIF(3, 3)
+            self.b = self.a
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x))
+
+    assert list(found(Shared())) == ["a.v"]
+
+
+def test_changing_numpy_array_is_refused() -> None:
+    """A NumPy array that changes is refused like a number, by name."""
+
+    class Counts(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box += 1
+
+    import numpy as np
+
+    with pytest.raises(ExportError, match=r"'box' is a Python ndarray that changes"):
+        found(Counts(np.zeros(2)))
+
+
+def test_memory_that_comes_and_goes_is_refused() -> None:
+    """A dict that gains a tensor every tick is named with the new entry."""
+
+    class Hoards(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box[f"tick{len(self.box)}"] = x
+
+    with pytest.raises(ExportError, match=r"'box\.tick2' comes or goes"):
+        found(Hoards({}))
+
+
+def test_dtype_that_changes_is_refused() -> None:
+    """A state that is promoted every tick is refused with both dtypes."""
+
+    class Promotes(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box = self.box.half() if self.box.dtype == torch.float32 else self.box.float()
+
+    with pytest.raises(ExportError, match=r"from float32 \[1, 3\] to float16 \[1, 3\]"):
+        found(Promotes(X * 0))
