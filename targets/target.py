@@ -50,7 +50,14 @@ def tvm_target(target: Target) -> Any:
     """
     tvm = require("tvm.target", "compiling a step")
     codegen = require("tvm.target.codegen", "compiling a step")
-    record: dict[str, Any] = {"kind": "llvm", "mtriple": target.triple, "mcpu": target.cpu}
+    record: dict[str, Any] = {
+        "kind": "llvm",
+        "mtriple": target.triple,
+        "mcpu": target.cpu,
+        # TVM tells LLVM that two buffers never overlap. Kernels of a step share one workspace, so once they are inlined
+        # into each other that is wrong, and a load may move above the store it reads.
+        "cl-opt": ["-enable-tbaa:bool=false"],
+    }
     known = codegen.llvm_get_cpu_archlist(tvm.Target({"kind": "llvm", "mtriple": target.triple}))
     if target.cpu not in known:
         near = get_close_matches(target.cpu, known, n=1)
