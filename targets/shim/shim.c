@@ -103,7 +103,7 @@ static uint64_t first_nan_float32(const uint32_t *bits, uint64_t count)
     if (!found)
         return count;
     uint64_t first = 0;
-    while ((bits[first] & 0x7fffffffu) <= 0x7f800000u)
+    while (first < count && (bits[first] & 0x7fffffffu) <= 0x7f800000u)
         first++;
     return first;
 }
@@ -116,7 +116,7 @@ static uint64_t first_nan_float16(const uint16_t *bits, uint64_t count)
     if (!found)
         return count;
     uint64_t first = 0;
-    while ((bits[first] & 0x7fffu) <= 0x7c00u)
+    while (first < count && (bits[first] & 0x7fffu) <= 0x7c00u)
         first++;
     return first;
 }
