@@ -36,7 +36,7 @@ def compile_command(graph: Path, target: str, output: Path, math: str, kernels: 
     """
     from astroedge.bundle_folder import check_replaceable
     from astroedge.cli.display import print_line, size
-    from astroedge.cli.show_step import show_kernels
+    from astroedge.cli.show_step import count_kernels
 
     check_replaceable(output)
     bundle = astroedge.compile(
@@ -49,6 +49,6 @@ def compile_command(graph: Path, target: str, output: Path, math: str, kernels: 
     )
     bundle.save(output)
     manifest = bundle.manifest
-    show_kernels(manifest)
+    print_line(count_kernels(manifest))
     total = manifest.library.size + manifest.weights.size
-    print_line(f"Wrote {output} for {manifest.target.name}: {size(total)}. Next: astroedge verify {output}")
+    print_line(f"Wrote {output} for {manifest.target.name}, {size(total)}. Next: astroedge verify {output}")

@@ -62,13 +62,23 @@ def show_bundle(bundle: Bundle) -> None:
     probes = ", with probes" if manifest.probes else ""
     print_line(f"Weights {manifest.precision}, math {manifest.math}{probes}")
     show_spec(manifest.step)
-    show_kernels(manifest)
+    _show_matrices(manifest)
+    print_line(count_kernels(manifest))
     _show_memory(manifest)
     _show_proof(manifest)
 
 
-def show_kernels(manifest: Manifest) -> None:
-    """The matrices with the kernel chosen for each and why, then the number of calls of every kind."""
+def count_kernels(manifest: Manifest) -> str:
+    """How many matrices have each kind of kernel, and of which calls one tick consists, in a sentence each."""
+    chosen = Counter(item.kernel for item in manifest.matrices)
+    matrices = ", ".join(f"{count} {kernel}" for kernel, count in chosen.most_common())
+    kinds = Counter(item.kind for item in manifest.kernels)
+    calls = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return f"Matrices: {matrices or 'none'}. One tick is {len(manifest.kernels)} native calls: {calls}."
+
+
+def _show_matrices(manifest: Manifest) -> None:
+    """The matrices with the kernel chosen for each and why."""
     rates = {item.name: item.firing_rate for item in manifest.activity}
     rows: list[tuple[Any, ...]] = []
     for item in manifest.matrices:
@@ -76,9 +86,6 @@ def show_kernels(manifest: Manifest) -> None:
         rate = "–" if item.spikes is None else percent(rates[item.spikes])
         rows.append((item.name, extent, item.kernel, rate, size(item.nbytes), item.reason))
     print_table(("matrix", "inputs × outputs", "kernel", "input fires", "size", "why"), rows, "Matrices")
-    kinds = Counter(item.kind for item in manifest.kernels)
-    calls = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    print_line(f"One tick is {len(manifest.kernels)} native calls: {calls}.")
 
 
 def _show_memory(manifest: Manifest) -> None:

@@ -28,12 +28,11 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_bundle_is_written_with_its_kernels_explained(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
-    """The command says what it does, which kernels it chose and why, and what to type next; the bundle runs."""
+    """The command says what it does, which kernels it chose and what to type next; the bundle runs."""
     target = tmp_path / "net.astro"
     result = astroedge_command("compile", graph, "--target", "native", "-o", target)
     assert result.code == 0
-    assert "layers.0.R" in result.out
-    assert "fires at 15.0%" in result.out
+    assert "Matrices: 3 event, 2 dense." in result.out
     assert f"Next: astroedge verify {target}" in result.out
     assert result.err.startswith("… compiling recurrent_net for native")
     with load(target) as session:
@@ -88,6 +87,7 @@ def test_foreign_folder_is_never_overwritten(astroedge_command: Command, graph: 
     result = astroedge_command("compile", graph, "-o", tmp_path)
     assert result.failed_with(50), result
     assert "thesis.txt" in result.err
+    assert "compiling" not in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
