@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from astroedge.bundle import Bundle, describe_weights
+from astroedge.host_package import require
 from astroedge.manifest import BundleFiles, Golden
 from astroedge.targets.target import Target
 
@@ -22,6 +23,7 @@ def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, p
 
     Raises CompileError, UnsupportedOpError or TargetError.
     """
+    require("tvm", "compiling a step")
     from astroedge.targets.compiler import pipeline
 
     return pipeline.compile_step(graph, target, math=math, kernels=kernels, probes=probes)

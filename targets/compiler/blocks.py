@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tvm import tirx
 from tvm.ir import TensorRegion
 from tvm.s_tir.stmt import SBlock, SBlockRealize
 
-
-RESHAPE_BLOCK = "T_reshape"  # what TVM calls the block of a lowered reshape
+VIEW_BLOCK = re.compile(r"(T_)?(reshape|expand_dims|squeeze)\d*(_intermediate)?")  # operators that move no element
 
 
 def is_pointwise(function: tirx.PrimFunc, parameter: int) -> bool:
@@ -32,7 +32,8 @@ def is_pointwise(function: tirx.PrimFunc, parameter: int) -> bool:
 
 def is_reshape(function: tirx.PrimFunc) -> bool:
     """True when the function only gives its operand another shape, so that the result is the operand itself."""
-    return [block.name_hint for block in blocks_of(function.body)] == [RESHAPE_BLOCK]
+    names = [block.name_hint for block in blocks_of(function.body)]
+    return len(function.params) == 2 and bool(names) and all(VIEW_BLOCK.fullmatch(name) for name in names)
 
 
 def blocks_of(statement: tirx.Stmt) -> Iterator[SBlock]:

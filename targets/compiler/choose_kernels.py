@@ -7,6 +7,7 @@ kinds of kernel add in the one reduction order, so the choice changes the time o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 import numpy as np
 
@@ -76,8 +77,8 @@ class _Chooser:
         self.rates = rates
         self.calls: list[Call] = []
         self.choice = KernelChoice()
-        self.lists: dict[Value, tuple[Value, Value]] = {}
-        self.counters: dict[Value, Counter] = {}
+        self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
+        self.counted: dict[Value, Counter] = {}
         self.packed: dict[tuple[Value, int], Value] = {}
 
     def add(self, call: Call, products: list[Product]) -> None:
@@ -88,14 +89,14 @@ class _Chooser:
             self._add_product(call, products[call.product])
 
     def count_the_rest(self) -> None:
-        """Count the spike tensors that no matrix reads as a list."""
+        """Count the spike tensors that no matrix reads as a list, and put the named ones first."""
         for name, value in self.spikes.items():
-            if value not in self.counters:
+            if value not in self.counted:
                 counter = self._counter(name, value, self.rates[name])
                 function = count_active(counter.size, value.dtype)
                 self.calls.append(Call(function, (value,), (counter.value,), "count", ("count",)))
-        named = [self.counters[value] for value in self.spikes.values()]
-        self.choice.counters = named + [counter for counter in self.counters.values() if counter not in named]
+        named = [self.counted[value] for value in self.spikes.values()]
+        self.choice.counters = named + [counter for counter in self.choice.counters if counter not in named]
 
     def _add_product(self, call: Call, product: Product) -> None:
         left, right = call.reads
@@ -107,7 +108,6 @@ class _Chooser:
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(Call(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
-        counter = self.counters.get(left)
         self.choice.matrices.append(
             Matrix(
                 name=product.name,
@@ -116,7 +116,7 @@ class _Chooser:
                 calls=product.batch * product.rows_out,
                 kernel=kernel,
                 reason=reason,
-                spikes=counter.name if counter else None,
+                spikes=self.counted[left].name if left in self.counted else self._spike_name(left),
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=right.nbytes,
             )
@@ -183,26 +183,35 @@ class _Chooser:
 
     def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:
         """The active list of each row of `value` and its block bounds, made at their first use."""
-        if value not in self.lists:
-            name = next((name for name, spikes in self.spikes.items() if spikes is value), None)
-            counter = self._counter(name or self._derived_name(value, sparsity), value, sparsity.rate)
+        key = (value, batch)
+        if key not in self.lists:
+            counter = self._counter(self._name_of(value, batch, sparsity), value, sparsity.rate)
             indices = Value(f"active.{value.name}", (batch, width), "int32", "computed")
             bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
             writes = (indices, bounds, counter.value)
             function = active_list(width, value.dtype, batch)
             self.calls.append(Call(function, (value,), writes, "active-list", ("active_list",)))
-            self.lists[value] = (indices, bounds)
-        return self.lists[value]
+            self.lists[key] = (indices, bounds)
+        return self.lists[key]
 
-    def _derived_name(self, value: Value, sparsity: Sparsity) -> str:
-        """A name for what a list counts when it is not a spike tensor itself: a state, an input, a product of one."""
-        base = f"state.{value.name}" if value.kind == "state" else value.name
-        if value.kind == "computed":
-            base = f"{sparsity.source} (at {value.name})"
-        return base
+    def _spike_name(self, value: Value) -> str | None:
+        """The name of the spike tensor that `value` is, if it is one."""
+        return next((name for name, spikes in self.spikes.items() if spikes is value), None)
+
+    def _name_of(self, value: Value, batch: int, sparsity: Sparsity) -> str:
+        """What a list counts: a spike tensor, an input, a state, or a product of one of them."""
+        if value in self.counted:
+            return f"{self.counted[value].name} in {batch} rows"
+        names = {"state": f"state.{value.name}", "input": value.name, "computed": f"{sparsity.source} as {value.name}"}
+        return self._spike_name(value) or names[value.kind]
 
     def _counter(self, name: str, value: Value, rate: float) -> Counter:
+        """A new counter for `value`, under a name that no other counter has."""
         size = value.nbytes // np.dtype(value.dtype).itemsize
-        counter = Counter(name, size, rate, Value(f"counter.{name}", (1,), "int64", "computed"))
-        self.counters[value] = counter
+        taken = {counter.name for counter in self.choice.counters}
+        numbered = (f"{name} {number}" for number in count(2))
+        unique = next(item for item in chain((name,), numbered) if item not in taken)
+        counter = Counter(unique, size, rate, Value(f"counter.{unique}", (1,), "int64", "computed"))
+        self.choice.counters.append(counter)
+        self.counted.setdefault(value, counter)
         return counter

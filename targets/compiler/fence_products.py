@@ -2,11 +2,12 @@
 
 TVM's LLVM back end allows contraction everywhere (`FPOpFusion::Fast`), and whether LLVM then uses a fused
 multiply-add depends on the processor, the vector width and the neighbouring code: the same step gives other bits on
-other machines. `llvm.arithmetic.fence` around the product forbids it and costs no instruction.
+other machines. `llvm.arithmetic.fence` around the product forbids it and costs no instruction. Quotients are fenced
+too: LLVM turns a division by a power of two into a product.
 
-Requires: a module after the last TIR pass but before `LowerIntrin`, which turns `a * b + c` into `tirx.fma` (that is
-refused here: it would be too late).
-Ensures: every float `Mul` is the direct operand of a fence. Running it twice changes nothing.
+Requires: a module after the last TIR pass but before `LowerIntrin`, which turns `a * b + c` into `llvm.fmuladd` (that
+is refused here: it would be too late).
+Ensures: every float `Mul` and `Div` is the direct operand of a fence. Running it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import tvm
 import tvm_ffi
 from tvm import tirx
+from tvm.target import codegen
 
 from astroedge.errors import CompileError
 
@@ -29,15 +31,19 @@ def fence(value: Any) -> Any:
 
 def is_fence(expression: Any) -> bool:
     """Whether the expression is a call of `llvm.arithmetic.fence`."""
+    return _calls_llvm(expression, _FENCE)
+
+
+def _calls_llvm(expression: Any, name: str) -> bool:
     return bool(
         isinstance(expression, tvm.ir.Call)
         and expression.op.same_as(tvm.ir.Op.get("tirx.call_llvm_pure_intrin"))
-        and int(expression.args[0]) == tvm.target.codegen.llvm_lookup_intrinsic_id(_FENCE)
+        and int(expression.args[0]) == codegen.llvm_lookup_intrinsic_id(name)
     )
 
 
 def fence_products(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    """The function with a fence around each float product, vectors included; integer products stay as they are.
+    """The function with a fence around each float product and quotient, vectors included; integers stay as they are.
 
     Raises CompileError if the function already has fused products.
     """
@@ -48,15 +54,17 @@ def fence_products(func: tirx.PrimFunc) -> tirx.PrimFunc:
         return fence(product) if "float" in str(product.ty) else product
 
     def keep(call: Any, mutator: Any) -> Any:
-        if is_fence(call) and isinstance(call.args[1], tirx.Mul):
+        if is_fence(call) and isinstance(call.args[1], (tirx.Mul, tirx.Div)):
             return fence(mutator.default_mutate(call.args[1]))
-        if call.op.same_as(tvm.ir.Op.get("tirx.fma")):
+        if _calls_llvm(call, "llvm.fmuladd"):
             fused.append(call)
         return mutator.default_mutate(call)
 
-    body = tvm_ffi.structural_mutate(func.body, [(tirx.Mul, wrap), (tvm.ir.Call, keep)])
+    body = tvm_ffi.structural_mutate(func.body, [((tirx.Mul, tirx.Div), wrap), (tvm.ir.Call, keep)])
     if fused:
-        raise CompileError(f"{func.attrs['global_symbol']} has fused products before they were fenced; fence earlier.")
+        raise CompileError(
+            f"{func.attrs.get('global_symbol', 'A kernel')} has fused products before they were fenced; fence earlier."
+        )
     return func.with_body(body)
 
 

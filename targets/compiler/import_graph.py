@@ -20,13 +20,13 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from astroedge.errors import CompileError, UnsupportedOpError
 from astroedge.step_graph import StepGraph
+from astroedge.step_spec import NEXT_PREFIX, STATE_PREFIX
 
 if TYPE_CHECKING:
     from astroedge.step_spec import SpikeSpec
 
 PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
-SCOPE_KEYS = ("pkg.torch.onnx.name_scopes", "astroedge.module")
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,14 @@ def _add_margin(model: onnx.ModelProto, spike: SpikeSpec) -> str:
 
 
 def _product_name(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
-    """A readable name for a product: its weight's name, the module that owns it, or the value it makes."""
+    """A readable name for a product: its weight's name, the state it reads, or the value it makes."""
     initializers = {item.name for item in model.graph.initializer}
     weight = next((name for name in node.input if name in initializers and "." in name), None)
     if weight is not None:
         return str(weight).removesuffix(".weight").removesuffix(".bias")
-    properties = {entry.key: entry.value for entry in node.metadata_props}
-    for key in SCOPE_KEYS:
-        scopes = [part.strip(" '\"") for part in properties.get(key, "").strip("[]").split(",")]
-        modules = [part for part in scopes[:-1] or scopes if part]
-        if modules:
-            return str(modules[-1])
+    state = next((name for name in node.input if name.startswith((STATE_PREFIX, NEXT_PREFIX))), None)
+    if state is not None:
+        return str(state.partition(".")[2])
     return str(node.output[0])
 
 

@@ -122,7 +122,9 @@ def _draw(tensor: TensorSpec) -> tuple[str, int]:
         return "index", 0
     if tensor.firing_rate is not None or not tensor.dtype.startswith("float"):
         return "spike", round((tensor.firing_rate or UNMEASURED_RATE) * 2**SPIKE_BITS)
-    return "uniform", mathematics.ceil(mathematics.log2(tensor.span)) if tensor.span else 0
+    exponent = mathematics.ceil(mathematics.log2(tensor.span)) if tensor.span else 0
+    low, high = (-14, 15) if tensor.dtype == "float16" else (-126, 127)  # normal numbers of the type
+    return "uniform", min(max(exponent, low), high)
 
 
 def _state_field(graph: StepGraph, plan: MemoryPlan, index: int) -> StateField:

@@ -76,6 +76,7 @@ def plan_memory(
         name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
     }
     weights = [*_weights_in_use(calls), *stored.values()]
+    _name_apart(weights)
     weights_size = _place_in_order(weights, "weights", places)
     sizes = {
         "inputs": inputs_size, "outputs": outputs_size, "state": state_size,
@@ -196,6 +197,15 @@ def _weights_in_use(calls: list[Call]) -> list[Value]:
             if value.kind == "weight":
                 found.setdefault(value)
     return list(found)
+
+
+def _name_apart(values: list[Value]) -> None:
+    """Give values of one name a number: a report must be able to name each."""
+    seen: dict[str, int] = {}
+    for value in values:
+        seen[value.name] = seen.get(value.name, 0) + 1
+        if seen[value.name] > 1:
+            value.name = f"{value.name}.{seen[value.name]}"
 
 
 def _place_in_order(values: list[Value], buffer: str, places: dict[Value, Place]) -> int:
