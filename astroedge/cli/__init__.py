@@ -6,7 +6,9 @@ Nothing heavier than click is imported before a command runs, so that help is qu
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 
@@ -60,6 +62,9 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` when None, and return the exit code; errors become one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that knows no µ or × shows a question mark
+            stream.reconfigure(errors="replace")
     try:
         return int(commands.main(arguments, prog_name="astroedge", standalone_mode=False) or 0)
     except click.Abort:  # click's name for Ctrl-C

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,6 +85,23 @@ def test_host_command_on_a_device_names_the_extra(compiled: Callable[[str], Comp
     assert 'pip install "astroedge[host]"' in result.stderr
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_terminal_without_unicode_gets_question_marks() -> None:
+    """Tables are printed whatever characters the terminal knows."""
+    command = [sys.executable, "-m", "astroedge", "targets", "list"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "4 ? Cortex-A72" in result.stdout
+
+
+def test_full_disk_behind_standard_output_is_one_line() -> None:
+    """What cannot be printed is an error, not a silence or a traceback."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "astroedge", "targets", "detect"]
+        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "Error: No space left on device.\n")
 
 
 def test_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
