@@ -132,10 +132,10 @@ def _add_margin(model: onnx.ModelProto, spike: SpikeSpec) -> str:
 
 def _product_name(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
     """A readable name for a product: its weight's name, the state it reads, or the value it makes."""
-    initializers = {item.name for item in model.graph.initializer}
-    weight = next((name for name in node.input if name in initializers and "." in name), None)
+    matrices = {item.name for item in model.graph.initializer if len(item.dims) > 1}
+    weight = next((name for name in node.input if name in matrices), None)
     if weight is not None:
-        return str(weight).removesuffix(".weight").removesuffix(".bias")
+        return str(weight).removesuffix(".weight")
     state = next((name for name in node.input if name.startswith((STATE_PREFIX, NEXT_PREFIX))), None)
     if state is not None:
         return str(state.partition(".")[2])

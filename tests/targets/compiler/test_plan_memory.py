@@ -8,23 +8,15 @@ import pytest
 
 from astroedge.manifest import ALIGNMENT
 from astroedge.step_graph import StepGraph
-from astroedge.targets.compiler.choose_kernels import choose_kernels
-from astroedge.targets.compiler.find_spikes import find_spikes
-from astroedge.targets.compiler.import_graph import import_graph
-from astroedge.targets.compiler.legalize import legalize
 from astroedge.targets.compiler.plan_memory import MemoryPlan, plan_memory
 from astroedge.targets.compiler.schedule import copy_kernel
-from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
-from astroedge.targets.target import resolve_target
+from astroedge.targets.compiler.step_program import StepProgram
 from tests import graphs
+from tests.targets.compiler.programs import chosen_program
 
 
 def _plan(graph: StepGraph) -> tuple[StepProgram, MemoryPlan]:
-    step = import_graph(graph, False)
-    module, products = legalize(step, find_spikes(step, graph.spec))
-    program = build_program(fuse(module), graph.spec)
-    rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
-    choice = choose_kernels(program, products, rates, resolve_target("x86-64-v3"), "auto")
+    program, choice = chosen_program(graph)
     return program, plan_memory(program, [counter.value for counter in choice.counters], {}, copy_kernel)
 
 
