@@ -26,7 +26,7 @@ def test_matrices_that_read_spikes_are_event_driven() -> None:
 
 
 def test_a_list_is_built_once_for_all_its_readers() -> None:
-    """The first layer's spikes drive the second layer; the second's drive the readout; two more lists for the states."""
+    """Each spike tensor, state and input that some matrix reads is listed once, right where it is first read."""
     program, _ = chosen_program(_wide())
     assert Counter(call.kind for call in program.calls)["active-list"] == 5
     sources = [call.reads[0] for call in program.calls if call.kind == "active-list"]
