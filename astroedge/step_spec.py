@@ -161,8 +161,9 @@ class StateSpec:
 class SpikeSpec:
     """A tensor inside the graph whose elements are 0 or 1: what neurons fire.
 
-    `name` is readable and unique in the step; `tensor` is the ONNX value it names (the Boolean result of a comparison
-    or its cast). `firing_rate` is the fraction of ones measured on the example data.
+    `name` is readable and unique in the step. `tensor` is the ONNX value it names: the Boolean that is true where a
+    neuron fires, before its cast to numbers, made by a comparison or by logic on comparisons (above threshold and not
+    refractory). `firing_rate` is the fraction of ones measured on the example data.
     """
 
     name: str

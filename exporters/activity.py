@@ -13,8 +13,8 @@ import onnx
 import onnxruntime
 from numpy import typing as npt
 
+from astroedge import onnx_file
 from astroedge.exporters.find_spikes import Spikes
-from astroedge.onnx_file import EXTERNAL_LIMIT, write_model
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import SpikeSpec, TensorSpec
 
@@ -75,10 +75,10 @@ def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> o
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     providers = ["CPUExecutionProvider"]
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= EXTERNAL_LIMIT:
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
         return onnxruntime.InferenceSession(widened.SerializeToString(), sess_options=options, providers=providers)
     with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
-        write_model(widened, Path(folder) / "graph.onnx")
+        onnx_file.write_model(widened, Path(folder) / "graph.onnx")
         return onnxruntime.InferenceSession(Path(folder) / "graph.onnx", sess_options=options, providers=providers)
 
 

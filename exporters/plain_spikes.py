@@ -126,7 +126,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, int]:
         if 0 < len(tensor.raw_data) <= SMALL:
             values = np.unique(numpy_helper.to_array(tensor)).tolist()
             if values in ([0], [1]):
-                found[tensor.name] = int(values[0])
+                found[tensor.name] = 1 if values == [1] else 0
     return found
 
 

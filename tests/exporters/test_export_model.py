@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from astroedge import onnx_file
 from astroedge.exporters import export
 from astroedge.step_graph import StepGraph
 from tests.exporters import models
@@ -367,6 +368,14 @@ def test_state_that_nobody_reads_is_left_out_and_noted() -> None:
     assert [state.name for state in graph.spec.states] == ["v"]
     assert [note for note in graph.notes if "'last'" in note]
     assert [note for note in graph.notes if "'before_last'" in note]
+
+
+def test_model_with_external_weights_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights beyond the limit of one file take the way through a data file, and the graph is the same."""
+    monkeypatch.setattr(onnx_file, "EXTERNAL_LIMIT", 1500)
+    graph = export(*hidden_net())
+    monkeypatch.undo()
+    assert graph.digest == exported(hidden_net).digest
 
 
 def test_decay_from_a_parameter_is_folded_with_the_bits_of_torch() -> None:

@@ -113,11 +113,16 @@ def test_change_behind_data_is_found_by_value() -> None:
 def test_tensor_written_with_the_same_value_is_state() -> None:
     """A membrane at rest that is written every tick is state although its value does not change on the example."""
 
-    class AtRest(Keeps):
+    class WrittenInPlace(Keeps):
         def update(self, x: Tensor) -> None:
             self.box.mul_(0.5).add_(x * 0)
 
-    assert list(found(AtRest(X * 0))) == ["box"]
+    class Replaced(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box = 0.5 * self.box + x * 0
+
+    assert list(found(WrittenInPlace(X * 0))) == ["box"]
+    assert list(found(Replaced(X * 0))) == ["box"]
 
 
 def test_constants_and_parameters_are_no_state() -> None:
