@@ -85,3 +85,10 @@ def splat(value: Expression, lanes: int) -> Expression:
 def zero(dtype: str, lanes: int) -> Expression:
     """+0 in all lanes."""
     return splat(tirx.const(0, dtype), lanes)
+
+
+def hold(value: Expression) -> Expression:
+    """The value, computed here once; a mere name would be replaced by its value wherever it is used."""
+    held = tir.alloc_buffer((1,), value.ty.dtype)
+    tir.buffer_store(held, value, [0])
+    return held[0]

@@ -8,7 +8,18 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.active_list import bounds_size
-from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, kernel, load, splat, store, tiles, zero
+from astroedge.targets.kernels.authoring import (
+    Buffer,
+    Expression,
+    chunks,
+    hold,
+    kernel,
+    load,
+    splat,
+    store,
+    tiles,
+    zero,
+)
 
 
 def event_tile(vector_bits: int) -> int:
@@ -77,7 +88,7 @@ def _tile(operands: _Operands, row: Expression, matrix: Expression, first: Expre
         for offset, lanes in chunks(width):
             store(total, offset, lanes, zero("float32", lanes))
         with tir.serial(operands.bounds[bound + block], operands.bounds[bound + block + 1]) as position:
-            k = tir.Bind(operands.indices[inputs + position])
+            k = hold(operands.indices[inputs + position])
             for offset, lanes in chunks(width):
                 addend = load(operands.weights, matrix + k * columns + offset, lanes)
                 if operands.x is not None:

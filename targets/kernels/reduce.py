@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels import exact_math
-from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, kernel, load, splat, store
+from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, hold, kernel, load, splat, store
 
 LANES = 16
 
@@ -47,14 +47,14 @@ def softmax(outer: int, width: int) -> tirx.PrimFunc:
         y = built.argument("y", (outer * width,), "float32")
         with tir.serial(0, outer) as index:
             start = index * width
-            peak = tir.Bind(_reduce("max", width, "float32", lambda offset, lanes: load(x, start + offset, lanes)))
+            peak = hold(_reduce("max", width, "float32", lambda offset, lanes: load(x, start + offset, lanes)))
             _map(
                 width,
                 y,
                 start,
                 lambda offset, lanes: exact_math.exp(load(x, start + offset, lanes) - splat(peak, lanes)),
             )
-            total = tir.Bind(_reduce("sum", width, "float32", lambda offset, lanes: load(y, start + offset, lanes)))
+            total = hold(_reduce("sum", width, "float32", lambda offset, lanes: load(y, start + offset, lanes)))
             _map(width, y, start, lambda offset, lanes: load(y, start + offset, lanes) / splat(total, lanes))
     return built.function
 
@@ -73,14 +73,14 @@ def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> t
         with tir.serial(0, outer) as index:
             start = index * width
             total = _reduce("sum", width, "float32", lambda offset, lanes: load(x, start + offset, lanes))
-            mean = tir.Bind(_divide(total, width, "float32"))
+            mean = hold(_divide(total, width, "float32"))
 
             def difference(offset: Expression, lanes: int) -> Expression:
                 return load(x, start + offset, lanes) - splat(mean, lanes)
 
             squares = _reduce("sum", width, "float32", lambda offset, lanes: _square(difference(offset, lanes)))
             variance = _divide(squares, width, "float32")
-            scale = tir.Bind(exact_math.rsqrt(variance + tirx.const(epsilon, "float32")))
+            scale = hold(exact_math.rsqrt(variance + tirx.const(epsilon, "float32")))
 
             def normalised(offset: Expression, lanes: int) -> Expression:
                 value = difference(offset, lanes) * splat(scale, lanes)

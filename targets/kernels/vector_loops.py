@@ -47,13 +47,11 @@ class Nest:
         self.flat = flat
         self.lanes = lanes
         self.dtype = str(first.axes[0].ty.dtype) if first.axes else "int32"
-        self.reduces = any(item.reduced for item in assignments)
         self.runs = self._find_runs()
 
     def emit(self) -> None:
         """Emit the loops: outer runs one by one, the innermost in vectors, its tail in narrower ones."""
         *outer, inner = self.runs
-        emit_vector = self._emit_reduction if self.reduces else self._emit_values
         with ExitStack() as loops:
             places = {run: loops.enter_context(tir.serial(0, self._number(run.extent))) for run in outer}
             for start, end, items in self._pieces(inner):
@@ -62,10 +60,10 @@ class Nest:
                     with ExitStack() as loop:
                         index = self._index(loop, tir.serial, whole)
                         first = self._number(start) + index * self.lanes
-                        emit_vector(items, places, inner, first, self.lanes)
+                        self._emit_vector(items, places, inner, first, self.lanes)
                 tail = start + whole * self.lanes
                 for begin, lanes in chunks(end - tail, self.lanes):
-                    emit_vector(items, places, inner, self._number(tail + begin), lanes)
+                    self._emit_vector(items, places, inner, self._number(tail + begin), lanes)
 
     def _number(self, value: int) -> Expression:
         return tirx.IntImm(self.dtype, value)
@@ -120,47 +118,57 @@ class Nest:
             for start, end in pairwise(points)
         ]
 
-    def _emit_values(
+    def _emit_vector(
         self, items: list[Assignment], places: dict[_Run, Expression], inner: _Run, first: Expression, lanes: int
     ) -> None:
-        """Emit element-wise assignments for `lanes` points from `first`, each value in a register."""
-        registers: dict[Buffer, Expression] = {}
-        with ExitStack() as loop:
-            lane = self._index(loop, tir.vectorized, lanes)
-            point = _Point(self, {**places, inner: first + lane})
-            for item in items:
-                values = [_named(point.value(item, value, registers)) for _, value in item.stores]
-                for (buffer, _), value in zip(item.stores, values, strict=True):
-                    registers[buffer] = value
-                    point.store(buffer, value)
-
-    def _emit_reduction(
-        self, items: list[Assignment], places: dict[_Run, Expression], inner: _Run, first: Expression, lanes: int
-    ) -> None:
-        """Emit assignments, some of them reductions, for `lanes` points from `first`, one lane each."""
-        kept = {buffer: tir.alloc_buffer((lanes,), buffer.ty.dtype) for item in items for buffer, _ in item.stores}
+        """Emit the assignments for `lanes` points from `first`; each has a register, which is a small array to TVM."""
+        registers = {buffer: _Register(buffer, lanes) for item in items for buffer, _ in item.stores}
 
         def in_lanes(item: Assignment, values: Sequence[Expression], reduced: dict[Axis, Expression]) -> None:
+            own = [registers[buffer] for buffer, _ in item.stores]
+            # Several values are computed from each other's old values, so none is replaced before all are there.
+            fresh = own if len(own) == 1 else [_Register(buffer, lanes) for buffer, _ in item.stores]
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
                 point = _Point(self, {**places, inner: first + lane}, reduced)
-                registers = {buffer: array[lane] for buffer, array in kept.items()}
-                results = [_named(point.value(item, value, registers)) for value in values]
-                for (buffer, _), result in zip(item.stores, results, strict=True):
-                    tir.buffer_store(kept[buffer], result, [lane])
+                kept = {buffer: register.value(lane) for buffer, register in registers.items()}
+                for register, value in zip(fresh, values, strict=True):
+                    register.put(lane, point.value(item, value, kept))
+                if fresh is not own:
+                    for register, new in zip(own, fresh, strict=True):
+                        register.put(lane, new.value(lane))
 
         for item in items:
-            values = [value for _, value in item.stores]
             if item.reduced:
                 in_lanes(item, item.initial, {})
             with ExitStack() as loops:
                 extents = zip(item.reduced, item.reduced_extents, strict=True)
-                in_lanes(item, values, {axis: self._index(loops, tir.serial, extent) for axis, extent in extents})
+                reduced = {axis: self._index(loops, tir.serial, extent) for axis, extent in extents}
+                in_lanes(item, [value for _, value in item.stores], reduced)
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
                 point = _Point(self, {**places, inner: first + lane})
                 for buffer, _ in item.stores:
-                    point.store(buffer, kept[buffer][lane])
+                    point.store(buffer, registers[buffer].value(lane))
+
+
+class _Register:
+    """A vector's worth of one assignment: to TVM a small array, which LLVM keeps in a register.
+
+    Truth values are kept as bytes; TVM mixes up the two types of an allocated truth value.
+    """
+
+    def __init__(self, buffer: Buffer, lanes: int) -> None:
+        self.truth = str(buffer.ty.dtype) == "bool"
+        self.array = tir.alloc_buffer((lanes,), "int8" if self.truth else buffer.ty.dtype)
+
+    def put(self, lane: Expression, value: Expression) -> None:
+        """Set one lane."""
+        tir.buffer_store(self.array, tirx.Cast("int8", value) if self.truth else value, [lane])
+
+    def value(self, lane: Expression) -> Expression:
+        """One lane."""
+        return self.array[lane] != tirx.const(0, "int8") if self.truth else self.array[lane]
 
 
 class _Point:
@@ -213,11 +221,6 @@ class _Point:
         for axis, step in zip(item.reduced if item else (), steps[len(self.nest.axes) : -1], strict=True):
             place = place + self.axes[axis] * step
         return place
-
-
-def _named(value: Expression) -> Expression:
-    """The value under a name, computed once; a truth value stays as it is, since TVM cannot name vectors of them."""
-    return value if str(value.ty.dtype) == "bool" else tir.Bind(value)
 
 
 def _on_axes(item: Assignment, axes: tuple[Axis, ...]) -> Assignment:

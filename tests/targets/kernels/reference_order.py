@@ -1,0 +1,37 @@
+"""The reduction order of the design in NumPy float32, one rounding an operation: what every kernel must equal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (rows,) by weights (rows, columns): blocks of 256 inputs ascending, block sums ascending, bias last."""
+    total: np.ndarray | None = None
+    for start in range(0, len(x), 256):
+        block = np.zeros(weights.shape[1], np.float32)
+        for k in range(start, min(start + 256, len(x))):
+            block = block + np.float32(x[k]) * weights[k]
+        total = block if total is None else total + block
+    assert total is not None
+    return total if bias is None else total + bias
+
+
+def tree(values: np.ndarray, combine: np.ufunc = np.add, identity: float = 0.0) -> np.ndarray:
+    """A vector reduced in 16 lanes and the fixed tree; a NumPy scalar of its dtype."""
+    lanes = np.full(16, identity, values.dtype)
+    whole = len(values) // 16 * 16
+    for row in values[:whole].reshape(-1, 16):
+        lanes = combine(lanes, row)
+    rest = values[whole:]
+    lanes[: len(rest)] = combine(lanes[: len(rest)], rest)
+    for half in (8, 4, 2, 1):
+        lanes = combine(lanes[:half], lanes[half : 2 * half])
+    return lanes[0]
+
+
+def layer_norm(x: np.ndarray, epsilon: float, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """One vector normalised in two passes."""
+    difference = x - tree(x) / np.float32(len(x))
+    variance = tree(difference * difference) / np.float32(len(x))
+    return difference * (np.float32(1) / np.sqrt(variance + np.float32(epsilon))) * gamma + beta

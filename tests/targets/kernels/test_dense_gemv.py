@@ -1,0 +1,102 @@
+"""Dense products have the bits of the event-driven ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_weights
+from tests.targets.kernels import reference_order
+from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
+from tests.targets.kernels.test_event_gemv import event_product
+
+
+def dense_product(
+    x: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    tile: int = 64,
+    row_tile: int = 1,
+    target: dict[str, object] = RUNNABLE[0],
+) -> np.ndarray:
+    """x (batch, rows) by weights (rows, columns)."""
+    batch, rows = x.shape
+    columns = weights.shape[1]
+    func = dense_gemv(batch, rows, columns, bias=bias is not None, tile=tile, row_tile=row_tile, dtype=str(x.dtype))
+    inputs = [x.ravel(), pack_weights(weights, tile), *([] if bias is None else [bias])]
+    return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.one_of(st.integers(1, 40), st.integers(250, 270), st.integers(500, 800)),
+    columns=st.integers(1, 150),
+    batch=st.integers(1, 6),
+    tiles=st.sampled_from([(16, 1), (16, 4), (64, 1), (64, 4), (128, 1)]),
+    rate=st.sampled_from([0.05, 0.3, 1.0]),
+    kind=st.sampled_from(["bool", "spikes", "graded"]),
+    biased=st.booleans(),
+    target=st.sampled_from(RUNNABLE),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reduction_order_and_the_event_kernel(
+    rows: int,
+    columns: int,
+    batch: int,
+    tiles: tuple[int, int],
+    rate: float,
+    kind: str,
+    biased: bool,
+    target: dict[str, object],
+    seed: int,
+) -> None:
+    """Any shape, tiling and target: every row has the bits of that row alone in NumPy, and of the event kernel."""
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((rows, columns)).astype(np.float32)
+    bias = rng.standard_normal(columns).astype(np.float32) if biased else None
+    x = rng.random((batch, rows)) < rate
+    if kind != "bool":
+        x = x * (np.float32(1) if kind == "spikes" else rng.standard_normal((batch, rows)).astype(np.float32))
+    result = dense_product(x, weights, bias, tile=tiles[0], row_tile=tiles[1], target=target)
+    assert same_bits(result, np.stack([reference_order.product(row, weights, bias) for row in x]))
+    assert same_bits(result, event_product(x, weights, bias, graded=kind == "graded", target=target))
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 300), st.integers(1, 40)),
+    transposed=st.booleans(),
+    target=st.sampled_from(RUNNABLE),
+)
+def test_products_of_two_computed_matrices_keep_the_order(
+    shape: tuple[int, int, int, int], transposed: bool, target: dict[str, object]
+) -> None:
+    """Each matrix of a batch, transposed or not, gives the bits of the reduction order."""
+    batch, rows_out, rows, columns = shape
+    rng = np.random.default_rng(rows)
+    a = rng.standard_normal((batch, rows_out, rows)).astype(np.float32)
+    b = rng.standard_normal((batch, rows, columns)).astype(np.float32)
+    func = batched_matmul(batch, rows_out, rows, columns, transpose_b=transposed)
+    right = b.transpose(0, 2, 1).ravel() if transposed else b.ravel()
+    result = run(func, [a.ravel(), right], [np.zeros(batch * rows_out * columns, np.float32)], target)[0]
+    expected = [[reference_order.product(row, matrix) for row in left] for left, matrix in zip(a, b, strict=True)]
+    assert same_bits(result, np.array(expected))
+
+
+def test_packing_keeps_every_weight_once() -> None:
+    """Tiles of columns follow each other, the last one narrower; nothing is padded."""
+    weights = np.arange(15, dtype=np.float32).reshape(3, 5)
+    assert pack_weights(weights, 2).tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
+
+
+@pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_products_are_vectors_and_not_fused(target: dict[str, object], batch: int) -> None:
+    """Product and sum are two instructions, on whole vectors."""
+    tile, row_tile = dense_tile(batch, 256)
+    code = assembly(dense_gemv(batch, 300, 128, bias=True, tile=tile, row_tile=row_tile), target)
+    assert not FUSED.search(code)
+    assert ("vmulps" in code and "vmulss" not in code) or ("fmul\tv" in code and "fmul\ts" not in code)

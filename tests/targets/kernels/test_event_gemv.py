@@ -1,0 +1,92 @@
+"""The event-driven product has the bits of the reduction order, whatever fires."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astroedge.targets.kernels.active_list import active_list, bounds_size
+from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
+from tests.targets.kernels import reference_order
+from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
+
+
+def event_product(
+    x: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    graded: bool,
+    tile: int = 128,
+    target: dict[str, object] = RUNNABLE[0],
+) -> np.ndarray:
+    """x (batch, rows) by weights (rows, columns) or (batch, rows, columns), through the active list."""
+    batch, rows = x.shape
+    columns = weights.shape[-1]
+    outputs = [np.zeros(batch * rows, np.int32), np.zeros(batch * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
+    indices, bounds, _ = run(active_list(rows, str(x.dtype), batch), [x.ravel()], outputs)
+    func = event_gemv(
+        rows, columns, bias=bias is not None, graded=graded, batch=batch, shared=weights.ndim == 2, tile=tile
+    )
+    inputs = [*([x.ravel()] if graded else []), indices, bounds, weights.ravel(), *([] if bias is None else [bias])]
+    return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.one_of(st.integers(1, 40), st.integers(250, 270), st.integers(500, 800)),
+    columns=st.integers(1, 150),
+    batch=st.integers(1, 2),
+    tile=st.sampled_from([16, 64, 96, 128]),
+    rate=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+    graded=st.booleans(),
+    biased=st.booleans(),
+    target=st.sampled_from(RUNNABLE),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reduction_order(
+    rows: int,
+    columns: int,
+    batch: int,
+    tile: int,
+    rate: float,
+    graded: bool,
+    biased: bool,
+    target: dict[str, object],
+    seed: int,
+) -> None:
+    """Any shape, rate, tile and target: the bits of the order in NumPy, which reads silent inputs too."""
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((rows, columns)).astype(np.float32)
+    bias = rng.standard_normal(columns).astype(np.float32) if biased else None
+    x = (rng.random((batch, rows)) < rate).astype(np.float32)
+    if graded:
+        x *= rng.standard_normal((batch, rows)).astype(np.float32)
+    result = event_product(x, weights, bias, graded=graded, tile=tile, target=target)
+    assert same_bits(result, np.stack([reference_order.product(row, weights, bias) for row in x]))
+
+
+def test_each_row_of_a_batch_can_have_a_matrix_of_its_own() -> None:
+    """With `shared=False` row m reads matrix m, as a readout of a state does."""
+    rng = np.random.default_rng(3)
+    weights = rng.standard_normal((3, 70, 21)).astype(np.float32)
+    x = rng.random((3, 70)) < 0.2
+    expected = [reference_order.product(row, matrix) for row, matrix in zip(x, weights, strict=True)]
+    assert same_bits(event_product(x, weights, graded=False), np.stack(expected))
+
+
+@pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
+def test_graded_rows_are_not_fused(target: dict[str, object]) -> None:
+    """The product of a graded value and a weight is rounded before it is added."""
+    assert not FUSED.search(assembly(event_gemv(300, 130, bias=True, graded=True), target))
+
+
+@pytest.mark.parametrize(("target", "bits", "registers"), [(X86_64_V3, 256, r"%[xy]mm"), (CORTEX_A72, 128, r"q\d")])
+def test_sums_stay_in_registers(target: dict[str, object], bits: int, registers: str) -> None:
+    """With the tile meant for a target, the loop over active rows stores nothing but the result."""
+    code = assembly(event_gemv(256, 512, bias=False, tile=event_tile(bits)), target)
+    stack = [line for line in code.splitlines() if "sp)" in line or "[sp" in line]
+    vectors = [line for line in stack if "mov" in line and "mm" in line] + [line for line in stack if "\tq" in line]
+    assert not vectors, vectors
