@@ -213,7 +213,7 @@ class AstroSNN(nn.Module):
         """Whole sequences: `tokens (B, T)` int64 → `logits (B, T, vocabulary)` and the state after the last token.
 
         `state` is what came before, zeros if None. If `spikes` is a dict, every spike tensor, `(T, B, …)`, is put
-        into it under a name such as `blocks.0.astro.s`.
+        into it under a name such as `blocks.0.astro.r.spike`: the membrane or matrix it comes from.
         """
         state = self.initial_state(tokens.shape[0]) if state is None else state
         x = F.dropout(self.embedding(tokens.t()), self.config.dropout, self.training)
