@@ -49,7 +49,7 @@ def test_report_says_what_agreed(made: Compiled) -> None:
 
 
 def test_disagreement_is_an_error_for_who_calls_and_a_report_for_who_examines(made: Compiled) -> None:
-    """A trace that is not reproduced raises VerificationError from `verify`; `examine` gives a report that is not ok."""
+    """A trace that is not reproduced raises VerificationError in `verify`; `examine` gives a report that is not ok."""
     bundle = relabelled(made, "native", "exact")
     golden = bundle.manifest.golden
     ticks = (replace(golden.ticks[0], outputs=golden.ticks[1].outputs), *golden.ticks[1:])
