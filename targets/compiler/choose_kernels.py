@@ -153,7 +153,7 @@ class _Chooser:
             graded=graded,
             batch=batch,
             shared=product.constant,
-            tile=event_tile(self.target.vector_bits),
+            tile=event_tile(self.target.vector_bits, graded),
         )
         reads = (*((left,) if graded else ()), *lists, self._named(product, right))
         self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",)))

@@ -34,11 +34,12 @@ def pack_weights(weights: np.ndarray, tile: int) -> np.ndarray:
 def dense_tile(batch: int, vector_bits: int) -> tuple[int, int]:
     """(tile, row_tile) for `dense_gemv`: how many columns, and how many rows of x, share one pass over the weights.
 
-    Together they fill about half of the vector registers.
+    Together they fill a quarter to half of the vector registers. More would not fit: the sums of a tile and of the
+    narrower last one are laid out side by side, in the 1 KiB that TVM keeps on the stack.
     """
-    floats = 256 if vector_bits >= 512 else 64
+    sums = 128 if vector_bits >= 512 else 64
     row_tile = min(batch, 4)
-    return (min(floats, 128), 1) if batch == 1 else (max(16, floats // row_tile), row_tile)
+    return max(16, sums // row_tile), row_tile
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from astroedge.targets.kernels.authoring import (
 )
 
 
-def event_tile(vector_bits: int) -> int:
-    """How many columns to keep in registers at a time: as many as a processor with such vectors holds."""
-    return 128 if vector_bits >= 256 else 96
+def event_tile(vector_bits: int, graded: bool = False) -> int:
+    """How many columns to keep in registers at a time: as many as such vectors hold, products included if `graded`."""
+    return 128 if vector_bits >= 512 or (vector_bits == 256 and not graded) else 96
 
 
 def event_gemv(

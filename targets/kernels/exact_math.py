@@ -13,9 +13,9 @@ pattern. Every product is fenced here, so that neither TVM's simplifier (which i
 | log1p | 2.5 | log1p(−1) = −inf |
 | tanh | 3 | tanh(x) = x for tiny x, ±1 at ±inf |
 | sigmoid | 2.5 | 0 at −inf (through denormals), 1 at inf |
-| softplus | 2.5 | inf at inf, 0 at −inf |
 | erf | 1.5 | ±1 at ±inf |
 | rsqrt | 1.5 | 1/sqrt(x): two operations, each correctly rounded |
+| sin, cos | 0.51 | NaN beyond ±2²⁰ and at ±inf; computed in float64 |
 
 A NaN gives a NaN. The polynomials are Chebyshev or Remez fits made for these intervals; the split of ln 2 is the usual
 one of Cody and Waite ("Software Manual for the Elementary Functions", 1980).
@@ -50,6 +50,12 @@ _ERF_LARGE = (
     "-0x1.102bf0p-8", "0x1.c3aa5ap-12", "-0x1.5c86c4p-16",
 )  # fmt: skip
 _ERF_SPLIT = 0.890625
+_SIN = ("-0x1.555555545dd83p-3", "0x1.11110deeb33b2p-7", "-0x1.a013a6edc8f34p-13", "0x1.6dbdd26f56d2dp-19")
+_COS = ("-0x1.fffffffab0c4cp-2", "0x1.55554cb9f2c65p-5", "-0x1.6c0e079b9e8ccp-10", "0x1.9a6ee1e0c89e9p-16")
+_TWO_OVER_PI = float.fromhex("0x1.45f306dc9c883p-1")
+_PI_HALF_HIGH, _PI_HALF_LOW = float.fromhex("0x1.921fb544p+0"), float.fromhex("0x1.0b4611a626331p-34")
+_ROUND_WIDE = float.fromhex("0x1.8p+52")
+_CIRCULAR_LIMIT = float(2**20)
 
 
 class _Steps:
@@ -191,12 +197,36 @@ def sigmoid(x: Expression) -> Expression:
     return steps.result(tirx.Select(x >= _number(0.0, x), one, z) / (one + z))
 
 
-def softplus(x: Expression) -> Expression:
-    """log(1 + eˣ), as max(x, 0) + log1p(e^−|x|)."""
+def sin(x: Expression) -> Expression:
+    """The sine of x radians."""
+    return _circular(x, 0)
+
+
+def cos(x: Expression) -> Expression:
+    """The cosine of x radians."""
+    return _circular(x, 1)
+
+
+def _circular(x: Expression, quarters: int) -> Expression:
+    """sin(x + quarters·π/2), in float64: sine or cosine of the distance to the nearest multiple of π/2."""
     steps = _Steps()
     x = steps.let(x)
-    tail = log1p(exp(_number(0.0, x) - _magnitude(x)))
-    return steps.result(tirx.Select(x > _number(0.0, x), x, _number(0.0, x)) + tail)
+    wide = steps.let(tirx.Cast(str(x.ty.dtype).replace("float32", "float64"), x))
+    shifted = steps.let(fence(_times(wide, _TWO_OVER_PI) + _number(_ROUND_WIDE, wide)))
+    n = steps.let(shifted - _number(_ROUND_WIDE, wide))
+    r = steps.let(wide - _times(n, _PI_HALF_HIGH) - _times(n, _PI_HALF_LOW))
+    square = steps.let(_times(r, r))
+    sine = steps.let(r + _times(_times(r, square), steps.let(_polynomial(square, _SIN))))
+    cosine = steps.let(_number(1.0, wide) + _times(square, steps.let(_polynomial(square, _COS))))
+    integer = str(wide.ty.dtype).replace("float", "int")
+    quadrant = steps.let(tirx.reinterpret(integer, shifted) + tirx.const(quarters, integer))
+    zero = tirx.const(0, integer)
+    size = steps.let(tirx.Select((quadrant & tirx.const(1, integer)) == zero, sine, cosine))
+    signed = tirx.Select((quadrant & tirx.const(2, integer)) == zero, size, _number(0.0, wide) - size)
+    value = steps.let(tirx.Cast(x.ty, signed))
+    if quarters == 0:
+        value = steps.let(tirx.Select(x == _number(0.0, x), x, value))
+    return steps.result(tirx.Select(_magnitude(x) <= _number(_CIRCULAR_LIMIT, x), value, _number(float("nan"), x)))
 
 
 def erf(x: Expression) -> Expression:
@@ -257,6 +287,8 @@ UNARY: dict[str, Callable[[Expression], Expression]] = {
     "tanh": tanh,
     "sigmoid": sigmoid,
     "erf": erf,
+    "sin": sin,
+    "cos": cos,
     "sqrt": sqrt,
     "rsqrt": rsqrt,
 }
