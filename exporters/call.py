@@ -65,6 +65,13 @@ class Call:
             return f"{type(self.function).__name__}.forward"
         return str(getattr(self.function, "__qualname__", type(self.function).__name__))
 
+    @property
+    def title(self) -> str:
+        """A name for the step: the class of the model, or the function's name."""
+        function = self.function
+        owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+        return type(owner).__name__ if owner is not None else str(getattr(function, "__name__", "step"))
+
     def argument_names(self) -> list[str]:
         """Names of inputs, then of state arguments; `*states` gives `states.0`, `states.1` and so on."""
         count = len(self.inputs) + len(self.states)

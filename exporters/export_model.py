@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from astroedge.errors import AstroEdgeError, ExportError, NoStateError
+from astroedge.errors import NoStateError
 from astroedge.exporters.activity import Tick, measure_input, measure_spikes
 from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.call import Call, make_call
+from astroedge.exporters.check_model import Example, Inputs, blame_model, check_model, dtype_name, example_ticks
 from astroedge.exporters.find_spikes import find_spikes
 from astroedge.exporters.find_state import find_hidden_state
 from astroedge.exporters.isolate import run_in_child
@@ -29,13 +30,9 @@ from astroedge.exporters.trace import trace, warm_up
 from astroedge.exporters.trace_errors import WRAPPER
 from astroedge.parity import Parity
 from astroedge.step_graph import StepGraph
-from astroedge.step_spec import DTYPES, NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
+from astroedge.step_spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
-Example = Tensor | Sequence[Tensor]
-"""The inputs of one tick as a user gives them."""
-Inputs = tuple[Tensor, ...]
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
-TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 
 
 def export(
@@ -70,14 +67,13 @@ def export(
     the graph and the model differ by more than rounding, ExportError for anything else that can't be exported.
     """
     call = make_call(model, inputs, states)
-    _refuse_models(call.model)
-    ticks = _example_ticks(call, examples)
+    check_model(call.model)
+    ticks = example_ticks(call.inputs, examples)
     given = Names(input_names, output_names, state_names)
-    title = name or type(call.model).__name__
     warm_up()
     with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
         scratch = Path(folder)
-        traced = run_in_child(lambda: _trace(call, ticks, given, title, scratch / TRACED), scratch)
+        traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         parity, notes = run_in_child(lambda: _measure(call, ticks, traced, scratch), scratch)
         graph = StepGraph.load(scratch / FINISHED)
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
@@ -95,18 +91,18 @@ class _Traced:
 
 def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
     """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
-    module, initial = _step_module(call, ticks)
-    example = run_step(module, call.inputs, initial)
-    outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
+    with blame_model(call.label):
+        module, initial = _step_module(call, ticks)
+        example = run_step(module, call.inputs, initial)
+        outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
     inputs, named, names = choose_names(given, call, outputs, module.slots)
     axes = find_batch_axes(
         lambda data, states: list(run_step(module, data, states)[len(outputs) :]), call.inputs, initial
     )
     states = [
-        StateSpec(name, tuple(tensor.shape), _dtype(name, tensor), axis, _fill(tensor.numpy()))
+        StateSpec(name, tuple(tensor.shape), dtype_name(name, tensor), axis, _fill(tensor.numpy()))
         for name, tensor, axis in zip(names, initial, axes, strict=True)
     ]
-    _refuse_growth(states, example[len(outputs) :])
     model = trace(
         module,
         [*call.inputs, *initial],
@@ -158,7 +154,7 @@ def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[T
     states = call.state_leaves
     for tick in parity_inputs(spec, examples):
         inputs = [torch.from_numpy(array.copy()) for array in tick.values()]
-        with torch.no_grad():
+        with torch.no_grad(), blame_model(call.label):
             outputs, states = call(inputs, [tensor.clone() for tensor in states])
         following = [*states, *(slot.read(call.model) for slot in traced.slots)]
         results = {item.name: tensor for item, (_, tensor) in zip(spec.outputs, outputs, strict=True)}
@@ -168,16 +164,7 @@ def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[T
 
 def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor]]:
     """The model with all its state made explicit, and the initial value of every state."""
-    try:
-        hidden = find_hidden_state(call, ticks)
-    except AstroEdgeError:
-        raise
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ExportError(
-            f"{call.label} fails on the example ({type(error).__name__}: {reason}); check the shapes and dtypes of "
-            "inputs and states, and reset the model if it still holds the state of another batch."
-        ) from error
+    hidden = find_hidden_state(call, ticks)
     initial = [*call.state_leaves, *(state.initial for state in hidden)]
     if not initial:
         raise NoStateError(_no_state(call, []))
@@ -193,59 +180,8 @@ def _no_state(call: Call, pruned: Sequence[str]) -> str:
     )
 
 
-def _refuse_models(model: nn.Module) -> None:
-    """Refuse models in training mode, off the CPU or in dtypes that a step doesn't carry."""
-    for path, module in model.named_modules():
-        if module.training and isinstance(module, TRAINING_ONLY):
-            raise ExportError(
-                f"Module {path!r} ({type(module).__name__}) is in training mode; call model.eval() before export."
-            )
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.device.type != "cpu":
-            raise ExportError(f"{name!r} lies on {tensor.device}; export runs on the CPU: call model.cpu() first.")
-        if tensor.is_floating_point():
-            _dtype(name, tensor)
-
-
-def _refuse_growth(states: Sequence[StateSpec], following: Sequence[Tensor]) -> None:
-    """Every state keeps shape and dtype from one tick to the next."""
-    for state, tensor in zip(states, following, strict=True):
-        if (state.shape, state.dtype) != (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")):
-            raise ExportError(
-                f"State {state.name!r} is {state.dtype} {list(state.shape)} before a tick and "
-                f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} after it; a state keeps its shape "
-                "and dtype: return the states last, in the order of the arguments, and use ring buffers in place of "
-                "growing tensors."
-            )
-
-
-def _example_ticks(call: Call, examples: Iterable[Example] | None) -> list[Inputs]:
-    """The example data as a list of ticks, each of the shapes and dtypes of the first."""
-    ticks: list[Inputs] = []
-    given_ticks: Iterable[Example] = [call.inputs] if examples is None else examples
-    for number, given in enumerate(given_ticks):
-        tick = (given,) if isinstance(given, Tensor) else tuple(given)
-        wanted = [(tuple(tensor.shape), tensor.dtype) for tensor in call.inputs]
-        if [(tuple(tensor.shape), tensor.dtype) for tensor in tick] != wanted:
-            raise ExportError(f"Tick {number} of the examples differs from the inputs in number, shape or dtype.")
-        ticks.append(tuple(tensor.detach().clone() for tensor in tick))
-    if not ticks:
-        raise ExportError("examples is empty; give the inputs of at least one tick, or leave it out.")
-    return ticks
-
-
 def _tensor_spec(name: str, tensor: Tensor) -> TensorSpec:
-    return TensorSpec(name, tuple(tensor.shape), _dtype(name, tensor))
-
-
-def _dtype(name: str, tensor: Tensor) -> str:
-    """A tensor's dtype as a step carries it."""
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    if dtype not in DTYPES:
-        raise ExportError(
-            f"{name!r} has dtype {dtype}; a step carries {', '.join(DTYPES)}: call .float() on the model and data."
-        )
-    return dtype
+    return TensorSpec(name, tuple(tensor.shape), dtype_name(name, tensor))
 
 
 def _fill(value: np.ndarray) -> float | None:

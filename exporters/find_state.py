@@ -7,8 +7,9 @@ grows: both are errors, because leaving them out would give a step that is silen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class _Memory:
 
     tensors: dict[Place, tuple[Tensor, int, Tensor]]
     numbers: dict[Place, Any]
-    parameters: dict[str, tuple[Tensor, int, Tensor]]
+    parameters: dict[str, tuple[Tensor, int]]
 
 
 def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> list[HiddenState]:
@@ -62,19 +63,19 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> lis
 
 def _ticks(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Iterator[None]:
     """Step the model over the examples, again and again, carrying its explicit states."""
-    states: Iterable[Tensor] = call.state_leaves
-    tick = 0
-    while True:
+    states = call.state_leaves
+    for inputs in cycle(examples):
         with torch.no_grad():
-            _, following = call(examples[tick % len(examples)], [tensor.clone() for tensor in states])
+            _, following = call(inputs, [tensor.clone() for tensor in states])
+        for name, old, new in zip(call.state_paths(), states, following, strict=True):
+            _refuse_change(name, old, new)
         states = following
-        tick += 1
         yield
 
 
 def _remember(model: nn.Module) -> _Memory:
     """Note every tensor, number and parameter of `model`."""
-    found = _Memory({}, {}, {name: _note(tensor) for name, tensor in model.named_parameters()})
+    found = _Memory({}, {}, {name: (tensor, tensor._version) for name, tensor in model.named_parameters()})
     for place, value in memory(model):
         if isinstance(value, Tensor):
             found.tensors[place] = _note(value)
@@ -117,8 +118,9 @@ def _refuse_numbers(before: _Memory, after: _Memory) -> None:
 
 def _refuse_parameters(before: _Memory, after: _Memory) -> None:
     """No parameter may change from tick to tick."""
-    for name, note in after.parameters.items():
-        if name in before.parameters and _differs(before.parameters[name], note):
+    for name, (tensor, version) in after.parameters.items():
+        old, old_version = before.parameters.get(name, (tensor, version))
+        if old is not tensor or old_version != version:
             raise ExportError(
                 f"Parameter {name!r} changes in every step; make it a buffer (register_buffer) if it is state."
             )
@@ -132,12 +134,17 @@ def _refuse_growth(before: _Memory, after: _Memory) -> None:
                 f"{place.name!r} comes or goes from one tick to the next, so the model's memory grows or changes its "
                 "structure; keep a fixed number of tensors (turn off what records every tick, such as `store_v_seq`)."
             )
-        old, new = before.tensors[place][2], after.tensors[place][2]
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise ExportError(
-                f"State {place.name!r} changes from {_kind(old)} to {_kind(new)} in one tick; a state keeps its shape "
-                "and dtype: use a ring buffer of fixed length instead of one that grows."
-            )
+        _refuse_change(place.name, before.tensors[place][2], after.tensors[place][2])
+
+
+def _refuse_change(name: str, old: Tensor, new: Tensor) -> None:
+    """A state keeps its shape and dtype."""
+    if (old.shape, old.dtype) != (new.shape, new.dtype):
+        raise ExportError(
+            f"State {name!r} changes from {_kind(old)} to {_kind(new)} in one tick; a state keeps its shape and "
+            "dtype: use a ring buffer of fixed length instead of one that grows, and return explicit states last, in "
+            "the order of the arguments."
+        )
 
 
 def _kind(tensor: Tensor) -> str:

@@ -132,7 +132,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, int]:
 
 def _element_type(graph: onnx.GraphProto, name: str) -> int:
     """Element type of an initialiser."""
-    return next(tensor.data_type for tensor in graph.initializer if tensor.name == name)
+    return next(int(tensor.data_type) for tensor in graph.initializer if tensor.name == name)
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

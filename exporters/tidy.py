@@ -127,11 +127,13 @@ def _refuse_operators(nodes: Iterable[onnx.NodeProto]) -> None:
 
 def _name_initialisers(graph: onnx.GraphProto, prefixes: Sequence[str]) -> None:
     """Cut the prefixes from initialiser names and store every initialiser as raw little-endian bytes."""
-    taken = {value.name for value in graph.input} | {output for node in graph.node for output in node.output}
+    taken = {item.name for item in (*graph.input, *graph.initializer)}
+    taken |= {output for node in graph.node for output in node.output}
     renamed: dict[str, str] = {}
     for tensor in graph.initializer:
         short = cut(tensor.name, prefixes)
-        renamed[tensor.name] = short if short not in taken and short not in renamed.values() else tensor.name
+        renamed[tensor.name] = short if short not in taken else tensor.name
+        taken.add(short)
     stored = [numpy_helper.from_array(numpy_helper.to_array(item), renamed[item.name]) for item in graph.initializer]
     _keep(graph.initializer, stored)
     for node in graph.node:

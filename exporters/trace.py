@@ -12,12 +12,15 @@ import onnx
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 
 from astroedge.errors import ExportError, UnsupportedOpError
 from astroedge.exporters.fold_constants import fold_constants
+from astroedge.exporters.names import unique
 from astroedge.exporters.trace_errors import operator, where, why_not_traced, why_not_translated
 
 OPSET = 18
+INPUT, OUTPUT = "astroedge.input.", "astroedge.output."
 
 
 def trace(
@@ -36,9 +39,11 @@ def trace(
         _refuse_operators(program.graph)
         fold_constants(program)
         try:
-            return _to_onnx(program, input_names, output_names)
+            model = _to_onnx(program)
         except Exception as error:
             raise why_not_translated(error, program.graph) from error
+    name_values(model.graph, input_names, output_names)
+    return model
 
 
 @lru_cache(maxsize=1)
@@ -54,16 +59,38 @@ def warm_up() -> None:
 
     with _quiet():
         program = torch.export.export(AddOne(), (torch.zeros(1),), strict=False).run_decompositions()
-        _to_onnx(program, ["x"], ["y"])
+        _to_onnx(program)
 
 
-def _to_onnx(program: ExportedProgram, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
-    """Translate a program of ATen operators to ONNX."""
+def _to_onnx(program: ExportedProgram) -> onnx.ModelProto:
+    """Translate a program of ATen operators to ONNX.
+
+    Inputs and outputs get names here that nothing else has: PyTorch does not notice when a name that a user gives is
+    also that of a value inside.
+    """
+    specs = program.graph_signature.input_specs
+    inputs = [f"{INPUT}{number}" for number in range(sum(spec.kind == InputKind.USER_INPUT for spec in specs))]
+    outputs = [f"{OUTPUT}{number}" for number in range(len(program.graph_signature.output_specs))]
     translated = torch.onnx.export(
         program, (), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, verbose=False
     )
     assert translated is not None
     return translated.model_proto
+
+
+def name_values(graph: onnx.GraphProto, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Give the graph's inputs and outputs their names; a value inside that has one of these names gets another."""
+    taken = {*inputs, *outputs}
+    renamed = dict(zip([value.name for value in (*graph.input, *graph.output)], (*inputs, *outputs), strict=True))
+    inner = [tensor.name for tensor in graph.initializer] + [name for node in graph.node for name in node.output]
+    for name in inner:
+        if name not in renamed and name in taken:
+            renamed[name] = unique(name, taken | set(inner) | set(renamed.values()))
+    for item in (*graph.input, *graph.output, *graph.initializer):
+        item.name = renamed.get(item.name, item.name)
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
 
 
 @contextmanager

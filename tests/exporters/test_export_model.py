@@ -179,6 +179,18 @@ def test_given_names_win() -> None:
     assert [value.name for value in graph.model.graph.output] == ["score", "next.mem", "next.adapt"]
 
 
+def test_names_may_be_those_of_operators() -> None:
+    """Arguments, outputs and states may be called as PyTorch calls values inside the graph."""
+
+    def step(mul: Tensor, add: Tensor, val_0: Tensor) -> tuple[Tensor, Tensor]:
+        return mul * add + 2.5 * val_0, (mul + add) * val_0
+
+    graph = export(step, (torch.ones(1, 3), torch.ones(1, 3)), torch.ones(1, 3), output_names=["mul_1"])
+    outputs, _ = step_through(graph, {name: np.full((2, 1, 3), 0.5, np.float32) for name in ("mul", "add")})
+    assert [value.name for value in graph.model.graph.input] == ["mul", "add", "state.val_0"]
+    assert outputs["mul_1"][:, 0, 0].tolist() == [2.75, 2.75]
+
+
 def test_batch_axis_is_found_where_it_is() -> None:
     """The batch axis is 0 for most states, 1 for nn.GRU's and a ring buffer's, None for a shared position."""
     axes = {

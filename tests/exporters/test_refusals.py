@@ -295,6 +295,14 @@ def test_model_off_the_cpu_is_refused() -> None:
         export(Leaky().to("meta").eval(), X)
 
 
+def test_state_off_the_cpu_is_refused() -> None:
+    """A state that was left on another device, in a plain attribute, is named."""
+    model = Leaky().eval()
+    model.v = torch.zeros(1, 4, device="meta")
+    with pytest.raises(ExportError, match=r"'v' lies on meta"):
+        export(model, X)
+
+
 def test_input_off_the_cpu_is_refused() -> None:
     """So are inputs and states on another device."""
     with pytest.raises(ExportError, match=r"An input lies on meta"):
@@ -330,10 +338,10 @@ def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(
     ("model", "inputs", "states", "options", "message"),
     [
-        (forgets, X, X, {}, r"'v' is float32 \[1, 4\] before a tick and float32 \[1, 1\] after"),
+        (forgets, X, X, {}, r"'v' changes from float32 \[1, 4\] to float32 \[1, 1\].*return explicit states last"),
         (returns_nothing, X, X, {}, r"returns 0 tensors but was given 1 states"),
-        (widens, X, X, {}, r"'v' is float32 \[1, 4\] before a tick and float32 \[2, 4\] after.*ring buffers"),
-        (promotes, X, X, {}, r"float64"),
+        (widens, X, X, {}, r"'v' changes from float32 \[1, 4\] to float32 \[2, 4\].*ring buffer"),
+        (promotes, X, X, {}, r"'v' changes from float32 .* to float64"),
         (step, X, 1.5, {}, r"the states hold something that is no tensor"),
         (step, 3.0, X, {}, r"tuple of tensors"),
         (step, [3.0], X, {}, r"Input 0 is a float"),

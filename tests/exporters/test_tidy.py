@@ -95,11 +95,12 @@ def test_constant_next_gets_a_node_of_its_own() -> None:
 
 def test_prefixes_are_cut_unless_names_would_clash() -> None:
     """`model.` is cut from initialisers, but not onto the name of another value."""
-    nodes = [helper.make_node("Sum", ["x", "model.w", "model.x"], ["y"])]
-    model = graph_of(nodes, [], {"model.w": np.ones(1, np.float32), "model.x": np.zeros(1, np.float32)})
+    names = ["model.w", "model.x", "model.v", "v"]
+    nodes = [helper.make_node("Sum", ["x", *names], ["y"])]
+    model = graph_of(nodes, [], {name: np.full(1, number, np.float32) for number, name in enumerate(names)})
     tidy(model, "net", ["model"])
-    assert [tensor.name for tensor in model.graph.initializer] == ["w", "model.x"]
-    assert list(model.graph.node[0].input) == ["x", "w", "model.x"]
+    assert [tensor.name for tensor in model.graph.initializer] == ["w", "model.x", "model.v", "v"]
+    assert list(model.graph.node[0].input) == ["x", "w", "model.x", "model.v", "v"]
 
 
 @pytest.mark.parametrize(
