@@ -93,10 +93,12 @@ def test_packing_keeps_every_weight_once() -> None:
 
 
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch", [1, 4, 7])
 def test_products_are_vectors_and_not_fused(target: dict[str, object], batch: int) -> None:
-    """Product and sum are two instructions, on whole vectors."""
+    """Product and sum are two instructions, on whole vectors, and the sums need no allocator."""
     tile, row_tile = dense_tile(batch, 256)
     code = assembly(dense_gemv(batch, 300, 128, bias=True, tile=tile, row_tile=row_tile), target)
     assert not FUSED.search(code)
+    assert "call" not in code
+    assert "\tbl\t" not in code
     assert ("vmulps" in code and "vmulss" not in code) or ("fmul\tv" in code and "fmul\ts" not in code)

@@ -78,6 +78,11 @@ def test_a_gate_read_twice_is_computed_once() -> None:
     assert same_bits(_compute(chain, x, y)[0], expected)
 
 
+def _shifted(a: te.Tensor) -> te.Tensor:
+    """Each element's right neighbour, the last one's own value: a computed array read beside the own point."""
+    return te.compute(a.shape, lambda i: tirx.if_then_else(i < a.shape[0] - 1, a[i + 1], a[i]), "shifted")
+
+
 MOVES: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "join columns": (lambda a, b: topi.concatenate([a, b], 1), lambda a, b: np.hstack([a, b]), ((4, 20), (4, 13))),
     "join rows": (lambda a, b: topi.concatenate([a, b], 0), lambda a, b: np.vstack([a, b]), ((4, 20), (2, 20))),
@@ -92,6 +97,7 @@ MOVES: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[tuple[int, 
     "a number": (lambda a: topi.add(a, ONE), lambda a: a + np.float32(1), ((),)),
     "a column for all": (lambda a, b: topi.multiply(a, b), lambda a, b: a * b, ((4, 20), (4, 1))),
     "axes that do not join": (lambda a, b: topi.add(a, b), lambda a, b: a + b, ((3, 4, 5), (3, 1, 5))),
+    "shift": (lambda a: _shifted(topi.negative(a)), lambda a: -np.append(a[1:], a[-1]), ((20,),)),
     "zero planes": (lambda a: topi.trilu(a, tirx.const(0, "int32"), True), np.triu, ((6, 20),)),
 }  # fmt: skip
 
