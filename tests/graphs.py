@@ -66,6 +66,8 @@ def open_in_runtime(graph: StepGraph, watch: Sequence[str] = ()) -> onnxruntime.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    # As it is written: fused, a sum and a product (MatMul, then Add) are added in another order and rounded otherwise.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

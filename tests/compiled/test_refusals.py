@@ -1,0 +1,56 @@
+"""What cannot be compiled is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+from onnx import helper
+
+import astroedge
+from astroedge.errors import CompileError, TargetError, UnsupportedOpError
+from astroedge.step_graph import StepGraph
+from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
+from tests import graphs
+from tests.builds import build
+
+
+def graph_with(operator: str) -> StepGraph:
+    """A step whose next state is what `operator` makes of the state and the input."""
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 8), "float32"),),
+        outputs=(TensorSpec("y", (1, 8), "float32"),),
+        states=(StateSpec("v", (1, 8), "float32"),),
+    )
+    nodes = [
+        helper.make_node("Add", ["state.v", "x"], ["sum"]),
+        helper.make_node(operator, ["sum"], ["y"]),
+        helper.make_node("Identity", ["y"], ["next.v"]),
+    ]
+    return graphs.build("refused", spec, nodes)
+
+
+def test_operator_without_importer_is_named() -> None:
+    """An ONNX operator that TVM cannot import is UnsupportedOpError, in one line that names it."""
+    with pytest.raises(UnsupportedOpError, match="RandomUniformLike") as caught:
+        astroedge.compile(graph_with("RandomUniformLike"))
+    assert "\n" not in str(caught.value)
+
+
+def test_exact_math_refuses_what_has_no_exact_kernel() -> None:
+    """An operator whose bits would depend on the device's C library is refused by name; `math="fast"` allows it."""
+    with pytest.raises(UnsupportedOpError, match=r"atan.*math='fast'") as caught:
+        build(graph_with("Atan"))
+    assert "\n" not in str(caught.value)
+    assert build(graph_with("Atan"), math="fast").manifest.math == "fast"
+
+
+@pytest.mark.parametrize(("option", "value"), [("math", "sloppy"), ("kernels", "sparse")])
+def test_unknown_option_is_refused(option: str, value: str) -> None:
+    """A misspelt option is an error that lists the right ones, never a silent default."""
+    with pytest.raises(CompileError, match=f"{value}.*(exact|dense)"):
+        astroedge.compile(graphs.lif_layer(), **{option: value})
+
+
+def test_unknown_target_is_refused() -> None:
+    """A target that does not exist is refused before anything is compiled."""
+    with pytest.raises(TargetError, match="raspberry-pi-4"):
+        astroedge.compile(graphs.lif_layer(), "raspbery-pi-4")

@@ -1,0 +1,38 @@
+"""What the libraries of all shipped targets hold: no symbol from outside and no fused multiply-add."""
+
+from __future__ import annotations
+
+import pytest
+
+from astroedge.targets.target import list_targets, resolve_target
+from tests import elf, graphs
+from tests.builds import build_of
+from tests.fused_products import fused_products
+
+TARGETS = [target.name for target in list_targets()]
+ENTRIES = {"astro_describe", "astro_run", "astro_step"}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_library_needs_nothing_from_outside(name: str) -> None:
+    """A compiled network exports the C interface and has no undefined symbol, not even of the C library."""
+    library = build_of(graphs.recurrent_net, name).library()
+    assert elf.machine(library) == resolve_target(name).arch
+    assert elf.dynamic_symbols(library) == (ENTRIES, set())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_exact_code_fuses_no_product(name: str) -> None:
+    """A product that is rounded on one processor is rounded on all: no multiply-add is fused."""
+    target = resolve_target(name)
+    code = elf.code(build_of(graphs.recurrent_net, name).library())
+    assert code
+    assert [form for part in code for form in fused_products(target.arch, part)] == []
+
+
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4", "raspberry-pi-4"])
+def test_fast_code_does_fuse(name: str) -> None:
+    """The same network with `math="fast"` has fused multiply-adds, so the test above would see them."""
+    target = resolve_target(name)
+    code = elf.code(build_of(graphs.recurrent_net, name, math="fast").library())
+    assert [form for part in code for form in fused_products(target.arch, part)]
