@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from astroedge.host_package import require
 from astroedge.runtimes.rounding import Magnitudes
+from astroedge.spike_margin import COMPARISONS, float_comparisons, margin_nodes
 from astroedge.step_spec import SpikeSpec, StepSpec
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ else:
     helper = require("onnx.helper", "comparing with ONNX Runtime")
 
 FREE = "free"
-COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 BOOLEAN_OPERATORS = (*COMPARISONS, "Equal", "And", "Or", "Xor", "Not")
 FORWARDING = ("Cast", "Identity")
 FLOAT, BOOL = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
@@ -63,7 +63,7 @@ def observe(graph: StepGraph) -> ObservedGraph:
     for spike in graph.spec.spikes:
         source = sources[spike.name]
         if source is not None:
-            _observe_margin(observed, magnitudes, spike, makers[source])
+            _observe_margin(observed, magnitudes, spike, float_comparisons(source, makers, magnitudes.is_float))
     _observe_values(observed, magnitudes, graph.spec)
     _dictate(observed, graph.spec, sources)
     observed.model.graph.node.extend(magnitudes.nodes)
@@ -79,19 +79,15 @@ def _boolean_source(tensor: str, makers: Mapping[str, onnx.NodeProto]) -> str | 
 
 
 def _observe_margin(
-    observed: ObservedGraph, magnitudes: Magnitudes, spike: SpikeSpec, comparison: onnx.NodeProto
+    observed: ObservedGraph, magnitudes: Magnitudes, spike: SpikeSpec, comparisons: list[onnx.NodeProto]
 ) -> None:
-    """Add the margin of a spike tensor made by comparing floats, and the largest operand of its two sides."""
-    if comparison.op_type not in COMPARISONS or not all(magnitudes.is_float(side) for side in comparison.input):
+    """Add the margin of a spike tensor that comparisons of floats decide, and the largest operand of their sides."""
+    if not comparisons:
         return
-    graph = observed.model.graph
-    sides = [f"margin.{spike.name}.{side}" for side in ("left", "right")]
-    for operand, side in zip(comparison.input, sides, strict=True):
-        graph.node.append(helper.make_node("Cast", [operand], [side], to=FLOAT))
+    observed.model.graph.node.extend(margin_nodes(spike, comparisons))
     observed.margins[spike.name] = f"margin.{spike.name}"
-    graph.node.append(helper.make_node("Sub", sides, [observed.margins[spike.name]]))
     _add_output(observed, observed.margins[spike.name], FLOAT)
-    _observe_scale(observed, magnitudes, spike.name, list(comparison.input))
+    _observe_scale(observed, magnitudes, spike.name, [side for node in comparisons for side in node.input])
 
 
 def _observe_values(observed: ObservedGraph, magnitudes: Magnitudes, spec: StepSpec) -> None:

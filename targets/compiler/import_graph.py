@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import onnx
@@ -19,6 +21,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from tvm.relax.frontend.onnx import from_onnx
 
 from astroedge.errors import CompileError, UnsupportedOpError
+from astroedge.spike_margin import float_comparisons, margin_nodes
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import NEXT_PREFIX, STATE_PREFIX
 
@@ -26,35 +29,37 @@ if TYPE_CHECKING:
     from astroedge.step_spec import SpikeSpec
 
 PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
-COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 @dataclass(frozen=True)
 class ImportedStep:
     """A Relax module whose `main` returns a tuple: data outputs, next states, spikes, then margins when probing.
 
+    `margins` names the spike tensors that the margins belong to.
     `spikes` and `products` map the Relax variable of a spike tensor, or of a matrix product's result, to its name.
     """
 
     module: tvm.IRModule
     spikes: dict[relax.Var, str]
     products: dict[relax.Var, str]
+    margins: tuple[str, ...]
 
 
 def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     """Import, decompose and fold `graph`; its spike tensors become outputs, and their margins too when `probes`.
 
-    A margin is the difference of the two operands whose comparison makes the spike: membrane minus threshold.
+    A margin says how far a neuron is from its threshold (astroedge/spike_margin.py).
 
     Raises UnsupportedOpError for an operator TVM cannot import, CompileError for a shape that is not static.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
-    margins = [_add_margin(model, spike) for spike in graph.spec.spikes] if probes else []
+    margins = _add_margins(model, graph.spec.spikes) if probes else []
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}
     kept = len(model.graph.output) + len(markers) + len(margins)
-    for name in (*markers, *margins, *products):
+    for name in (*markers, *(f"margin.{name}" for name in margins), *products):
         model.graph.output.append(onnx.ValueInfoProto(name=name))
     module = _simplify(_import_quietly(model))
     outputs = _output_vars(module["main"])
@@ -63,6 +68,7 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     return ImportedStep(
         module=_keep_outputs(module, kept),
         spikes=dict(zip(outputs[first_spike : first_spike + len(markers)], spike_names, strict=True)),
+        margins=tuple(margins),
         products=_product_vars(module["main"], outputs[kept:], list(products.values())),
     )
 
@@ -87,9 +93,9 @@ def _import_quietly(model: onnx.ModelProto) -> tvm.IRModule:
 
 
 def _simplify(module: tvm.IRModule) -> tvm.IRModule:
-    """Exact rewrites only: gathers clipped, inference forms, constants folded, equal expressions merged."""
-    clipper = _ClipTakes(module)
-    clipper.builder_.update_func(module.get_global_var("main"), clipper.visit_expr(module["main"]))
+    """Exact rewrites only: gathers clipped, splits cut, inference forms, constants folded, equal expressions merged."""
+    rewriter = _RewriteCalls(module)
+    rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(module["main"]))
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
@@ -97,19 +103,34 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
         relax.transform.EliminateCommonSubexpr(),
         relax.transform.CanonicalizeBindings(),
     ]
-    return tvm.ir.transform.Sequential(passes)(clipper.builder_.get())
+    return tvm.ir.transform.Sequential(passes)(rewriter.builder_.get())
 
 
 @mutator
-class _ClipTakes(PyExprMutator):
-    """Clip what a Gather takes: inputs are checked before the step, but an index may also be computed inside it."""
+class _RewriteCalls(PyExprMutator):
+    """Clip what a Gather takes, and write a Split as slices."""
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        """Change the mode of relax.take; leave other calls as they are."""
+        """Rewrite relax.take and relax.split; leave other calls as they are."""
         visited = self.visit_expr_post_order(call)
-        if isinstance(call.op, tvm.ir.Op) and call.op.name == "relax.take" and call.attrs.mode == "fast":
+        operator = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
+        if operator == "relax.take" and call.attrs.mode == "fast":
+            # Inputs are checked before the step, but an index may also be computed inside it.
             return relax.op.take(*visited.args, axis=visited.attrs.axis, mode="clip")
+        if operator == "relax.split":
+            return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
         return visited
+
+    def _slices(self, operand: relax.Expr, axis: int, pieces: Sequence[relax.TensorType]) -> relax.Tuple:
+        """The pieces of a Split one by one: a kernel writes one array, and a slice joins the kernel that reads it."""
+        extents = [int(piece.shape[axis]) for piece in pieces]
+        ends = list(accumulate(extents))
+        return relax.Tuple(
+            [
+                self.builder_.emit(relax.op.strided_slice(operand, [axis], [end - extent], [end]))
+                for extent, end in zip(extents, ends, strict=True)
+            ]
+        )
 
 
 def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
@@ -120,14 +141,20 @@ def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
     return str(spike.tensor)
 
 
-def _add_margin(model: onnx.ModelProto, spike: SpikeSpec) -> str:
-    """Append `left - right` of the comparison that makes the spike and return its name."""
-    for node in model.graph.node:
-        if spike.tensor in node.output and node.op_type in COMPARISONS:
-            name = f"margin.{spike.name}"
-            model.graph.node.append(onnx.helper.make_node("Sub", list(node.input), [name]))
-            return name
-    raise CompileError(f"The spike tensor {spike.name!r} is not made by a comparison; export the model again.")
+def _add_margins(model: onnx.ModelProto, spikes: tuple[SpikeSpec, ...]) -> list[str]:
+    """Append the margins of the spike tensors that have one and return the names of these spike tensors."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.value_info, *inferred.input, *inferred.output)
+    floats = {item.name for item in values if item.type.tensor_type.elem_type in FLOATS}
+    floats |= {item.name for item in model.graph.initializer if item.data_type in FLOATS}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    named = []
+    for spike in spikes:
+        comparisons = float_comparisons(spike.tensor, makers, floats.__contains__)
+        if comparisons:
+            model.graph.node.extend(margin_nodes(spike, comparisons))
+            named.append(spike.name)
+    return named
 
 
 def _product_name(model: onnx.ModelProto, node: onnx.NodeProto) -> str:

@@ -39,14 +39,12 @@ def make_manifest(
     choice: KernelChoice,
     compiler: dict[str, str],
     math: str,
+    probes: bool,
 ) -> Manifest:
     """Describe the compiled step; file records and golden ticks are filled in once they exist."""
     spec = graph.spec
-    if program.margins:
-        extra = tuple(
-            TensorSpec(value.name, value.shape, value.dtype) for value in program.outputs[len(spec.outputs) :]
-        )
-        spec = replace(spec, outputs=(*spec.outputs, *extra))
+    extra = (TensorSpec(item.name, item.shape, item.dtype) for item in program.outputs[len(spec.outputs) :])
+    spec = replace(spec, outputs=(*spec.outputs, *extra))
     return Manifest(
         model=graph.name,
         graph_sha256=graph.digest,
@@ -65,7 +63,7 @@ def make_manifest(
         assets=(),
         compiler=compiler,
         math=math,
-        probes=bool(program.margins),
+        probes=probes,
     )
 
 

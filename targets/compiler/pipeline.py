@@ -65,7 +65,7 @@ def _compile(
     module, products = legalize(step, find_spikes(step, graph.spec))
     program = build_program(fuse(module), graph.spec)
     if probes:
-        _show_probes(program, graph)
+        _show_probes(program, graph, step.margins)
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
     choice = choose_kernels(program, products, rates, target, kernels)
     initial = graph.initial_state()
@@ -78,12 +78,16 @@ def _compile(
         "tvm": version("apache-tvm"),
         "llvm": str(codegen.llvm_version_major()),
     }
-    manifest = make_manifest(graph, target, program, plan, choice, compiler, math)
+    manifest = make_manifest(graph, target, program, plan, choice, compiler, math, probes)
     return CompiledStep(code, weights_bytes(plan), manifest)
 
 
-def _show_probes(program: StepProgram, graph: StepGraph) -> None:
-    """Make every spike tensor and its margin an output, named for the neuron group."""
-    for spike, fired, margin in zip(graph.spec.spikes, program.spikes, program.margins, strict=True):
-        fired.name, margin.name = f"spike.{spike.name}", f"margin.{spike.name}"
-        program.outputs += [fired, margin]
+def _show_probes(program: StepProgram, graph: StepGraph, margins: tuple[str, ...]) -> None:
+    """Make every spike tensor, and its margin if it has one, an output named for the neuron group."""
+    margin_of = dict(zip(margins, program.margins, strict=True))
+    for spike, fired in zip(graph.spec.spikes, program.spikes, strict=True):
+        fired.name = f"spike.{spike.name}"
+        program.outputs.append(fired)
+        if spike.name in margin_of:
+            margin_of[spike.name].name = f"margin.{spike.name}"
+            program.outputs.append(margin_of[spike.name])

@@ -114,6 +114,7 @@ class _Reader:
     def __init__(self, module: tvm.IRModule, values: dict[relax.Var, Value]) -> None:
         self.module = module
         self.values = values
+        self.tuples: dict[relax.Var, tuple[Value, ...]] = {}
         self.weights: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
         self.calls: list[Call] = []
 
@@ -131,6 +132,9 @@ class _Reader:
         if isinstance(value, relax.Var | tvm.ir.GenericConst):
             self.values[binding.var] = self.value_of(value)
             return
+        if isinstance(value, relax.TupleGetItem):
+            self.values[binding.var] = self.tuples[value.tuple_value][value.index]
+            return
         operator = value.op.name if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) else ""
         if operator != "relax.call_tir":
             raise CompileError(f"The compiled step holds {operator or value}, which has no kernel; simplify the model.")
@@ -138,18 +142,20 @@ class _Reader:
         if is_reshape(function):
             self.values[binding.var] = self.value_of(value.args[1].fields[0])
             return
-        result = _new_value(binding.var)
-        self.values[binding.var] = result
-        self.calls.append(self._call(value, function, result))
+        results = _new_values(binding.var)
+        self.tuples[binding.var] = results
+        if len(results) == 1:
+            self.values[binding.var] = results[0]
+        self.calls.append(self._call(value, function, results))
 
-    def _call(self, call: relax.Call, function: tirx.PrimFunc, result: Value) -> Call:
+    def _call(self, call: relax.Call, function: tirx.PrimFunc, results: tuple[Value, ...]) -> Call:
         name = call.args[0].name_hint
         product = function.attrs.get(PRODUCT_ATTRIBUTE) if function.attrs else None
         kernel = function.attrs.get(KERNEL_ATTRIBUTE) if function.attrs else None
         return Call(
             function=function,
             reads=tuple(self.value_of(argument) for argument in call.args[1].fields),
-            writes=(result,),
+            writes=results,
             kind=str(kernel) if kernel is not None else "element-wise",
             operators=tuple(part for part in name.removeprefix("fused_").split("_") if part),
             product=None if product is None else int(product),
@@ -164,9 +170,13 @@ class _Reader:
         return self.weights[key]
 
 
-def _new_value(var: relax.Var) -> Value:
-    shape = tuple(int(extent) for extent in var.ty.shape)
-    return Value(str(var.name), shape, _dtype(str(var.ty.dtype)), "computed")
+def _new_values(var: relax.Var) -> tuple[Value, ...]:
+    """The value a call makes, or all of them where it makes a tuple."""
+    types = list(var.ty.fields) if isinstance(var.ty, relax.TupleType) else [var.ty]
+    return tuple(
+        Value(str(var.name), tuple(int(extent) for extent in item.shape), _dtype(str(item.dtype)), "computed")
+        for item in types
+    )
 
 
 def _dtype(name: str) -> str:
