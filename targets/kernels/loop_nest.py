@@ -79,7 +79,9 @@ def inline(reader: Assignment, source: Assignment) -> Assignment:
     def expand(load: TensorLoad) -> Expression:
         if not load.source.same_as(buffer):
             return load
-        return substitute(value, dict(zip(source.axes, load.indices, strict=True)))
+        # A number, an array without axes, is computed in a block whose only axis has one point.
+        point = load.indices or [tirx.const(0, axis.ty.dtype) for axis in source.axes]
+        return substitute(value, dict(zip(source.axes, point, strict=True)))
 
     stores = tuple((array, tvm_ffi.structural_map(item, (TensorLoad, expand))) for array, item in reader.stores)
     return replace(reader, stores=stores)
