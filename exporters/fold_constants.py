@@ -60,10 +60,13 @@ def _foldable(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
 
 
 def _constant_name(node: fx.Node, names: dict[fx.Node, str]) -> str:
-    """A folded value's name: its source's, with the operator added unless it only rearranges it."""
+    """A folded value's name: its source's, with the operator added unless it only rearranges it.
+
+    No dot goes in between: PyTorch takes a dotted name for the path of a module, and no value can be one of those.
+    """
     source = names[node.all_input_nodes[0]]
     operator = str(node.target).removeprefix("aten.").partition(".")[0]
-    return source if operator in LAYOUT_OPERATORS else f"{source}.{operator}"
+    return source if operator in LAYOUT_OPERATORS else f"{source}_{operator}"
 
 
 def _hoist(program: ExportedProgram, node: fx.Node) -> InputSpec:
