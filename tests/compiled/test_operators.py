@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 
 
 def _step(nodes: list[onnx.NodeProto], shape: Shape, result: Shape, constants: Mapping[str, object]) -> StepGraph:
-    """A step that applies `nodes` to `mixed`, half the input and half the state, and gives `y`; the state is the input."""
+    """A step that applies `nodes` to `mixed`, input plus half the state, and gives `y`; the state is the input."""
     spec = StepSpec(
         inputs=(TensorSpec("x", shape, "float32"),),
         outputs=(TensorSpec("y", result, "float32"),),
@@ -91,6 +91,9 @@ CASES: dict[str, StepGraph] = {
     "pad": _step([_node("Pad", ["mixed", "p"])], (3, 8), (3, 11), {"p": np.array([0, 2, 0, 1])}),
     "split and swap": _step([helper.make_node("Split", ["mixed"], ["l", "r"], axis=1, num_outputs=2),
                              _node("Concat", ["r", "l"], axis=1)], (3, 8), (3, 8), {}),
+    "split whose pieces go apart": _step([helper.make_node("Split", ["mixed", "sizes"], ["l", "r"], axis=-1),
+                                          _node("MatMul", ["l", "W"], "p"), _node("Mul", ["p", "r"])],
+                                         (3, 32), (3, 20), {"W": W, "sizes": np.array([12, 20])}),
     "gather": _step([_node("Gather", ["mixed", "i"], axis=1)], (3, 8), (3, 4), {"i": np.array([0, 7, 3, 3])}),
     "row of the largest": _step([_node("ArgMax", ["mixed"], "i", axis=1, keepdims=0), _node("Gather", ["T", "i"])],
                                 (3, 12), (3, 20), {"T": W}),
