@@ -1,9 +1,10 @@
 """Which tensors of the step are mostly zero, and how often each fires.
 
 A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is
-still as sparse, but graded. A state whose next value is sparse and that starts at zero is sparse too (recurrent and
-delayed spikes), which is found by repeating the walk until nothing changes around the loop. An input is sparse when
-export measured nothing but zeros and ones in it.
+still as sparse, but graded, and so is the straight-through form of training, `(spike - soft) + soft`. A state whose
+next value is sparse and that starts at zero is sparse too (recurrent and delayed spikes), which is found by repeating
+the walk until nothing changes around the loop. An input is sparse when export measured nothing but zeros and ones in
+it.
 
 Only a comparison inside the step proves that a value is exactly 0 or 1. States and inputs can be set to anything by the
 user, so they count as graded: their kernels multiply by the value.
@@ -48,12 +49,13 @@ def find_spikes(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]
         if tensor.firing_rate is not None:
             known[var] = Sparsity(tensor.name, tensor.firing_rate, binary=False)
     bindings = [binding for block in main.body.blocks for binding in block.bindings]
+    bound = {binding.var: binding.value for binding in bindings}
     nexts = _next_states(bindings, spec)
     states = list(main.params)[len(spec.inputs) :]
     while True:
         found = dict(known)
         for binding in bindings:
-            sparsity = _of_binding(binding, step, rates, found)
+            sparsity = _of_binding(binding, step, rates, found) or _straight_through(binding.value, bound, found)
             if sparsity is not None:
                 found[binding.var] = sparsity
         before = len(known)
@@ -93,6 +95,29 @@ def _of_binding(
         sparse = [item for item in operands if item is not None]
         return replace(min(sparse, key=lambda item: item.rate), binary=False) if sparse else None
     return None
+
+
+def _straight_through(
+    value: relax.Expr, bound: dict[relax.Var, relax.Expr], known: dict[relax.Var, Sparsity]
+) -> Sparsity | None:
+    """What `(spike - soft) + soft` makes: exactly 0 where the spike is 0, and 1 up to rounding where it is 1.
+
+    Where `soft` is infinite or NaN the sum is NaN, which an event kernel reads like any value but 0.
+    """
+    operands = _operands(value, "relax.add")
+    for difference, soft in (operands, operands[::-1]) if operands else ():
+        parts = _operands(bound.get(difference), "relax.subtract")
+        if parts and parts[1].same_as(soft) and parts[0] in known:
+            return replace(known[parts[0]], binary=False)
+    return None
+
+
+def _operands(value: relax.Expr | None, operator: str) -> list[relax.Var]:
+    """The two operands of a call of `operator` on two variables; none for anything else."""
+    if not isinstance(value, relax.Call) or not isinstance(value.op, tvm.ir.Op) or value.op.name != operator:
+        return []
+    operands = list(value.args)
+    return operands if all(isinstance(operand, relax.Var) for operand in operands) else []
 
 
 def _selects_one_or_zero(call: relax.Call) -> bool:

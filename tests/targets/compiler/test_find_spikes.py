@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper
 
 from astroedge.step_graph import StepGraph
@@ -61,6 +62,37 @@ def test_a_delay_line_of_spikes_is_sparse_all_the_way() -> None:
     graph = graphs.build("delays", spec, nodes, {"threshold": np.float32(0.5), "half": np.float32(0.5)})
     found = _parameters(graph)
     assert all(found[name] == Sparsity("spike", 0.2, binary=False) for name in names)
+
+
+@pytest.mark.parametrize("last", [["difference", "soft"], ["soft", "difference"]])
+def test_straight_through_spikes_are_sparse_but_graded(last: list[str]) -> None:
+    """`(spike - soft) + soft`, either way round, is exactly 0 where nothing fires and nearly 1 elsewhere."""
+    found = _parameters(_straight_through(last))
+    assert found["z"] == Sparsity("spike", 0.2, binary=False)
+
+
+def test_another_sum_of_spikes_is_not_sparse() -> None:
+    """A difference to which something else is added has no zeros to count on."""
+    assert _parameters(_straight_through(["difference", "x"]))["z"] is None
+
+
+def _straight_through(last: list[str]) -> StepGraph:
+    """A state `z` whose next value is the sum of `last`."""
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 8), "float32"),),
+        outputs=(TensorSpec("y", (1, 8), "float32"),),
+        states=(StateSpec("z", (1, 8), "float32"),),
+        spikes=(SpikeSpec("spike", "fired", (1, 8), 0.2),),
+    )
+    nodes = [
+        helper.make_node("Greater", ["x", "threshold"], ["fired"]),
+        helper.make_node("Cast", ["fired"], ["spike"], to=TensorProto.FLOAT),
+        helper.make_node("Sigmoid", ["x"], ["soft"]),
+        helper.make_node("Sub", ["spike", "soft"], ["difference"]),
+        helper.make_node("Add", last, ["next.z"]),
+        helper.make_node("Identity", ["state.z"], ["y"]),
+    ]
+    return graphs.build("straight through", spec, nodes, {"threshold": np.float32(0.5)})
 
 
 def test_the_cast_of_a_comparison_is_binary() -> None:
