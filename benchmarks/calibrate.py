@@ -53,12 +53,12 @@ def _knobs(block: Block) -> list[tuple[str, float, float, Knob]]:
     """For each spike tensor, in the order of a tick: its name, the range of its knob and what turning it does."""
     astro = block.astro
     return [
-        ("a_spikes", -3.0, 3.0, _shift(block.norm_a.bias)),
-        ("astro.q", 0.05, 5.0, _scale(astro.W_q.weight)),
-        ("astro.k", 0.05, 5.0, _scale(astro.W_k.weight)),
-        ("astro.s", -8.0, 8.0, _shift(astro.W_x.bias)),
-        ("c_spikes", -3.0, 3.0, _shift(block.norm_c.bias)),
-        ("f_spikes", -3.0, 3.0, _shift(block.W_up.bias)),
+        ("a.spike", -3.0, 3.0, _shift(block.norm_a.bias)),
+        ("astro.W_q.spike", 0.05, 5.0, _scale(astro.W_q.weight)),
+        ("astro.W_k.spike", 0.05, 5.0, _scale(astro.W_k.weight)),
+        ("astro.r.spike", -8.0, 8.0, _shift(astro.W_x.bias)),
+        ("c.spike", -3.0, 3.0, _shift(block.norm_c.bias)),
+        ("f.spike", -3.0, 3.0, _shift(block.W_up.bias)),
     ]
 
 
