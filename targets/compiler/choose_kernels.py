@@ -153,13 +153,13 @@ class _Chooser:
             graded=graded,
             batch=batch,
             shared=product.constant,
-            tile=event_tile(self.target.vector_bits, graded),
+            tile=event_tile(self.target, graded),
         )
         reads = (*((left,) if graded else ()), *lists, self._named(product, right))
         self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",)))
 
     def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> None:
-        tile, row_tile = dense_tile(product.rows_out, self.target.vector_bits)
+        tile, row_tile = dense_tile(product.rows_out, self.target)
         function = dense_gemv(
             product.rows_out, product.rows, product.columns, bias=False, tile=tile, row_tile=row_tile, dtype=left.dtype
         )

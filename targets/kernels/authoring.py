@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as tir
+
+if TYPE_CHECKING:
+    from astroedge.targets.board_file import Target
 
 BLOCK = 256
 """Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
@@ -36,6 +39,12 @@ def kernel(kind: str) -> Iterator[Kernel]:
         tir.func_attr({"tirx.noalias": True, "astroedge.kernel": kind})
         yield built
     built.function = builder.get()
+
+
+def register_floats(target: Target) -> int:
+    """How many float32 numbers a processor's vector registers hold: AVX-512 and NEON have 32 registers, others 16."""
+    count = 32 if target.family == "arm" or target.vector_bits == 512 else 16
+    return count * target.vector_bits // 32
 
 
 def blocks(rows: int) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
@@ -15,11 +16,15 @@ from astroedge.targets.kernels.authoring import (
     chunks,
     kernel,
     load,
+    register_floats,
     splat,
     store,
     tiles,
     zero,
 )
+
+if TYPE_CHECKING:
+    from astroedge.targets.board_file import Target
 
 
 def pack_weights(weights: np.ndarray, tile: int) -> np.ndarray:
@@ -31,15 +36,15 @@ def pack_weights(weights: np.ndarray, tile: int) -> np.ndarray:
     return np.concatenate([weights[:, start : start + tile].ravel() for start in columns])
 
 
-def dense_tile(batch: int, vector_bits: int) -> tuple[int, int]:
+def dense_tile(batch: int, target: Target) -> tuple[int, int]:
     """(tile, row_tile) for `dense_gemv`: how many columns, and how many rows of x, share one pass over the weights.
 
     Together they fill a quarter to half of the vector registers. More would not fit: the sums of a tile and of the
     narrower last one are laid out side by side, in the 1 KiB that TVM keeps on the stack.
     """
-    sums = 128 if vector_bits >= 512 else 64
-    row_tile = min(batch, 4)
-    return max(16, sums // row_tile), row_tile
+    sums = min(128, register_floats(target) // 2)
+    row_tile = min(batch, 4, sums // 16)
+    return sums // row_tile // 16 * 16, row_tile
 
 
 @dataclass(frozen=True)

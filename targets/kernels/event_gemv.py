@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
@@ -15,16 +16,21 @@ from astroedge.targets.kernels.authoring import (
     hold,
     kernel,
     load,
+    register_floats,
     splat,
     store,
     tiles,
     zero,
 )
 
+if TYPE_CHECKING:
+    from astroedge.targets.board_file import Target
 
-def event_tile(vector_bits: int, graded: bool = False) -> int:
-    """How many columns to keep in registers at a time: as many as such vectors hold, products included if `graded`."""
-    return 128 if vector_bits >= 512 or (vector_bits == 256 and not graded) else 96
+
+def event_tile(target: Target, graded: bool = False) -> int:
+    """How many columns to keep in registers at a time, with room left for what x86 cannot take from memory."""
+    floats = register_floats(target)
+    return min(128, floats if target.family == "x86" and not graded else floats * 3 // 4)
 
 
 def event_gemv(

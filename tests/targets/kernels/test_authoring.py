@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from astroedge.targets.kernels.authoring import blocks, chunks, kernel, store, zero
+from astroedge.targets.kernels.authoring import blocks, chunks, kernel, register_floats, store, zero
+from astroedge.targets.target import resolve_target
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,11 @@ def test_a_kernel_names_its_kind() -> None:
         store(built.argument("y", (4,), "float32"), 0, 4, zero("float32", 4))
     assert built.function.attrs["astroedge.kernel"] == "clear"
     assert bool(built.function.attrs["tirx.noalias"])
+
+
+@pytest.mark.parametrize(
+    ("board", "floats"), [("x86-64-v2", 64), ("x86-64-v3", 128), ("x86-64-v4", 512), ("raspberry-pi-4", 128)]
+)
+def test_registers_of_each_family(board: str, floats: int) -> None:
+    """16 vector registers on x86 up to AVX2, 32 with AVX-512 and on ARM."""
+    assert register_floats(resolve_target(board)) == floats

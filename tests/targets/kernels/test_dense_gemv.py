@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_weights
+from astroedge.targets.target import resolve_target
 from tests.targets.kernels import reference_order
 from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
 from tests.targets.kernels.test_event_gemv import event_product
@@ -96,7 +97,7 @@ def test_packing_keeps_every_weight_once() -> None:
 @pytest.mark.parametrize("batch", [1, 4, 7])
 def test_products_are_vectors_and_not_fused(target: dict[str, object], batch: int) -> None:
     """Product and sum are two instructions, on whole vectors, and the sums need no allocator."""
-    tile, row_tile = dense_tile(batch, 256)
+    tile, row_tile = dense_tile(batch, resolve_target("x86-64-v3"))
     code = assembly(dense_gemv(batch, 300, 128, bias=True, tile=tile, row_tile=row_tile), target)
     assert not FUSED.search(code)
     assert "call" not in code

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from astroedge.targets.kernels.active_list import active_list, bounds_size
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
+from astroedge.targets.target import resolve_target
 from tests.targets.kernels import reference_order
 from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
 
@@ -88,10 +89,10 @@ def test_graded_rows_are_not_fused(target: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("graded", [False, True])
-@pytest.mark.parametrize(("target", "bits"), [(X86_64_V3, 256), (CORTEX_A72, 128)], ids=["x86-64-v3", "cortex-a72"])
-def test_sums_stay_in_registers(target: dict[str, object], bits: int, graded: bool) -> None:
+@pytest.mark.parametrize(("target", "board"), [(X86_64_V3, "x86-64-v3"), (CORTEX_A72, "raspberry-pi-4")])
+def test_sums_stay_in_registers(target: dict[str, object], board: str, graded: bool) -> None:
     """With the tile meant for a target no vector is spilled, and sums need no allocator beside those of a tail."""
-    tile = event_tile(bits, graded)
+    tile = event_tile(resolve_target(board), graded)
     code = assembly(event_gemv(256, 2 * tile, bias=False, graded=graded, tile=tile), target)
     assert not [line for line in code.splitlines() if SPILL.search(line)]
     with_tail = assembly(event_gemv(600, 2 * tile - 1, bias=True, graded=graded, tile=tile), target)
