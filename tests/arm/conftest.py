@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ import astroedge
 from astroedge.models import load_checkpoint
 from astroedge.models.astrosnn import AstroSNNStep
 from astroedge.step_graph import StepGraph
+from astroedge.targets.link import find_linker, run_compiler
+from astroedge.targets.target import resolve_target
 from tests import graphs
 from tests.arm.arm_root import REPOSITORY, ArmRoot, NoArmRootError, arm_root
 from tests.arm.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
@@ -66,6 +69,15 @@ def board(
     finished = root.run(root.python, script, *folders.values())
     assert finished.returncode == 0, finished.stderr
     return Board(root, folders, json.loads(finished.stdout))
+
+
+@pytest.fixture(scope="session")
+def astro_run(root: ArmRoot, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CompletedProcess[str]]:
+    """The C host, built for the board and run there; a function of its arguments."""
+    folder = tmp_path_factory.mktemp("host")
+    sources = sorted(str(path) for path in (REPOSITORY / "runtimes" / "c").glob("*.c"))
+    run_compiler(find_linker(resolve_target(BOARD)), ["-std=c11", "-O2", *sources, "-o", "astro-run", "-ldl"], folder)
+    return lambda *arguments: root.run(folder / "astro-run", *arguments)
 
 
 @pytest.fixture

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
 import astroedge
+from astroedge.bundle import Bundle
 from astroedge.errors import IncompatibleError
+from astroedge.runtimes.golden import trace
 from astroedge.step_graph import StepGraph
 from astroedge.targets.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
 from tests.arm.board import HARD_CASES, TICKS, Board, Result, inputs_of
+from tests.builds import build
 
+AstroRun = Callable[..., "CompletedProcess[str]"]
 RunHere = Callable[[StepGraph, str, dict[str, np.ndarray]], Result]
 
 
@@ -46,6 +51,33 @@ def test_hard_cases_have_equal_bits(board: Board, run_here: RunHere, name: str) 
     """The hard cases of a step graph give this machine's state and outputs too."""
     builder = HARD_CASES[name]
     assert board.results[name] == run_here(builder(), "native", inputs_of(builder))
+
+
+def test_c_host_replays_the_golden_trace(board: Board, astro_run: AstroRun) -> None:
+    """Without Python, too, the ARM program computes the trace recorded on this machine."""
+    result = astro_run(board.folders["demo"] / "step.astro", "--golden")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "all 4 golden ticks agree" in result.stdout
+
+
+def test_c_host_runs_free_with_equal_bits(board: Board, demo_graph: StepGraph, astro_run: AstroRun) -> None:
+    """After 2,000 ticks on drawn inputs the C host on the board has the hashes that Python has here."""
+    bundle = board.folders["demo"] / "step.astro"
+    found = astro_run(bundle, "--hash", str(TICKS)).stdout.splitlines()
+    seed = Bundle.load(bundle).manifest.golden.seed
+    for target in ("native", "x86-64-v3"):
+        if runs_here(resolve_target(target)):
+            with astroedge.load(build(demo_graph, target)) as session:
+                ticks = trace(session, seed, (1, 10, 100, 1000, TICKS))
+                assert found == [f"{tick.tick} {tick.state} {tick.outputs}" for tick in ticks]
+
+
+@pytest.mark.parametrize(("target", "word"), [("x86-64-v2", "ELF machine 62"), ("raspberry-pi-5", "asimd")])
+def test_c_host_refuses_code_for_other_processors(board: Board, astro_run: AstroRun, target: str, word: str) -> None:
+    """The C host refuses what Python refuses, with the same exit code."""
+    result = astro_run(board.folders[target] / "step.astro", "--golden")
+    assert result.returncode == IncompatibleError.exit_code
+    assert word in result.stderr
 
 
 def test_arm_refuses_code_for_other_processors(board: Board) -> None:
