@@ -46,9 +46,9 @@ def _as_cast(
     if node.op_type != "Where" or shapes.get(node.input[0]) != shapes.get(node.output[0]):
         return []
     condition, branches = node.input[0], [constants.get(name) for name in node.input[1:]]
+    if branches not in ([1, 0], [0, 1]):
+        return []
     kind = _element_type(graph, node.input[1])
-    if branches == [1, 0]:
-        return [helper.make_node("Cast", [condition], list(node.output), name=node.name, to=kind)]
     if branches == [0, 1]:
         inverse = unique(f"{condition}_not", {output for other in graph.node for output in other.output})
         name = f"{node.name.rpartition('/')[0]}/{inverse}"
@@ -56,7 +56,7 @@ def _as_cast(
             helper.make_node("Not", [condition], [inverse], name=name),
             helper.make_node("Cast", [inverse], list(node.output), name=node.name, to=kind),
         ]
-    return []
+    return [helper.make_node("Cast", [condition], list(node.output), name=node.name, to=kind)]
 
 
 class _Heaviside:

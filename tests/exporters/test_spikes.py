@@ -72,6 +72,11 @@ REWRITES: dict[str, tuple[list[onnx.NodeProto], list[str]]] = {
 KEPT: dict[str, list[onnx.NodeProto]] = {
     "other numbers": [node("Greater", ["x", "half"], ["c"]), node("Where", ["c", "half", "zero"], ["y"])],
     "reset": [node("Greater", ["x", "half"], ["c"]), node("Where", ["c", "zero", "x"], ["y"])],
+    "of computed values": [
+        node("Greater", ["x", "half"], ["c"]),
+        node("Sub", ["x", "one"], ["reset"]),
+        node("Where", ["c", "reset", "x"], ["y"]),
+    ],
 }
 
 
