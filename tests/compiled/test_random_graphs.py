@@ -12,6 +12,8 @@ from onnx import NodeProto, TensorProto, helper
 from astroedge.runtimes import load
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
+from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import runs_here
 from tests import graphs
 from tests.builds import assert_same_run, build
 
@@ -136,16 +138,19 @@ def _layer_nodes(net: Net, index: int) -> list[NodeProto]:
     return nodes
 
 
+LEVELS = [level for level in ("x86-64-v2", "x86-64-v3") if runs_here(resolve_target(level))]
+
+
 @settings(max_examples=20)
-@given(nets())
-@example(Net(3, False, (Layer(257, 0, False, True),), outputs=1, batch=1, seed=0))  # inputs of more than one block
-@example(Net(1, False, (Layer(130, None, True, True),), outputs=1, batch=2, seed=0))  # a tile and a bit, two streams
-@example(Net(1, False, (Layer(1, None, False, True),), outputs=1, batch=1, seed=0))  # a product of two numbers
-def test_random_network_is_its_graph(net: Net) -> None:
+@given(nets(), st.sampled_from(["native", *LEVELS]), st.sampled_from(["auto", "event", "dense"]))
+@example(Net(3, False, (Layer(257, 0, False, True),), outputs=1, batch=1, seed=0), "native", "auto")  # over one block
+@example(Net(1, False, (Layer(130, None, True, True),), outputs=1, batch=2, seed=0), "native", "dense")  # odd tiles
+@example(Net(1, False, (Layer(1, None, False, True),), outputs=1, batch=1, seed=0), "native", "auto")  # one by one
+def test_random_network_is_its_graph(net: Net, target: str, kernels: str) -> None:
     """Outputs at every tick and the final state are ONNX Runtime's, whatever the widths, loops, resets and batch."""
     graph = make_graph(net)
     inputs = graphs.random_inputs(graph, TICKS, seed=net.seed)
-    with load(build(graph)) as session:
+    with load(build(graph, target, kernels=kernels)) as session:
         assert_same_run(graph, session, inputs)
         fired = session.activity()["0.spike"]
     assert 0 < fired.active < fired.elements, "a network that is silent, or always fires, proves nothing"
