@@ -20,7 +20,7 @@ from astroedge.manifest import (
     StateField,
 )
 from astroedge.step_graph import StepGraph
-from astroedge.step_spec import TensorSpec
+from astroedge.step_spec import StepSpec, TensorSpec
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.choose_kernels import KernelChoice
 from astroedge.targets.compiler.plan_memory import MemoryPlan
@@ -50,7 +50,7 @@ def make_manifest(
         graph_sha256=graph.digest,
         target=target.identity,
         step=spec,
-        layout=_layout(graph, program, plan),
+        layout=_layout(graph, spec, program, plan),
         activity=tuple(
             Activity(counter.name, counter.size, plan.places[counter.value].offset, counter.rate)
             for counter in choice.counters
@@ -67,7 +67,8 @@ def make_manifest(
     )
 
 
-def _layout(graph: StepGraph, program: StepProgram, plan: MemoryPlan) -> Layout:
+def _layout(graph: StepGraph, spec: StepSpec, program: StepProgram, plan: MemoryPlan) -> Layout:
+    """Where everything lies. Outputs have the shapes of `spec`: the value behind one may be what it is a view of."""
     return Layout(
         inputs_size=plan.sizes["inputs"],
         inputs=tuple(
@@ -76,8 +77,8 @@ def _layout(graph: StepGraph, program: StepProgram, plan: MemoryPlan) -> Layout:
         ),
         outputs_size=plan.sizes["outputs"],
         outputs=tuple(
-            BufferField(name, value.shape, value.dtype, place.offset, value.nbytes)
-            for name, value, place in zip(_output_names(graph, program), program.outputs, plan.outputs, strict=True)
+            BufferField(tensor.name, tensor.shape, tensor.dtype, place.offset, tensor.nbytes)
+            for tensor, place in zip(spec.outputs, plan.outputs, strict=True)
         ),
         state_size=plan.sizes["state"],
         state=tuple(_state_field(graph, plan, index) for index in range(len(graph.spec.states))),
@@ -88,12 +89,6 @@ def _layout(graph: StepGraph, program: StepProgram, plan: MemoryPlan) -> Layout:
         ),
         workspace_size=plan.sizes["workspace"],
     )
-
-
-def _output_names(graph: StepGraph, program: StepProgram) -> list[str]:
-    """The graph's outputs, then the probes, which carry their own names."""
-    named = [tensor.name for tensor in graph.spec.outputs]
-    return named + [value.name for value in program.outputs[len(named) :]]
 
 
 def _input_field(tensor: TensorSpec, offset: int) -> InputField:
