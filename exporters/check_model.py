@@ -41,6 +41,11 @@ def example_ticks(inputs: Inputs, examples: Iterable[Example] | None) -> list[In
         wanted = [(tuple(tensor.shape), tensor.dtype) for tensor in inputs]
         if [(tuple(tensor.shape), tensor.dtype) for tensor in tick] != wanted:
             raise ExportError(f"Tick {number} of the examples differs from the inputs in number, shape or dtype.")
+        if not all(tensor.isfinite().all() for tensor in tick):
+            raise ExportError(
+                f"Tick {number} of the examples holds NaN or infinity, and rates and ranges are measured on them; "
+                "give inputs as the model meets them."
+            )
         ticks.append(tuple(tensor.detach().cpu().clone() for tensor in tick))
     if not ticks:
         raise ExportError("examples is empty; give the inputs of at least one tick, or leave it out.")

@@ -351,6 +351,8 @@ def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         (step, X, X, {"input_names": ["y"], "output_names": ["y"]}, r"'y' is the name of an input and of an output"),
         (step, X, X, {"input_names": ["state.x"]}, r"looks like the name of a state"),
         (step, X, X, {"examples": []}, r"examples is empty"),
+        (step, X / 0, X, {}, r"Tick 0 of the examples holds NaN or infinity"),
+        (step, X, X, {"examples": [X, X * torch.nan]}, r"Tick 1 of the examples holds NaN or infinity"),
         (step, X, X, {"examples": [X, torch.ones(2, 4)]}, r"Tick 1 of the examples differs"),
     ],
 )
