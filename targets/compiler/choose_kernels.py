@@ -23,8 +23,8 @@ from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, den
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
 
 KERNEL_CHOICES = ("auto", "event", "dense")
-# Measured (benchmarks/results/kernels.md): dense products win from a firing rate of 50 to 90 % on, from 30 to 50 % where
-# the weights fit no cache; up to 32 × 32 weights the two cost the same, and a list is not worth its code.
+# Measured (benchmarks/results/kernels.md): dense products win from a firing rate of 50 to 90 % on, from 30 to 50 %
+# where the weights fit no cache; up to 32 × 32 weights the two cost the same, and a list is not worth its code.
 EVENT_RATE = 0.5
 EVENT_WEIGHTS = 1024
 
