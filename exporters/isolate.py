@@ -65,7 +65,7 @@ def _child(work: Callable[[], Result], scratch: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-    faulthandler.enable(file=2)  # a crash leaves its place in the log, and nothing on the terminal
+    _log_crashes()
     torch.set_num_threads(1)
     outcome: tuple[bool, object]
     try:
@@ -75,6 +75,14 @@ def _child(work: Callable[[], Result], scratch: Path) -> None:
     partial = scratch / f"{RESULT}.part"
     partial.write_bytes(pickle.dumps(outcome))
     partial.rename(scratch / RESULT)
+
+
+def _log_crashes() -> None:
+    """Have a crash leave its place in the log, and nothing else, whatever handlers other libraries have installed."""
+    faulthandler.disable()
+    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT):
+        signal.signal(number, signal.SIG_DFL)
+    faulthandler.enable(file=2)
 
 
 def _portable(error: Exception) -> Exception:
