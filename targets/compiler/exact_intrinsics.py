@@ -51,10 +51,23 @@ def exact_intrinsics(func: tirx.PrimFunc) -> tirx.PrimFunc:
         cast = mutator.default_mutate(cast)
         return _bounded(cast) if _is_float(cast.value) and "int" in str(cast.ty.dtype) else cast
 
-    body = tvm_ffi.structural_mutate(func.body, [(tvm.ir.Call, replace_call), (tirx.Cast, bound_cast)])
+    def refuse_remainder(node: Any, mutator: Any) -> Any:
+        if _is_float(node):
+            refused.append(_no_kernel("the remainder of a division", node))
+        return mutator.default_mutate(node)
+
+    handlers = [(tvm.ir.Call, replace_call), (tirx.Cast, bound_cast), ((tirx.Mod, tirx.FloorMod), refuse_remainder)]
+    body = tvm_ffi.structural_mutate(func.body, handlers)
     if refused:
         raise refused[0]
     return func.with_body(body)
+
+
+def _no_kernel(name: str, operand: Any) -> UnsupportedOpError:
+    return UnsupportedOpError(
+        f"The step needs {name} of {operand.ty}, which has no exact kernel: its bits would depend on the device's C "
+        "library. Rewrite the model without it or compile with math='fast'."
+    )
 
 
 def _exact(name: str, call: Any) -> Any:
@@ -69,10 +82,7 @@ def _exact(name: str, call: Any) -> Any:
     elif name == "nearbyint":
         return tirx.call_llvm_pure_intrin(call.ty, "llvm.rint", call.args[0])
     else:
-        raise UnsupportedOpError(
-            f"The step needs {name} of {call.args[0].ty}, which has no exact kernel: "
-            "its bits would depend on the device's C library. Rewrite the model without it or compile with math='fast'."
-        )
+        raise _no_kernel(name, call.args[0])
     return value if value.ty == call.ty else tirx.Cast(call.ty, value)
 
 

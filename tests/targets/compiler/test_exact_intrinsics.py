@@ -94,3 +94,10 @@ def test_double_precision_is_refused() -> None:
     x = te.placeholder((4,), "float64", name="x")
     with pytest.raises(UnsupportedOpError, match="float64"):
         exact_intrinsics(operator([x], [topi.exp(x)]))
+
+
+def test_a_remainder_of_floats_is_refused() -> None:
+    """`fmod` is a call of the C library; the refusal names it instead of leaving an undefined symbol to the linker."""
+    x = te.placeholder((4,), "float32", name="x")
+    with pytest.raises(UnsupportedOpError, match="remainder"):
+        exact_intrinsics(operator([x], [topi.mod(x, tirx.const(0.75, "float32"))]))
