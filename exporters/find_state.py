@@ -142,8 +142,8 @@ def _refuse_change(name: str, old: Tensor, new: Tensor) -> None:
     if (old.shape, old.dtype) != (new.shape, new.dtype):
         raise ExportError(
             f"State {name!r} changes from {_kind(old)} to {_kind(new)} in one tick; a state keeps its shape and "
-            "dtype: use torch.roll on a tensor of fixed length instead of one that grows, and return explicit states last, in "
-            "the order of the arguments."
+            "dtype: use torch.roll on a tensor of fixed length instead of one that grows, and return explicit states "
+            "last, in the order of the arguments."
         )
 
 
