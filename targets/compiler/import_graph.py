@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import tvm
 from tvm import relax
@@ -108,18 +109,33 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
 
 @mutator
 class _RewriteCalls(PyExprMutator):
-    """Clip what a Gather takes, and write a Split as slices."""
+    """Clip what a gather reads, and write a Split as slices."""
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        """Rewrite relax.take and relax.split; leave other calls as they are."""
+        """Rewrite gathers and relax.split; leave other calls as they are."""
         visited = self.visit_expr_post_order(call)
         operator = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
         if operator == "relax.take" and call.attrs.mode == "fast":
             # Inputs are checked before the step, but an index may also be computed inside it.
             return relax.op.take(*visited.args, axis=visited.attrs.axis, mode="clip")
+        if operator in ("relax.gather_elements", "relax.gather_nd"):
+            return self._clip(visited)
         if operator == "relax.split":
             return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
         return visited
+
+    def _clip(self, call: relax.Call) -> relax.Call:
+        """A gather of single elements or of slices, with every index inside its axis."""
+        data, indices = call.args
+        extents = [int(extent) for extent in data.ty.shape]
+        if call.op.name == "relax.gather_elements":
+            last = np.array(extents[int(call.attrs.axis)] - 1)
+        else:
+            first = int(call.attrs.batch_dims)
+            last = np.array(extents[first : first + int(indices.ty.shape[-1])]) - 1
+        dtype = indices.ty.dtype.dtype
+        clipped = relax.op.maximum(relax.op.minimum(indices, relax.const(last, dtype)), relax.const(0, dtype))
+        return relax.Call(call.op, [data, clipped], call.attrs)
 
     def _slices(self, operand: relax.Expr, axis: int, pieces: Sequence[relax.TensorType]) -> relax.Tuple:
         """The pieces of a Split one by one: a kernel writes one array, and a slice joins the kernel that reads it."""
@@ -197,9 +213,9 @@ def _keep_outputs(module: tvm.IRModule, count: int) -> tvm.IRModule:
     """Drop the outputs that only marked values, and what only they needed."""
     main = module["main"]
     outputs = _output_vars(main)[:count]
-    *blocks, last = main.body.blocks
+    *blocks, last = main.body.blocks or [relax.DataflowBlock([])]  # a step that only passes values on binds nothing
     bindings = list(last.bindings)
-    if bindings and bindings[-1].var.same_as(main.body.body):
+    if bindings and bindings[-1].var.same_as(main.body.body) and isinstance(bindings[-1].value, relax.Tuple):
         bindings.pop()
     result_type = relax.TupleType([output.ty for output in outputs])
     result = relax.Var("result", result_type)

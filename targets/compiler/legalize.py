@@ -81,19 +81,24 @@ class _PlaceProducts(PyExprMutator):
         if not isinstance(call.op, tvm.ir.Op) or call.op.name != "relax.matmul":
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
-        left, right = visited.args
+        dtype = _float_dtype(f"The matrix product {name!r}", visited.args)
+        left, right = (_as_dtype(self.builder_, operand, "float32") for operand in visited.args)
         shape = _shape(visited)
         if _is_constant(left) and not _is_constant(right) and len(_shape(right)) == 1 and len(_shape(left)) == 2:
             left, right = right, relax.const(left.value.numpy().T.copy())
             sparsity = self._sparsity(call.args[1])
         else:
             sparsity = self._sparsity(call.args[0])
+        if len(_shape(left)) == 1:
+            left = _reshape(self.builder_, left, (1, *_shape(left)))
+        if len(_shape(right)) == 1:
+            right = _reshape(self.builder_, right, (*_shape(right), 1))
         if _is_constant(right) and len(_shape(right)) == 2:
             rows, columns = _shape(right)
             product = Product(name, 1, prod(_shape(left)) // rows, rows, columns, True, sparsity)
         else:
             left, right, product = self._batched(name, left, right, sparsity)
-        return self._call_placeholder(product, left, right, shape)
+        return _as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
 
     def _sparsity(self, operand: relax.Expr) -> Sparsity | None:
         return self.sparse.get(operand) if isinstance(operand, relax.Var) else None
@@ -103,11 +108,6 @@ class _PlaceProducts(PyExprMutator):
     ) -> tuple[relax.Expr, relax.Expr, Product]:
         """A product of two computed tensors: broadcast the batch so that one kernel serves."""
         left_shape, right_shape = _shape(left), _shape(right)
-        if len(left_shape) < 2 or len(right_shape) < 2:
-            raise CompileError(
-                f"The product {name!r} multiplies {left_shape} by {right_shape}; a product of two computed tensors "
-                "needs at least two axes each. Add the missing axis with unsqueeze."
-            )
         batch = np.broadcast_shapes(left_shape[:-2], right_shape[:-2])
         if left_shape[:-2] != batch:
             left = self.builder_.emit(relax.op.broadcast_to(left, (*batch, *left_shape[-2:])))
@@ -123,13 +123,12 @@ class _PlaceProducts(PyExprMutator):
         operands = [
             te.placeholder(_shape(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
         ]
-        dtype = left.ty.dtype
         result = te.compute(shape, lambda *index: operands[0](*[0] * len(_shape(left))), "product")
         function = te.create_prim_func([*operands, result]).without_attr("global_symbol")
         function = function.with_attrs({"op_pattern": OPAQUE, PRODUCT_ATTRIBUTE: len(self.products)})
         global_var = self.builder_.add_func(function, f"product_{len(self.products)}")
         self.products.append(product)
-        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, dtype))
+        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, "float32"))
 
 
 def _lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -139,8 +138,10 @@ def _lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Ex
     if axes != list(range(axes[0], len(shape))):
         raise CompileError(f"A layer norm over the axes {axes} of {shape} has no kernel; normalise over the last axes.")
     width = prod(shape[axes[0] :])
+    dtype = _float_dtype("A layer norm", call.args)
+    operands = [_as_dtype(builder, operand, "float32") for operand in call.args]
     function = layer_norm(prod(shape) // width, width, float(call.attrs.epsilon))
-    return _call_kernel(builder, function, "layer_norm", list(call.args), shape, str(call.args[0].ty.dtype))
+    return _as_dtype(builder, _call_kernel(builder, function, "layer_norm", operands, shape, "float32"), dtype)
 
 
 def _lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -148,8 +149,10 @@ def _lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     shape = _shape(call.args[0])
     if int(call.attrs.axis) % len(shape) != len(shape) - 1:
         raise CompileError(f"A softmax over axis {call.attrs.axis} of {shape} has no kernel; use the last axis.")
+    dtype = _float_dtype("A softmax", call.args)
+    operand = _as_dtype(builder, call.args[0], "float32")
     function = softmax(prod(shape[:-1]), shape[-1])
-    return _call_kernel(builder, function, "softmax", [call.args[0]], shape, str(call.args[0].ty.dtype))
+    return _as_dtype(builder, _call_kernel(builder, function, "softmax", [operand], shape, "float32"), dtype)
 
 
 def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -202,6 +205,35 @@ def _refuse_leftovers(module: tvm.IRModule) -> None:
                     f"The operator {call.op.name.removeprefix('relax.')} has no lowering with static shapes; "
                     "write that part of the model with simpler operators."
                 )
+
+
+def _float_dtype(what: str, operands: list[relax.Expr]) -> str:
+    """The dtype of the operands of a kernel that computes in float32, rounding a float16 result once.
+
+    Raises CompileError for any but these two.
+    """
+    dtypes = {str(operand.ty.dtype.dtype) for operand in operands}
+    if dtypes not in ({"float32"}, {"float16"}):
+        raise CompileError(
+            f"{what} takes {' and '.join(sorted(dtypes))}, and there are kernels for float32 and float16 only. "
+            "Cast its operands in the model."
+        )
+    return dtypes.pop()
+
+
+def _as_dtype(builder: relax.BlockBuilder, value: relax.Expr, dtype: str) -> relax.Expr:
+    """A value in another dtype; constants are converted here."""
+    if _is_constant(value):
+        return relax.const(value.value.numpy().astype(dtype))
+    emitted = value if isinstance(value, relax.Var) else builder.emit(value)
+    return emitted if str(emitted.ty.dtype.dtype) == dtype else builder.emit(relax.op.astype(emitted, dtype))
+
+
+def _reshape(builder: relax.BlockBuilder, value: relax.Expr, shape: tuple[int, ...]) -> relax.Expr:
+    """The same elements in another shape."""
+    if _is_constant(value):
+        return relax.const(value.value.numpy().reshape(shape))
+    return builder.emit(relax.op.reshape(value, shape))
 
 
 def _is_constant(expression: relax.Expr) -> bool:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import tvm
+import tvm_ffi
 from tvm.target import codegen
 
 from astroedge import __version__
-from astroedge.errors import AstroEdgeError, CompileError
+from astroedge.errors import AstroEdgeError, CompileError, UnsupportedOpError
 from astroedge.manifest import Manifest
 from astroedge.step_graph import StepGraph
 from astroedge.targets.board_file import Target
@@ -25,6 +26,9 @@ from astroedge.targets.compiler.step_program import StepProgram, build_program, 
 from astroedge.targets.target import tvm_target
 
 MATH_CHOICES = ("exact", "fast")
+
+for error_class in (CompileError, UnsupportedOpError):  # an error that crosses TVM's C++ keeps a class it knows
+    tvm_ffi.register_error(error_class.__name__, error_class)
 
 
 @dataclass(frozen=True)
