@@ -19,6 +19,7 @@ from tvm_ffi import structural_equal
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.exact_intrinsics import exact_intrinsics
 from astroedge.targets.compiler.fence_products import FenceProducts
+from astroedge.targets.compiler.guard_divisions import guard_divisions
 from astroedge.targets.compiler.hoist_lets import hoist_lets
 from astroedge.targets.compiler.plan_memory import MemoryPlan
 from astroedge.targets.compiler.select_casts import select_casts
@@ -96,7 +97,7 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc
             s_tir.transform.LowerOpaqueBlock(),
         ]
     )(tvm.IRModule({"kernel": function.without_attr("global_symbol")}))["kernel"]
-    lowered = select_casts(lowered)
+    lowered = select_casts(guard_divisions(lowered))
     if math == "exact":
         lowered = hoist_lets(exact_intrinsics(lowered))
     pointers = [tirx.Var(f"{buffer.name}_pointer", _pointer(buffer.dtype)) for buffer in lowered.params]
