@@ -90,12 +90,14 @@ class _Chooser:
 
     def count_the_rest(self) -> None:
         """Count the spike tensors that no matrix reads as a list, and put the named ones first."""
+        named: list[Counter] = []
         for name, value in self.spikes.items():
-            if value not in self.counted:
+            counter = self.counted.get(value)
+            if counter is None or counter in named:  # two spike tensors may be one value
                 counter = self._counter(name, value, self.rates[name])
                 function = count_active(counter.size, value.dtype)
                 self.calls.append(Call(function, (value,), (counter.value,), "count", ("count",)))
-        named = [self.counted[value] for value in self.spikes.values()]
+            named.append(counter)
         self.choice.counters = named + [counter for counter in self.choice.counters if counter not in named]
 
     def _add_product(self, call: Call, product: Product) -> None:

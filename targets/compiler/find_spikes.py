@@ -83,7 +83,7 @@ def _of_binding(
         return None
     if binding.var in step.spikes:
         name = step.spikes[binding.var]
-        return Sparsity(name, rates[name], binary=True)
+        return Sparsity(name, rates[name], binary=_is_zero_or_one(binding.var, value))
     operator = value.op.name if isinstance(value.op, tvm.ir.Op) else ""
     operands = [known.get(argument) for argument in value.args if isinstance(argument, relax.Var)]
     first = known.get(value.args[0]) if value.args and isinstance(value.args[0], relax.Var) else None
@@ -118,6 +118,19 @@ def _operands(value: relax.Expr | None, operator: str) -> list[relax.Var]:
         return []
     operands = list(value.args)
     return operands if all(isinstance(operand, relax.Var) for operand in operands) else []
+
+
+def _is_zero_or_one(var: relax.Var, value: relax.Call) -> bool:
+    """True for a Boolean, its cast to a number, and a choice of 1 or 0: a step graph may call any value a spike."""
+    if _is_boolean(var):
+        return True
+    operator = value.op.name if isinstance(value.op, tvm.ir.Op) else ""
+    cast = operator == "relax.astype" and _is_boolean(value.args[0])
+    return cast or (operator == "relax.where" and _selects_one_or_zero(value))
+
+
+def _is_boolean(expression: relax.Expr) -> bool:
+    return str(expression.ty.dtype.dtype) == "bool"
 
 
 def _selects_one_or_zero(call: relax.Call) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math as mathematics
 from collections import Counter as Multiset
-from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +32,7 @@ NOT_WRITTEN = FileRecord("", 0, "")
 
 def make_manifest(
     graph: StepGraph,
+    spec: StepSpec,
     target: Target,
     program: StepProgram,
     plan: MemoryPlan,
@@ -41,10 +41,10 @@ def make_manifest(
     math: str,
     probes: bool,
 ) -> Manifest:
-    """Describe the compiled step; file records and golden ticks are filled in once they exist."""
-    spec = graph.spec
-    extra = (TensorSpec(item.name, item.shape, item.dtype) for item in program.outputs[len(spec.outputs) :])
-    spec = replace(spec, outputs=(*spec.outputs, *extra))
+    """Describe the compiled step; file records and golden ticks are filled in once they exist.
+
+    `spec` is the graph's, with the outputs of a probe build.
+    """
     return Manifest(
         model=graph.name,
         graph_sha256=graph.digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import tvm
@@ -13,6 +13,7 @@ from astroedge import __version__
 from astroedge.errors import AstroEdgeError, CompileError, UnsupportedOpError
 from astroedge.manifest import Manifest
 from astroedge.step_graph import StepGraph
+from astroedge.step_spec import StepSpec, TensorSpec
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.build_object import build_object
 from astroedge.targets.compiler.choose_kernels import choose_kernels
@@ -68,8 +69,7 @@ def _compile(
     step = import_graph(graph, probes)
     module, products = legalize(step, find_spikes(step, graph.spec))
     program = build_program(fuse(module), graph.spec)
-    if probes:
-        _show_probes(program, graph, step.margins)
+    spec = _show_probes(program, graph.spec, step.margins) if probes else graph.spec
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
     choice = choose_kernels(program, products, rates, target, kernels)
     initial = graph.initial_state()
@@ -82,16 +82,22 @@ def _compile(
         "tvm": version("apache-tvm"),
         "llvm": str(codegen.llvm_version_major()),
     }
-    manifest = make_manifest(graph, target, program, plan, choice, compiler, math, probes)
+    manifest = make_manifest(graph, spec, target, program, plan, choice, compiler, math, probes)
     return CompiledStep(code, weights_bytes(plan), manifest)
 
 
-def _show_probes(program: StepProgram, graph: StepGraph, margins: tuple[str, ...]) -> None:
-    """Make every spike tensor, and its margin if it has one, an output named for the neuron group."""
+def _show_probes(program: StepProgram, spec: StepSpec, margins: tuple[str, ...]) -> StepSpec:
+    """Make every spike tensor, and its margin if it has one, an output; returns `spec` with them, by neuron group.
+
+    Two groups may share a value (a neuron that is compared twice with its threshold, say), so a value names neither.
+    """
     margin_of = dict(zip(margins, program.margins, strict=True))
-    for spike, fired in zip(graph.spec.spikes, program.spikes, strict=True):
-        fired.name = f"spike.{spike.name}"
+    shown = []
+    for spike, fired in zip(spec.spikes, program.spikes, strict=True):
         program.outputs.append(fired)
+        shown.append(TensorSpec(f"spike.{spike.name}", spike.shape, fired.dtype))
         if spike.name in margin_of:
-            margin_of[spike.name].name = f"margin.{spike.name}"
-            program.outputs.append(margin_of[spike.name])
+            margin = margin_of[spike.name]
+            program.outputs.append(margin)
+            shown.append(TensorSpec(f"margin.{spike.name}", spike.shape, margin.dtype))
+    return replace(spec, outputs=(*spec.outputs, *shown))

@@ -9,6 +9,7 @@ needs. All else shares one workspace by lifetime.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from astroedge.manifest import ALIGNMENT
@@ -116,6 +117,8 @@ def _may_overwrite(program: StepProgram, calls: list[Call], old: Value, new: Val
     if any(value is old for call in calls[producer + 1 :] for value in call.reads):
         return False
     call = calls[producer]
+    if len(call.writes) != 1:
+        return False
     readers = [index for index, value in enumerate(call.reads) if value is old]
     return all(is_pointwise(call.function, index) for index in readers)
 
@@ -201,11 +204,11 @@ def _weights_in_use(calls: list[Call]) -> list[Value]:
 
 def _name_apart(values: list[Value]) -> None:
     """Give values of one name a number: a report must be able to name each."""
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     for value in values:
-        seen[value.name] = seen.get(value.name, 0) + 1
-        if seen[value.name] > 1:
-            value.name = f"{value.name}.{seen[value.name]}"
+        numbered = (f"{value.name}.{number}" for number in count(2))
+        value.name = next(name for name in chain((value.name,), numbered) if name not in taken)
+        taken.add(value.name)
 
 
 def _place_in_order(values: list[Value], buffer: str, places: dict[Value, Place]) -> int:
