@@ -102,7 +102,7 @@ class _Chooser:
 
     def _add_product(self, call: Call, product: Product) -> None:
         left, right = call.reads
-        kernel, reason = self._decide(product)
+        kernel, reason = self._decide(product, right)
         if kernel == "event":
             self._add_event(product, left, right, call.writes[0])
         elif product.constant:
@@ -124,7 +124,7 @@ class _Chooser:
             )
         )
 
-    def _decide(self, product: Product) -> tuple[str, str]:
+    def _decide(self, product: Product, right: Value) -> tuple[str, str]:
         """The kernel of a product, and why."""
         size = product.rows * product.columns
         sparsity = product.sparsity
@@ -133,6 +133,8 @@ class _Chooser:
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if not product.constant and (product.rows_out != 1 or product.columns == 1):
             return "dense", f"{fires}, but the product of two computed matrices has more than one row"
+        if right.data is not None and not np.isfinite(right.data).all():
+            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         if size < EVENT_WEIGHTS:

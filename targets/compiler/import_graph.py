@@ -11,6 +11,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from astroedge.step_spec import SpikeSpec
 
 PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+EXTREMES = {"relax.max": relax.op.maximum, "relax.min": relax.op.minimum}
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
@@ -109,10 +111,10 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
 
 @mutator
 class _RewriteCalls(PyExprMutator):
-    """Clip what a gather reads, and write a Split as slices."""
+    """Clip what a gather reads, write a Split as slices, and a Max or Min of several tensors element by element."""
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        """Rewrite gathers and relax.split; leave other calls as they are."""
+        """Rewrite gathers, relax.split and reductions of a stack; leave other calls as they are."""
         visited = self.visit_expr_post_order(call)
         operator = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
         if operator == "relax.take" and call.attrs.mode == "fast":
@@ -120,6 +122,9 @@ class _RewriteCalls(PyExprMutator):
             return relax.op.take(*visited.args, axis=visited.attrs.axis, mode="clip")
         if operator in ("relax.gather_elements", "relax.gather_nd"):
             return self._clip(visited)
+        if operator in EXTREMES and isinstance(visited.args[0], relax.Var):
+            stack = self.lookup_binding(visited.args[0])
+            return self._extreme(visited, stack) if _is_stack(stack) else visited
         if operator == "relax.split":
             return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
         return visited
@@ -137,6 +142,12 @@ class _RewriteCalls(PyExprMutator):
         clipped = relax.op.maximum(relax.op.minimum(indices, relax.const(last, dtype)), relax.const(0, dtype))
         return relax.Call(call.op, [data, clipped], call.attrs)
 
+    def _extreme(self, call: relax.Call, stack: relax.Call) -> relax.Expr:
+        """The importer stacks the operands of Max and Min and reduces the stack, which takes many times as long."""
+        if [int(axis) for axis in call.attrs.axis or []] != [int(stack.attrs.axis)] or call.attrs.keepdims:
+            return call
+        return reduce(EXTREMES[call.op.name], stack.args[0].fields)
+
     def _slices(self, operand: relax.Expr, axis: int, pieces: Sequence[relax.TensorType]) -> relax.Tuple:
         """The pieces of a Split one by one: a kernel writes one array, and a slice joins the kernel that reads it."""
         extents = [int(piece.shape[axis]) for piece in pieces]
@@ -147,6 +158,10 @@ class _RewriteCalls(PyExprMutator):
                 for extent, end in zip(extents, ends, strict=True)
             ]
         )
+
+
+def _is_stack(value: relax.Expr | None) -> bool:
+    return isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.stack"
 
 
 def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
