@@ -1,0 +1,27 @@
+"""The emulated board itself: bare, and plainly missing where it cannot be made."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.arm import arm_root
+from tests.arm.arm_root import ArmRoot, NoArmRootError
+
+WHAT_IS_THERE = """
+import importlib.util, platform
+packages = ("numpy", "torch", "onnx", "onnxruntime", "tvm", "click", "rich", "psutil")
+print(platform.machine(), *(name for name in packages if importlib.util.find_spec(name)))
+"""
+
+
+def test_board_has_numpy_and_nothing_else(root: ArmRoot) -> None:
+    """Python on the board is an ARM program, and of all packages it sees NumPy alone."""
+    finished = root.run(root.python, "-c", WHAT_IS_THERE)
+    assert (finished.stdout.split(), finished.stderr) == (["aarch64", "numpy"], "")
+
+
+def test_missing_emulator_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without QEMU the reason names what to install."""
+    monkeypatch.setattr(arm_root, "EMULATORS", ("no-such-emulator",))
+    with pytest.raises(NoArmRootError, match="qemu-user-static"):
+        arm_root.arm_root()
