@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from astroedge.errors import ParityError
 from astroedge.manifest import Golden
 
 if TYPE_CHECKING:
     from astroedge.bundle import Bundle
+    from astroedge.runtimes.compiled import CompiledSession
     from astroedge.step_graph import StepGraph
     from astroedge.targets.target import Target
 
@@ -60,7 +63,7 @@ def compile(
     parity = _check_parity(step_graph, here, options)
     say(f"recording the golden trace on {here.name}")
     local = step if here is goal else compile_step(step_graph, here, math=math, kernels=kernels, probes=probes)
-    golden = _golden(link_bundle(local, here), parity)
+    golden = _golden(link_bundle(local, here), parity, say)
     if math == "fast" and here is not goal:
         golden = replace(golden, ticks=())
     say(f"linking for {goal.triple}")
@@ -114,11 +117,32 @@ def _check_parity(graph: StepGraph, target: Target, options: _Options) -> dict[s
     }
 
 
-def _golden(bundle: Bundle, parity: dict[str, float]) -> Golden:
-    """Run the bundle on drawn inputs from a reset and keep the hashes."""
-    from astroedge.runtimes import load
-    from astroedge.runtimes.golden import make_golden
+def _golden(bundle: Bundle, parity: dict[str, float], say: Progress) -> Golden:
+    """Run the bundle on drawn inputs from a reset and keep the hashes, but for ticks that hold a NaN.
 
+    Processors disagree in the sign of a NaN that arithmetic makes, so its bits prove nothing on another one.
+    """
+    from astroedge.runtimes import load
+    from astroedge.runtimes.golden import GOLDEN_TICKS, trace
+
+    seed = bundle.manifest.golden.seed
+    ticks = []
     with load(bundle) as session:
-        golden: Golden = make_golden(session, bundle.manifest.golden.seed)
-    return replace(golden, parity=parity)
+        for item in trace(session, seed, GOLDEN_TICKS):
+            if _holds_nan(session):
+                say(f"tick {item.tick} of the golden trace holds a NaN and is left out; does the model overflow?")
+            else:
+                ticks.append(item)
+    return Golden(seed, tuple(ticks), parity)
+
+
+def _holds_nan(session: CompiledSession) -> bool:
+    """Whether a state or an output of the last tick is NaN anywhere."""
+    layout = session.manifest.layout
+    for fields, buffer in ((layout.state, session.state), (layout.outputs, session.output_bytes)):
+        for field in fields:
+            if field.dtype.startswith("float"):
+                values = buffer[field.offset : field.offset + field.nbytes].view(field.dtype)
+                if np.isnan(values).any():
+                    return True
+    return False

@@ -1,0 +1,64 @@
+"""A bundle comes with its proof: parity with ONNX Runtime, and a golden trace that holds on its own processor."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import helper
+
+from astroedge.runtimes import load
+from astroedge.runtimes.golden import replay
+from astroedge.step_graph import StepGraph
+from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
+from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import compile, runs_here
+from tests import graphs
+
+
+def _overflowing() -> StepGraph:
+    """Two states that grow fourfold a tick and whose difference is infinity minus infinity after some 60 ticks."""
+    shape = (1, 4)
+    spec = StepSpec(
+        inputs=(TensorSpec("x", shape, "float32"),),
+        outputs=(TensorSpec("y", shape, "float32"),),
+        states=(StateSpec("v", shape, "float32", initial=1.0), StateSpec("w", shape, "float32", initial=2.0)),
+    )
+    nodes = [
+        helper.make_node("Mul", ["state.v", "four"], ["next.v"]),
+        helper.make_node("Mul", ["state.w", "four"], ["next.w"]),
+        helper.make_node("Sub", ["next.v", "next.w"], ["difference"]),
+        helper.make_node("Add", ["difference", "x"], ["y"]),
+    ]
+    return graphs.build("overflowing", spec, nodes, {"four": np.float32(4)})
+
+
+def test_a_bundle_for_another_processor_has_the_trace_of_this_one() -> None:
+    """The hashes recorded here are what the board must reproduce."""
+    graph = graphs.recurrent_net()
+    here, there = compile(graph, "native"), compile(graph, "raspberry-pi-4")
+    assert [item.tick for item in here.manifest.golden.ticks] == [1, 10, 100, 1000]
+    assert there.manifest.golden == here.manifest.golden
+    assert here.manifest.golden.parity["spikes_compared"] > 0
+    with load(here) as session:
+        assert replay(session).agrees
+
+
+def test_fast_math_proves_nothing_for_a_processor_that_is_not_here() -> None:
+    """Its bits hold for one processor only, so a bundle for another carries no trace."""
+    bundle = compile(graphs.lif_layer(), "raspberry-pi-4", math="fast")
+    assert bundle.manifest.math == "fast"
+    assert bundle.manifest.golden.ticks == ()
+
+
+def test_ticks_that_hold_a_nan_are_left_out_of_the_trace() -> None:
+    """The sign of a NaN differs between processors; the rest of the trace stays, and the user is told."""
+    said: list[str] = []
+    bundle = compile(_overflowing(), progress=said.append)
+    assert [item.tick for item in bundle.manifest.golden.ticks] == [1, 10]
+    assert any("tick 100 of the golden trace holds a NaN" in line for line in said)
+
+
+def test_a_target_runs_here_when_its_features_do() -> None:
+    """Another architecture never does; this machine's own target always does."""
+    assert runs_here(resolve_target("native"))
+    other = "raspberry-pi-4" if resolve_target("native").arch == "x86_64" else "x86-64-v2"
+    assert not runs_here(resolve_target(other))
