@@ -82,6 +82,20 @@ def test_values_that_live_together_do_not_overlap(build: Callable[[], StepGraph]
 
 
 @pytest.mark.parametrize("build", graphs.ALL, ids=lambda build: build.__name__)
+def test_a_call_writes_over_what_it_reads_only_in_place(build: Callable[[], StepGraph]) -> None:
+    """A result overlaps an operand of the same call only if it is the next value of that very state."""
+    _, plan = _plan(build())
+    for call in plan.calls:
+        for written in call.writes:
+            place = plan.places[written]
+            for read in call.reads:
+                other = plan.places[read]
+                apart = place.offset >= other.offset + read.nbytes or other.offset >= place.offset + written.nbytes
+                in_place = place == other and read.kind == "state"
+                assert place.buffer != other.buffer or apart or in_place, (call.kind, written.name, read.name)
+
+
+@pytest.mark.parametrize("build", graphs.ALL, ids=lambda build: build.__name__)
 def test_every_place_is_aligned_and_inside_its_buffer(build: Callable[[], StepGraph]) -> None:
     """Vector loads may assume the alignment; counters alone are eight bytes apart."""
     _, plan = _plan(build())
