@@ -340,7 +340,7 @@ def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     [
         (forgets, X, X, {}, r"'v' changes from float32 \[1, 4\] to float32 \[1, 1\].*return explicit states last"),
         (returns_nothing, X, X, {}, r"returns 0 tensors but was given 1 states"),
-        (widens, X, X, {}, r"'v' changes from float32 \[1, 4\] to float32 \[2, 4\].*ring buffer"),
+        (widens, X, X, {}, r"'v' changes from float32 \[1, 4\] to float32 \[2, 4\].*torch.roll"),
         (promotes, X, X, {}, r"'v' changes from float32 .* to float64"),
         (step, X, 1.5, {}, r"the states hold something that is no tensor"),
         (step, 3.0, X, {}, r"tuple of tensors"),
