@@ -89,7 +89,7 @@ def _portable(error: Exception) -> Exception:
     """`error` if it survives pickling, else a RuntimeError with its text."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # an exception class of the user's can fail in any way of its own when it is pickled
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
 

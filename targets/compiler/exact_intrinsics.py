@@ -142,10 +142,3 @@ _CLASSES: dict[str, Callable[[Any], Any]] = {
     "isinf": lambda x: _magnitude(x) == tirx.const(float("inf"), x.ty.dtype),
     "isfinite": lambda x: _magnitude(x) < tirx.const(float("inf"), x.ty.dtype),
 }
-
-
-def ExactIntrinsics() -> tvm.ir.transform.Pass:
-    """`exact_intrinsics` as a pass over every PrimFunc of a module."""
-    return tirx.transform.prim_func_pass(
-        lambda func, _mod, _ctx: exact_intrinsics(func), opt_level=0, name="ExactIntrinsics"
-    )
