@@ -89,10 +89,10 @@ def _check_unique(spec: StepSpec) -> None:
             raise GraphError(
                 f"{item.name!r} is named like a state; give inputs and outputs names without these prefixes."
             )
-    names = [spike.name for spike in spec.spikes]
+    names = [item.name for item in (*spec.spikes, *spec.activations)]
     for name in names:
         if names.count(name) > 1:
-            raise GraphError(f"Two spike tensors are called {name!r}; names must be unique within a step.")
+            raise GraphError(f"Two sparse tensors are called {name!r}; names must be unique within a step.")
 
 
 def _check_values(kind: str, expected: list[Value], found: list[Value]) -> None:
@@ -180,8 +180,8 @@ def _check_read(graph: onnx.GraphProto, spec: StepSpec, live: Sequence[onnx.Node
 
 
 def _check_spikes(graph: onnx.GraphProto, spec: StepSpec) -> None:
-    """Every spike tensor exists."""
+    """Every spike tensor and every sparse activation exists."""
     made = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
-    for spike in spec.spikes:
-        if spike.tensor not in made:
-            raise GraphError(f"Spike tensor {spike.name!r} names the value {spike.tensor!r}, which the graph lacks.")
+    for item in (*spec.spikes, *spec.activations):
+        if item.tensor not in made:
+            raise GraphError(f"Sparse tensor {item.name!r} names the value {item.tensor!r}, which the graph lacks.")

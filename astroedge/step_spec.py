@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astroedge.errors import GraphError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SPEC_VERSION = 1
 DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")
@@ -29,7 +32,8 @@ class TensorSpec:
     `shape` is the full shape, batch included. `index_range` is `(low, high)` with `high` exclusive for an integer input
     that selects rows, such as a token, and None elsewhere. Both of the following are measured by export on the example
     data of an input and are None elsewhere: `span` is the largest absolute value of a float input; `firing_rate` is
-    the fraction of ones, set only when every element was 0 or 1, which makes the input a spike tensor.
+    the fraction of elements that are not zero, set when every element was 0 or 1 or more than half of them were 0 (or
+    declared by the caller of export), which makes the input one that matrices read by its active elements.
     """
 
     name: str
@@ -158,12 +162,11 @@ class StateSpec:
 
 
 @dataclass(frozen=True)
-class SpikeSpec:
-    """A tensor inside the graph whose elements are 0 or 1: what neurons fire.
+class SparseSpec:
+    """A tensor inside the graph that is mostly zero.
 
-    `name` is readable and unique in the step. `tensor` is the ONNX value it names: the Boolean that is true where a
-    neuron fires, before its cast to numbers, made by a comparison or by logic on comparisons (above threshold and not
-    refractory). `firing_rate` is the fraction of ones measured on the example data.
+    `name` is readable and unique in the step, `tensor` the ONNX value it names, and `firing_rate` the fraction of
+    elements that were not zero on the example data.
     """
 
     name: str
@@ -175,10 +178,24 @@ class SpikeSpec:
         """The JSON form."""
         return {"name": self.name, "tensor": self.tensor, "shape": list(self.shape), "firing_rate": self.firing_rate}
 
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> SpikeSpec:
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return SpikeSpec(record["name"], record["tensor"], tuple(record["shape"]), record["firing_rate"])
+        return cls(record["name"], record["tensor"], tuple(record["shape"]), record["firing_rate"])
+
+
+@dataclass(frozen=True)
+class SpikeSpec(SparseSpec):
+    """A tensor whose elements are 0 or 1: what neurons fire.
+
+    `tensor` is the Boolean that is true where a neuron fires, before its cast to numbers, made by a comparison or by
+    logic on comparisons (above threshold and not refractory).
+    """
+
+
+@dataclass(frozen=True)
+class ActivationSpec(SparseSpec):
+    """A graded tensor that a rectifier makes, mostly zero on the example data."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +210,7 @@ class StepSpec:
     states: tuple[StateSpec, ...]
     spikes: tuple[SpikeSpec, ...] = ()
     source: Mapping[str, str] = field(default_factory=dict)
+    activations: tuple[ActivationSpec, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that stand for two things."""
@@ -204,7 +222,7 @@ class StepSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, versioned."""
-        return {
+        record: dict[str, Any] = {
             "version": SPEC_VERSION,
             "inputs": [item.to_json() for item in self.inputs],
             "outputs": [item.to_json() for item in self.outputs],
@@ -212,6 +230,9 @@ class StepSpec:
             "spikes": [item.to_json() for item in self.spikes],
             "source": dict(self.source),
         }
+        if self.activations:
+            record["activations"] = [item.to_json() for item in self.activations]
+        return record
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> StepSpec:
@@ -231,6 +252,7 @@ class StepSpec:
                 outputs=tuple(TensorSpec.from_json(item) for item in record["outputs"]),
                 states=tuple(StateSpec.from_json(item) for item in record["states"]),
                 spikes=tuple(SpikeSpec.from_json(item) for item in record["spikes"]),
+                activations=tuple(ActivationSpec.from_json(item) for item in record.get("activations", ())),
                 source=dict(record["source"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,11 +14,14 @@ import onnxruntime
 from numpy import typing as npt
 
 from astroedge import onnx_file
+from astroedge.exporters.find_activations import Rectified
 from astroedge.exporters.find_spikes import Spikes
 from astroedge.step_graph import StepGraph
-from astroedge.step_spec import SpikeSpec, TensorSpec
+from astroedge.step_spec import ActivationSpec, SpikeSpec, TensorSpec
 
 MEASURED_TICKS = 64
+SPARSE_RATE = 0.5
+"""Below this fraction of non-zero elements a graded tensor counts as sparse."""
 Array = npt.NDArray[Any]
 Tick = dict[str, Array]
 """One array for each data input, by name."""
@@ -27,30 +30,49 @@ FOLLOWED = frozenset({"Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Fl
 
 def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequence[Tick]) -> tuple[SpikeSpec, ...]:
     """The firing rate of each tensor over all examples, at least 64 ticks, from the initial state."""
-    if not spikes:
-        return ()
-    session = open_session(graph.model, [spike.tensor for spike in spikes])
+    measured = _measure(graph, [spike.tensor for spike in spikes], examples)
+    return tuple(
+        SpikeSpec(spike.name, spike.tensor, shape, rate) for spike, (shape, rate) in zip(spikes, measured, strict=True)
+    )
+
+
+def measure_activations(
+    graph: StepGraph, rectified: Sequence[Rectified], examples: Sequence[Tick]
+) -> tuple[ActivationSpec, ...]:
+    """The tensors that are zero more often than not, with the fraction that is not, over at least 64 ticks.
+
+    One that is zero throughout the examples is left out: that says nothing about real data.
+    """
+    measured = _measure(graph, [item.tensor for item in rectified], examples)
+    return tuple(
+        ActivationSpec(item.name, item.tensor, shape, rate)
+        for item, (shape, rate) in zip(rectified, measured, strict=True)
+        if 0 < rate < SPARSE_RATE
+    )
+
+
+def _measure(graph: StepGraph, tensors: Sequence[str], examples: Sequence[Tick]) -> list[tuple[tuple[int, ...], float]]:
+    """The shape of each value and the fraction of its elements that is not zero, with state carried."""
+    if not tensors:
+        return []
+    session = open_session(graph.model, tensors)
     ticks = max(MEASURED_TICKS, len(examples))
-    counts = np.zeros(len(spikes))
+    counts = np.zeros(len(tensors))
     state = graph.initial_state()
     shapes: list[tuple[int, ...]] = []
     for tick in range(ticks):
         values = run(session, examples[tick % len(examples)], state)
         state = {name: values[f"next.{name}"] for name in state}
-        fired = [values[spike.tensor] for spike in spikes]
-        counts += [float(np.mean(array)) for array in fired]
-        shapes = [array.shape for array in fired]
-    return tuple(
-        SpikeSpec(spike.name, spike.tensor, shape, float(count / ticks))
-        for spike, shape, count in zip(spikes, shapes, counts, strict=True)
-    )
+        counts += [np.count_nonzero(values[tensor]) / values[tensor].size for tensor in tensors]
+        shapes = [values[tensor].shape for tensor in tensors]
+    return [(shape, float(count / ticks)) for shape, count in zip(shapes, counts, strict=True)]
 
 
 def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
-    """`item` with the range of indices it may take, or its largest absolute value and the fraction of ones in it.
+    """`item` with the range of indices it may take, or its largest absolute value and how much of it is not zero.
 
-    A firing rate is given only to data of zeros and ones that holds both: an example of nothing but zeros is a
-    placeholder.
+    A firing rate is given only to data of zeros and ones that holds both, and to data that is zero more often than not
+    (event counts, say): an example of nothing but zeros is a placeholder.
     """
     arrays = [tick[item.name] for tick in examples]
     if item.dtype.startswith(("int", "uint")):
@@ -58,8 +80,8 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
         if extent is not None:
             return replace(item, index_range=(0, extent))
     values = np.unique(np.concatenate([np.unique(array) for array in arrays]))
-    rate = float(np.mean([np.mean(array.astype(np.float64)) for array in arrays]))
-    spiking = values.tolist() == [0, 1] or item.dtype == "bool"
+    rate = float(np.mean([np.count_nonzero(array) / array.size for array in arrays]))
+    spiking = values.tolist() == [0, 1] or item.dtype == "bool" or 0 < rate < SPARSE_RATE
     span = float(np.max(np.abs(values))) if item.dtype.startswith("float") else None
     return replace(item, span=span, firing_rate=rate if spiking else None)
 

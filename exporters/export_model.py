@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from astroedge.errors import NoStateError
-from astroedge.exporters.activity import Tick, measure_input, measure_spikes
+from astroedge.errors import ExportError, NoStateError
+from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.call import Call, make_call
 from astroedge.exporters.check_model import Example, Inputs, blame_model, check_model, dtype_name, example_ticks
+from astroedge.exporters.find_activations import find_activations
 from astroedge.exporters.find_spikes import find_spikes
 from astroedge.exporters.find_state import find_hidden_state
 from astroedge.exporters.isolate import run_in_child
@@ -45,6 +46,7 @@ def export(
     state_names: Sequence[str] | None = None,
     name: str | None = None,
     examples: Iterable[Example] | None = None,
+    firing_rates: Mapping[str, float] | None = None,
 ) -> StepGraph:
     """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
 
@@ -59,7 +61,8 @@ def export(
     names on the model; else from its signature and what it returns (`y` for a single output). Hidden states have
     their module paths. `name` is the graph's name, by default the model's class. `examples` are realistic inputs of
     successive ticks: firing rates, which later choose kernels, are measured on them; without them on `inputs` again
-    and again.
+    and again. `firing_rates` declares for inputs, by name, what fraction of the elements is not zero, in place of what
+    the examples show.
 
     The result's `parity` and `notes` say what the comparison showed and what to know.
 
@@ -74,7 +77,8 @@ def export(
     with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
         scratch = Path(folder)
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
-        parity, notes = run_in_child(lambda: _measure(call, ticks, traced, scratch), scratch)
+        declared = firing_rates or {}
+        parity, notes = run_in_child(lambda: _measure(call, ticks, declared, traced, scratch), scratch)
         graph = StepGraph.load(scratch / FINISHED)
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
@@ -128,16 +132,21 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
     return _Traced(module.slots, tuple(names), notes)
 
 
-def _measure(call: Call, ticks: Sequence[Inputs], traced: _Traced, scratch: Path) -> tuple[Parity, tuple[str, ...]]:
+def _measure(
+    call: Call, ticks: Sequence[Inputs], declared: Mapping[str, float], traced: _Traced, scratch: Path
+) -> tuple[Parity, tuple[str, ...]]:
     """Measure activity on the examples, write the finished graph and compare it with the model, which is cold here."""
     graph = StepGraph.load(scratch / TRACED)
     names = [item.name for item in graph.spec.inputs]
     examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in ticks]
     found = find_spikes(graph.model.graph, graph.spec.states)
+    rectified = find_activations(graph.model.graph, [item.name for item in found])
+    measured = tuple(measure_input(item, graph.model.graph, examples) for item in graph.spec.inputs)
     spec = replace(
         graph.spec,
-        inputs=tuple(measure_input(item, graph.model.graph, examples) for item in graph.spec.inputs),
+        inputs=_declare(measured, declared),
         spikes=measure_spikes(graph, found, examples),
+        activations=measure_activations(graph, rectified, examples),
     )
     graph = StepGraph(graph.model, spec)
     parity = compare(graph, found, _reference(call, traced, spec, examples))
@@ -147,6 +156,24 @@ def _measure(call: Call, ticks: Sequence[Inputs], traced: _Traced, scratch: Path
         f"Spike tensor {name!r} never fired on the example data, so its firing rate says nothing; give real `examples`."
         for name in silent
     )
+
+
+def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:
+    """The inputs with the firing rates that the caller declares for some of them.
+
+    Raises ExportError for a name that is no input, an input of indices, and a rate outside (0, 1].
+    """
+    known = {item.name: item for item in inputs}
+    for name, rate in rates.items():
+        if name not in known:
+            raise ExportError(f"firing_rates names {name!r}, which is no input; the inputs: {', '.join(known)}.")
+        if known[name].index_range is not None:
+            raise ExportError(
+                f"Input {name!r} selects rows of a table and does not fire; leave it out of firing_rates."
+            )
+        if not 0 < rate <= 1:
+            raise ExportError(f"The firing rate of {name!r} is {rate}; it must be above 0 and at most 1.")
+    return tuple(replace(item, firing_rate=rates.get(item.name, item.firing_rate)) for item in inputs)
 
 
 def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:

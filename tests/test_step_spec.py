@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import astroedge.step_spec
 from astroedge.errors import GraphError
-from astroedge.step_spec import DTYPES, SpikeSpec, StateSpec, StepSpec, TensorSpec
+from astroedge.step_spec import DTYPES, ActivationSpec, SpikeSpec, StateSpec, StepSpec, TensorSpec
 
 SCHEMA = json.loads((Path(astroedge.step_spec.__file__).parent / "schemas" / "step.schema.json").read_text())
 
@@ -40,6 +40,7 @@ states = st.builds(
     initial=st.none() | st.floats(allow_nan=False),
 )
 spikes = st.builds(SpikeSpec, names, names, shapes, rates)
+activations = st.builds(ActivationSpec, names, names, shapes, rates)
 
 
 def distinct(items: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -54,12 +55,14 @@ specs = st.builds(
     distinct(states),
     distinct(spikes),
     st.dictionaries(names, names, max_size=2),
+    distinct(activations),
 )
 EXAMPLE = StepSpec(
     inputs=(TensorSpec("x", (1, 3), "float32", span=2.5),),
     outputs=(TensorSpec("y", (1, 3), "float32"),),
     states=(StateSpec("v", (1, 3), "float32", initial=-1e30), StateSpec("w", (3,), "int64", None, None)),
     spikes=(SpikeSpec("lif.spike", "ge", (1, 3), 0.125),),
+    activations=(ActivationSpec("ff.relu", "relu", (1, 5), 0.25),),
     source={"framework": "torch"},
 )
 

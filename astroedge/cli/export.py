@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from astroedge.cli.named_numbers import named_numbers
+
 
 @click.command("export")
 @click.argument("model")
@@ -16,8 +18,18 @@ import click
     type=click.Path(path_type=Path),
     help="Realistic inputs, .npz or .npy, time first: the first tick gives the shapes, all of them the firing rates.",
 )
+@click.option(
+    "--firing-rate",
+    "firing_rates",
+    metavar="INPUT=RATE",
+    multiple=True,
+    callback=named_numbers,
+    help="What fraction of an input is not zero, in place of what the example shows; x=0.02, repeatable.",
+)
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
-def export_command(model: str, output: Path, example: Path | None, name: str | None) -> None:
+def export_command(
+    model: str, output: Path, example: Path | None, firing_rates: dict[str, float], name: str | None
+) -> None:
     """Export MODEL as a step graph and compare it with PyTorch.
 
     \b
@@ -31,7 +43,7 @@ def export_command(model: str, output: Path, example: Path | None, name: str | N
     from astroedge.cli.show_step import show_spec
     from astroedge.workflows.export_model import export_model
 
-    graph = export_model(model, example=example, name=name)
+    graph = export_model(model, example=example, name=name, firing_rates=firing_rates)
     graph.save(output)
     show_spec(graph.spec)
     for note in graph.notes:

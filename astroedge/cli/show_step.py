@@ -40,12 +40,16 @@ def show_spec(spec: StepSpec) -> None:
     spikes = [(item.name, shape(item.shape), percent(item.firing_rate)) for item in spec.spikes]
     print_table(("name", "neurons", "firing rate"), spikes, "Spikes, rates on the export's example data")
 
+    if spec.activations:
+        rectified = [(item.name, shape(item.shape), percent(item.firing_rate)) for item in spec.activations]
+        print_table(("name", "elements", "not zero"), rectified, "Sparse activations, on the export's example data")
+
 
 def _note(item: TensorSpec) -> str:
     if item.index_range is not None:
         return f"index, {item.index_range[0]} to {item.index_range[1] - 1}"
     if item.firing_rate is not None:
-        return f"spikes, {percent(item.firing_rate)} in the example data"
+        return f"sparse, {percent(item.firing_rate)} not zero"
     return "" if item.span is None else f"up to ±{item.span:g} in the example data"
 
 

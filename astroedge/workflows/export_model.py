@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from astroedge.step_graph import StepGraph
 
 
-def export_model(source: str, *, example: str | os.PathLike[str] | None = None, name: str | None = None) -> StepGraph:
+def export_model(
+    source: str,
+    *,
+    example: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    firing_rates: Mapping[str, float] | None = None,
+) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.model_source`), compared with PyTorch on the spot.
 
     `example` is a `.npz` or `.npy` file of realistic inputs `(T, …)`, named as the arguments of the model's `forward`:
-    the first tick gives the shapes, all of them the firing rates. `name` is the graph's name, by default the source's.
+    the first tick gives the shapes, all of them the firing rates. `name` is the graph's name, by default the source's;
+    `firing_rates` are those of inputs where they are known better than from the example.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
@@ -44,6 +51,7 @@ def export_model(source: str, *, example: str | os.PathLike[str] | None = None, 
         examples=found.examples,
         output_names=found.output_names,
         name=name or _default_name(source),
+        firing_rates=firing_rates,
     )
 
 

@@ -206,7 +206,8 @@ class _Chooser:
         """What a list counts: a spike tensor, an input, a state, or a product of one of them."""
         if value in self.counted:
             return f"{self.counted[value].name} in {batch} rows"
-        names = {"state": f"state.{value.name}", "input": value.name, "computed": f"{sparsity.source} as {value.name}"}
+        derived = f"{sparsity.source} as {value.name}" if sparsity.source in self.spikes else sparsity.source
+        names = {"state": f"state.{value.name}", "input": value.name, "computed": derived}
         return self._spike_name(value) or names[value.kind]
 
     def _counter(self, name: str, value: Value, rate: float) -> Counter:

@@ -1,10 +1,11 @@
 """Which tensors of the step are mostly zero, and how often each fires.
 
 A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is
-still as sparse, but graded, and so is the straight-through form of training, `(spike - soft) + soft`. A state whose
+still as sparse, but graded, and so are a quotient of it, a power, and the straight-through form of training,
+`(spike - soft) + soft`. What a rectifier lets through is graded too, where export found it mostly zero. A state whose
 next value is sparse and that starts at zero is sparse too (recurrent and delayed spikes), which is found by repeating
-the walk until nothing changes around the loop. An input is sparse when export measured nothing but zeros and ones in
-it.
+the walk until nothing changes around the loop. An input is sparse when export measured that in the
+example data, or was told so.
 
 Only a comparison inside the step proves that a value is exactly 0 or 1. States and inputs can be set to anything by the
 user, so they count as graded: their kernels multiply by the value.
@@ -43,7 +44,7 @@ class Sparsity:
 def find_spikes(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]:
     """Map the sparse variables of `step.module["main"]` to what is known of them."""
     main = step.module["main"]
-    rates = {spike.name: spike.firing_rate for spike in spec.spikes}
+    rates = {item.name: item.firing_rate for item in (*spec.spikes, *spec.activations)}
     known: dict[relax.Var, Sparsity] = {}
     for var, tensor in zip(main.params, spec.inputs, strict=False):
         if tensor.firing_rate is not None:
@@ -84,6 +85,9 @@ def _of_binding(
     if binding.var in step.spikes:
         name = step.spikes[binding.var]
         return Sparsity(name, rates[name], binary=_is_zero_or_one(binding.var, value))
+    if binding.var in step.activations:
+        name = step.activations[binding.var]
+        return Sparsity(name, rates[name], binary=False)
     operator = value.op.name if isinstance(value.op, tvm.ir.Op) else ""
     operands = [known.get(argument) for argument in value.args if isinstance(argument, relax.Var)]
     first = known.get(value.args[0]) if value.args and isinstance(value.args[0], relax.Var) else None
@@ -91,6 +95,9 @@ def _of_binding(
         return first
     if operator == "relax.where" and first is not None and first.binary and _selects_one_or_zero(value):
         return first
+    keeps_zero = operator == "relax.divide" or (operator == "relax.power" and _is_positive(value.args[1]))
+    if first is not None and keeps_zero:
+        return replace(first, binary=False)
     if operator == "relax.multiply":
         sparse = [item for item in operands if item is not None]
         return replace(min(sparse, key=lambda item: item.rate), binary=False) if sparse else None
@@ -127,6 +134,11 @@ def _is_zero_or_one(var: relax.Var, value: relax.Call) -> bool:
     operator = value.op.name if isinstance(value.op, tvm.ir.Op) else ""
     cast = operator == "relax.astype" and _is_boolean(value.args[0])
     return cast or (operator == "relax.where" and _selects_one_or_zero(value))
+
+
+def _is_positive(exponent: relax.Expr) -> bool:
+    """Whether an exponent is a constant that leaves zero zero."""
+    return isinstance(exponent, tvm.ir.GenericConst) and bool(np.all(exponent.value.numpy() > 0))
 
 
 def _is_boolean(expression: relax.Expr) -> bool:

@@ -39,12 +39,13 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 class ImportedStep:
     """A Relax module whose `main` returns a tuple: data outputs, next states, spikes, then margins when probing.
 
-    `margins` names the spike tensors that the margins belong to.
-    `spikes` and `products` map the Relax variable of a spike tensor, or of a matrix product's result, to its name.
+    `margins` names the spike tensors that the margins belong to. `spikes`, `activations` and `products` map the Relax
+    variable of a spike tensor, of a sparse activation, or of a matrix product's result, to its name.
     """
 
     module: tvm.IRModule
     spikes: dict[relax.Var, str]
+    activations: dict[relax.Var, str]
     products: dict[relax.Var, str]
     margins: tuple[str, ...]
 
@@ -61,18 +62,22 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}
-    kept = len(model.graph.output) + len(markers) + len(margins)
-    for name in (*markers, *(f"margin.{name}" for name in margins), *products):
+    first_spike = len(model.graph.output)
+    kept = first_spike + len(markers) + len(margins)
+    first_activation = kept + len(products)
+    activations = [item.tensor for item in graph.spec.activations]
+    for name in (*markers, *(f"margin.{name}" for name in margins), *products, *activations):
         model.graph.output.append(onnx.ValueInfoProto(name=name))
     module = _simplify(_import_quietly(model))
     outputs = _output_vars(module["main"])
-    first_spike = len(outputs) - len(products) - len(margins) - len(markers)
     spike_names = [spike.name for spike in graph.spec.spikes]
+    activation_names = [item.name for item in graph.spec.activations]
     return ImportedStep(
         module=_keep_outputs(module, kept),
         spikes=dict(zip(outputs[first_spike : first_spike + len(markers)], spike_names, strict=True)),
+        activations=dict(zip(outputs[first_activation:], activation_names, strict=True)),
         margins=tuple(margins),
-        products=_product_vars(module["main"], outputs[kept:], list(products.values())),
+        products=_product_vars(module["main"], outputs[kept:first_activation], list(products.values())),
     )
 
 

@@ -199,3 +199,17 @@ def test_example_that_does_not_fit_is_one_line(
     assert result.failed_with(60), result
     assert message in result.err
     assert not (tmp_path / "net.onnx").exists()
+
+
+def test_a_firing_rate_is_declared_on_the_command_line(
+    astroedge_command: Command, models: Path, tmp_path: Path
+) -> None:
+    """`--firing-rate x=0.25` is written into the graph; an unknown input and a wrong form are one line of error."""
+    target = tmp_path / "net.onnx"
+    command = ("export", f"{models}:explicit", "-o", target, "--firing-rate")
+    assert astroedge_command(*command, "x=0.25").code == 0
+    assert StepGraph.load(target).spec.inputs[0].firing_rate == 0.25
+    target.unlink()
+    assert astroedge_command(*command, "voltage=0.25").failed_with(10)
+    assert astroedge_command(*command, "often").code == 2
+    assert not target.exists()

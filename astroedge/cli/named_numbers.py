@@ -1,0 +1,17 @@
+"""Options of the form NAME=NUMBER."""
+
+from __future__ import annotations
+
+import click
+
+
+def named_numbers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+    """The callback of a repeatable option: `x=0.02` becomes {"x": 0.02}; any other form is a usage error."""
+    numbers = {}
+    for value in values:
+        name, _, number = value.rpartition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not of the form NAME=NUMBER, such as x=0.02.") from None
+    return numbers
