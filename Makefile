@@ -5,6 +5,7 @@
 #   make test-wheel   the built wheel alone
 #   make lint         style and types alone
 #   make bench-step   the time of a tick beside ONNX Runtime; make bench-kernels compares kernels (benchmarks/README.md)
+#   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #
 # PYTHON  which Python to use; without it the first of those below that is 3.11 or later.
 # TORCH   where PyTorch comes from: a requirement, the path of a wheel, or a requirement with pip options. The default works
@@ -15,7 +16,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel lint bench-step bench-kernels emulator
+.PHONY: demo test test-wheel lint bench-step bench-kernels bench-overheads emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -39,6 +40,9 @@ bench-step: .venv/ready
 
 bench-kernels: .venv/ready
 	$(VENV_PYTHON) benchmarks/kernels.py
+
+bench-overheads: .venv/ready
+	$(VENV_PYTHON) benchmarks/overheads.py
 
 lint: .venv/ready
 	.venv/bin/ruff check

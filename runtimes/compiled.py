@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -18,7 +19,7 @@ from astroedge.initial_state import write_initial_state
 from astroedge.manifest import Manifest
 from astroedge.manifest_check import check_manifest
 from astroedge.runtimes.c_interface import STOPPED, AstroCall, check_description
-from astroedge.runtimes.input_slot import InputSlot, field_view, record_views
+from astroedge.runtimes.input_slot import InputSlot, Records, field_view
 from astroedge.runtimes.native_library import load_library
 from astroedge.runtimes.processor import check_processor
 from astroedge.runtimes.refusals import refused_by_step, unknown_name, wrong_names, wrong_snapshot
@@ -27,6 +28,7 @@ from astroedge.session import Array, InputValue, SpikeCount
 from astroedge.step_spec import StepSpec
 
 _CLOSED = "The session is closed; load the bundle again."
+_NO_FLAG = nullcontext()
 _BUSY = "The session is in the middle of a tick in another thread or signal handler; give every stream its own session."
 
 
@@ -80,6 +82,10 @@ class CompiledSession:
             workspace=address_of(self._workspace),
         )
         self._call_reference = ctypes.byref(self._call)
+        self._run_call = AstroCall.from_buffer_copy(self._call)
+        self._run_call.input_stride = manifest.layout.inputs_size
+        self._run_call.output_stride = manifest.layout.outputs_size
+        self._run_call_reference = ctypes.byref(self._run_call)
         self._native_step = self._library.astro_step
         self._native_run = self._library.astro_run
         for entry in (self._native_step, self._native_run):
@@ -173,13 +179,12 @@ class CompiledSession:
                 inputs["steps"], steps = steps, None
             ticks = self._count_ticks(inputs, steps)
             layout = self.manifest.layout
-            records = aligned_zeros(max(ticks, 1) * layout.inputs_size)
+            records, results = Records(layout.inputs_size, ticks), Records(layout.outputs_size, ticks)
             for name, slot in self._slots.items():
-                record_views(records, slot.field, slot.view, ticks)[...] = inputs[name]
-            results = aligned_zeros(max(ticks, 1) * layout.outputs_size)
-            self._run_records(records, results, ticks)
+                records.field(slot.field, slot.view)[...] = inputs[name]
+            self._run_records(records, results)
             views = self._output_views
-            return {item.name: _dense(record_views(results, item, views[item.name], ticks)) for item in layout.outputs}
+            return {item.name: _dense(results.field(item, views[item.name])) for item in layout.outputs}
         finally:
             self._unavailable = ""
 
@@ -214,9 +219,9 @@ class CompiledSession:
         if self._unavailable == _BUSY:
             raise AstroEdgeError(_BUSY)
         self._unavailable = _CLOSED
-        for name in ("_call", "_call_reference", "_slots", "_output_views", "_state_view", "_states", "_counters"):
+        for name in ("_call", "_call_reference", "_run_call", "_run_call_reference", "_slots", "_output_views"):
             self.__dict__.pop(name, None)
-        for name in ("_inputs", "_outputs", "_state", "_workspace", "_weights"):
+        for name in ("_state_view", "_states", "_counters", "_inputs", "_outputs", "_state", "_workspace", "_weights"):
             self.__dict__.pop(name, None)
 
     def __enter__(self) -> CompiledSession:
@@ -263,20 +268,18 @@ class CompiledSession:
             self._slots[name].check_array(value, (ticks, *self._slots[name].shape))
         return ticks
 
-    def _run_records(self, records: NDArray[np.uint8], results: NDArray[np.uint8], ticks: int) -> None:
+    def _run_records(self, records: Records, results: Records) -> None:
         """`astro_run` over packed records, going on after signals whose handlers raise nothing."""
-        layout = self.manifest.layout
-        call = AstroCall.from_buffer_copy(self._call)
-        call.input_stride, call.output_stride = layout.inputs_size, layout.outputs_size
-        done = 0
-        with stop_on_signal() as flag:
+        call, ticks, done = self._run_call, records.ticks, 0
+        # One tick cannot be stopped in its middle, so it needs no flag.
+        with stop_on_signal() if ticks > 1 else _NO_FLAG as flag:
             call.stop = None if flag is None else flag.address
             while True:
-                call.inputs = address_of(records) + done * layout.inputs_size
-                call.outputs = address_of(results) + done * layout.outputs_size
+                call.inputs = records.address + done * records.size
+                call.outputs = results.address + done * results.size
                 call.steps, call.steps_done = ticks - done, 0
                 try:
-                    status = self._native_run(ctypes.byref(call))
+                    status = self._native_run(self._run_call_reference)
                 finally:
                     self._ticks += call.steps_done
                 done += call.steps_done
@@ -285,7 +288,7 @@ class CompiledSession:
                 flag.clear()
         if status:
             bad = done + call.bad_step
-            raise refused_by_step(status, call, layout, records[bad * layout.inputs_size :], bad)
+            raise refused_by_step(status, call, self.manifest.layout, records.record(bad), bad)
 
 
 def _dense(array: Array) -> Array:

@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.aligned import address_of
 from astroedge.errors import InputError
-from astroedge.manifest import BufferField, InputField
+from astroedge.manifest import ALIGNMENT, BufferField, InputField
 from astroedge.session import Array
 
 
@@ -17,13 +18,32 @@ def field_view(buffer: NDArray[np.uint8], field: BufferField) -> Array:
     return np.ndarray(field.shape, np.dtype(field.dtype), buffer.data, field.offset)
 
 
-def record_views(records: NDArray[np.uint8], field: BufferField, view: Array, ticks: int) -> Array:
-    """The same field of `ticks` records that follow each other, with a leading axis of ticks.
+class Records:
+    """`ticks` zeroed records of `size` bytes that follow each other in aligned memory; there is room for one at least.
 
-    `view` is the `field_view` of one record; `records` has room for one record even when `ticks` is 0.
+    `address` is where the first one starts.
     """
-    stride = records.size // max(ticks, 1)
-    return np.ndarray((ticks, *field.shape), view.dtype, records.data, field.offset, (stride, *view.strides))
+
+    __slots__ = ("_block", "_start", "address", "size", "ticks")
+
+    def __init__(self, size: int, ticks: int) -> None:
+        # Like `aligned_zeros`, but makes no array of the aligned part: this is much of what a run of few ticks costs.
+        self._block = np.zeros(size * max(ticks, 1) + ALIGNMENT, np.uint8)
+        address = address_of(self._block)
+        self._start = -address % ALIGNMENT
+        self.address = address + self._start
+        self.size = size
+        self.ticks = ticks
+
+    def field(self, field: BufferField, one: Array) -> Array:
+        """A field of every record, as one array with a leading axis of ticks; `one` is the field in a single record."""
+        strides = (self.size, *one.strides)
+        return np.ndarray((self.ticks, *one.shape), one.dtype, self._block, self._start + field.offset, strides)
+
+    def record(self, tick: int) -> NDArray[np.uint8]:
+        """The bytes of one record."""
+        start = self._start + tick * self.size
+        return self._block[start : start + self.size]
 
 
 class InputSlot:

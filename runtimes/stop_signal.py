@@ -12,8 +12,7 @@ import mmap
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 
@@ -38,7 +37,8 @@ class StopFlag:
 
     def take_received(self) -> bytes:
         """Clear the flag; returns the numbers of the signals since the last call, one byte each."""
-        self.clear()
+        if self._flag[0]:
+            self.clear()
         received, self._received = self._received, b""
         return received
 
@@ -55,26 +55,36 @@ def _forget_flag() -> None:
 os.register_at_fork(after_in_child=_forget_flag)
 
 
-@contextmanager
-def stop_on_signal() -> Iterator[StopFlag | None]:
-    """A flag that any signal sets while the block runs; None outside the main thread, which alone handles signals."""
-    global _flag_of_process
-    if threading.current_thread() is not threading.main_thread():
-        yield None
-        return
-    if _flag_of_process is None:
-        _flag_of_process = StopFlag()
-    flag = _flag_of_process
-    flag.take_received()
-    before = signal.set_wakeup_fd(flag.descriptor, warn_on_full_buffer=False)
-    try:
-        yield flag
-    finally:
-        signal.set_wakeup_fd(before)
-        received = flag.take_received()
-        if before != -1 and received:  # an event loop waits for these bytes
+class stop_on_signal:
+    """`with stop_on_signal() as flag`: any signal sets the flag while the block runs.
+
+    The flag is None outside the main thread, which alone handles signals.
+    """
+
+    __slots__ = ("_before", "_flag")
+
+    def __enter__(self) -> StopFlag | None:
+        """Have signals set the process's flag."""
+        global _flag_of_process
+        self._flag = None
+        if threading.current_thread() is not threading.main_thread():
+            return None
+        if _flag_of_process is None:
+            _flag_of_process = StopFlag()
+        self._flag = _flag_of_process
+        self._flag.take_received()
+        self._before = signal.set_wakeup_fd(self._flag.descriptor, warn_on_full_buffer=False)
+        return self._flag
+
+    def __exit__(self, *exception: object) -> None:
+        """Give the wake-up descriptor back, and what came meanwhile to whom it belongs."""
+        if self._flag is None:
+            return
+        signal.set_wakeup_fd(self._before)
+        received = self._flag.take_received()
+        if self._before != -1 and received:  # an event loop waits for these bytes
             with suppress(OSError):
-                os.write(before, received)
+                os.write(self._before, received)
 
 
 def _memory_file(size: int) -> int:
