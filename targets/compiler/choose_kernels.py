@@ -19,8 +19,9 @@ from astroedge.targets.compiler.legalize import Product
 from astroedge.targets.compiler.step_program import Call, StepProgram, Value
 from astroedge.targets.kernels.active_list import active_list, bounds_size
 from astroedge.targets.kernels.count_active import count_active
-from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_weights
+from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_dense
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
+from astroedge.targets.weight_format import store
 
 KERNEL_CHOICES = ("auto", "event", "dense")
 # Measured (benchmarks/results/kernels.md): dense products win from a firing rate of 50 to 90 % on, from 30 to 50 %
@@ -175,7 +176,7 @@ class _Chooser:
         key = (weights, tile)
         if key not in self.packed:
             assert weights.data is not None
-            data = pack_weights(weights.data, tile)
+            data, _ = pack_dense(store(weights.data, "float32"), tile)
             self.packed[key] = Value(f"{product.name}.weight", weights.shape, weights.dtype, "weight", data)
         return self.packed[key]
 

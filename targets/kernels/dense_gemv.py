@@ -10,10 +10,8 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.authoring import (
-    BLOCK,
     Buffer,
     Expression,
-    chunks,
     kernel,
     load,
     register_floats,
@@ -22,18 +20,35 @@ from astroedge.targets.kernels.authoring import (
     tiles,
     zero,
 )
+from astroedge.targets.kernels.stored_weights import (
+    check_rows,
+    data_size,
+    data_type,
+    load_weights,
+    pack_nibbles,
+    scale_rows,
+    sum_block,
+    vectors,
+)
+from astroedge.targets.weight_format import Precision, StoredMatrix
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from astroedge.targets.board_file import Target
 
 
-def pack_weights(weights: np.ndarray, tile: int) -> np.ndarray:
-    """W[K, N] as the flat array of K·N elements that `dense_gemv` reads.
+def pack_dense(stored: StoredMatrix, tile: int) -> tuple[NDArray[np.generic], NDArray[np.float32] | None]:
+    """The flat arrays `weights` and `scales` that `dense_gemv` reads; no scales where weights are floats.
 
-    For each `tile` columns, K rows of them; the last tile is as narrow as what is left.
+    For each `tile` columns (the last tile is as narrow as what is left), one row of them after the other.
     """
-    columns = range(0, weights.shape[1], tile)
-    return np.concatenate([weights[:, start : start + tile].ravel() for start in columns])
+    columns = range(0, stored.values.shape[1], tile)
+    tiles_of_columns = [stored.values[:, start : start + tile] for start in columns]
+    if stored.precision == "int4":
+        tiles_of_columns = [pack_nibbles(values) for values in tiles_of_columns]
+    data = np.concatenate([values.ravel() for values in tiles_of_columns])
+    return data, None if stored.scales is None else stored.scales.ravel()
 
 
 def dense_tile(batch: int, target: Target) -> tuple[int, int]:
@@ -49,7 +64,7 @@ def dense_tile(batch: int, target: Target) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Weights:
-    """Where weight (k, column) lies: `start(first column of a tile, its width) + k·pitch + (column in tile)·stride`."""
+    """Where weight (k, column) lies in `buffer`, and its scale."""
 
     buffer: Buffer
     packed: bool
@@ -57,13 +72,21 @@ class _Weights:
     columns: int
     transposed: bool = False
     origin: Expression = 0
+    storage: Precision = "float32"
+    scales: Buffer | None = None
 
     def at(self, k: Expression, first: Expression, offset: int, lanes: int, width: int) -> Expression:
+        """Row k's `lanes` weights from `offset` in the tile of `width` columns that begins at `first`."""
         if self.packed:
-            return load(self.buffer, first * self.rows + k * width + offset, lanes)
+            start = data_size(first, self.storage) * self.rows + k * data_size(width, self.storage)
+            return load_weights(self.buffer, self.storage, start, width, offset, lanes, "float32")
         if self.transposed:
             return load(self.buffer, self.origin + (first + offset) * self.rows + k, lanes, self.rows)
         return load(self.buffer, self.origin + k * self.columns + first + offset, lanes)
+
+    def scale(self, group: Expression, first: Expression, offset: int, lanes: int) -> Expression:
+        """The scales of `lanes` columns."""
+        return load(self.scales, group * self.columns + first + offset, lanes)
 
 
 @dataclass(frozen=True)
@@ -77,20 +100,35 @@ class _Rows:
 
 
 def dense_gemv(
-    batch: int, rows: int, columns: int, *, bias: bool, tile: int = 64, row_tile: int = 1, dtype: str = "float32"
+    batch: int,
+    rows: int,
+    columns: int,
+    *,
+    bias: bool,
+    tile: int = 64,
+    row_tile: int = 1,
+    dtype: str = "float32",
+    storage: Precision = "float32",
 ) -> tirx.PrimFunc:
-    """Kernel (x, weights, [bias], y): y[m, :] = Σ over k of x[m, k]·W[k, :] (+ bias), for `batch` rows m.
+    """Kernel (x, weights, [scales], [bias], y): y[m, :] = Σ over k of x[m, k]·W[k, :] (+ bias), for `batch` rows m.
 
     - `x`: (batch·rows,) of `dtype` (float32 or bool);
-    - `weights`: (rows·columns,) float32 from `pack_weights(W, tile)`;
+    - `weights`: as `pack_dense(stored, tile)` makes them of a matrix W[rows, columns];
+    - `scales`: (groups·columns,) float32 beside int8 (one group) and int4 weights (one for each 64 inputs);
     - `bias`: (columns,) float32; `y`: (batch·columns,) float32.
 
     `row_tile` rows of x share one reading of the weights; each row's bits equal those of that row alone, and those of
-    `event_gemv` (blocks of 256 inputs, ascending inside from +0.0, block sums added ascending, bias last).
+    `event_gemv`, which tells the order. Sums of integers times 0 or 1 are exact in float32 too, and so the same.
+
+    Raises CompileError for more inputs than exact integer sums allow.
     """
+    check_rows(rows, storage)
     with kernel("dense_gemv") as built:
         x = built.argument("x", (batch * rows,), dtype)
-        weights = _Weights(built.argument("weights", (rows * columns,), "float32"), True, rows, columns)
+        data = built.argument("weights", (rows * data_size(columns, storage),), data_type(storage))
+        groups = scale_rows(rows, storage)
+        scales = built.argument("scales", (groups * columns,), "float32") if groups else None
+        weights = _Weights(data, True, rows, columns, storage=storage, scales=scales)
         offsets = built.argument("bias", (columns,), "float32") if bias else None
         y = built.argument("y", (batch * columns,), "float32")
         _product(x, weights, offsets, y, batch, tile, row_tile)
@@ -136,43 +174,53 @@ def _product(
 def _tile(rows: _Rows, weights: _Weights, bias: Buffer | None, first: Expression, width: int) -> None:
     """Emit `rows.count` × `width` sums, held in registers over a block of inputs."""
     total = tir.alloc_buffer((rows.count * width,), "float32")
-    places = [(row, offset, lanes) for row in range(rows.count) for offset, lanes in chunks(width)]
+    places = [(row, offset, lanes) for row in range(rows.count) for offset, lanes in vectors(width, weights.storage)]
+    length = sum_block(weights.storage)
 
     def target(row: int, offset: int) -> Expression:
         return (rows.first + row) * weights.columns + first + offset
 
-    def sum_block(start: Expression, length: int) -> None:
+    def put(row: int, offset: int, lanes: int, value: Expression, add: bool) -> None:
+        """Store to y, or add to what is there."""
+        place = target(row, offset)
+        store(rows.y, place, lanes, load(rows.y, place, lanes) + value if add else value)
+
+    def sum_block_of(block: Expression, count: int, add: bool) -> None:
+        """Sum `count` inputs from the start of `block` and put the sums to y, scaled if each block has its scale."""
         for row, offset, lanes in places:
             store(total, row * width + offset, lanes, zero("float32", lanes))
-        with tir.serial(0, length) as step:
-            k = start + step
+        with tir.serial(0, count) as step:
+            k = block * length + step
             for row, offset, lanes in places:
                 value = tirx.Cast("float32", rows.x[(rows.first + row) * weights.rows + k])
                 product = splat(value, lanes) * weights.at(k, first, offset, lanes, width)
                 store(total, row * width + offset, lanes, load(total, row * width + offset, lanes) + product)
-
-    def put(add: Buffer | None) -> None:
-        """Add the block's sums to y; the first block replaces what was there."""
         for row, offset, lanes in places:
             value = load(total, row * width + offset, lanes)
-            store(
-                rows.y,
-                target(row, offset),
-                lanes,
-                value if add is None else load(add, target(row, offset), lanes) + value,
-            )
+            if weights.storage == "int4":
+                value = weights.scale(block, first, offset, lanes) * value
+            put(row, offset, lanes, value, add)
 
-    whole, rest = divmod(weights.rows, BLOCK)
-    sum_block(tirx.const(0, "int32"), BLOCK if whole else rest)
-    put(None)
-    if whole > 1:
-        with tir.serial(1, whole) as block:
-            sum_block(block * BLOCK, BLOCK)
-            put(rows.y)
-    if whole and rest:
-        sum_block(tirx.const(whole * BLOCK, "int32"), rest)
-        put(rows.y)
-    if bias is not None:
+    whole, rest = divmod(weights.rows, length)
+    from_zero = weights.storage == "int4"  # a scaled sum can be −0.0, which a silent group would not change
+    if from_zero:
         for row, offset, lanes in places:
-            value = load(rows.y, target(row, offset), lanes) + load(bias, first + offset, lanes)
-            store(rows.y, target(row, offset), lanes, value)
+            put(row, offset, lanes, zero("float32", lanes), False)
+    elif whole:
+        sum_block_of(tirx.const(0, "int32"), length, False)
+    if whole > 1 - from_zero:
+        with tir.serial(1 - from_zero, whole) as block:
+            sum_block_of(block, length, True)
+    if rest:
+        sum_block_of(tirx.const(whole, "int32"), rest, whole > 0 or from_zero)
+    for row, offset, lanes in places:
+        if weights.storage == "int8":
+            put(
+                row,
+                offset,
+                lanes,
+                weights.scale(0, first, offset, lanes) * load(rows.y, target(row, offset), lanes),
+                False,
+            )
+        if bias is not None:
+            put(row, offset, lanes, load(bias, first + offset, lanes), True)

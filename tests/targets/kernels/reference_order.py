@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
+from astroedge.targets.weight_format import StoredMatrix
 
-def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """x (rows,) by weights (rows, columns): blocks of 256 inputs ascending, block sums ascending, bias last."""
+
+def product(x: np.ndarray, weights: np.ndarray | StoredMatrix, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (rows,) by weights (rows, columns): blocks of 256 inputs ascending, block sums ascending, bias last.
+
+    int8 sums are scaled before the bias; int4 sums of 64 inputs are scaled and added to +0.0, ascending.
+    """
+    stored = weights if isinstance(weights, StoredMatrix) else StoredMatrix("float32", weights, None)
+    values = stored.values.astype(np.float32)
     total: np.ndarray | None = None
-    for start in range(0, len(x), 256):
-        block = np.zeros(weights.shape[1], np.float32)
-        for k in range(start, min(start + 256, len(x))):
-            block = block + np.float32(x[k]) * weights[k]
-        total = block if total is None else total + block
-    assert total is not None
+    if stored.precision == "int4":
+        assert stored.scales is not None
+        total = np.zeros(values.shape[1], np.float32)
+        for group, start in enumerate(range(0, len(x), 64)):
+            total = total + stored.scales[group] * _block(x, values, start, 64)
+    else:
+        for start in range(0, len(x), 256):
+            block = _block(x, values, start, 256)
+            total = block if total is None else total + block
+        assert total is not None
+        total = total if stored.scales is None else stored.scales[0] * total
     return total if bias is None else total + bias
+
+
+def _block(x: np.ndarray, weights: np.ndarray, start: int, length: int) -> np.ndarray:
+    total = np.zeros(weights.shape[1], np.float32)
+    for k in range(start, min(start + length, len(x))):
+        total = total + np.float32(x[k]) * weights[k]
+    return total
 
 
 def tree(values: np.ndarray, combine: np.ufunc = np.add, identity: float = 0.0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The list of active inputs: ascending, complete, cut into blocks of 256, counted."""
+"""The list of active inputs: ascending, complete, cut into groups of 64, counted."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _list(x: np.ndarray, counter: int = 0) -> tuple[np.ndarray, np.ndarray, int]
     seed=st.integers(0, 99),
 )
 def test_lists_every_active_input_of_every_row(size: int, batch: int, rate: float, dtype: str, seed: int) -> None:
-    """For each row, positions bounds[b]…bounds[b+1] hold the active indices of block b, and the counter grows."""
+    """For each row, bounds[g] active indices lie below 64·g, and the counter grows."""
     x = (np.random.default_rng(seed).random((batch, size)) < rate).astype(dtype)
     indices, bounds, count = _list(x, counter=5)
     assert count == 5 + np.count_nonzero(x)
     for row in range(batch):
         active = np.flatnonzero(x[row])
         assert indices[row, : len(active)].tolist() == active.tolist()
-        edges = [np.count_nonzero(active < 256 * block) for block in range(bounds_size(size))]
+        edges = [np.count_nonzero(active < 64 * group) for group in range(bounds_size(size))]
         assert bounds[row].tolist() == edges
 
 
@@ -45,7 +45,7 @@ def test_minus_zero_is_silent_and_nan_is_not() -> None:
     assert indices[0, : bounds[0, -1]].tolist() == [2, 3, 4]
 
 
-@pytest.mark.parametrize(("size", "bounds"), [(1, 2), (256, 2), (257, 3), (4096, 17)])
-def test_bounds_has_one_entry_more_than_blocks(size: int, bounds: int) -> None:
-    """Where each block of 256 begins, and where the last one ends."""
+@pytest.mark.parametrize(("size", "bounds"), [(1, 2), (64, 2), (65, 3), (4096, 65)])
+def test_bounds_has_one_entry_more_than_groups(size: int, bounds: int) -> None:
+    """Where each group of 64 begins, and where the last one ends."""
     assert bounds_size(size) == bounds

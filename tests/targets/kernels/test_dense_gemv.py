@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_weights
+from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_dense
 from astroedge.targets.target import resolve_target
+from astroedge.targets.weight_format import PRECISIONS, Precision, StoredMatrix
+from astroedge.targets.weight_format import store as quantise
 from tests.targets.kernels import reference_order
 from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
 from tests.targets.kernels.test_event_gemv import event_product
@@ -16,30 +18,41 @@ from tests.targets.kernels.test_event_gemv import event_product
 
 def dense_product(
     x: np.ndarray,
-    weights: np.ndarray,
+    stored: StoredMatrix,
     bias: np.ndarray | None = None,
     *,
     tile: int = 64,
     row_tile: int = 1,
     target: dict[str, object] = RUNNABLE[0],
 ) -> np.ndarray:
-    """x (batch, rows) by weights (rows, columns)."""
+    """x (batch, rows) by a stored matrix (rows, columns)."""
     batch, rows = x.shape
-    columns = weights.shape[1]
-    func = dense_gemv(batch, rows, columns, bias=bias is not None, tile=tile, row_tile=row_tile, dtype=str(x.dtype))
-    inputs = [x.ravel(), pack_weights(weights, tile), *([] if bias is None else [bias])]
+    columns = stored.values.shape[1]
+    func = dense_gemv(
+        batch,
+        rows,
+        columns,
+        bias=bias is not None,
+        tile=tile,
+        row_tile=row_tile,
+        dtype=str(x.dtype),
+        storage=stored.precision,
+    )
+    data, scales = pack_dense(stored, tile)
+    inputs = [x.ravel(), data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
     return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    rows=st.one_of(st.integers(1, 40), st.integers(250, 270), st.integers(500, 800)),
+    rows=st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800)),
     columns=st.integers(1, 150),
     batch=st.integers(1, 6),
     tiles=st.sampled_from([(16, 1), (16, 4), (64, 1), (64, 4), (128, 1)]),
     rate=st.sampled_from([0.05, 0.3, 1.0]),
     kind=st.sampled_from(["bool", "spikes", "graded"]),
     biased=st.booleans(),
+    storage=st.sampled_from(PRECISIONS),
     target=st.sampled_from(RUNNABLE),
     seed=st.integers(0, 99),
 )
@@ -51,19 +64,29 @@ def test_equals_the_reduction_order_and_the_event_kernel(
     rate: float,
     kind: str,
     biased: bool,
+    storage: Precision,
     target: dict[str, object],
     seed: int,
 ) -> None:
-    """Any shape, tiling and target: every row has the bits of that row alone in NumPy, and of the event kernel."""
+    """Any shape, tiling, precision and target: each row's bits are those of NumPy and of the event kernel."""
     rng = np.random.default_rng(seed)
-    weights = rng.standard_normal((rows, columns)).astype(np.float32)
+    stored = quantise(rng.standard_normal((rows, columns)).astype(np.float32), storage)
     bias = rng.standard_normal(columns).astype(np.float32) if biased else None
     x = rng.random((batch, rows)) < rate
     if kind != "bool":
         x = x * (np.float32(1) if kind == "spikes" else rng.standard_normal((batch, rows)).astype(np.float32))
-    result = dense_product(x, weights, bias, tile=tiles[0], row_tile=tiles[1], target=target)
-    assert same_bits(result, np.stack([reference_order.product(row, weights, bias) for row in x]))
-    assert same_bits(result, event_product(x, weights, bias, graded=kind == "graded", target=target))
+    result = dense_product(x, stored, bias, tile=tiles[0], row_tile=tiles[1], target=target)
+    assert same_bits(result, np.stack([reference_order.product(row, stored, bias) for row in x]))
+    assert same_bits(result, event_product(x, stored, bias, graded=kind == "graded", target=target))
+
+
+def test_scaled_sums_that_vanish_are_plus_zero() -> None:
+    """A group's sum times its scale may underflow to −0.0; with or without a silent group after it, y is +0.0."""
+    stored = StoredMatrix("int4", np.full((128, 16), -1, np.int8), np.full((2, 16), 0.25, np.float32))
+    x = np.zeros((1, 128), np.float32)
+    x[0, 0] = 1e-45
+    for result in (dense_product(x, stored), event_product(x, stored, graded=True)):
+        assert not np.signbit(result).any()
 
 
 @settings(max_examples=12, deadline=None)
@@ -89,8 +112,8 @@ def test_products_of_two_computed_matrices_keep_the_order(
 
 def test_packing_keeps_every_weight_once() -> None:
     """Tiles of columns follow each other, the last one narrower; nothing is padded."""
-    weights = np.arange(15, dtype=np.float32).reshape(3, 5)
-    assert pack_weights(weights, 2).tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
+    weights = quantise(np.arange(15, dtype=np.float32).reshape(3, 5), "float32")
+    assert pack_dense(weights, 2)[0].tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
 
 
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astroedge.errors import CompileError
 from astroedge.targets.kernels.active_list import active_list, bounds_size
-from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
+from astroedge.targets.kernels.event_gemv import event_gemv, event_tile, pack_event
 from astroedge.targets.target import resolve_target
+from astroedge.targets.weight_format import PRECISIONS, Precision, StoredMatrix
+from astroedge.targets.weight_format import store as quantise
 from tests.targets.kernels import reference_order
 from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
 
@@ -20,34 +23,42 @@ SPILL = re.compile(r"mov\w+\s.*(%[xyz]mm\d+, .*\(%rsp|\(%rsp\), %[xyz]mm)|\t(ldr
 
 def event_product(
     x: np.ndarray,
-    weights: np.ndarray,
+    stored: StoredMatrix,
     bias: np.ndarray | None = None,
     *,
     graded: bool,
     tile: int = 128,
     target: dict[str, object] = RUNNABLE[0],
 ) -> np.ndarray:
-    """x (batch, rows) by weights (rows, columns) or (batch, rows, columns), through the active list."""
+    """x (batch, rows) by a stored matrix (rows, columns), through the active list."""
     batch, rows = x.shape
-    columns = weights.shape[-1]
-    outputs = [np.zeros(batch * rows, np.int32), np.zeros(batch * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
-    indices, bounds, _ = run(active_list(rows, str(x.dtype), batch), [x.ravel()], outputs)
+    columns = stored.values.shape[1]
+    data, scales = pack_event(stored)
     func = event_gemv(
-        rows, columns, bias=bias is not None, graded=graded, batch=batch, shared=weights.ndim == 2, tile=tile
+        rows, columns, bias=bias is not None, graded=graded, batch=batch, tile=tile, storage=stored.precision
     )
-    inputs = [*([x.ravel()] if graded else []), indices, bounds, weights.ravel(), *([] if bias is None else [bias])]
+    operands = [data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
+    inputs = [*([x.ravel()] if graded else []), *lists_of(x), *operands]
     return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
 
 
-@settings(max_examples=25, deadline=None)
+def lists_of(x: np.ndarray) -> list[np.ndarray]:
+    """The indices and bounds of x (batch, rows)."""
+    batch, rows = x.shape
+    outputs = [np.zeros(batch * rows, np.int32), np.zeros(batch * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
+    return run(active_list(rows, str(x.dtype), batch), [x.ravel()], outputs)[:2]
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    rows=st.one_of(st.integers(1, 40), st.integers(250, 270), st.integers(500, 800)),
+    rows=st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800)),
     columns=st.integers(1, 150),
     batch=st.integers(1, 2),
     tile=st.sampled_from([16, 64, 96, 128]),
     rate=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
     graded=st.booleans(),
     biased=st.booleans(),
+    storage=st.sampled_from(PRECISIONS),
     target=st.sampled_from(RUNNABLE),
     seed=st.integers(0, 99),
 )
@@ -59,18 +70,35 @@ def test_equals_the_reduction_order(
     rate: float,
     graded: bool,
     biased: bool,
+    storage: Precision,
     target: dict[str, object],
     seed: int,
 ) -> None:
-    """Any shape, rate, tile and target: the bits of the order in NumPy, which reads silent inputs too."""
+    """Any shape, rate, tile, precision and target: the bits of the order in NumPy, which reads silent inputs too."""
     rng = np.random.default_rng(seed)
-    weights = rng.standard_normal((rows, columns)).astype(np.float32)
+    stored = quantise(rng.standard_normal((rows, columns)).astype(np.float32), storage)
     bias = rng.standard_normal(columns).astype(np.float32) if biased else None
     x = (rng.random((batch, rows)) < rate).astype(np.float32)
     if graded:
         x *= rng.standard_normal((batch, rows)).astype(np.float32)
-    result = event_product(x, weights, bias, graded=graded, tile=tile, target=target)
-    assert same_bits(result, np.stack([reference_order.product(row, weights, bias) for row in x]))
+    tile = 128 if storage == "int4" else tile
+    result = event_product(x, stored, bias, graded=graded, tile=tile, target=target)
+    assert same_bits(result, np.stack([reference_order.product(row, stored, bias) for row in x]))
+
+
+def test_the_largest_integer_sums_are_exact() -> None:
+    """A whole block of weights of 127, in several blocks: no int16 or int32 overflows, and the sum is exact."""
+    rows = 1030
+    stored = StoredMatrix("int8", np.full((rows, 3), -127, np.int8), np.ones((1, 3), np.float32))
+    result = event_product(np.ones((1, rows), np.float32), stored, graded=False)
+    assert result.tolist() == [[-127.0 * rows] * 3]
+
+
+def test_sums_that_float32_might_not_hold_are_refused() -> None:
+    """From 2²⁴ on dense and event-driven sums of int8 would differ: the number of inputs is limited."""
+    assert event_gemv(132_104, 1, bias=False, storage="int8")
+    with pytest.raises(CompileError, match="132105 inputs"):
+        event_gemv(132_105, 1, bias=False, storage="int8")
 
 
 def test_each_row_of_a_batch_can_have_a_matrix_of_its_own() -> None:
@@ -78,8 +106,10 @@ def test_each_row_of_a_batch_can_have_a_matrix_of_its_own() -> None:
     rng = np.random.default_rng(3)
     weights = rng.standard_normal((3, 70, 21)).astype(np.float32)
     x = rng.random((3, 70)) < 0.2
+    func = event_gemv(70, 21, bias=False, batch=3, shared=False)
+    result = run(func, [*lists_of(x), weights.ravel()], [np.zeros(63, np.float32)])[0]
     expected = [reference_order.product(row, matrix) for row, matrix in zip(x, weights, strict=True)]
-    assert same_bits(event_product(x, weights, graded=False), np.stack(expected))
+    assert same_bits(result, np.stack(expected))
 
 
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
