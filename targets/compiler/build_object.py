@@ -17,6 +17,7 @@ from tvm.script import tirx as T
 from tvm_ffi import structural_equal
 
 from astroedge.errors import CompileError
+from astroedge.targets.compiler.divide_loops import undivided
 from astroedge.targets.compiler.exact_intrinsics import exact_intrinsics
 from astroedge.targets.compiler.fence_products import FenceProducts
 from astroedge.targets.compiler.guard_divisions import guard_divisions
@@ -96,7 +97,7 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc
             s_tir.transform.StmtSimplify(),
             s_tir.transform.LowerOpaqueBlock(),
         ]
-    )(tvm.IRModule({"kernel": function.without_attr("global_symbol")}))["kernel"]
+    )(tvm.IRModule({"kernel": undivided(function).without_attr("global_symbol")}))["kernel"]
     lowered = select_casts(guard_divisions(lowered))
     if math == "exact":
         lowered = hoist_lets(exact_intrinsics(lowered))

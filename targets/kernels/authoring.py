@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 BLOCK = 256
 """Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
 
+INDEPENDENT = "astroedge.independent"
+"""Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`compiler/divide_loops.py`)."""
+
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
 
@@ -64,16 +67,31 @@ def chunks(width: int, lanes: int = 16) -> list[tuple[int, int]]:
     return covered
 
 
-def tiles(columns: int, tile: int) -> Iterator[tuple[Expression, int]]:
-    """Emit a loop over the whole tiles, then the narrower last one; yields (first column, width) inside each."""
+def independent(count: Expression, rows: bool = False) -> Any:
+    """A loop of `count` iterations that threads may divide among them; a `with` block gives its index.
+
+    Each iteration must write elements of the parameters that no other iteration of any such loop of the kernel reads or
+    writes, and arrays on the stack only if they are allocated inside it. A kernel that stores to a parameter outside
+    such loops is simply not divided, so what comes after or between them goes into a loop of one.
+
+    `rows` says that all iterations read the same weights: then a loop over columns, where there is one inside or
+    around it, is divided instead, and every thread reads its own part of the weights.
+    """
+    return tir.serial(0, count, annotations={INDEPENDENT: 1 if rows else 2})
+
+
+def tiles(columns: int, tile: int, rows: bool = False) -> Iterator[tuple[Expression, int]]:
+    """Emit a loop over the whole tiles, then the narrower last one; yields (first column, width) inside each.
+
+    What is emitted for a tile must be independent of the other tiles, as `independent` says, which explains `rows`.
+    """
     whole = columns // tile
-    if whole > 1:
-        with tir.serial(0, whole) as index:
+    if whole:
+        with independent(whole, rows) as index:
             yield index * tile, tile
-    elif whole == 1:
-        yield tirx.const(0, "int32"), tile
     if columns % tile:
-        yield tirx.const(whole * tile, "int32"), columns % tile
+        with independent(1, rows):
+            yield tirx.const(whole * tile, "int32"), columns % tile
 
 
 def load(buffer: Buffer, start: Expression, lanes: int, stride: int = 1) -> Expression:

@@ -12,6 +12,7 @@ from tvm.tirx.script.builder import ir as tir
 from astroedge.targets.kernels.authoring import (
     Buffer,
     Expression,
+    independent,
     kernel,
     load,
     register_floats,
@@ -149,7 +150,7 @@ def batched_matmul(
         a = built.argument("a", (batch * rows_out * rows,), "float32")
         b = built.argument("b", (batch * rows * columns,), "float32")
         y = built.argument("y", (batch * rows_out * columns,), "float32")
-        with tir.serial(0, batch) as index:
+        with independent(batch) as index:
             weights = _Weights(b, False, rows, columns, transpose_b, index * rows * columns)
             _product(a, weights, None, y, rows_out, tile, 1, index * rows_out)
     return built.function
@@ -167,7 +168,7 @@ def _product(
 ) -> None:
     """Emit the product of `rows_out` rows of x from row `origin`, by tiles of columns, then of rows."""
     for first, width in tiles(weights.columns, tile):
-        for first_row, count in tiles(rows_out, row_tile):
+        for first_row, count in tiles(rows_out, row_tile, rows=True):
             _tile(_Rows(x, y, origin + first_row, count), weights, bias, first, width)
 
 

@@ -43,8 +43,9 @@ def schedule_blocks(func: tirx.PrimFunc, target: Target) -> tirx.PrimFunc:
         }
         nests = _nests(assignments)
         _allocate_between_nests(nests, flat)
-        for nest in nests:
-            Nest(nest, flat, 2 * target.vector_bits // 32).emit()
+        for index, nest in enumerate(nests):
+            apart = not any(_read(buffer, nests[index + 1 :]) for item in nest for buffer, _ in item.stores)
+            Nest(nest, flat, 2 * target.vector_bits // 32).emit(apart)
     return built.function
 
 
@@ -78,13 +79,17 @@ def _nests(assignments: list[Assignment]) -> list[list[Assignment]]:
     return nests
 
 
+def _read(buffer: Buffer, nests: list[list[Assignment]]) -> bool:
+    """Whether any of the nests reads an array."""
+    return any(item.reads(buffer) for nest in nests for item in nest)
+
+
 def _allocate_between_nests(nests: list[list[Assignment]], flat: dict[Buffer, Buffer]) -> None:
     """Emit arrays for what one nest computes and a later one reads."""
     size = 0
     for index, nest in enumerate(nests):
         for buffer in (buffer for item in nest for buffer, _ in item.stores):
-            later = any(item.reads(buffer) for other in nests[index + 1 :] for item in other)
-            if later and buffer not in flat:
+            if buffer not in flat and _read(buffer, nests[index + 1 :]):
                 elements = max(1, prod(map(int, buffer.ty.shape)))
                 size += elements * np.dtype(str(buffer.ty.dtype)).itemsize
                 flat[buffer] = tir.alloc_buffer((elements,), buffer.ty.dtype)

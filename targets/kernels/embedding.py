@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
-from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.authoring import hold, kernel, splat, store
+from astroedge.targets.kernels.authoring import hold, independent, kernel, splat, store
 from astroedge.targets.kernels.stored_weights import (
     data_size,
     data_type,
@@ -51,7 +50,7 @@ def embedding_row(
         scales = built.argument("scales", (entries * groups,), "float32") if groups else None
         y = built.argument("y", (count * width,), "float32")
         zero, last = tirx.const(0, index_dtype), tirx.const(entries - 1, index_dtype)
-        with tir.serial(0, count) as position:
+        with independent(count) as position:
             entry = hold(tirx.min(tirx.max(indices[position], zero), last))
             start = entry * tirx.const(data_size(width, storage), index_dtype)
             for offset, lanes in vectors(width, storage):

@@ -15,6 +15,7 @@ from astroedge.targets.kernels.authoring import (
     Buffer,
     Expression,
     hold,
+    independent,
     kernel,
     load,
     register_floats,
@@ -103,7 +104,7 @@ def event_gemv(
         offsets = built.argument("bias", (columns,), "float32") if bias else None
         y = built.argument("y", (batch * columns,), "float32")
         operands = _Operands(x, indices, bounds, weights, scales, offsets, y, rows, columns, storage)
-        with tir.serial(0, batch) as row:
+        with independent(batch, rows=shared) as row:
             matrix = 0 if shared else row * rows * pitch
             for first, width in tiles(columns, tile):
                 _Tile(operands, row, matrix + data_size(first, storage), first, width).emit()

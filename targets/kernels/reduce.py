@@ -13,7 +13,17 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels import exact_math
-from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, hold, kernel, load, splat, store
+from astroedge.targets.kernels.authoring import (
+    Buffer,
+    Expression,
+    chunks,
+    hold,
+    independent,
+    kernel,
+    load,
+    splat,
+    store,
+)
 
 LANES = 16
 
@@ -33,7 +43,7 @@ def reduce_last(kind: str, outer: int, width: int, dtype: str) -> tirx.PrimFunc:
     with kernel(kind) as built:
         x = built.argument("x", (outer * width,), dtype)
         y = built.argument("y", (outer,), dtype)
-        with tir.serial(0, outer) as index:
+        with independent(outer) as index:
             start = index * width
             value = _reduce(kind, width, dtype, lambda offset, lanes: load(x, start + offset, lanes))
             tir.buffer_store(y, _divide(value, width, dtype) if kind == "mean" else value, [index])
@@ -45,7 +55,7 @@ def softmax(outer: int, width: int) -> tirx.PrimFunc:
     with kernel("softmax") as built:
         x = built.argument("x", (outer * width,), "float32")
         y = built.argument("y", (outer * width,), "float32")
-        with tir.serial(0, outer) as index:
+        with independent(outer) as index:
             start = index * width
             peak = hold(_reduce("max", width, "float32", lambda offset, lanes: load(x, start + offset, lanes)))
             _map(
@@ -70,7 +80,7 @@ def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> t
         gamma = built.argument("gamma", (width,), "float32") if affine else None
         beta = built.argument("beta", (width,), "float32") if affine else None
         y = built.argument("y", (outer * width,), "float32")
-        with tir.serial(0, outer) as index:
+        with independent(outer) as index:
             start = index * width
             total = _reduce("sum", width, "float32", lambda offset, lanes: load(x, start + offset, lanes))
             mean = hold(_divide(total, width, "float32"))

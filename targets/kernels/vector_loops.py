@@ -15,7 +15,7 @@ from tvm import tirx
 from tvm.ir import TensorLoad
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.authoring import chunks
+from astroedge.targets.kernels.authoring import chunks, independent
 from astroedge.targets.kernels.loop_nest import (
     Assignment,
     Axis,
@@ -49,21 +49,26 @@ class Nest:
         self.dtype = str(first.axes[0].ty.dtype) if first.axes else "int32"
         self.runs = self._find_runs()
 
-    def emit(self) -> None:
-        """Emit the loops: outer runs one by one, the innermost in vectors, its tail in narrower ones."""
+    def emit(self, apart: bool) -> None:
+        """Emit the loops: outer runs one by one, the innermost in vectors, its tail in narrower ones.
+
+        If nothing else in the kernel reads what the nest writes (`apart`), threads may divide its points.
+        """
+        loop = independent if apart else partial(tir.serial, 0)
         *outer, inner = self.runs
         with ExitStack() as loops:
-            places = {run: loops.enter_context(tir.serial(0, self._number(run.extent))) for run in outer}
+            places = {run: loops.enter_context(loop(self._number(run.extent))) for run in outer}
             for start, end, items in self._pieces(inner):
                 whole = (end - start) // self.lanes
+                tail = start + whole * self.lanes
                 if whole:
-                    with ExitStack() as loop:
-                        index = self._index(loop, tir.serial, whole)
+                    with loop(self._number(whole)) as index:
                         first = self._number(start) + index * self.lanes
                         self._emit_vector(items, places, inner, first, self.lanes)
-                tail = start + whole * self.lanes
-                for begin, lanes in chunks(end - tail, self.lanes):
-                    self._emit_vector(items, places, inner, self._number(tail + begin), lanes)
+                if tail < end:
+                    with loop(self._number(1)):
+                        for begin, lanes in chunks(end - tail, self.lanes):
+                            self._emit_vector(items, places, inner, self._number(tail + begin), lanes)
 
     def _number(self, value: int) -> Expression:
         return tirx.IntImm(self.dtype, value)
