@@ -21,6 +21,7 @@ from astroedge.targets.target import resolve_target
 from tests import graphs
 from tests.arm.arm_root import REPOSITORY, ArmRoot, NoArmRootError, arm_root
 from tests.arm.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
+from tests.arm.every_function import every_function, function_inputs
 from tests.arm.run_bundle import run_bundle
 from tests.builds import build, build_of
 
@@ -64,6 +65,7 @@ def board(
     cases |= {name: (build_of(builder, BOARD), inputs_of(builder)) for name, builder in HARD_CASES.items()}
     for target in ("raspberry-pi-5", "x86-64-v2"):
         cases[target] = (build_of(graphs.lif_layer, target), inputs_of(graphs.lif_layer))
+    cases["functions"] = (build_of(every_function, BOARD), function_inputs())
     folders = {name: write_case(place / name, *case) for name, case in cases.items()}
     script = Path(__file__).with_name("run_bundle.py")
     finished = root.run(root.python, script, *folders.values())

@@ -16,6 +16,8 @@ from tvm.tirx.script.builder import ir as tir
 from astroedge.targets.compiler.exact_intrinsics import exact_intrinsics
 from astroedge.targets.compiler.fence_products import FenceProducts
 from astroedge.targets.kernels.authoring import kernel, load, store
+from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import runs_here
 
 X86_64_V3: dict[str, Any] = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v3"}
 CORTEX_A72: dict[str, Any] = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}
@@ -23,6 +25,14 @@ NATIVE: dict[str, Any] = {"kind": "llvm", "mcpu": codegen.llvm_get_system_cpu()}
 OLDEST: dict[str, Any] = {"kind": "llvm", "mcpu": "x86-64-v2" if platform.machine() == "x86_64" else "generic"}
 RUNNABLE = (NATIVE, OLDEST)
 """Targets whose code runs here; they differ in vector width and in having a fused multiply-add."""
+
+LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+WIDTHS: dict[str, dict[str, Any]] = (
+    {name: {**X86_64_V3, "mcpu": name} for name in LEVELS if runs_here(resolve_target(name))}
+    if platform.machine() == "x86_64"
+    else {"native": NATIVE}
+)
+"""The vector widths this processor has, by the name of the target."""
 
 FUSED = re.compile(r"\b(v?fn?m(add|sub|la|ls)\w*)\s")
 

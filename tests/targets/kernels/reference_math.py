@@ -118,6 +118,11 @@ def erf(x: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(x), x, value)
 
 
+def sqrt(x: np.ndarray) -> np.ndarray:
+    """√x."""
+    return np.sqrt(x)
+
+
 def rsqrt(x: np.ndarray) -> np.ndarray:
     """1 / √x."""
     return F(1) / np.sqrt(x)

@@ -1,0 +1,114 @@
+"""One order of additions: the bits of a step depend on neither kernels nor processor, batch or way of calling it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from astroedge.bundle import Bundle
+from astroedge.runtimes import load
+from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import runs_here
+from tests.builds import build
+from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, graph_of, inputs_of
+
+TICKS = 300
+STREAMS = 3
+Arrays = dict[str, np.ndarray]
+
+# Instruction sets and kernel choices, each of them against what this machine's own default gives.
+WAYS = {
+    "128 bits, dense kernels": ("x86-64-v2", "dense"),
+    "256 bits, event-driven kernels": ("x86-64-v3", "event"),
+    "512 bits": ("x86-64-v4", "auto"),
+}
+
+
+@cache
+def bundle_of(network: str, target: str = "native", kernels: str = "auto", batch: int = 1) -> Bundle:
+    """A network compiled once for all tests."""
+    return build(graph_of(network, batch), target, kernels=kernels)
+
+
+def results(bundle: Bundle, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    """Outputs of all ticks and the last states, by name."""
+    with load(bundle) as session:
+        outputs = session.run(**inputs)
+        return outputs, {name: state.copy() for name, state in session.states.items()}
+
+
+@cache
+def expected(network: str) -> tuple[Arrays, Arrays]:
+    """What this machine's default gives."""
+    return results(bundle_of(network), inputs_of(network, TICKS))
+
+
+def assert_same_bits(found: Arrays, wanted: Arrays) -> None:
+    """Demand equal bytes of every array."""
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(_bits(found[name]), _bits(array), err_msg=name)
+
+
+def _bits(array: Any) -> np.ndarray:
+    """An array's elements as unsigned integers, so that −0 differs from 0."""
+    return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks_fire_and_move(network: str) -> None:
+    """Every spike tensor of these networks fires at 1 to 60 %, and their outputs keep changing."""
+    with load(bundle_of(network)) as session:
+        outputs = session.run(**inputs_of(network, TICKS))
+        for name, count in session.activity().items():
+            assert LOWEST_RATE <= count.firing_rate <= HIGHEST_RATE, f"{name} fires at {count.firing_rate:.1%}"
+    for array in outputs.values():
+        assert len(np.unique(array, axis=0)) > TICKS // 2
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("way", WAYS)
+def test_instruction_set_and_kernels_change_no_bit(network: str, way: str) -> None:
+    """Wider vectors, event-driven and dense kernels all give the outputs and the state of the default."""
+    target, kernels = WAYS[way]
+    if not runs_here(resolve_target(target)):
+        pytest.skip(f"this processor cannot run {target} code")
+    bundle = bundle_of(network, target, kernels)
+    if kernels != "auto" and expected_sparse(network):
+        chosen = {matrix.kernel for matrix in bundle.manifest.matrices if matrix.spikes is not None}
+        assert kernels in chosen
+    found = results(bundle, inputs_of(network, TICKS))
+    for given, wanted in zip(found, expected(network), strict=True):
+        assert_same_bits(given, wanted)
+
+
+def expected_sparse(network: str) -> bool:
+    """Whether the network has matrices that read spikes."""
+    return any(matrix.spikes is not None for matrix in bundle_of(network).manifest.matrices)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_stream_of_a_batch_is_that_stream_alone(network: str) -> None:
+    """Three streams stepped together give each the outputs and states it has on its own."""
+    inputs = inputs_of(network, TICKS, STREAMS)
+    outputs, states = results(bundle_of(network, batch=STREAMS), inputs)
+    axes = {state.name: state.batch_axis for state in graph_of(network, STREAMS).spec.states}
+    for stream in range(STREAMS):
+        alone = results(bundle_of(network), {name: array[:, stream : stream + 1] for name, array in inputs.items()})
+        assert_same_bits({name: array[:, stream : stream + 1] for name, array in outputs.items()}, alone[0])
+        assert_same_bits({name: np.take(state, [stream], axes[name]) for name, state in states.items()}, alone[1])
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_tick_at_a_time_is_a_run(network: str) -> None:
+    """`astro_step` called for every tick gives what one `astro_run` over all of them gives, and counts the same."""
+    inputs = inputs_of(network, TICKS)
+    with load(bundle_of(network)) as single, load(bundle_of(network)) as many:
+        ticks = [single.step(**{name: array[tick] for name, array in inputs.items()}) for tick in range(TICKS)]
+        given = many.run(**inputs)
+        assert_same_bits({name: np.stack([tick[name] for tick in ticks]) for name in given}, given)
+        np.testing.assert_array_equal(single.state, many.state)
+        assert single.activity() == many.activity()

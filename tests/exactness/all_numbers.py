@@ -1,0 +1,74 @@
+"""Every float32 number through every exact function: the largest error, and equal bits whatever the vector width.
+
+    make exactness        or        python -m tests.exactness.all_numbers [FUNCTION …]
+
+takes about five minutes a function on one core and prints a row of the table in docs/exactness.md for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+import tvm
+
+from astroedge.targets.kernels import exact_math
+from tests.targets.kernels.harness import WIDTHS, build, same_bits, unary
+from tests.targets.kernels.true_math import FUNCTIONS, errors
+
+CHUNK = 1 << 17
+Evaluate = Callable[[np.ndarray], np.ndarray]
+
+
+def main() -> None:
+    """Check the functions asked for, all of them by default."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("functions", nargs="*", metavar="FUNCTION", help=f"of {', '.join(FUNCTIONS)}; default: all")
+    chosen = parser.parse_args().functions or list(FUNCTIONS)
+    print(f"| function | promised | largest error, ulp | at | results that are not the nearest | {', '.join(WIDTHS)} |")
+    print("|---|---|---|---|---|---|")
+    for name in chosen:
+        print(check(name), flush=True)
+
+
+def check(name: str) -> str:
+    """One row: the largest error over all 2³² bit patterns, where it is, how many results are not the nearest float32.
+
+    Raises SystemExit when a bound is broken or two vector widths differ.
+    """
+    evaluate = [evaluator(name, width) for width in WIDTHS]
+    bound, largest, place, inexact = FUNCTIONS[name][0], 0.0, np.float32(0), 0
+    for start in range(0, 1 << 32, CHUNK):
+        x = np.arange(start, start + CHUNK, dtype=np.uint32).view(np.float32)
+        result, *others = [function(x) for function in evaluate]
+        for width, other in zip(list(WIDTHS)[1:], others, strict=True):
+            same = np.array_equal(result.view(np.uint32), other.view(np.uint32)) or same_bits(result, other)
+            if not same:
+                raise SystemExit(f"{name}: {width} differs from {next(iter(WIDTHS))} from bits {start:#x} on")
+        distance = errors(name, x, result)
+        inexact += int(np.count_nonzero(distance))
+        worst = int(distance.argmax())
+        if distance[worst] > largest:
+            largest, place = float(distance[worst]), x[worst]
+    if largest > bound:
+        raise SystemExit(f"{name}({place!r}) is {largest} ulp from the true value; the bound is {bound}")
+    return f"| {name} | {bound} | {largest:.4f} | {place:.9g} | {inexact / 2**32:.3%} | equal |"
+
+
+def evaluator(name: str, width: str) -> Evaluate:
+    """The function on `CHUNK` numbers, compiled for a vector width."""
+    module = build(unary(getattr(exact_math, name), CHUNK), WIDTHS[width])
+    given, result = (tvm.runtime.tensor(np.zeros(CHUNK, np.float32)) for _ in range(2))
+    arguments, values = np.from_dlpack(given), np.from_dlpack(result)
+
+    def evaluate(x: np.ndarray) -> np.ndarray:
+        arguments[:] = x
+        module["kernel"](given, result)
+        return values
+
+    return evaluate
+
+
+if __name__ == "__main__":
+    main()
