@@ -4,7 +4,7 @@
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make test-wheel   the built wheel alone
 #   make lint         style and types alone
-#   make bench-step   the time of a tick beside ONNX Runtime; make bench-kernels compares kernels (benchmarks/README.md)
+#   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #
 # PYTHON  which Python to use; without it the first of those below that is 3.11 or later.
@@ -16,7 +16,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel lint bench-step bench-kernels bench-overheads emulator
+.PHONY: demo test test-wheel lint bench-kernels bench-overheads emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -35,14 +35,11 @@ test: lint emulator
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/test_wheel.py
 
-bench-step: .venv/ready
-	$(VENV_PYTHON) benchmarks/step_latency.py
-
 bench-kernels: .venv/ready
-	$(VENV_PYTHON) benchmarks/kernels.py
+	$(VENV_PYTHON) -m benchmarks.kernels
 
 bench-overheads: .venv/ready
-	$(VENV_PYTHON) benchmarks/overheads.py
+	$(VENV_PYTHON) -m benchmarks.overheads
 
 lint: .venv/ready
 	.venv/bin/ruff check

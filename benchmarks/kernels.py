@@ -1,6 +1,6 @@
 """At which firing rate a dense matrix product beats the event-driven one: what `choose_kernels` decides by.
 
-    make bench-kernels        or        python benchmarks/kernels.py
+    make bench-kernels        or        python -m benchmarks.kernels
 
 One product of spikes with a matrix, compiled both ways for this machine and run natively on one thread, the two taking
 turns. A tick includes building the list of active inputs and adding the result to a leaky state. Writes
@@ -24,7 +24,7 @@ import astroedge
 from astroedge.runtimes.compiled import CompiledSession
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
-from machine import describe
+from benchmarks.machine import describe
 
 RESULTS = Path(__file__).with_name("results")
 SHAPES = ((16, 16), (32, 32), (64, 64), (192, 192), (512, 192), (192, 512), (1024, 512), (512, 2048), (4096, 1024))
@@ -82,7 +82,7 @@ def product_graph(rows: int, columns: int) -> StepGraph:
     x, state, y, following = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, width)) for name, width in widths.items()
     )
-    stored = [numpy_helper.from_array(weights, "W"), numpy_helper.from_array(np.float32(0.5), "half")]
+    stored = [numpy_helper.from_array(weights, "W"), numpy_helper.from_array(np.array(0.5, np.float32), "half")]
     model = helper.make_graph(nodes, f"product_{rows}x{columns}", [x, state], [y, following], stored)
     return StepGraph(helper.make_model(model, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), spec)
 

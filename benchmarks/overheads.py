@@ -1,6 +1,6 @@
 """What a tick and a load cost beyond the arithmetic: the C interface, the Python runtime, starting up.
 
-    make bench-overheads        or        python benchmarks/overheads.py
+    make bench-overheads        or        python -m benchmarks.overheads
 
 A layer of 64 neurons is ticked in four ways that take turns: its kernels alone in a loop in C, through `astro_run`,
 through `Session.run` and through `Session.step`; the differences are what each layer adds. The example language model
@@ -36,7 +36,7 @@ from astroedge.step_graph import StepGraph
 from astroedge.targets import compile_step
 from astroedge.targets.link import find_linker, run_compiler
 from astroedge.targets.target import resolve_target
-from machine import describe
+from benchmarks.machine import describe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("results")

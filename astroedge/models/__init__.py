@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
+from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.gru_network import GRUNetwork
+from astroedge.models.lif import LIF
+from astroedge.models.lif_network import LIFNetwork
+from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
-__all__ = ["AstroSNN", "AstroSNNConfig", "AstroSNNStep", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "LIF",
+    "ALIFNetwork",
+    "AstroSNN",
+    "AstroSNNConfig",
+    "AstroSNNStep",
+    "ConvLIFNetwork",
+    "GRUNetwork",
+    "LIFNetwork",
+    "SpikingRWKV",
+    "SpikingRWKVConfig",
+    "load_checkpoint",
+    "save_checkpoint",
+]
