@@ -30,6 +30,19 @@ def is_pointwise(function: tirx.PrimFunc, parameter: int) -> bool:
     return bool(blocks) and len(tainted) > 1
 
 
+def is_one_loop(function: tirx.PrimFunc, results: int) -> bool:
+    """True when the function computes all its `results` (its last parameters) point by point, in one loop.
+
+    They have one shape, and where one is made from another, it is from the same index.
+    """
+    written = list(function.params)[-results:]
+    blocks = list(blocks_of(function.body))
+    if not blocks or len({tuple(int(extent) for extent in buffer.ty.shape) for buffer in written}) != 1:
+        return False
+    reads = [(region, block) for block in blocks for region in block.reads if _among(region.source, written)]
+    return all(_at_own_index(region, block) for region, block in reads)
+
+
 def is_reshape(function: tirx.PrimFunc) -> bool:
     """True when the function only gives its operand another shape, so that the result is the operand itself."""
     names = [block.name_hint for block in blocks_of(function.body)]

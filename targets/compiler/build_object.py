@@ -16,7 +16,6 @@ from tvm import ir, s_tir, tirx
 from tvm.script import tirx as T
 from tvm_ffi import structural_equal
 
-from astroedge.errors import CompileError
 from astroedge.targets.compiler.divide_loops import undivided
 from astroedge.targets.compiler.exact_intrinsics import exact_intrinsics
 from astroedge.targets.compiler.fence_products import FenceProducts
@@ -140,6 +139,4 @@ def _find(
 def _writes_over_a_read(call: Call, plan: MemoryPlan) -> bool:
     """True when the call works in place, so that its pointers may be equal."""
     read = {plan.places[value] for value in call.reads}
-    if len(call.writes) != 1 and any(plan.places[value] in read for value in call.writes):
-        raise CompileError("A kernel with several results cannot work in place; this is a defect of the compiler.")
     return any(plan.places[value] in read for value in call.writes)

@@ -21,6 +21,7 @@ from astroedge.targets.compiler.find_spikes import find_spikes
 from astroedge.targets.compiler.import_graph import import_graph
 from astroedge.targets.compiler.legalize import legalize
 from astroedge.targets.compiler.make_manifest import make_manifest, weights_bytes
+from astroedge.targets.compiler.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.plan_memory import plan_memory
 from astroedge.targets.compiler.schedule import copy_kernel, schedule_calls
 from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
@@ -72,6 +73,7 @@ def _compile(
     spec = _show_probes(program, graph.spec, step.margins) if probes else graph.spec
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
     choice = choose_kernels(program, products, rates, target, kernels)
+    merge_elementwise(program)
     initial = graph.initial_state()
     stored = {state.name: initial[state.name] for state in graph.spec.states if state.initial is None}
     plan = plan_memory(program, [counter.value for counter in choice.counters], stored, copy_kernel)

@@ -13,7 +13,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from astroedge.manifest import ALIGNMENT
-from astroedge.targets.compiler.blocks import is_pointwise
+from astroedge.targets.compiler.blocks import is_one_loop, is_pointwise
 from astroedge.targets.compiler.step_program import Call, StepProgram, Value
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _may_overwrite(program: StepProgram, calls: list[Call], old: Value, new: Val
     if any(value is old for call in calls[producer + 1 :] for value in call.reads):
         return False
     call = calls[producer]
-    if len(call.writes) != 1:
+    if len(call.writes) != 1 and not is_one_loop(call.function, len(call.writes)):
         return False
     readers = [index for index, value in enumerate(call.reads) if value is old]
     return all(is_pointwise(call.function, index) for index in readers)

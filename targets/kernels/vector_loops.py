@@ -150,11 +150,11 @@ class Nest:
                 extents = zip(item.reduced, item.reduced_extents, strict=True)
                 reduced = {axis: self._index(loops, tir.serial, extent) for axis, extent in extents}
                 in_lanes(item, [value for _, value in item.stores], reduced)
+        # In place, a result lies over an operand that another result still reads: all are computed before any is stored.
+        for buffer, register in registers.items():
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
-                point = _Point(self, {**places, inner: first + lane})
-                for buffer, _ in item.stores:
-                    point.store(buffer, registers[buffer].value(lane))
+                _Point(self, {**places, inner: first + lane}).store(buffer, register.value(lane))
 
 
 class _Register:
