@@ -150,7 +150,7 @@ class Nest:
                 extents = zip(item.reduced, item.reduced_extents, strict=True)
                 reduced = {axis: self._index(loops, tir.serial, extent) for axis, extent in extents}
                 in_lanes(item, [value for _, value in item.stores], reduced)
-        # In place, a result lies over an operand that another result still reads: all are computed before any is stored.
+        # In place, a result may lie over what another result reads: all are computed before any is stored.
         for buffer, register in registers.items():
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)

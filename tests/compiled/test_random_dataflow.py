@@ -173,6 +173,9 @@ def _outputs(flow: Flow) -> list[str]:
 @example(
     Flow(1, 270, 1, (("roll", 1, 0), ("halve", 2, 0)), nexts=(3,), outputs=(), reads_late=False, seed=0)
 )  # a state turned round
+@example(
+    Flow(1, 40, 1, (("halve", 1, 0), ("Add", 1, 0)), nexts=(2,), outputs=(3,), reads_late=False, seed=0)
+)  # one call whose second result reads what its first overwrites
 def test_random_dataflow_is_its_graph(flow: Flow) -> None:
     """Outputs at every tick and the final states are ONNX Runtime's, whatever reads what and when."""
     graph = make_graph(flow)
