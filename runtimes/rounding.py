@@ -7,13 +7,15 @@ measured by the largest operand of the sum that made it, element by element. The
     a + b, a − b                  is the larger of a's and b's
     a · b                         is the larger of a's times |b| and b's times |a|
     a / b                         is a's over |b|
-    x W (MatMul, Gemm, Conv)      is the largest |x| of the row times the largest |W| of the column, or |bias|
-    sum or mean of x              is the largest among the elements summed
+    x W (MatMul, Gemm, Conv)      is the largest |x| of the row times the largest |W| of the column, |bias| or |x W|
+    sum or mean of x              is the largest among the elements summed, or the result
     what moves elements about     is moved about in the same way (Reshape, Transpose, Slice, Concat, Where …)
     ReLU, clip, −x, |x|           is that of their input, because they enlarge no error
     tanh, sigmoid                 is that of their input times their slope, or their own magnitude
 
-and of anything else, a state or an input for example, its own magnitude. Sums behind anything else are not followed.
+(The results of long sums count because the last additions have numbers as large for operands.)
+
+Of anything else, a state or an input for example, it is its own magnitude. Sums behind anything else are not followed.
 """
 
 from __future__ import annotations
@@ -126,14 +128,16 @@ class Magnitudes:
         return self._emit("Div", [self.of(node.input[0]), self._size(node.input[1])])
 
     def _reduction(self, node: onnx.NodeProto) -> str:
-        return self._copy(node, "ReduceMax", [self.of(node.input[0]), *node.input[1:]])
+        largest = self._copy(node, "ReduceMax", [self.of(node.input[0]), *node.input[1:]])
+        return self._emit("Max", [self._size(node.output[0]), largest])
 
     def _matmul(self, node: onnx.NodeProto) -> str:
         left, right = node.input
         if min(self._rank(left), self._rank(right)) < 2:
             bound = self._emit("Mul", [self._largest(left, None), self._largest(right, None)])
             return self._emit("Max", [self._size(node.output[0]), bound])
-        return self._emit("Mul", [self._largest(left, -1), self._largest(right, -2)])
+        bound = self._emit("Mul", [self._largest(left, -1), self._largest(right, -2)])
+        return self._emit("Max", [self._size(node.output[0]), bound])
 
     def _gemm(self, node: onnx.NodeProto) -> str:
         options = {item.name: helper.get_attribute_value(item) for item in node.attribute}
@@ -144,11 +148,11 @@ class Magnitudes:
         if options.get("transB", 0):
             column = self._emit("Transpose", [column])
         alpha = self._constant(np.abs(options.get("alpha", 1.0)), node.input[0])
-        product = self._emit("Mul", [self._emit("Mul", [row, column]), alpha])
-        if len(node.input) < 3 or not node.input[2]:
-            return product
-        beta = self._constant(np.abs(options.get("beta", 1.0)), node.input[0])
-        return self._emit("Max", [product, self._emit("Mul", [self._size(node.input[2]), beta])])
+        terms = [self._size(node.output[0]), self._emit("Mul", [self._emit("Mul", [row, column]), alpha])]
+        if len(node.input) > 2 and node.input[2]:
+            beta = self._constant(np.abs(options.get("beta", 1.0)), node.input[0])
+            terms.append(self._emit("Mul", [self._size(node.input[2]), beta]))
+        return self._emit("Max", terms)
 
     def _convolution(self, node: onnx.NodeProto) -> str:
         bounds = [self._emit("Mul", [self._largest(node.input[0], None), self._largest(node.input[1], None)])]
