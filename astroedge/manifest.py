@@ -96,7 +96,8 @@ class Matrix:
 
     `rows` inputs, `columns` outputs, `calls` products in one tick (batch and heads). `spikes` names the activity that
     its input elements are counted in, None for a dense input. `nonzero` counts non-zero weights, None where the matrix
-    is itself a state. `kernel` is the kernel chosen and `reason` says why.
+    is itself a state. `kernel` is the kernel chosen and `reason` says why. `precision` is what the weights are stored
+    in and `nbytes` their size with their scales.
     """
 
     name: str
@@ -108,6 +109,27 @@ class Matrix:
     spikes: str | None
     nonzero: int | None
     nbytes: int
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class WeightRecord:
+    """A weight matrix W[rows, columns], convolution kernel or embedding table as it is stored.
+
+    `nbytes` includes the scales. `reason` says why the precision is not the one asked for; empty where it is.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    precision: str
+    nbytes: int
+    reason: str
+
+    @property
+    def float32_nbytes(self) -> int:
+        """Bytes of the same weights in float32."""
+        return 4 * self.rows * self.columns
 
 
 @dataclass(frozen=True)
@@ -163,7 +185,11 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole description of a bundle; `to_json` and `from_json` are inverse."""
+    """The whole description of a bundle; `to_json` and `from_json` are inverse.
+
+    `graph_sha256` is the digest of the graph that was compiled, `dequantised_sha256` that of the same graph with its
+    weights as they are stored, None where they are stored as they were.
+    """
 
     model: str
     graph_sha256: str
@@ -182,6 +208,18 @@ class Manifest:
     precision: str = "float32"
     probes: bool = False
     abi_version: int = ABI_VERSION
+    dequantised_sha256: str | None = None
+    stored: tuple[WeightRecord, ...] = ()
+
+    @property
+    def reference_sha256(self) -> str:
+        """The digest of the graph that the step must agree with."""
+        return self.dequantised_sha256 or self.graph_sha256
+
+    @property
+    def float32_weights_size(self) -> int:
+        """The size of the weights file if every weight were stored in float32, but for what alignment adds."""
+        return self.layout.weights_size + sum(item.float32_nbytes - item.nbytes for item in self.stored)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, versioned; tuples become lists."""
@@ -270,4 +308,6 @@ def _read_manifest(record: Mapping[str, Any]) -> Manifest:
         precision=record["precision"],
         probes=record["probes"],
         abi_version=record["abi_version"],
+        dequantised_sha256=record["dequantised_sha256"],
+        stored=_read_all(WeightRecord, record["stored"]),
     )

@@ -133,6 +133,7 @@ def _check_files(manifest: Manifest) -> None:
         *(record.sha256 for record in (manifest.library, manifest.weights, *manifest.assets)),
         *(digest for tick in manifest.golden.ticks for digest in (tick.state, tick.outputs)),
         manifest.graph_sha256,
+        manifest.reference_sha256,
     ]
     for digest in digests:
         _require(isinstance(digest, str) and _SHA256.fullmatch(digest) is not None, f"{digest!r} is not a SHA-256")

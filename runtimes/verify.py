@@ -72,10 +72,11 @@ def verify(
 ) -> VerifyReport:
     """Replay the bundle's golden trace, and with `graph` compare it with ONNX Runtime, forced and free.
 
-    `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None; `steps` is how many ticks of them are
-    compared, all of the given ones or 1000 drawn ones when None. Spikes are compared through `probe`, a session of the
-    same graph's probe build, or through the bundle if it is one itself. A session's own stream goes on afterwards as if
-    nothing had happened; `probe` is left reset.
+    The graph of a bundle with quantised weights is the one with dequantised weights. `inputs` are arrays `(T, …)` by
+    name, drawn like the golden trace's when None; `steps` is how many ticks of them are compared, all of the given ones
+    or 1000 drawn ones when None. Spikes are compared through `probe`, a session of the same graph's probe build, or
+    through the bundle if it is one itself. A session's own stream goes on afterwards as if nothing had happened;
+    `probe` is left reset.
 
     The report says whether all agreed (`ok`). Raises VerificationError when the bundle or the probe build was not
     compiled from `graph`, or when the probe build is not the same computation as the bundle; InputError for inputs the
@@ -88,12 +89,12 @@ def verify(
     golden = replay(bundle)
     if graph is None:
         return VerifyReport(manifest.model, manifest.target.name, golden)
-    refuse_other_graph(manifest, graph)
+    _refuse_other_weights(manifest, graph)
     steps, given = choose_inputs(manifest, steps, inputs)
     saved = bundle.state.copy()
     try:
         if probe is not None:
-            refuse_other_graph(probe.manifest, graph)
+            _refuse_other_weights(probe.manifest, graph)
             _check_probe(bundle, probe, given, steps)
         forced, free = _compare(graph, probe or bundle, given, steps)
     finally:
@@ -102,11 +103,21 @@ def verify(
 
 
 def refuse_other_graph(manifest: Manifest, graph: StepGraph) -> None:
-    """Raise VerificationError unless the bundle was compiled from this very graph."""
-    if manifest.graph_sha256 != graph.digest:
+    """Raise VerificationError unless the bundle was compiled from this graph, or from the one that this dequantises."""
+    if graph.digest not in (manifest.graph_sha256, manifest.reference_sha256):
         raise VerificationError(
             f"The bundle was compiled from another graph (SHA-256 {manifest.graph_sha256[:12]}…, this one has "
             f"{graph.digest[:12]}…); a model exported again is another graph. Give the one it was compiled from."
+        )
+
+
+def _refuse_other_weights(manifest: Manifest, graph: StepGraph) -> None:
+    """Raise VerificationError unless the graph's weights are those the bundle stores."""
+    refuse_other_graph(manifest, graph)
+    if graph.digest != manifest.reference_sha256:
+        raise VerificationError(
+            f"The bundle stores its weights as {manifest.precision} and this graph has them as they were before; "
+            "compare it with the dequantised graph, which compile wrote beside the bundle (.dequantised.onnx)."
         )
 
 

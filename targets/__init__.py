@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,20 +14,42 @@ from astroedge.targets.target import Target
 if TYPE_CHECKING:
     from astroedge.step_graph import StepGraph
     from astroedge.targets.compiler.pipeline import CompiledStep
+    from astroedge.targets.compiler.quantise_weights import QuantisedGraph, StoredWeights
 
 
-def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, probes: bool) -> CompiledStep:
+def quantise(graph: StepGraph, precision: str | Mapping[str, str]) -> QuantisedGraph:
+    """The weights of `graph` in fewer bits, and the graph with the weights that these bits stand for.
+
+    `precision` is one of `weight_format.PRECISIONS`, with overrides as `precision_rules.read_precision` takes them.
+
+    Raises CompileError for an unknown precision or an override that matches no weight.
+    """
+    from astroedge.targets.compiler.quantise_weights import quantise_weights
+    from astroedge.targets.precision_rules import read_precision
+
+    return quantise_weights(graph, read_precision(precision))
+
+
+def compile_step(
+    graph: StepGraph,
+    target: Target,
+    *,
+    math: str,
+    kernels: str,
+    probes: bool,
+    weights: StoredWeights | None = None,
+) -> CompiledStep:
     """Compile the step of `graph` for `target` into an object, its weights and a manifest.
 
     `math` is "exact" or "fast", `kernels` "auto", "event" or "dense"; with `probes` every spike tensor and its margin
-    is an output.
+    is an output. `weights` is what `quantise` found besides `graph`; None stores every weight in float32.
 
     Raises CompileError, UnsupportedOpError or TargetError.
     """
     require("tvm", "compiling a step")
     from astroedge.targets.compiler import pipeline
 
-    return pipeline.compile_step(graph, target, math=math, kernels=kernels, probes=probes)
+    return pipeline.compile_step(graph, target, math=math, kernels=kernels, probes=probes, weights=weights)
 
 
 def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None) -> Bundle:

@@ -14,7 +14,7 @@ from astroedge.bundle import Bundle
 from astroedge.runtimes import load
 from astroedge.runtimes.compiled import CompiledSession
 from astroedge.step_graph import StepGraph
-from astroedge.targets import compile_step, link_bundle
+from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.target import resolve_target
 from tests import graphs
 
@@ -22,11 +22,18 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def build(
-    graph: StepGraph, target: str = "native", math: str = "exact", kernels: str = "auto", probes: bool = False
+    graph: StepGraph,
+    target: str = "native",
+    math: str = "exact",
+    kernels: str = "auto",
+    probes: bool = False,
+    precision: str = "float32",
 ) -> Bundle:
-    """Compile and link, without the checks and the golden trace that `astroedge.compile` adds."""
+    """Quantise, compile and link, without the checks and the golden trace that `astroedge.compile` adds."""
     goal = resolve_target(target)
-    return link_bundle(compile_step(graph, goal, math=math, kernels=kernels, probes=probes), goal)
+    stored = quantise(graph, precision)
+    step = compile_step(stored.graph, goal, math=math, kernels=kernels, probes=probes, weights=stored.weights)
+    return link_bundle(step, goal)
 
 
 @cache

@@ -75,6 +75,7 @@ FILES: dict[str, Callable[[Manifest], Manifest]] = {
     "weights of another size": lambda item: replace(item, weights=replace(item.weights, size=64)),
     "weights with a free name": lambda item: replace(item, weights=replace(item.weights, name="weights.bin")),
     "digest that is none": lambda item: replace(item, graph_sha256="abc"),
+    "digest of weights that is none": lambda item: replace(item, dequantised_sha256="abc"),
     "asset with a path": lambda item: replace(item, assets=(replace(item.assets[0], name="a/b"),)),
     "asset above": lambda item: replace(item, assets=(replace(item.assets[0], name=".."),)),
     "hidden asset": lambda item: replace(item, assets=(replace(item.assets[0], name=".profile"),)),

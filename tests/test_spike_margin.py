@@ -10,6 +10,7 @@ from astroedge.runtimes.reference import ObservedReference
 from astroedge.spike_margin import float_comparisons, margin_nodes
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
+from astroedge.targets import quantise
 from astroedge.targets.target import resolve_target
 from astroedge.workflows.compile_graph import probe_build
 from tests import graphs
@@ -59,7 +60,7 @@ def test_the_compiled_step_and_the_reference_agree_on_it() -> None:
     reference = ObservedReference(graph)
     states = reference.initial_state()
     fired = 0
-    with load(probe_build(graph, resolve_target("native"), math="exact")) as session:
+    with load(probe_build(quantise(graph, "float32"), resolve_target("native"), math="exact")) as session:
         for x in graphs.random_inputs(graph, 60)["x"]:
             ours = session.step(x=x)
             seen = reference.tick({"x": x}, states)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-import astroedge
-
 
 @click.command("compile")
 @click.argument("graph", type=click.Path(path_type=Path))
@@ -27,28 +25,43 @@ import astroedge
     show_default=True,
     help="Force one kind of matrix kernel; it never changes a bit.",
 )
+@click.option(
+    "--precision",
+    metavar="[PATTERN=]P",
+    multiple=True,
+    default=["float32"],
+    show_default=True,
+    help="Store weights as float32, float16, int8 or int4; with a pattern, those of that name. Repeatable.",
+)
 @click.option("--probes", is_flag=True, help="Add every spike tensor and its margin to the outputs.")
-def compile_command(graph: Path, target: str, output: Path, math: str, kernels: str, probes: bool) -> None:
+def compile_command(
+    graph: Path, target: str, output: Path, math: str, kernels: str, precision: tuple[str, ...], probes: bool
+) -> None:
     """Compile GRAPH into a bundle for a target.
 
     The compiled step is compared with ONNX Runtime, and its golden trace is recorded. A bundle that is there already is
-    replaced in one move once the new one is whole.
+    replaced in one move once the new one is whole. With --precision the graph with dequantised weights, which is what
+    the step is compared with, is written beside it as NAME.dequantised.onnx.
     """
     from astroedge.bundle_folder import check_replaceable
     from astroedge.cli.display import print_line, size
-    from astroedge.cli.show_step import count_kernels
+    from astroedge.cli.show_step import count_kernels, weights_summary
+    from astroedge.workflows.compile_graph import compile_to
 
     check_replaceable(output)
-    bundle = astroedge.compile(
+    bundle, reference = compile_to(
+        output,
         graph,
         target,
         math=math,
         kernels=kernels,
+        precision=", ".join(precision),
         probes=probes,
         progress=lambda line: click.echo(f"… {line}", err=True),
     )
-    bundle.save(output)
     manifest = bundle.manifest
     print_line(count_kernels(manifest))
+    if reference is not None:
+        print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
     total = manifest.library.size + manifest.weights.size
     print_line(f"Wrote {output} for {manifest.target.name}, {size(total)}. Next: astroedge verify {output}")

@@ -64,9 +64,10 @@ def show_bundle(bundle: Bundle) -> None:
     needs = f", needs {', '.join(target.features)}" if target.features else ""
     print_line(f"Bundle of {manifest.model} for {target.name}: {target.arch}, {target.cpu}{needs}")
     probes = ", with probes" if manifest.probes else ""
-    print_line(f"Weights {manifest.precision}, math {manifest.math}{probes}")
+    print_line(f"Math {manifest.math}{probes}. {weights_summary(manifest)}")
     show_spec(manifest.step)
     _show_matrices(manifest)
+    _show_stored(manifest)
     print_line(count_kernels(manifest))
     _show_memory(manifest)
     _show_proof(manifest)
@@ -81,6 +82,25 @@ def count_kernels(manifest: Manifest) -> str:
     return f"Matrices: {matrices or 'none'}. One tick is {len(manifest.kernels)} native calls: {calls}."
 
 
+def weights_summary(manifest: Manifest) -> str:
+    """What the weights are stored as and how large their file is, in a sentence."""
+    total, plain = manifest.layout.weights_size, manifest.float32_weights_size
+    if all(item.precision == "float32" for item in manifest.stored):
+        return f"Weights {manifest.precision}: {size(total)}."
+    return f"Weights {manifest.precision}: {size(total)}, {100 * total / plain:.1f} % of {size(plain)} in float32."
+
+
+def _show_stored(manifest: Manifest) -> None:
+    """What each weight is stored as, and why where that is not what was asked for."""
+    if all((item.precision, item.reason) == ("float32", "") for item in manifest.stored):
+        return
+    rows = [
+        (item.name, f"{item.rows} × {item.columns}", item.precision, size(item.nbytes), item.reason)
+        for item in manifest.stored
+    ]
+    print_table(("weight", "inputs × outputs", "stored as", "size", "note"), rows, "Stored weights")
+
+
 def _show_matrices(manifest: Manifest) -> None:
     """The matrices with the kernel chosen for each and why."""
     rates = {item.name: item.firing_rate for item in manifest.activity}
@@ -88,7 +108,8 @@ def _show_matrices(manifest: Manifest) -> None:
     for item in manifest.matrices:
         extent = f"{item.rows} × {item.columns}{f' × {item.calls}' if item.calls > 1 else ''}"
         rate = "–" if item.spikes is None else percent(rates[item.spikes])
-        rows.append((item.name, extent, item.kernel, rate, size(item.nbytes), item.reason))
+        stored = "" if item.precision == "float32" else f" {item.precision}"
+        rows.append((item.name, extent, item.kernel, rate, f"{size(item.nbytes)}{stored}", item.reason))
     print_table(("matrix", "inputs × outputs", "kernel", "input fires", "size", "why"), rows, "Matrices")
 
 

@@ -1,5 +1,8 @@
 """Compile a step graph into a bundle that carries its own proof.
 
+With `precision` below float32 the reference is the graph with dequantised weights, never the float32 one, so that a
+compiler error cannot hide behind what quantising costs; `astroedge eval` measures that cost.
+
 A bundle's golden trace is made by running the step on this machine. For a target this machine cannot run, the same
 graph is compiled for this machine as well: the bits are the same on every target, and verifying the bundle on its
 board proves it. Before the trace is taken, the step is compared with ONNX Runtime by the forced rule.
@@ -8,8 +11,9 @@ board proves it. Before the trace is taken, the step is compared with ONNX Runti
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from astroedge.bundle import Bundle
     from astroedge.runtimes.compiled import CompiledSession
     from astroedge.step_graph import StepGraph
+    from astroedge.targets.compiler.pipeline import CompiledStep
+    from astroedge.targets.compiler.quantise_weights import QuantisedGraph
     from astroedge.targets.target import Target
 
 PARITY_TICKS = 200
@@ -34,6 +40,7 @@ def compile(
     *,
     math: str = "exact",
     kernels: str = "auto",
+    precision: str | Mapping[str, str] = "float32",
     probes: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
@@ -42,47 +49,115 @@ def compile(
     `target` is a board name ("raspberry-pi-4"), "native", the path of a board file or a `Target`. `math` is "exact"
     (the same bits on every target) or "fast" (libm, products free to contract: the manifest says so, and a bundle for
     a processor that this machine is not has no golden trace). `kernels` is "auto", or "event" or "dense" to force one
-    kind of matrix product; it never changes a bit. `probes` adds every spike tensor and
-    its margin (membrane minus threshold) to the outputs. `progress` is called with a line before each stage.
+    kind of matrix product; it never changes a bit. `precision` is how weight matrices are stored: "float32", "float16",
+    "int8" or "int4", or a mapping with patterns for single weights, of which the last that matches counts, such as
+    {"*": "int4", "head*": "int8"}. `probes` adds every spike tensor and its margin (membrane minus threshold) to the
+    outputs. `progress` is called with a line before each stage.
 
     Raises TargetError, CompileError, UnsupportedOpError, LinkError, and ParityError when the compiled step differs from
     ONNX Runtime by more than rounding.
     """
+    options = _Options(math, kernels, probes)
+    return _compile(_quantise(graph, precision), target, options, progress or (lambda line: None))
+
+
+def compile_to(
+    output: str | os.PathLike[str],
+    graph: StepGraph | str | os.PathLike[str],
+    target: str | os.PathLike[str] | Target = "native",
+    *,
+    math: str = "exact",
+    kernels: str = "auto",
+    precision: str | Mapping[str, str] = "float32",
+    probes: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Bundle, Path | None]:
+    """Compile as `compile` does and save the bundle in the folder `output`; returns it as it is in memory.
+
+    Where weights are quantised, the graph with dequantised weights is saved first, beside the bundle: its path is
+    returned too. What is there already is replaced once everything is compiled.
+
+    Raises what `compile` raises; BundleError or GraphError when a file cannot be written.
+    """
+    quantised = _quantise(graph, precision)
+    bundle = _compile(quantised, target, _Options(math, kernels, probes), progress or (lambda line: None))
+    reference = dequantised_path(output) if bundle.manifest.dequantised_sha256 else None
+    if reference is not None:
+        quantised.graph.save(reference)
+    bundle.save(output)
+    return bundle, reference
+
+
+def dequantised_path(output: str | os.PathLike[str]) -> Path:
+    """Where the graph with dequantised weights lies: `net.dequantised.onnx` beside `net.astro`."""
+    folder = Path(output)
+    return folder.with_name(f"{folder.name.removesuffix('.astro')}.dequantised.onnx")
+
+
+def dequantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> StepGraph:
+    """`graph` with every weight at the value that it has when it is stored in `precision` (see `compile`).
+
+    This is what a quantised step is compared with. Raises CompileError for a precision that means nothing.
+    """
+    return _quantise(graph, precision).graph
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How a graph is compiled, but for its weights and the target."""
+
+    math: str
+    kernels: str
+    probes: bool
+
+
+def _quantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> QuantisedGraph:
     from astroedge.step_graph import StepGraph
-    from astroedge.targets import compile_step, link_bundle
+    from astroedge.targets import quantise
+
+    return quantise(graph if isinstance(graph, StepGraph) else StepGraph.load(graph), precision)
+
+
+def _compile(
+    quantised: QuantisedGraph, target: str | os.PathLike[str] | Target, options: _Options, say: Progress
+) -> Bundle:
+    """The checked bundle, with its golden trace."""
+    from astroedge.targets import link_bundle
     from astroedge.targets.target import resolve_target
 
-    say = progress or (lambda line: None)
     goal = resolve_target(target)
-    step_graph = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
-    options = _Options(math, kernels)
-    say(f"compiling {step_graph.name} for {goal.name}")
-    step = compile_step(step_graph, goal, math=math, kernels=kernels, probes=probes)
+    say(f"compiling {quantised.graph.name} for {goal.name}")
+    step = _compile_step(quantised, goal, options)
     here = goal if runs_here(goal) else resolve_target("native")
     say("comparing with ONNX Runtime by the forced rule")
-    parity = _check_parity(step_graph, here, options)
+    parity = _check_parity(quantised, here, options)
     say(f"recording the golden trace on {here.name}")
-    local = step if here is goal else compile_step(step_graph, here, math=math, kernels=kernels, probes=probes)
+    local = step if here is goal else _compile_step(quantised, here, options)
     golden = _golden(link_bundle(local, here), parity, say)
-    if math == "fast" and here is not goal:
+    if options.math == "fast" and here is not goal:
         golden = replace(golden, ticks=())
     say(f"linking for {goal.triple}")
     return link_bundle(step, goal, golden)
 
 
-@dataclass(frozen=True)
-class _Options:
-    """What two builds of the same graph must share to have the same bits."""
+def _compile_step(quantised: QuantisedGraph, target: Target, options: _Options) -> CompiledStep:
+    from astroedge.targets import compile_step
 
-    math: str
-    kernels: str
+    return compile_step(
+        quantised.graph,
+        target,
+        math=options.math,
+        kernels=options.kernels,
+        probes=options.probes,
+        weights=quantised.weights,
+    )
 
 
-def probe_build(graph: StepGraph, target: Target, *, math: str, kernels: str = "auto") -> Bundle:
+def probe_build(quantised: QuantisedGraph, target: Target, *, math: str, kernels: str = "auto") -> Bundle:
     """The same step with its spikes and margins as outputs; unlike `compile` it is not checked and has no trace."""
-    from astroedge.targets import compile_step, link_bundle
+    from astroedge.targets import link_bundle
 
-    return link_bundle(compile_step(graph, target, math=math, kernels=kernels, probes=True), target)
+    return link_bundle(_compile_step(quantised, target, _Options(math, kernels, True)), target)
 
 
 def runs_here(target: Target) -> bool:
@@ -93,14 +168,15 @@ def runs_here(target: Target) -> bool:
     return target.arch == native.arch and set(target.features) <= set(native.features)
 
 
-def _check_parity(graph: StepGraph, target: Target, options: _Options) -> dict[str, float]:
+def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options) -> dict[str, float]:
     """Compare a probe build with ONNX Runtime on drawn inputs, state taken from the reference each tick."""
     from astroedge.runtimes import load
     from astroedge.runtimes.golden import draw_inputs
     from astroedge.runtimes.parity import compare_forced
     from astroedge.runtimes.reference import ObservedReference
 
-    with load(probe_build(graph, target, math=options.math, kernels=options.kernels)) as session:
+    graph = quantised.graph
+    with load(probe_build(quantised, target, math=options.math, kernels=options.kernels)) as session:
         manifest = session.manifest
         inputs = draw_inputs(manifest.layout.inputs, manifest.golden.seed, 0, PARITY_TICKS)
         report = compare_forced(ObservedReference(graph), session, inputs, PARITY_TICKS)

@@ -1,5 +1,8 @@
 """Verify a bundle: its golden trace on any device, and on a host its step graph, spike for spike.
 
+A bundle with quantised weights is compared with the graph that has its dequantised weights. That one is saved when the
+bundle is compiled; from the graph that was compiled it is made again, and must be the same.
+
 A bundle shows its outputs and states, not the spikes inside. So the same step is compiled once more with probes, proved
 to be the same computation by its states' bits, and compared with ONNX Runtime in the bundle's place.
 """
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from astroedge.manifest import Manifest
     from astroedge.session import Array
     from astroedge.step_graph import StepGraph
+    from astroedge.targets.compiler.quantise_weights import QuantisedGraph
     from astroedge.targets.target import Target
 
 
@@ -36,10 +40,10 @@ def verify(
 ) -> VerifyReport:
     """Replay a bundle's golden trace here, and with `graph` compare it with ONNX Runtime, forced and free.
 
-    `graph` is the step graph it was compiled from, or its path. `inputs` are arrays `(T, …)` by name, drawn like the
-    golden trace's when None; `steps` is how many ticks of them are compared, all of the given ones or 1000 drawn ones
-    when None. The golden trace needs NumPy only; a graph needs what compiling needs. A session goes on afterwards as if
-    nothing had happened.
+    `graph` is the step graph it was compiled from, or the dequantised one that was saved beside it, or the path of one.
+    `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None; `steps` is how many ticks of them are
+    compared, all of the given ones or 1000 drawn ones when None. The golden trace needs NumPy only; a graph needs what
+    compiling needs. A session goes on afterwards as if nothing had happened.
 
     Raises VerificationError when anything disagrees or the graph is another one, IncompatibleError when the bundle does
     not run on this machine, InputError for inputs the step does not take.
@@ -66,14 +70,14 @@ def examine(
     from astroedge.step_graph import StepGraph
 
     source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
-    refuse_other_graph(bundle.manifest, source)
+    quantised = _quantise_again(source, bundle.manifest)
     if bundle.manifest.probes:
-        return verify_session(bundle, source, steps=steps, inputs=inputs)
+        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs)
     from astroedge.workflows.compile_graph import probe_build
 
-    built = probe_build(source, _target_of(bundle.manifest), math=bundle.manifest.math)
+    built = probe_build(quantised, _target_of(bundle.manifest), math=bundle.manifest.math)
     with load(built) as probe:
-        return verify_session(bundle, source, steps=steps, inputs=inputs, probe=probe)
+        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, probe=probe)
 
 
 def examine_file(
@@ -93,6 +97,23 @@ def examine_file(
             steps, _ = choose_inputs(session.manifest, steps, None)
             data = draw_inputs(session.manifest.layout.inputs, seed, 0, steps)
         return examine(session, graph, steps=steps, inputs=data)
+
+
+def _quantise_again(graph: StepGraph, manifest: Manifest) -> QuantisedGraph:
+    """The graph with the weights that the bundle stores, from the one that was compiled or from itself.
+
+    Raises VerificationError for another graph, and where quantising gives other weights than it gave then.
+    """
+    from astroedge.targets import quantise
+
+    refuse_other_graph(manifest, graph)
+    quantised = quantise(graph, manifest.precision)
+    if quantised.graph.digest != manifest.reference_sha256:
+        raise VerificationError(
+            f"Quantised to {manifest.precision}, the graph has other weights than the bundle, so another release "
+            "compiled it; verify the bundle with that release, or compile the graph again."
+        )
+    return quantised
 
 
 def _target_of(manifest: Manifest) -> Target:

@@ -15,13 +15,14 @@ from astroedge.errors import CompileError
 from astroedge.manifest import Matrix
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.find_spikes import Sparsity
-from astroedge.targets.compiler.legalize import Product
+from astroedge.targets.compiler.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
+from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.weight_values import WeightValues
 from astroedge.targets.kernels.active_list import active_list, bounds_size
 from astroedge.targets.kernels.count_active import count_active
-from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_dense
+from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
-from astroedge.targets.weight_format import store
 
 KERNEL_CHOICES = ("auto", "event", "dense")
 # Measured (benchmarks/results/kernels.md): dense products win from a firing rate of 50 to 90 % on, from 30 to 50 %
@@ -42,23 +43,30 @@ class Counter:
 
 @dataclass
 class KernelChoice:
-    """What was chosen: `counters` in workspace order and a report per matrix, weights by value beside it."""
+    """What was chosen: `counters` in workspace order, a report per matrix, the bytes of stored weights by their key."""
 
     counters: list[Counter] = field(default_factory=list)
     matrices: list[Matrix] = field(default_factory=list)
+    stored: dict[str, int] = field(default_factory=dict)
 
 
 def choose_kernels(
-    program: StepProgram, products: list[Product], spikes: dict[str, float], target: Target, kernels: str
+    program: StepProgram,
+    products: list[Product],
+    spikes: dict[str, float],
+    target: Target,
+    kernels: str,
+    weights: StoredWeights,
 ) -> KernelChoice:
     """Replace the placeholders in `program` and add what counts its spikes.
 
     `spikes` gives the firing rate of each spike tensor, in the order of `program.spikes`. `kernels` is "auto", or
-    "event" or "dense" to force one kind wherever it applies.
+    "event" or "dense" to force one kind wherever it applies. `weights` has the stored form of the weights that are not
+    to be stored in float32.
     """
     if kernels not in KERNEL_CHOICES:
         raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
-    chooser = _Chooser(program, target, kernels, dict(zip(spikes, program.spikes, strict=True)), spikes)
+    chooser = _Chooser(target, kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
     for call in program.calls:
         chooser.add(call, products)
     chooser.count_the_rest()
@@ -70,24 +78,31 @@ class _Chooser:
     """Walks the calls once, keeping the lists already built."""
 
     def __init__(
-        self, program: StepProgram, target: Target, kernels: str, spikes: dict[str, Value], rates: dict[str, float]
+        self,
+        target: Target,
+        kernels: str,
+        weights: StoredWeights,
+        spikes: dict[str, Value],
+        rates: dict[str, float],
     ) -> None:
         self.target = target
         self.kernels = kernels
+        self.weights = WeightValues(weights)
         self.spikes = spikes
         self.rates = rates
         self.calls: list[Call] = []
-        self.choice = KernelChoice()
+        self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
-        self.packed: dict[tuple[Value, int], Value] = {}
 
     def add(self, call: Call, products: list[Product]) -> None:
         """Append `call`, or the kernels that stand for it."""
-        if call.product is None:
-            self.calls.append(call)
-        else:
+        if call.product is not None:
             self._add_product(call, products[call.product])
+            return
+        if call.kind == EMBEDDING:
+            self.weights.take_over(str(call.function.attrs[WEIGHT_ATTRIBUTE]), call.reads[1:])
+        self.calls.append(call)
 
     def count_the_rest(self) -> None:
         """Count the spike tensors that no matrix reads as a list, and put the named ones first."""
@@ -104,10 +119,11 @@ class _Chooser:
     def _add_product(self, call: Call, product: Product) -> None:
         left, right = call.reads
         kernel, reason = self._decide(product, right)
+        weights: tuple[Value, ...] = (right,)
         if kernel == "event":
-            self._add_event(product, left, right, call.writes[0])
+            weights = self._add_event(product, left, right, call.writes[0])
         elif product.constant:
-            self._add_dense(product, left, right, call.writes[0])
+            weights = self._add_dense(product, left, right, call.writes[0])
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(Call(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
@@ -121,7 +137,8 @@ class _Chooser:
                 reason=reason,
                 spikes=self.counted[left].name if left in self.counted else self._spike_name(left),
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
-                nbytes=right.nbytes,
+                nbytes=sum(value.nbytes for value in weights),
+                precision=self.weights.precision(right),
             )
         )
 
@@ -144,13 +161,13 @@ class _Chooser:
             return "dense", f"{fires}, above the {EVENT_RATE:.0%} up to which a list pays"
         return "event", f"{fires}: adds {sparsity.rate * product.rows:.0f} of {product.rows} rows"
 
-    def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> None:
-        """The list of the input's active elements (made once), then the rows they select."""
+    def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
+        """The list of the input's active elements (made once), then the rows they select; returns what holds those."""
         sparsity = product.sparsity
         assert sparsity is not None
         batch = product.batch * product.rows_out
         lists = self._lists(left, batch, product.rows, sparsity)
-        graded = not sparsity.binary
+        graded, storage = not sparsity.binary, self.weights.precision(right)
         function = event_gemv(
             product.rows,
             product.columns,
@@ -158,32 +175,29 @@ class _Chooser:
             graded=graded,
             batch=batch,
             shared=product.constant,
-            tile=event_tile(self.target, graded),
+            tile=event_tile(self.target, graded, storage),
+            storage=storage,
         )
-        reads = (*((left,) if graded else ()), *lists, self._named(product, right))
+        weights = self.weights.for_event(product.name, right)
+        reads = (*((left,) if graded else ()), *lists, *weights)
         self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",)))
+        return weights
 
-    def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> None:
+    def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
+        """The product with weights packed in tiles of columns; returns what holds them."""
         tile, row_tile = dense_tile(product.rows_out, self.target)
         function = dense_gemv(
-            product.rows_out, product.rows, product.columns, bias=False, tile=tile, row_tile=row_tile, dtype=left.dtype
+            product.rows_out,
+            product.rows,
+            product.columns,
+            bias=False,
+            tile=tile,
+            row_tile=row_tile,
+            dtype=left.dtype,
+            storage=self.weights.precision(right),
         )
-        reads = (left, self._packed(product, right, tile))
-        self.calls.append(Call(function, reads, (result,), "dense-gemv", ("matmul",)))
-
-    def _packed(self, product: Product, weights: Value, tile: int) -> Value:
-        """The weights in tiles of columns, packed once however many products read them."""
-        key = (weights, tile)
-        if key not in self.packed:
-            assert weights.data is not None
-            data, _ = pack_dense(store(weights.data, "float32"), tile)
-            self.packed[key] = Value(f"{product.name}.weight", weights.shape, weights.dtype, "weight", data)
-        return self.packed[key]
-
-    def _named(self, product: Product, weights: Value) -> Value:
-        """The right operand as it is; a weight takes the product's name."""
-        if weights.kind == "weight":
-            weights.name = f"{product.name}.weight"
+        weights = self.weights.for_dense(product.name, right, tile)
+        self.calls.append(Call(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
         return weights
 
     def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:

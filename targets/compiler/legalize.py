@@ -7,6 +7,7 @@ opaque function, which fusion leaves alone. Everything else takes TVM's own lowe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -17,11 +18,15 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.find_spikes import Sparsity
 from astroedge.targets.compiler.import_graph import ImportedStep
+from astroedge.targets.compiler.quantise_weights import StoredWeights
+from astroedge.targets.kernels.embedding import embedding_row, pack_embedding
 from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
 
 OPAQUE = 8  # TVM's OpPatternKind.kOpaque: never fused with a neighbour
 PRODUCT_ATTRIBUTE = "astroedge.product"
 KERNEL_ATTRIBUTE = "astroedge.kernel"
+WEIGHT_ATTRIBUTE = "astroedge.weight"  # the key of the stored matrix whose transpose an embedding kernel reads
+EMBEDDING = "embedding"
 REDUCTIONS = {"relax.sum": "sum", "relax.mean": "mean", "relax.max": "max", "relax.min": "min"}
 
 
@@ -41,10 +46,13 @@ class Product:
     sparsity: Sparsity | None
 
 
-def legalize(step: ImportedStep, sparse: dict[relax.Var, Sparsity]) -> tuple[tvm.IRModule, list[Product]]:
+def legalize(
+    step: ImportedStep, sparse: dict[relax.Var, Sparsity], weights: StoredWeights
+) -> tuple[tvm.IRModule, list[Product]]:
     """Lower every operator of `step` to TIR; returns the module and the products its placeholders stand for.
 
-    A placeholder function carries its index into that list as the attribute `astroedge.product`.
+    Rows of tables that `weights` does not keep in float32 are read by a kernel of their own. A placeholder function
+    carries its index into that list as the attribute `astroedge.product`.
 
     Raises CompileError for a product whose form no kernel covers.
     """
@@ -54,6 +62,7 @@ def legalize(step: ImportedStep, sparse: dict[relax.Var, Sparsity]) -> tuple[tvm
     module = rewriter.builder_.get()
     custom = dict.fromkeys(REDUCTIONS, _lower_reduction)
     custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax}
+    custom["relax.take"] = partial(_lower_take, weights)
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
     return _isolate_reductions(module), rewriter.products
@@ -170,6 +179,25 @@ def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
     if not call.attrs.keepdims:
         out = tuple(shape[axis] for axis in kept)
     return _call_kernel(builder, function, call.op.name.removeprefix("relax."), [operand], out, str(operand.ty.dtype))
+
+
+def _lower_take(weights: StoredWeights, builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """Rows of a stored table; anything else is left to TVM's own lowering."""
+    table, indices = call.args
+    found = None
+    if _is_constant(table) and len(_shape(table)) == 2 and call.attrs.axis == 0 and str(table.ty.dtype) == "float32":
+        found = weights.find(table.value.numpy().T)
+    if found is None or call.attrs.mode != "clip":
+        return call.op.get_attr("FLegalize")(builder, call)
+    key, stored = found
+    entries, width = _shape(table)
+    operands = [indices, *(relax.const(array) for array in pack_embedding(stored) if array is not None)]
+    function = embedding_row(
+        prod(_shape(indices)), entries, width, storage=stored.precision, index_dtype=str(indices.ty.dtype)
+    )
+    return _call_kernel(
+        builder, function.with_attr(WEIGHT_ATTRIBUTE, key), EMBEDDING, operands, _shape(call), "float32"
+    )
 
 
 def _call_kernel(

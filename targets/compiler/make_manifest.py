@@ -17,12 +17,14 @@ from astroedge.manifest import (
     Layout,
     Manifest,
     StateField,
+    WeightRecord,
 )
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import StepSpec, TensorSpec
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.choose_kernels import KernelChoice
 from astroedge.targets.compiler.plan_memory import MemoryPlan
+from astroedge.targets.compiler.quantise_weights import StoredWeights, WeightChoice
 from astroedge.targets.compiler.step_program import StepProgram
 
 SPIKE_BITS = 53  # a spike is drawn by comparing 53 random bits with the firing rate
@@ -40,14 +42,16 @@ def make_manifest(
     compiler: dict[str, str],
     math: str,
     probes: bool,
+    weights: StoredWeights,
 ) -> Manifest:
     """Describe the compiled step; file records and golden ticks are filled in once they exist.
 
     `spec` is the graph's, with the outputs of a probe build.
     """
+    source = weights.source_sha256 or graph.digest
     return Manifest(
         model=graph.name,
-        graph_sha256=graph.digest,
+        graph_sha256=source,
         target=target.identity,
         step=spec,
         layout=_layout(graph, spec, program, plan),
@@ -57,13 +61,16 @@ def make_manifest(
         ),
         matrices=tuple(choice.matrices),
         kernels=_kernels(plan),
-        golden=Golden(seed=int(graph.digest[:16], 16), ticks=(), parity={}),
+        golden=Golden(seed=int(source[:16], 16), ticks=(), parity={}),
         library=NOT_WRITTEN,
         weights=NOT_WRITTEN,
         assets=(),
         compiler=compiler,
         math=math,
+        precision=weights.precision,
         probes=probes,
+        dequantised_sha256=None if weights.source_sha256 is None else graph.digest,
+        stored=tuple(_weight_record(item, choice) for item in weights.choices),
     )
 
 
@@ -133,6 +140,14 @@ def _state_field(graph: StepGraph, plan: MemoryPlan, index: int) -> StateField:
         fill=float(state.initial).hex() if state.initial is not None else None,
         weights_offset=plan.places[stored].offset if stored is not None else 0,
     )
+
+
+def _weight_record(item: WeightChoice, choice: KernelChoice) -> WeightRecord:
+    """How a weight is stored in the end: as it was to be, or in float32 where no kernel reads it so."""
+    if item.precision != "float32" and item.key in choice.stored:
+        return WeightRecord(item.name, item.rows, item.columns, item.precision, choice.stored[item.key], item.reason)
+    reason = item.reason if item.precision == "float32" else f"no kernel reads it as {item.precision}"
+    return WeightRecord(item.name, item.rows, item.columns, "float32", 4 * item.rows * item.columns, reason)
 
 
 def _kernels(plan: MemoryPlan) -> tuple[Kernel, ...]:

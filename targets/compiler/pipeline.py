@@ -23,6 +23,7 @@ from astroedge.targets.compiler.legalize import legalize
 from astroedge.targets.compiler.make_manifest import make_manifest, weights_bytes
 from astroedge.targets.compiler.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.plan_memory import plan_memory
+from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.schedule import copy_kernel, schedule_calls
 from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
 from astroedge.targets.target import tvm_target
@@ -42,8 +43,10 @@ class CompiledStep:
     manifest: Manifest
 
 
-def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, probes: bool) -> CompiledStep:
-    """Compile `graph` for `target`.
+def compile_step(
+    graph: StepGraph, target: Target, *, math: str, kernels: str, probes: bool, weights: StoredWeights | None = None
+) -> CompiledStep:
+    """Compile `graph` for `target`; `weights` is the stored form of its weights where that is not float32.
 
     Raises CompileError when a pass cannot carry the graph; UnsupportedOpError for an operator without importer or exact
     kernel; TargetError when LLVM does not know the processor.
@@ -53,7 +56,7 @@ def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, p
     native = tvm_target(target)
     try:
         with native:
-            return _compile(graph, target, native, math, kernels, probes)
+            return _compile(graph, target, native, math, kernels, probes, weights or StoredWeights())
     except AstroEdgeError:
         raise
     except Exception as error:
@@ -65,14 +68,20 @@ def compile_step(graph: StepGraph, target: Target, *, math: str, kernels: str, p
 
 
 def _compile(
-    graph: StepGraph, target: Target, native: tvm.target.Target, math: str, kernels: str, probes: bool
+    graph: StepGraph,
+    target: Target,
+    native: tvm.target.Target,
+    math: str,
+    kernels: str,
+    probes: bool,
+    weights: StoredWeights,
 ) -> CompiledStep:
     step = import_graph(graph, probes)
-    module, products = legalize(step, find_spikes(step, graph.spec))
+    module, products = legalize(step, find_spikes(step, graph.spec), weights)
     program = build_program(fuse(module), graph.spec)
     spec = _show_probes(program, graph.spec, step.margins) if probes else graph.spec
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
-    choice = choose_kernels(program, products, rates, target, kernels)
+    choice = choose_kernels(program, products, rates, target, kernels, weights)
     merge_elementwise(program)
     initial = graph.initial_state()
     stored = {state.name: initial[state.name] for state in graph.spec.states if state.initial is None}
@@ -84,7 +93,7 @@ def _compile(
         "tvm": version("apache-tvm"),
         "llvm": str(codegen.llvm_version_major()),
     }
-    manifest = make_manifest(graph, spec, target, program, plan, choice, compiler, math, probes)
+    manifest = make_manifest(graph, spec, target, program, plan, choice, compiler, math, probes, weights)
     return CompiledStep(code, weights_bytes(plan), manifest)
 
 

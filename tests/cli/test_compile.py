@@ -12,6 +12,7 @@ import pytest
 
 from astroedge.bundle import Bundle
 from astroedge.runtimes import load
+from astroedge.step_graph import StepGraph
 from tests.cli.conftest import Command
 from tests.conftest import Compiled
 from tests.graphs import lif_layer, random_inputs, recurrent_net
@@ -141,3 +142,45 @@ def test_compiled_bits_do_not_depend_on_the_kernels(astroedge_command: Command, 
     traces = [Bundle.load(tmp_path / kernels).manifest.golden.ticks for kernels in ("event", "dense")]
     assert [item.outputs for item in traces[0]] == [item.outputs for item in traces[1]]
     assert np.unique([item.outputs for item in traces[0]]).size > 1
+
+
+def test_weights_in_fewer_bits_come_with_their_exact_reference(
+    astroedge_command: Command, graph: Path, tmp_path: Path
+) -> None:
+    """The graph with dequantised weights lies beside the bundle, and verify takes it or the graph that was compiled."""
+    target, reference = tmp_path / "net.astro", tmp_path / "net.dequantised.onnx"
+    options = ("--precision", "int8", "--precision", "layers.1*=int4", "--precision", "W_out=float32")
+    result = astroedge_command("compile", graph, *options, "-o", target)
+    assert result.code == 0, result.err
+    assert f"Wrote {reference}, the step's exact reference." in result.out
+    assert "in float32." in result.out
+    manifest = Bundle.load(target).manifest
+    stored = {record.name: record.precision for record in manifest.stored}
+    assert stored == {
+        "layers.0.W": "int8", "layers.0.R": "int8", "layers.1.W": "int4", "layers.1.R": "int4", "W_out": "float32",
+    }  # fmt: skip
+    assert manifest.precision == "int8, layers.1*=int4, W_out=float32"
+    assert manifest.graph_sha256 == StepGraph.load(graph).digest
+    assert manifest.dequantised_sha256 == StepGraph.load(reference).digest
+    for given in (graph, reference):
+        verified = astroedge_command("verify", target, "--graph", given, "--steps", "50")
+        assert verified.code == 0, verified.err
+        assert "forced over 50 ticks" in verified.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--precision", "int5"), "'int5' is not one of float32, float16, int8, int4"),
+        (("--precision", "layer.0*=int8"), "matches no weight"),
+        (("--precision", "int8", "--precision", "int4"), "int8 and int4 for all weights"),
+    ],
+)
+def test_precision_that_means_nothing_is_refused(
+    astroedge_command: Command, graph: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    """An unknown precision, a pattern without a weight and a contradiction are one line, code 40, nothing written."""
+    result = astroedge_command("compile", graph, *options, "-o", tmp_path / "net.astro")
+    assert result.failed_with(40), result
+    assert message in result.err
+    assert list(tmp_path.iterdir()) == []

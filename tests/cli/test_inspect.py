@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.builds import build
 from tests.cli.conftest import Command
 from tests.conftest import Compiled
+from tests.graphs import lif_layer
 
 Build = Callable[[str], Compiled]
 
@@ -32,6 +35,19 @@ def test_bundle_shows_what_was_decided(astroedge_command: Command, compiled: Bui
         "SHA-256",
     ):
         assert text in result.out, text
+
+
+def test_bundle_shows_what_its_weights_are_stored_as(astroedge_command: Command, tmp_path: Path) -> None:
+    """Precision and size of every weight, of the file beside float32's, and why a weight was left as it was."""
+    build(lif_layer(inputs=300, neurons=40), precision="int8").save(tmp_path / "wide.astro")
+    shown = astroedge_command("inspect", tmp_path / "wide.astro").out
+    assert re.search(r"Weights int8: 12\.\d kB, 2\d\.\d % of 48\.\d kB in float32\.", shown)
+    assert re.search(r"W +300 × 40 +event .* 12.2 kB int8", shown)
+    assert re.search(r"W +300 × 40 +int8 +12.2 kB", shown)
+    build(lif_layer(inputs=1), precision="int8").save(tmp_path / "narrow.astro")
+    shown = astroedge_command("inspect", tmp_path / "narrow.astro").out
+    assert "Weights float32: " in shown
+    assert "int8 was asked for, but its scales would take more room than that saves" in shown
 
 
 def test_json_holds_everything(astroedge_command: Command, compiled: Build, tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from astroedge.bundle import Bundle
 from tests import graphs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TARGETS = ("native", "raspberry-pi-4")
+TARGETS = {"native": "float32", "raspberry-pi-4": "int8, layers.1*=int4, W_out=float16"}
 COMPILE = """
 import sys
 import astroedge
 graph, folder, *targets = sys.argv[1:]
-for target in targets:
-    astroedge.compile(graph, target).save(f"{folder}/{target}.astro")
+for target, precision in zip(targets[::2], targets[1::2]):
+    astroedge.compile(graph, target, precision=precision).save(f"{folder}/{target}.astro")
 """
 
 
@@ -33,9 +33,10 @@ def test_two_processes_write_the_same_bundles(tmp_path: Path) -> None:
     here.mkdir()
     there.mkdir()
     graphs.recurrent_net().save(graph)
-    for target in TARGETS:
-        astroedge.compile(graph, target).save(here / f"{target}.astro")
-    command = [sys.executable, "-c", COMPILE, str(graph), str(there), *TARGETS]
+    for target, precision in TARGETS.items():
+        astroedge.compile(graph, target, precision=precision).save(here / f"{target}.astro")
+    arguments = [word for item in TARGETS.items() for word in item]
+    command = [sys.executable, "-c", COMPILE, str(graph), str(there), *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     first, second = content(here), content(there)

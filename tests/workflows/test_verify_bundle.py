@@ -9,10 +9,14 @@ import pytest
 import astroedge
 from astroedge.bundle import Bundle
 from astroedge.errors import VerificationError
+from astroedge.manifest import BundleFiles
+from astroedge.runtimes.verify import verify as verify_session
 from astroedge.step_graph import StepGraph
 from astroedge.targets import compile_step, link_bundle
 from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import dequantise
 from astroedge.workflows.verify_bundle import examine
+from tests.builds import build
 from tests.conftest import Compiled
 from tests.graphs import random_inputs
 
@@ -68,6 +72,32 @@ def test_bundle_for_a_target_unknown_here_is_compared_by_its_bits(made: Compiled
     assert report.ok
     assert report.forced is not None
     assert report.forced.spikes_compared == 30 * (48 + 36)
+
+
+def test_quantised_bundle_is_compared_with_its_own_weights(made: Compiled) -> None:
+    """The compiled graph and the dequantised one serve alike; the device side alone asks for the dequantised one."""
+    graph = StepGraph.load(made.graph)
+    bundle = astroedge.compile(graph, precision="int4")
+    reference = dequantise(graph, "int4")
+    assert reference.digest == bundle.manifest.dequantised_sha256 != graph.digest
+    for given in (graph, reference):
+        report = examine(bundle, given, steps=30)
+        assert report.ok
+        assert report.forced is not None
+        assert report.forced.spikes_compared == 30 * (48 + 36)
+    with pytest.raises(VerificationError, match="compiled from another graph"):
+        examine(bundle, dequantise(graph, "int8"), steps=30)
+    with pytest.raises(VerificationError, match="stores its weights as int4 and this graph has them as they were"):
+        verify_session(bundle, graph, steps=30)
+
+
+def test_weights_that_another_release_quantised_are_refused(made: Compiled) -> None:
+    """Where quantising gives other weights than the bundle's, nothing would be proved."""
+    graph = StepGraph.load(made.graph)
+    bundle = build(graph, precision="int8")
+    other = replace(bundle.manifest, dequantised_sha256=dequantise(graph, "int4").digest)
+    with pytest.raises(VerificationError, match="another release compiled it"):
+        examine(Bundle(other, BundleFiles(bundle.library(), bundle.weights().tobytes())), graph)
 
 
 def test_fast_math_for_a_target_unknown_here_is_refused(made: Compiled) -> None:

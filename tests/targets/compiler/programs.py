@@ -7,6 +7,7 @@ from astroedge.targets.compiler.choose_kernels import KernelChoice, choose_kerne
 from astroedge.targets.compiler.find_spikes import find_spikes
 from astroedge.targets.compiler.import_graph import import_graph
 from astroedge.targets.compiler.legalize import Product, legalize
+from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
 from astroedge.targets.target import resolve_target
 
@@ -14,7 +15,7 @@ from astroedge.targets.target import resolve_target
 def fused_program(graph: StepGraph) -> tuple[StepProgram, list[Product]]:
     """The program of a graph before kernels are chosen, and its products."""
     step = import_graph(graph, False)
-    module, products = legalize(step, find_spikes(step, graph.spec))
+    module, products = legalize(step, find_spikes(step, graph.spec), StoredWeights())
     return build_program(fuse(module), graph.spec), products
 
 
@@ -22,4 +23,4 @@ def chosen_program(graph: StepGraph, kernels: str = "auto") -> tuple[StepProgram
     """The program of a graph with its kernels for x86-64-v3."""
     program, products = fused_program(graph)
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
-    return program, choose_kernels(program, products, rates, resolve_target("x86-64-v3"), kernels)
+    return program, choose_kernels(program, products, rates, resolve_target("x86-64-v3"), kernels, StoredWeights())
