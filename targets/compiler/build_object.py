@@ -24,6 +24,7 @@ from astroedge.targets.compiler.hoist_lets import hoist_lets
 from astroedge.targets.compiler.plan_memory import MemoryPlan
 from astroedge.targets.compiler.select_casts import select_casts
 from astroedge.targets.compiler.step_program import Call, Value
+from astroedge.targets.compiler.widen_halves import needs_widening, widen_halves
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
 ENTRY = "astroedge_tick"
@@ -46,7 +47,7 @@ def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> byte
         if global_var is None:
             global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(names)}")
             names.append((call.function, aliased, global_var))
-            functions[global_var] = _private(call.function, math, aliased)
+            functions[global_var] = _private(call.function, math, aliased, needs_widening(target))
         calls.append((global_var, [*call.reads, *call.writes]))
     functions[ir.GlobalVar(ENTRY)] = _entry(calls, plan)
     module = tirx.transform.BindTarget(target)(tvm.IRModule(functions))
@@ -84,8 +85,8 @@ def _lower(math: str) -> tvm.ir.transform.Pass:
     return tvm.ir.transform.Sequential(passes)
 
 
-def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc:
-    """A scheduled kernel as a private function of raw pointers."""
+def _private(function: tirx.PrimFunc, math: str, aliased: bool, widen: bool) -> tirx.PrimFunc:
+    """A scheduled kernel as a private function of raw pointers; `widen` replaces conversions from float16."""
     lowered = tvm.ir.transform.Sequential(
         [
             s_tir.transform.LowerInitBlock(),
@@ -100,6 +101,8 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool) -> tirx.PrimFunc
     lowered = select_casts(guard_divisions(lowered))
     if math == "exact":
         lowered = hoist_lets(exact_intrinsics(lowered))
+    if widen:
+        lowered = widen_halves(lowered)
     pointers = [tirx.Var(f"{buffer.name}_pointer", _pointer(buffer.dtype)) for buffer in lowered.params]
     declared = [tirx.DeclBuffer(buffer, data=item) for buffer, item in zip(lowered.params, pointers, strict=True)]
     body = tirx.SeqStmt([*declared, lowered.body])
