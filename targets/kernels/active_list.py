@@ -7,8 +7,11 @@ from math import ceil
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.authoring import Buffer, Expression, kernel
+from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, hold, kernel, load, splat
 from astroedge.targets.weight_format import GROUP
+
+HALF = 32  # elements whose bits are joined in the lanes of one vector
+LANES = 16
 
 
 def bounds_size(size: int) -> int:
@@ -25,8 +28,8 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
       last entry is the count. `positions` reads from it where the elements of a block are listed;
     - `counter`: (1,) int64, to which the counts of all rows are added.
 
-    Bounds at every 64 elements, the groups of int4 weights, serve readers of whole blocks of 256 too.
-    Branch-free: the time depends on `size` alone.
+    Bounds at every 64 elements, the groups of int4 weights, serve readers of whole blocks of 256 too. The elements of a
+    group become the bits of one number, whose set bits are then listed: the silent ones cost next to nothing.
     """
     with kernel("active_list") as built:
         x = built.argument("x", (batch * size,), dtype)
@@ -34,18 +37,21 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
         bounds = built.argument("bounds", (batch * bounds_size(size),), "int32")
         counter = built.argument("counter", (1,), "int64")
         count = tir.alloc_buffer((1,), "int32")
+        bits = tir.alloc_buffer((1,), "int64")
         with tir.serial(0, batch) as row:
             base, bound = row * size, row * bounds_size(size)
             tir.buffer_store(count, 0, [0])
             tir.buffer_store(bounds, 0, [bound])
 
             def list_group(group: Expression, length: int, base: Expression = base, bound: Expression = bound) -> None:
-                with tir.serial(0, length) as offset:
-                    index = group * GROUP + offset
-                    # The index is written whether active or not; only an active one moves the end of the list.
-                    tir.buffer_store(indices, index, [base + count[0]])
-                    tir.buffer_store(count, count[0] + is_active(x[base + index]), [0])
-                tir.buffer_store(bounds, count[0], [bound + group + 1])
+                start = group * GROUP
+                tir.buffer_store(bits, _active_bits(x, base + start, length), [0])
+                listed, found = hold(count[0]), hold(tirx.Cast("int32", tirx.popcount(bits[0])))
+                with tir.serial(0, found) as position:
+                    tir.buffer_store(indices, start + _lowest_bit(bits[0]), [base + listed + position])
+                    tir.buffer_store(bits, tirx.bitwise_and(bits[0], bits[0] - tirx.const(1, "int64")), [0])
+                tir.buffer_store(count, listed + found, [0])
+                tir.buffer_store(bounds, listed + found, [bound + group + 1])
 
             whole, rest = divmod(size, GROUP)
             if whole:
@@ -55,6 +61,46 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
                 list_group(tirx.const(whole, "int32"), rest)
             tir.buffer_store(counter, counter[0] + tirx.Cast("int64", count[0]), [0])
     return built.function
+
+
+def _active_bits(x: Buffer, start: Expression, length: int) -> Expression:
+    """An int64 whose bit i tells whether element start + i is active, for i < length."""
+    halves = [_half_bits(x, start + first, min(HALF, length - first)) for first in range(0, length, HALF)]
+    low = tirx.bitwise_and(tirx.Cast("int64", halves[0]), tirx.const(2**HALF - 1, "int64"))
+    if len(halves) == 1:
+        return low
+    return tirx.bitwise_or(low, tirx.Cast("int64", halves[1]) << tirx.const(HALF, "int64"))
+
+
+def _half_bits(x: Buffer, start: Expression, length: int) -> Expression:
+    """The same as an int32, for at most 32 elements."""
+    wide: Expression | None = None
+    total = tirx.const(0, "int32")
+    for offset, lanes in chunks(length):
+        places = tirx.Ramp(offset, 1, lanes) if lanes > 1 else tirx.const(offset, "int32")
+        bits = _select_active(load(x, start + offset, lanes), splat(tirx.const(1, "int32"), lanes) << places)
+        if lanes == LANES:  # whole vectors are joined first: one sum over the lanes serves them all
+            wide = bits if wide is None else tirx.bitwise_or(wide, bits)
+        else:
+            total = tirx.bitwise_or(total, _sum_lanes(bits, lanes))
+    return total if wide is None else tirx.bitwise_or(total, _sum_lanes(wide, LANES))
+
+
+def _select_active(elements: Expression, numbers: Expression) -> Expression:
+    """`numbers` where elements are active, else 0; asked by `==`, since TVM's `!=` is False for a NaN."""
+    zeros = tirx.const(0, numbers.ty.dtype)
+    if str(elements.ty.dtype).startswith("bool"):
+        return tirx.Select(elements, numbers, zeros)
+    return tirx.Select(elements == tirx.const(0, elements.ty.dtype), zeros, numbers)
+
+
+def _sum_lanes(vector: Expression, lanes: int) -> Expression:
+    return tirx.call_llvm_pure_intrin("int32", "llvm.vector.reduce.add", vector) if lanes > 1 else vector
+
+
+def _lowest_bit(bits: Expression) -> Expression:
+    """The place of the lowest set bit of an int64 that is not 0."""
+    return tirx.Cast("int32", tirx.call_llvm_pure_intrin("int64", "llvm.cttz", bits, tirx.const(True, "bool")))
 
 
 def positions(
@@ -71,8 +117,11 @@ def positions(
     return bounds[first + block * step], bounds[first + end]
 
 
+def list_length(bounds: Buffer, row: Expression, size: int) -> Expression:
+    """How many elements of row `row` are active."""
+    return bounds[(row + 1) * bounds_size(size) - 1]
+
+
 def is_active(element: Expression) -> Expression:
-    """1 or 0; asked by `==`, since TVM's `!=` is False for a NaN."""
-    if str(element.ty.dtype) == "bool":
-        return tirx.Cast("int32", element)
-    return tirx.Select(element == 0, 0, 1)
+    """1 or 0 as an int32."""
+    return _select_active(element, tirx.const(1, "int32"))

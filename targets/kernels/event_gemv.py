@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
-from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.active_list import bounds_size, positions
-from astroedge.targets.kernels.authoring import (
-    Buffer,
-    Expression,
-    hold,
-    independent,
-    kernel,
-    load,
-    register_floats,
-    splat,
-    store,
-    tiles,
-    zero,
-)
+from astroedge.targets.kernels.active_list import bounds_size
+from astroedge.targets.kernels.authoring import independent, kernel, register_floats, tiles
+from astroedge.targets.kernels.event_sums import Operands, Tile
 from astroedge.targets.kernels.stored_weights import (
-    cast,
+    CHUNK,
     check_rows,
     data_size,
     data_type,
     is_integer,
-    load_weights,
     pack_nibbles,
     scale_rows,
-    sum_block,
-    vectors,
 )
 from astroedge.targets.weight_format import Precision, StoredMatrix
 
@@ -45,14 +28,16 @@ if TYPE_CHECKING:
 
 
 def event_tile(target: Target, graded: bool = False, storage: Precision = "float32") -> int:
-    """How many columns to keep in registers at a time, with room left for what x86 cannot take from memory."""
-    if is_integer(storage) and not graded:
-        return 128
+    """How many columns to keep in registers at a time, with room left for what is added to them."""
     floats = register_floats(target)
+    if is_integer(storage) and not graded:  # int16 and byte sums
+        return 128 if storage == "int4" else min(128, floats * 3 // 2)
     if storage == "int4":
-        return 128
-    direct = target.family == "x86" and not graded and storage == "float32"
-    return min(128, floats if direct else floats * 3 // 4)
+        return 128 if floats > 128 else CHUNK
+    if storage == "int8":
+        return min(128, floats // 2)
+    from_memory = target.family == "x86" and not graded and storage == "float32"
+    return min(128, floats if from_memory else floats * 3 // 4)
 
 
 def pack_event(stored: StoredMatrix) -> tuple[NDArray[np.generic], NDArray[np.float32] | None]:
@@ -103,111 +88,11 @@ def event_gemv(
         scales = built.argument("scales", (groups * columns,), "float32") if groups else None
         offsets = built.argument("bias", (columns,), "float32") if bias else None
         y = built.argument("y", (batch * columns,), "float32")
-        operands = _Operands(x, indices, bounds, weights, scales, offsets, y, rows, columns, storage)
-        with independent(batch, rows=shared) as row:
-            matrix = 0 if shared else row * rows * pitch
-            for first, width in tiles(columns, tile):
-                _Tile(operands, row, matrix + data_size(first, storage), first, width).emit()
+        operands = Operands(x, indices, bounds, weights, scales, offsets, y, rows, columns, storage)
+        for first, width in tiles(columns, tile):
+            with independent(
+                batch, rows=shared
+            ) as row:  # streams read the same columns in turn, while they are in the cache
+                matrix = 0 if shared else row * rows * pitch
+                Tile(operands, row, matrix + data_size(first, storage), first, width).emit()
     return built.function
-
-
-@dataclass(frozen=True)
-class _Operands:
-    x: Buffer | None
-    indices: Buffer
-    bounds: Buffer
-    weights: Buffer
-    scales: Buffer | None
-    bias: Buffer | None
-    y: Buffer
-    rows: int
-    columns: int
-    storage: Precision
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """`width` sums from column `first` of output `row`, held in registers while a block's weights are added.
-
-    `origin` is where the weights of these columns begin.
-    """
-
-    operands: _Operands
-    row: Expression
-    origin: Expression
-    first: Expression
-    width: int
-
-    def emit(self) -> None:
-        """Emit the sums, their scales and the bias."""
-        operands = self.operands
-        integer = is_integer(operands.storage) and operands.x is None
-        if operands.storage == "int8" and integer:
-            self._sum_int8()
-        else:
-            self._sum_blocks("int16" if integer else "float32")
-        if operands.bias is not None:
-            for offset, lanes in self._places:
-                self._put(offset, lanes, self._y(offset, lanes) + load(operands.bias, self.first + offset, lanes))
-
-    @property
-    def _places(self) -> list[tuple[int, int]]:
-        return vectors(self.width, self.operands.storage)
-
-    def _y(self, offset: int, lanes: int) -> Expression:
-        return load(self.operands.y, self.row * self.operands.columns + self.first + offset, lanes)
-
-    def _put(self, offset: int, lanes: int, value: Expression) -> None:
-        store(self.operands.y, self.row * self.operands.columns + self.first + offset, lanes, value)
-
-    def _scale(self, group: Expression, offset: int, lanes: int) -> Expression:
-        return load(self.operands.scales, group * self.operands.columns + self.first + offset, lanes)
-
-    def _sum_blocks(self, dtype: str) -> None:
-        """Sums of blocks in `dtype`, added up in y; those of int4 blocks are scaled one by one, int8 once."""
-        storage = self.operands.storage
-        total = tir.alloc_buffer((self.width,), dtype)
-        count = ceil(self.operands.rows / sum_block(storage))
-        first_counts = storage == "int4" or count > 1
-        if first_counts:
-            for offset, lanes in self._places:
-                self._put(offset, lanes, zero("float32", lanes))
-        with tir.serial(0, count) as block:
-            self._sum_block(total, dtype, block)
-            for offset, lanes in self._places:
-                value = cast(load(total, offset, lanes), "float32", lanes)
-                if storage == "int4":
-                    value = self._scale(block, offset, lanes) * value
-                self._put(offset, lanes, self._y(offset, lanes) + value if first_counts else value)
-        if storage == "int8":
-            for offset, lanes in self._places:
-                self._put(offset, lanes, self._scale(0, offset, lanes) * self._y(offset, lanes))
-
-    def _sum_int8(self) -> None:
-        """Integer sums: 256 rows of int8 fit an int16; blocks are added in int32."""
-        total = tir.alloc_buffer((self.width,), "int16")
-        whole = tir.alloc_buffer((self.width,), "int32")
-        for offset, lanes in self._places:
-            store(whole, offset, lanes, zero("int32", lanes))
-        with tir.serial(0, ceil(self.operands.rows / sum_block("int8"))) as block:
-            self._sum_block(total, "int16", block)
-            for offset, lanes in self._places:
-                widened = cast(load(total, offset, lanes), "int32", lanes)
-                store(whole, offset, lanes, load(whole, offset, lanes) + widened)
-        for offset, lanes in self._places:
-            self._put(offset, lanes, self._scale(0, offset, lanes) * cast(load(whole, offset, lanes), "float32", lanes))
-
-    def _sum_block(self, total: Buffer, dtype: str, block: Expression) -> None:
-        """Set `total` to the sum of the active rows of one block."""
-        operands, storage = self.operands, self.operands.storage
-        for offset, lanes in self._places:
-            store(total, offset, lanes, zero(dtype, lanes))
-        begin, end = positions(operands.bounds, self.row, operands.rows, block, sum_block(storage))
-        with tir.serial(begin, end) as position:
-            k = hold(operands.indices[self.row * operands.rows + position])
-            start = self.origin + k * data_size(operands.columns, storage)
-            for offset, lanes in self._places:
-                addend = load_weights(operands.weights, storage, start, self.width, offset, lanes, dtype)
-                if operands.x is not None:
-                    addend = splat(operands.x[self.row * operands.rows + k], lanes) * addend
-                store(total, offset, lanes, load(total, offset, lanes) + addend)

@@ -1,6 +1,6 @@
 """Weights as kernels read them: packing of int4, and vectors of stored numbers widened for adding.
 
-An int4 number q is kept as the nibble q + 8. Columns come in chunks of 128, then of 64, 32 … for the rest; a chunk of
+An int4 number q is kept as the nibble q + 8. Columns come in chunks of 64, then of 32, 16 … for the rest; a chunk of
 2·n columns is n bytes, column j of it in the low nibble of byte j and column n + j in the high one. So one load and two
 operations give two vectors of neighbouring columns. A chunk of one column is one byte.
 """
@@ -15,16 +15,16 @@ from astroedge.errors import CompileError
 from astroedge.targets.kernels.authoring import BLOCK, Buffer, Expression, chunks, load
 from astroedge.targets.weight_format import GROUP, LARGEST, Precision
 
-CHUNK = 128
-"""Columns of the widest int4 chunk: 64 bytes. Tiles of an int4 matrix end where a chunk ends."""
+CHUNK = 64
+"""Columns of the widest int4 chunk: 32 bytes. Tiles of an int4 matrix end where a chunk ends."""
 
 _DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "int4": "uint8"}
-_NIBBLE_ZERO = 8
+NIBBLE_ZERO = 8
 
 
 def pack_nibbles(values: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Integers −8 to 7 [rows, columns] as bytes [rows, ceil(columns / 2)]."""
-    nibbles = (values + _NIBBLE_ZERO).astype(np.uint8)
+    nibbles = (values + NIBBLE_ZERO).astype(np.uint8)
     packed = []
     for first, width in chunks(values.shape[1], CHUNK):
         half = (width + 1) // 2
@@ -71,15 +71,15 @@ def check_rows(rows: int, storage: Precision) -> None:
         )
 
 
-def vectors(width: int, storage: Precision) -> list[tuple[int, int]]:
+def vectors(width: int, storage: Precision, lanes: int = 16) -> list[tuple[int, int]]:
     """(offset, lanes) of the vectors that cover the `width` columns of a tile, none across the halves of a chunk."""
     if storage != "int4":
-        return chunks(width)
+        return chunks(width, lanes)
     return [
-        (first + start + offset, lanes)
+        (first + start + offset, count)
         for first, covered in chunks(width, CHUNK)
         for start in range(0, covered, (covered + 1) // 2)
-        for offset, lanes in chunks((covered + 1) // 2)
+        for offset, count in chunks((covered + 1) // 2, lanes)
     ]
 
 
@@ -92,6 +92,12 @@ def load_weights(
     """
     if storage != "int4":
         return cast(load(buffer, start + offset, lanes), dtype, lanes)
+    signed = load_nibbles(buffer, start, width, offset, lanes)
+    return cast(signed - tirx.const(NIBBLE_ZERO, signed.ty.dtype), dtype, lanes)
+
+
+def load_nibbles(buffer: Buffer, start: Expression, width: int, offset: int, lanes: int) -> Expression:
+    """q + 8 of `lanes` int4 columns as an int8 vector; arguments as of `load_weights`."""
     first, covered = next((first, covered) for first, covered in chunks(width, CHUNK) if offset < first + covered)
     half = (covered + 1) // 2
     pair = load(buffer, start + first // 2 + (offset - first) % half, lanes)
@@ -99,11 +105,15 @@ def load_weights(
         nibble = tirx.bitwise_and(pair, tirx.const(15, pair.ty.dtype))
     else:
         nibble = tirx.shift_right(pair, tirx.const(4, pair.ty.dtype))
-    signed = cast(nibble, "int8", lanes)
-    return cast(signed - tirx.const(_NIBBLE_ZERO, signed.ty.dtype), dtype, lanes)
+    return cast(nibble, "int8", lanes)
 
 
 def cast(value: Expression, dtype: str, lanes: int) -> Expression:
     """A vector (or a number, if `lanes` is 1) in another dtype."""
     wanted = dtype if lanes == 1 else f"{dtype}x{lanes}"
     return value if str(value.ty.dtype) == wanted else tirx.Cast(wanted, value)
+
+
+def reinterpret(dtype: str, value: Expression, lanes: int) -> Expression:
+    """The bits of a vector (or a number, if `lanes` is 1) as those of another dtype."""
+    return tirx.reinterpret(dtype if lanes == 1 else f"{dtype}x{lanes}", value)

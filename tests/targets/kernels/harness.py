@@ -20,6 +20,7 @@ from astroedge.targets.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
 
 X86_64_V3: dict[str, Any] = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v3"}
+X86_64_V4: dict[str, Any] = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v4"}
 CORTEX_A72: dict[str, Any] = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}
 NATIVE: dict[str, Any] = {"kind": "llvm", "mcpu": codegen.llvm_get_system_cpu()}
 OLDEST: dict[str, Any] = {"kind": "llvm", "mcpu": "x86-64-v2" if platform.machine() == "x86_64" else "generic"}
@@ -68,6 +69,20 @@ def assembly(func: tirx.PrimFunc, target: dict[str, Any], *, exact: bool = True)
     """The assembly of the kernel's own function, without the wrapper that checks its arguments."""
     text = str(build(func, target, exact=exact).inspect_source("asm"))
     return text[text.index("kernel_compute_:") :].split("Lfunc_end")[0]
+
+
+def innermost_loops(code: str) -> list[list[str]]:
+    """The instructions of every loop of an assembly text that holds no other label."""
+    lines = [line for line in code.splitlines() if not line.startswith(("\t.", ".Ltmp"))]
+    labels = {line[:-1]: index for index, line in enumerate(lines) if line.endswith(":")}
+    loops = []
+    for index, line in enumerate(lines):
+        target = re.match(r"\t(?:j\w+|b\.\w+|cbn?z|tbn?z)\s.*?(\.LBB\w+)$", line)
+        start = labels.get(target[1], index) if target else index
+        body = lines[start + 1 : index]
+        if start < index and not any(item.endswith(":") for item in body):
+            loops.append(body)
+    return loops
 
 
 def unary(function: Callable[[Any], Any], size: int, lanes: int = 16) -> tirx.PrimFunc:
