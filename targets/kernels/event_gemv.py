@@ -90,9 +90,7 @@ def event_gemv(
         y = built.argument("y", (batch * columns,), "float32")
         operands = Operands(x, indices, bounds, weights, scales, offsets, y, rows, columns, storage)
         for first, width in tiles(columns, tile):
-            with independent(
-                batch, rows=shared
-            ) as row:  # streams read the same columns in turn, while they are in the cache
+            with independent(batch, rows=shared) as row:  # each stream in turn, while the columns are in the cache
                 matrix = 0 if shared else row * rows * pitch
                 Tile(operands, row, matrix + data_size(first, storage), first, width).emit()
     return built.function
