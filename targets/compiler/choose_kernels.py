@@ -19,7 +19,7 @@ from astroedge.targets.compiler.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Pro
 from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.step_program import Call, StepProgram, Value
 from astroedge.targets.compiler.weight_values import WeightValues
-from astroedge.targets.kernels.active_list import active_list, bounds_size
+from astroedge.targets.kernels.active_list import active_list, bounds_size, can_compress
 from astroedge.targets.kernels.count_active import count_active
 from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
@@ -208,7 +208,7 @@ class _Chooser:
             indices = Value(f"active.{value.name}", (batch, width), "int32", "computed")
             bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
             writes = (indices, bounds, counter.value)
-            function = active_list(width, value.dtype, batch)
+            function = active_list(width, value.dtype, batch, can_compress(self.target))
             self.calls.append(Call(function, (value,), writes, "active-list", ("active_list",)))
             self.lists[key] = (indices, bounds)
         return self.lists[key]

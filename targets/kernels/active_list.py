@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, hold, kernel, load, splat
+from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, hold, kernel, load, splat, store, zero
 from astroedge.targets.weight_format import GROUP
+
+if TYPE_CHECKING:
+    from astroedge.targets.board_file import Target
 
 HALF = 32  # elements whose bits are joined in the lanes of one vector
 LANES = 16
@@ -19,7 +24,12 @@ def bounds_size(size: int) -> int:
     return ceil(size / GROUP) + 1
 
 
-def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
+def can_compress(target: Target) -> bool:
+    """Whether the processor packs the chosen lanes of a vector in one instruction (AVX-512's vpcompressd)."""
+    return target.family == "x86" and target.vector_bits == 512
+
+
+def active_list(size: int, dtype: str, batch: int = 1, compress: bool = False) -> tirx.PrimFunc:
     """Kernel (x, indices, bounds, counter): which of the `size` elements of each row of x are not zero, ascending.
 
     - `x`: (batch·size,) of `dtype` (bool, an integer or a float type; −0.0 is zero, NaN is not);
@@ -29,7 +39,8 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
     - `counter`: (1,) int64, to which the counts of all rows are added.
 
     Bounds at every 64 elements, the groups of int4 weights, serve readers of whole blocks of 256 too. The elements of a
-    group become the bits of one number, whose set bits are then listed: the silent ones cost next to nothing.
+    group become the bits of one number, whose set bits are then listed: the silent ones cost next to nothing. With
+    `compress`, which pays where `can_compress`, the indices of the active lanes of a vector are packed together.
     """
     with kernel("active_list") as built:
         x = built.argument("x", (batch * size,), dtype)
@@ -37,21 +48,15 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
         bounds = built.argument("bounds", (batch * bounds_size(size),), "int32")
         counter = built.argument("counter", (1,), "int64")
         count = tir.alloc_buffer((1,), "int32")
-        bits = tir.alloc_buffer((1,), "int64")
         with tir.serial(0, batch) as row:
             base, bound = row * size, row * bounds_size(size)
             tir.buffer_store(count, 0, [0])
             tir.buffer_store(bounds, 0, [bound])
 
             def list_group(group: Expression, length: int, base: Expression = base, bound: Expression = bound) -> None:
-                start = group * GROUP
-                tir.buffer_store(bits, _active_bits(x, base + start, length), [0])
-                listed, found = hold(count[0]), hold(tirx.Cast("int32", tirx.popcount(bits[0])))
-                with tir.serial(0, found) as position:
-                    tir.buffer_store(indices, start + _lowest_bit(bits[0]), [base + listed + position])
-                    tir.buffer_store(bits, tirx.bitwise_and(bits[0], bits[0] - tirx.const(1, "int64")), [0])
-                tir.buffer_store(count, listed + found, [0])
-                tir.buffer_store(bounds, listed + found, [bound + group + 1])
+                append = _append_compressed if compress else _append_bits
+                append(_List(x, indices, count, base), group * GROUP, length)
+                tir.buffer_store(bounds, count[0], [bound + group + 1])
 
             whole, rest = divmod(size, GROUP)
             if whole:
@@ -61,6 +66,44 @@ def active_list(size: int, dtype: str, batch: int = 1) -> tirx.PrimFunc:
                 list_group(tirx.const(whole, "int32"), rest)
             tir.buffer_store(counter, counter[0] + tirx.Cast("int64", count[0]), [0])
     return built.function
+
+
+@dataclass(frozen=True)
+class _List:
+    """The list of the row of x that begins at `base`, `count` indices long so far."""
+
+    x: Buffer
+    indices: Buffer
+    count: Buffer
+    base: Expression
+
+
+def _append_compressed(row: _List, start: Expression, length: int) -> None:
+    """Add what is active among `length` elements from `start`, a vector at a time.
+
+    Whole vectors are stored, which stay inside the row: before each one, no more elements are listed than were read.
+    """
+    for offset, lanes in chunks(length):
+        first, end = start + offset, row.base + row.count[0]
+        ones = _select_active(load(row.x, row.base + first, lanes), splat(tirx.const(1, "int32"), lanes))
+        if lanes == 1:
+            tir.buffer_store(row.indices, first, [end])
+        else:
+            operands = (tirx.Ramp(first, 1, lanes), ones > zero("int32", lanes), zero("int32", lanes))
+            packed = tirx.call_llvm_pure_intrin(ones.ty, "llvm.experimental.vector.compress", *operands)
+            store(row.indices, end, lanes, packed)
+        tir.buffer_store(row.count, row.count[0] + _sum_lanes(ones, lanes), [0])
+
+
+def _append_bits(row: _List, start: Expression, length: int) -> None:
+    """Add what is active among `length` elements from `start`, the set bits of one number in turn."""
+    bits = tir.alloc_buffer((1,), "int64")
+    tir.buffer_store(bits, _active_bits(row.x, row.base + start, length), [0])
+    listed, found = hold(row.count[0]), hold(tirx.Cast("int32", tirx.popcount(bits[0])))
+    with tir.serial(0, found) as position:
+        tir.buffer_store(row.indices, start + _lowest_bit(bits[0]), [row.base + listed + position])
+        tir.buffer_store(bits, tirx.bitwise_and(bits[0], bits[0] - tirx.const(1, "int64")), [0])
+    tir.buffer_store(row.count, listed + found, [0])
 
 
 def _active_bits(x: Buffer, start: Expression, length: int) -> Expression:

@@ -11,10 +11,10 @@ from astroedge.targets.kernels.active_list import active_list, bounds_size
 from tests.targets.kernels.harness import run
 
 
-def _list(x: np.ndarray, counter: int = 0) -> tuple[np.ndarray, np.ndarray, int]:
+def _list(x: np.ndarray, compress: bool, counter: int = 0) -> tuple[np.ndarray, np.ndarray, int]:
     batch, size = x.shape
     outputs = [np.full(batch * size, -1, np.int32), np.full(batch * bounds_size(size), -1, np.int32)]
-    func = active_list(size, str(x.dtype), batch)
+    func = active_list(size, str(x.dtype), batch, compress)
     indices, bounds, count = run(func, [x.ravel()], [*outputs, np.array([counter], np.int64)])
     return indices.reshape(batch, size), bounds.reshape(batch, -1), int(count[0])
 
@@ -25,12 +25,15 @@ def _list(x: np.ndarray, counter: int = 0) -> tuple[np.ndarray, np.ndarray, int]
     batch=st.integers(1, 3),
     rate=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     dtype=st.sampled_from(["bool", "uint8", "int8", "float32"]),
+    compress=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_lists_every_active_input_of_every_row(size: int, batch: int, rate: float, dtype: str, seed: int) -> None:
+def test_lists_every_active_input_of_every_row(
+    size: int, batch: int, rate: float, dtype: str, compress: bool, seed: int
+) -> None:
     """For each row, bounds[g] active indices lie below 64·g, and the counter grows."""
     x = (np.random.default_rng(seed).random((batch, size)) < rate).astype(dtype)
-    indices, bounds, count = _list(x, counter=5)
+    indices, bounds, count = _list(x, compress, counter=5)
     assert count == 5 + np.count_nonzero(x)
     for row in range(batch):
         active = np.flatnonzero(x[row])
@@ -39,9 +42,10 @@ def test_lists_every_active_input_of_every_row(size: int, batch: int, rate: floa
         assert bounds[row].tolist() == edges
 
 
-def test_minus_zero_is_silent_and_nan_is_not() -> None:
+@pytest.mark.parametrize("compress", [False, True])
+def test_minus_zero_is_silent_and_nan_is_not(compress: bool) -> None:
     """−0.0 is zero; a NaN must not vanish."""
-    indices, bounds, _ = _list(np.array([[0.0, -0.0, np.nan, 1e-45, -2.0]], np.float32))
+    indices, bounds, _ = _list(np.array([[0.0, -0.0, np.nan, 1e-45, -2.0]], np.float32), compress)
     assert indices[0, : bounds[0, -1]].tolist() == [2, 3, 4]
 
 
