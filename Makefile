@@ -54,6 +54,12 @@ lint: .venv/ready
 	$(PIP_INSTALL) --editable '.[host,dev]'
 	@touch $@
 
+# What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
+.venv/peers: .venv/ready
+	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
+	$(PIP_INSTALL) --editable '.[host,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	@touch $@
+
 # Debian's Python comes without ensurepip, which is in a package of its own.
 .venv/bin/pip:
 	@[ -n "$(PYTHON)" ] || { echo "The host side needs Python 3.11 or later; say which: make PYTHON=..."; exit 1; }

@@ -1,0 +1,67 @@
+"""What a peer's process is given: the network in ONNX and in PyTorch, and where to keep what it compiles."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from astroedge.step_graph import StepGraph
+from astroedge.step_spec import StepSpec
+
+KEPT = Path(__file__).resolve().parents[2] / "out" / "benchmarks" / "peers"
+
+Array = NDArray[Any]
+# One tick: an array for each input, in the order of the spec, → the first output, which the next tick may overwrite.
+Tick = Callable[[Sequence[Array]], Array]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A network to step on `threads` threads, by the functions of `module`; the rest as in `peer.Subject`."""
+
+    name: str
+    graph: StepGraph
+    step: nn.Module
+    state: tuple[Tensor, ...]
+    examples: dict[str, Array]
+    threads: int
+    module: str
+
+    @property
+    def spec(self) -> StepSpec:
+        """The contract of a tick."""
+        return self.graph.spec
+
+    def zero_inputs(self) -> list[Array]:
+        """An array of zeros for each input: what a peer that must run once to be ready is run on."""
+        return [np.zeros(item.shape, item.dtype) for item in self.spec.inputs]
+
+    def kept(self, suffix: str, versions: Sequence[str], make: Callable[[Path], object]) -> Path:
+        """The file that `make(path)` writes, from an earlier run if nothing that decides it has changed since.
+
+        Decisive are the network, the source of the peer's module and `versions`, in which everything else has to be.
+        One file is kept for a network and a peer.
+        """
+        source = Path(str(importlib.import_module(self.module).__file__)).read_bytes()
+        parts = [self.graph.digest.encode(), source, *(item.encode() for item in versions)]
+        digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+        folder = KEPT / self.name
+        stem = self.module.rpartition(".")[2]
+        path = folder / f"{stem}-{digest}{suffix}"
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            for older in folder.glob(f"{stem}-*{suffix}"):
+                older.unlink()
+            partial = folder / f"{stem}.partial{suffix}"
+            make(partial)
+            os.replace(partial, path)
+        return path
