@@ -14,9 +14,11 @@ import numpy as np
 from astroedge.errors import CompileError
 from astroedge.manifest import Matrix
 from astroedge.targets.board_file import Target
-from astroedge.targets.compiler.find_spikes import Sparsity
+from astroedge.targets.compiler.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
 from astroedge.targets.compiler.quantise_weights import StoredWeights
+from astroedge.targets.compiler.read_convolution import ConvolutionProduct
+from astroedge.targets.compiler.sparsity import Sparsity
 from astroedge.targets.compiler.step_program import Call, StepProgram, Value
 from astroedge.targets.compiler.weight_values import WeightValues
 from astroedge.targets.kernels.active_list import active_list, bounds_size, can_compress
@@ -52,7 +54,7 @@ class KernelChoice:
 
 def choose_kernels(
     program: StepProgram,
-    products: list[Product],
+    products: list[Product | ConvolutionProduct],
     spikes: dict[str, float],
     target: Target,
     kernels: str,
@@ -94,11 +96,16 @@ class _Chooser:
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
+        self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
 
-    def add(self, call: Call, products: list[Product]) -> None:
+    def add(self, call: Call, products: list[Product | ConvolutionProduct]) -> None:
         """Append `call`, or the kernels that stand for it."""
         if call.product is not None:
-            self._add_product(call, products[call.product])
+            product = products[call.product]
+            if isinstance(product, ConvolutionProduct):
+                self._add_convolution(call, product)
+            else:
+                self._add_product(call, product)
             return
         if call.kind == EMBEDDING:
             self.weights.take_over(str(call.function.attrs[WEIGHT_ATTRIBUTE]), call.reads[1:])
@@ -135,12 +142,38 @@ class _Chooser:
                 calls=product.batch * product.rows_out,
                 kernel=kernel,
                 reason=reason,
-                spikes=self.counted[left].name if left in self.counted else self._spike_name(left),
+                spikes=self._counted_as(left),
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=sum(value.nbytes for value in weights),
                 precision=self.weights.precision(right),
             )
         )
+
+    def _add_convolution(self, call: Call, product: ConvolutionProduct) -> None:
+        conv, (images, weights) = product.shape, call.reads
+        chosen = self.convolutions.add(call, product)
+        self.choice.matrices.append(
+            Matrix(
+                name=product.name,
+                rows=conv.taps,
+                columns=conv.group_outputs,
+                calls=conv.batch * conv.groups * conv.out_pixels,
+                kernel=chosen.kernel,
+                reason=chosen.reason,
+                spikes=self._counted_as(images),
+                nonzero=round(chosen.nonzero / conv.groups),
+                nbytes=chosen.nbytes,
+                precision=self.weights.precision(weights),
+            )
+        )
+
+    def _image_counter(self, images: Value, sparsity: Sparsity) -> Value:
+        """What counts the active elements of an image each time they are listed."""
+        return self._counter(self._name_of(images, 1, sparsity), images, sparsity.rate).value
+
+    def _counted_as(self, value: Value) -> str | None:
+        """The name of the counter of a product's inputs, if they are counted."""
+        return self.counted[value].name if value in self.counted else self._spike_name(value)
 
     def _decide(self, product: Product, right: Value) -> tuple[str, str]:
         """The kernel of a product, and why."""

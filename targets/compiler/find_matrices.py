@@ -1,8 +1,9 @@
 """Which stored tensors of a step graph are weight matrices, and which way round each is read.
 
 A tensor is a matrix W[rows, columns] (inputs × outputs) as it lies, or its transpose is: `Gemm` with transB, a
-transposed copy. An embedding table [tokens, width] counts as the transpose of a matrix: each token's row is a column,
-so a table that also serves as the output layer is one and the same matrix.
+transposed copy, the weights [outputs, channels, …] of a convolution, whose rows are the taps of a window. An embedding
+table [tokens, width] counts as the transpose of a matrix: each token's row is a column, so a table that also serves as
+the output layer is one and the same matrix.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import onnx
 from astroedge.graph_check import infer_shapes, node_reads
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
-CONVOLUTIONS = ("Conv", "ConvTranspose")
 Uses = dict[str, list[tuple[onnx.NodeProto, int]]]
 
 
@@ -123,8 +123,12 @@ def _reading(node: onnx.NodeProto, position: int, transposed: bool, ranks: dict[
         if node.op_type == "MatMul" and ranks.get(node.input[1]) == 1:
             return _Reading(True, not transposed)
         return _Reading(True, problem="what it multiplies is a matrix that the step computes")
-    if node.op_type in CONVOLUTIONS and position == 1:
-        return _Reading(True, problem="there are no kernels for stored convolutions")
+    if node.op_type == "Conv" and position == 1:
+        if ranks.get(node.input[1]) not in (3, 4):
+            return _Reading(True, problem="there are no kernels for stored convolutions of three axes")
+        return _Reading(True, True)
+    if node.op_type == "ConvTranspose" and position == 1:
+        return _Reading(True, problem="there are no kernels for stored transposed convolutions")
     if node.op_type == "Gather" and position == 0:
         if ranks.get(node.input[0]) != 2:
             return _Reading(True, problem="it has more than two axes")

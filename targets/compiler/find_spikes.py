@@ -2,10 +2,10 @@
 
 A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is
 still as sparse, but graded, and so are a quotient of it, a power, and the straight-through form of training,
-`(spike - soft) + soft`. What a rectifier lets through is graded too, where export found it mostly zero. A state whose
-next value is sparse and that starts at zero is sparse too (recurrent and delayed spikes), which is found by repeating
-the walk until nothing changes around the loop. An input is sparse when export measured that in the
-example data, or was told so.
+`(spike - soft) + soft`. Pooling and other operators on images are in sparse_images.py. What a rectifier lets through is
+graded too, where export found it mostly zero. A state whose next value is sparse and that starts at zero is sparse too
+(recurrent and delayed spikes), which is found by repeating the walk until nothing changes around the loop. An input is
+sparse when export measured that in the example data, or was told so.
 
 Only a comparison inside the step proves that a value is exactly 0 or 1. States and inputs can be set to anything by the
 user, so they count as graded: their kernels multiply by the value.
@@ -13,7 +13,7 @@ user, so they count as graded: their kernels multiply by the value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import tvm
@@ -21,24 +21,14 @@ from tvm import relax
 
 from astroedge.step_spec import StepSpec
 from astroedge.targets.compiler.import_graph import ImportedStep
+from astroedge.targets.compiler.sparse_images import through_images
+from astroedge.targets.compiler.sparsity import Sparsity
 
 KEEP_EXACTLY = (
     "relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten", "relax.permute_dims", "relax.strided_slice",
     "relax.broadcast_to", "relax.astype",
 )  # fmt: skip
 COMPARISONS = ("relax.greater", "relax.greater_equal", "relax.less", "relax.less_equal")
-
-
-@dataclass(frozen=True)
-class Sparsity:
-    """A tensor that fires: `source` names the spike tensor or input it comes from, `rate` its fraction of non-zeros.
-
-    `binary` is True when every element is exactly 0 or 1 whatever the user does.
-    """
-
-    source: str
-    rate: float
-    binary: bool
 
 
 def find_spikes(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]:
@@ -56,7 +46,11 @@ def find_spikes(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]
     while True:
         found = dict(known)
         for binding in bindings:
-            sparsity = _of_binding(binding, step, rates, found) or _straight_through(binding.value, bound, found)
+            sparsity = (
+                _of_binding(binding, step, rates, found)
+                or _straight_through(binding.value, bound, found)
+                or through_images(binding.value, step.module, found)
+            )
             if sparsity is not None:
                 found[binding.var] = sparsity
         before = len(known)

@@ -16,9 +16,11 @@ from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
-from astroedge.targets.compiler.find_spikes import Sparsity
 from astroedge.targets.compiler.import_graph import ImportedStep
 from astroedge.targets.compiler.quantise_weights import StoredWeights
+from astroedge.targets.compiler.read_convolution import ConvolutionProduct, read_convolution
+from astroedge.targets.compiler.sparsity import Sparsity
+from astroedge.targets.kernels.convolution import Convolution
 from astroedge.targets.kernels.embedding import embedding_row, pack_embedding
 from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
 
@@ -48,7 +50,7 @@ class Product:
 
 def legalize(
     step: ImportedStep, sparse: dict[relax.Var, Sparsity], weights: StoredWeights
-) -> tuple[tvm.IRModule, list[Product]]:
+) -> tuple[tvm.IRModule, list[Product | ConvolutionProduct]]:
     """Lower every operator of `step` to TIR; returns the module and the products its placeholders stand for.
 
     Rows of tables that `weights` does not keep in float32 are read by a kernel of their own. A placeholder function
@@ -76,7 +78,7 @@ class _PlaceProducts(PyExprMutator):
         super().__init__(step.module)
         self.names = step.products
         self.sparse = sparse
-        self.products: list[Product] = []
+        self.products: list[Product | ConvolutionProduct] = []
         self.current: relax.Var | None = None
 
     def visit_var_binding_(self, binding: relax.VarBinding) -> None:
@@ -85,8 +87,11 @@ class _PlaceProducts(PyExprMutator):
         super().visit_var_binding_(binding)
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        """Lower relax.matmul; leave other calls as they are."""
+        """Lower products and convolutions; leave other calls as they are."""
         visited = self.visit_expr_post_order(call)
+        convolution = read_convolution(visited)
+        if convolution is not None:
+            return self._convolution(convolution, visited, self._sparsity(call.args[0]))
         if not isinstance(call.op, tvm.ir.Op) or call.op.name != "relax.matmul":
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
@@ -109,6 +114,18 @@ class _PlaceProducts(PyExprMutator):
             left, right, product = self._batched(name, left, right, sparsity)
         return _as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
 
+    def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
+        """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
+        images, kernel = (_as_dtype(self.builder_, operand, "float32") for operand in call.args)
+        weights = relax.const(kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy())
+        name = self.names.get(self.current, f"product_{len(self.products)}")
+        product: Product | ConvolutionProduct = ConvolutionProduct(name, shape, sparsity)
+        if shape.is_matrix_product:
+            images = _reshape(self.builder_, images, (shape.batch, shape.taps))
+            product = Product(name, 1, shape.batch, shape.taps, shape.outputs, True, sparsity)
+        result = self._call_placeholder(product, images, weights, _shape(call))
+        return _as_dtype(self.builder_, result, str(call.ty.dtype.dtype))
+
     def _sparsity(self, operand: relax.Expr) -> Sparsity | None:
         return self.sparse.get(operand) if isinstance(operand, relax.Var) else None
 
@@ -126,7 +143,7 @@ class _PlaceProducts(PyExprMutator):
         return left, right, product
 
     def _call_placeholder(
-        self, product: Product, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
+        self, product: Product | ConvolutionProduct, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
     ) -> relax.Expr:
         """Emit a call whose function only says which product it stands for."""
         operands = [

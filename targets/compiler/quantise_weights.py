@@ -99,17 +99,21 @@ def _decide(found: FoundMatrix, precision: Precision) -> tuple[WeightChoice, Sto
     if precision == "float32" or problem:
         reason = f"{precision} was asked for, but {problem}" if problem else ""
         return WeightChoice(found.name, found.rows, found.columns, "", "float32", reason), None
-    matrix = tensor.T if found.transposed else tensor
+    reason = ""
+    if precision == "int4" and tensor.ndim > 2:
+        precision, reason = "int8", "int4 was asked for, but a convolution has no kernel for it"
+    matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
     stored = store(np.ascontiguousarray(matrix, dtype=np.float32), precision)
     key = matrix_key(stored.dequantise())
-    return WeightChoice(found.name, found.rows, found.columns, key, precision, ""), stored
+    return WeightChoice(found.name, found.rows, found.columns, key, precision, reason), stored
 
 
 def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> onnx.TensorProto:
     """The tensor with the numbers that its stored form stands for."""
-    dtype = numpy_helper.to_array(found.tensor).dtype
-    matrix = stored.dequantise().astype(dtype)
-    return numpy_helper.from_array(np.ascontiguousarray(matrix.T if found.transposed else matrix), found.tensor.name)
+    tensor = numpy_helper.to_array(found.tensor)
+    matrix = stored.dequantise().astype(tensor.dtype)
+    matrix = (matrix.T if found.transposed else matrix).reshape(tensor.shape)
+    return numpy_helper.from_array(np.ascontiguousarray(matrix), found.tensor.name)
 
 
 def _with_tensors(model: onnx.ModelProto, changed: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:

@@ -39,14 +39,27 @@ class WeightValues:
         Of float32 weights and states that is the value itself. `name` is the product's.
         """
         if self.precision(matrix) != "float32":
-            return self._pack(name, matrix, "event", pack_event)
+            return self.packed(name, matrix, "event", pack_event)
         if matrix.kind == "weight":
             matrix.name = name + WEIGHT_SUFFIX
         return (matrix,)
 
     def for_dense(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
         """What a dense product with tiles of so many columns reads."""
-        return self._pack(name, matrix, f"dense {tile}", lambda stored: pack_dense(stored, tile))
+        return self.packed(name, matrix, f"dense {tile}", lambda stored: pack_dense(stored, tile))
+
+    def packed(self, name: str, matrix: Value, form: str, pack: Callable[[StoredMatrix], Packed]) -> tuple[Value, ...]:
+        """What `pack` makes of a weight, the weights and any scales; made once for each `form`."""
+        if (matrix, form) not in self._packed:
+            key, stored = self._find(matrix)
+            data, scales = pack(stored)
+            values = [_weight(name + WEIGHT_SUFFIX, data)]
+            if scales is not None:
+                values.append(_weight(name + SCALES_SUFFIX, scales))
+            self._packed[matrix, form] = tuple(values)
+            if key is not None:
+                self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)
+        return self._packed[matrix, form]
 
     def take_over(self, key: str, values: tuple[Value, ...]) -> None:
         """Name and count values that were packed before: an embedding table and its scales."""
@@ -60,18 +73,6 @@ class WeightValues:
             assert matrix.data is not None
             self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, "float32"))
         return self._stored[matrix]
-
-    def _pack(self, name: str, matrix: Value, form: str, pack: Callable[[StoredMatrix], Packed]) -> tuple[Value, ...]:
-        if (matrix, form) not in self._packed:
-            key, stored = self._find(matrix)
-            data, scales = pack(stored)
-            values = [_weight(name + WEIGHT_SUFFIX, data)]
-            if scales is not None:
-                values.append(_weight(name + SCALES_SUFFIX, scales))
-            self._packed[matrix, form] = tuple(values)
-            if key is not None:
-                self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)
-        return self._packed[matrix, form]
 
 
 def _weight(name: str, data: NDArray[np.generic]) -> Value:

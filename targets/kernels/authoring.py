@@ -119,3 +119,21 @@ def hold(value: Expression) -> Expression:
     held = tir.alloc_buffer((1,), value.ty.dtype)
     tir.buffer_store(held, value, [0])
     return held[0]
+
+
+@contextmanager
+def loop(count: int) -> Iterator[Expression]:
+    """A loop over 0 ≤ index < count, or nothing around a single turn."""
+    if count == 1:
+        yield tirx.const(0, "int32")
+    else:
+        with tir.serial(0, count) as index:
+            yield index
+
+
+@contextmanager
+def span(begin: Expression, end: Expression) -> Iterator[Expression]:
+    """A loop over computed bounds, written from 0: TVM forgets a beginning in the bounds of loops further in."""
+    first = hold(begin)
+    with tir.serial(0, end - first) as index:
+        yield first + index

@@ -185,7 +185,7 @@ def test_weights_take_the_room_they_should() -> None:
         assert abs(manifest.float32_weights_size - sizes["float32"].layout.weights_size) < 64 * 10
 
 
-def test_a_convolution_stays_float32_and_says_so() -> None:
+def test_a_transposed_convolution_stays_float32_and_says_so() -> None:
     """What no kernel reads in fewer bits keeps its weights to the bit, whatever was asked for."""
     spec = StepSpec(
         inputs=(TensorSpec("x", (1, 2, 6, 6), "float32", firing_rate=0.2),),
@@ -194,18 +194,18 @@ def test_a_convolution_stays_float32_and_says_so() -> None:
         spikes=(SpikeSpec("spike", "fired", (1, 4, 6, 6), 0.1),),
     )
     nodes = [
-        helper.make_node("Conv", ["x", "K"], ["current"], pads=[1, 1, 1, 1]),
+        helper.make_node("ConvTranspose", ["x", "K"], ["current"], pads=[1, 1, 1, 1]),
         helper.make_node("Add", ["state.v", "current"], ["membrane"]),
         helper.make_node("GreaterOrEqual", ["membrane", "threshold"], ["fired"]),
         helper.make_node("Cast", ["fired"], ["y"], to=onnx.TensorProto.FLOAT),
         helper.make_node("Sub", ["membrane", "y"], ["next.v"]),
     ]
-    kernel = graphs.grid_weights(np.random.default_rng(0), 4, 2, 3, 3, scale=2.0)
+    kernel = graphs.grid_weights(np.random.default_rng(0), 2, 4, 3, 3, scale=2.0)
     graph = graphs.build("convolution", spec, nodes, {"K": kernel, "threshold": np.float32(1)})
     bundle = build(graph, precision="int8")
     (record,) = bundle.manifest.stored
     assert (record.precision, record.nbytes) == ("float32", kernel.nbytes)
-    assert "convolutions" in record.reason
+    assert "transposed convolutions" in record.reason
     with load(bundle) as session:
         assert_same_run(graph, session, graphs.random_inputs(graph, TICKS))
         assert_fires(session)

@@ -79,8 +79,15 @@ def test_what_must_keep_its_bytes_says_why(nodes: Nodes, shape: tuple[int, ...],
 def test_convolution_kernels_are_found_by_output_channel() -> None:
     """A kernel [channels out, in, …] has its outputs as columns."""
     matrix = found([node("Conv", ["x", "W"], ["y"])], (5, 3, 3, 3), (1, 3, 8, 8))
-    assert (matrix.rows, matrix.columns) == (27, 5)
-    assert "convolutions" in (matrix.problem or "")
+    assert (matrix.rows, matrix.columns, matrix.transposed, matrix.problem) == (27, 5, True, None)
+
+
+def test_kernels_without_a_stored_form_say_so() -> None:
+    """Convolutions of three axes and transposed ones keep their float32 numbers."""
+    volume = found([node("Conv", ["x", "W"], ["y"])], (5, 3, 3, 3, 3), (1, 3, 8, 8, 8))
+    assert "three axes" in (volume.problem or "")
+    transposed = found([node("ConvTranspose", ["x", "W"], ["y"])], (3, 5, 3, 3), (1, 3, 8, 8))
+    assert "transposed" in (transposed.problem or "")
 
 
 def test_a_constant_node_holds_a_weight_like_an_initialiser() -> None:

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.compiler.find_spikes import Sparsity, find_spikes
+from astroedge.targets.compiler.find_spikes import find_spikes
 from astroedge.targets.compiler.import_graph import import_graph
+from astroedge.targets.compiler.sparsity import Sparsity
 from tests import graphs
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from astroedge.errors import CompileError
 from astroedge.step_graph import StepGraph
@@ -119,6 +119,25 @@ def test_a_matrix_that_cannot_be_stored_says_why(
     assert reason in choices["W_out"].reason
     same = np.array_equal(weights(quantised.graph)["W_out"], weights(graph)["W_out"])
     assert same == (reason != "")
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("float16", "float16"), ("int8", "int8"), ("int4", "int8")])
+def test_a_convolution_has_a_scale_for_each_output(precision: str, kept: str) -> None:
+    """Its taps are the inputs of a matrix; int4 is stored as int8, and the choice says so."""
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 3, 8, 8), "float32"),),
+        outputs=(TensorSpec("y", (1, 5, 6, 6), "float32"),),
+        states=(),
+    )
+    kernel = np.random.default_rng(2).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    graph = graphs.build("image", spec, [helper.make_node("Conv", ["x", "W"], ["y"])], {"W": kernel})
+    quantised = quantise(graph, precision)
+    (choice,) = quantised.weights.choices
+    assert (choice.rows, choice.columns, choice.precision) == (27, 5, kept)
+    assert ("int4 was asked for" in choice.reason) == (precision == "int4")
+    stored = store(np.ascontiguousarray(kernel.reshape(5, 27).T), kept).dequantise()  # type: ignore[arg-type]
+    np.testing.assert_array_equal(weights(quantised.graph)["W"], stored.T.reshape(kernel.shape))
+    assert set(quantised.weights.matrices) == {choice.key}
 
 
 def test_a_matrix_of_one_input_keeps_its_weights() -> None:
