@@ -3,6 +3,7 @@
 #   make demo         export, compile, verify, run and profile the example language model
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make test-wheel   the built wheel alone
+#   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; hours
 #   make lint         style and types alone
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
@@ -16,7 +17,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel lint bench-kernels bench-overheads emulator
+.PHONY: demo test test-wheel exactness lint bench-kernels bench-overheads emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -34,6 +35,10 @@ test: lint emulator
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/test_wheel.py
+
+exactness: .venv/ready emulator
+	$(VENV_PYTHON) -m tests.exactness.across_machines
+	$(VENV_PYTHON) -m tests.exactness.all_numbers
 
 bench-kernels: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.kernels

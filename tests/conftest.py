@@ -5,6 +5,7 @@ Property tests draw the same examples on every run and on slow machines.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.arm.arm_root import ArmRoot, NoArmRootError, arm_root
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
@@ -48,3 +51,14 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compil
         return made
 
     return build
+
+
+@pytest.fixture(scope="session")
+def root() -> ArmRoot:
+    """An ARM userland; without one the tests are skipped, but not in CI, where they must run."""
+    try:
+        return arm_root()
+    except NoArmRootError as error:
+        if "CI" in os.environ:
+            pytest.fail(f"ARM bundles must be run in CI: {error}")
+        pytest.skip(str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import astroedge
-from astroedge.models import AstroSNN, AstroSNNConfig
+from astroedge.bundle import Bundle
+from astroedge.models import AstroSNN, AstroSNNConfig, load_checkpoint
 from astroedge.models.astrosnn import AstroSNNStep
 from astroedge.step_graph import StepGraph
+from tests.builds import build
 
+CHECKPOINT = Path(__file__).resolve().parents[1] / "examples" / "char_lm" / "astrosnn.safetensors"
 EXAMPLES = 100
+PRECISIONS = ("float32",)
 LOWEST_RATE, HIGHEST_RATE = 0.01, 0.6
 Array = NDArray[Any]
 
@@ -58,15 +63,15 @@ class AdaptiveThreshold(nn.Module):
 
 
 class GRU(nn.Module):
-    """A GRU cell on 40 features, 273 units, and scores."""
+    """A GRU cell on 300 features, 37 units, and scores."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cell, self.head = nn.GRUCell(40, 273), nn.Linear(273, 12)
+        self.cell, self.head = nn.GRUCell(300, 37), nn.Linear(37, 12)
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """The hidden state."""
-        return [torch.zeros(batch, 273)]
+        return [torch.zeros(batch, 37)]
 
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """One tick."""
@@ -75,15 +80,15 @@ class GRU(nn.Module):
 
 
 class LSTM(nn.Module):
-    """An LSTM cell on 40 features, 261 units, a layer norm and scores by softmax."""
+    """An LSTM cell on 261 features, 35 units, a layer norm and scores by softmax."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cell, self.norm, self.head = nn.LSTMCell(40, 261), nn.LayerNorm(261), nn.Linear(261, 35)
+        self.cell, self.norm, self.head = nn.LSTMCell(261, 35), nn.LayerNorm(35), nn.Linear(35, 21)
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """Hidden and cell state."""
-        return [torch.zeros(batch, 261) for _ in "hc"]
+        return [torch.zeros(batch, 35) for _ in "hc"]
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
         """One tick."""
@@ -92,18 +97,18 @@ class LSTM(nn.Module):
 
 
 class Convolutional(nn.Module):
-    """Spikes of 2 × 12 × 12 pixels: convolutions with padding, stride and groups, pooled between."""
+    """Spikes of 2 × 10 × 10 pixels: convolutions with padding, stride and groups, pooled between."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(2, 31, 3, padding=1)
-        self.second = nn.Conv2d(31, 24, 3, padding=1)
-        self.third = nn.Conv2d(24, 20, 3, stride=2, groups=4)
+        self.second = nn.Conv2d(31, 12, 3, padding=1)
+        self.third = nn.Conv2d(12, 20, 3, stride=2, groups=4)
         self.head = nn.Linear(20 * 2 * 2, 10)
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """The membranes of the three maps."""
-        return [torch.zeros(batch, *shape) for shape in ((31, 12, 12), (24, 6, 6), (20, 2, 2))]
+        return [torch.zeros(batch, *shape) for shape in ((31, 10, 10), (12, 5, 5), (20, 2, 2))]
 
     def forward(self, x: Tensor, u: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, ...]:
         """One tick."""
@@ -153,18 +158,27 @@ def _features(*shape: int) -> Callable[[np.random.Generator, int, int], dict[str
     return lambda rng, ticks, batch: {"x": rng.standard_normal((ticks, batch, *shape)).astype(np.float32)}
 
 
-def _tokens(rng: np.random.Generator, ticks: int, batch: int) -> dict[str, Array]:
-    return {"token": rng.integers(0, 64, (ticks, batch))}
+def _tokens(vocabulary: int) -> Callable[[np.random.Generator, int, int], dict[str, Array]]:
+    return lambda rng, ticks, batch: {"token": rng.integers(0, vocabulary, (ticks, batch))}
 
 
 NETWORKS = {
-    "astrosnn": Network(_astrosnn, _tokens),
+    "demo": Network(lambda: AstroSNNStep(load_checkpoint(CHECKPOINT)), _tokens(256)),
+    "astrosnn": Network(_astrosnn, _tokens(64)),
     "adaptive-threshold": Network(AdaptiveThreshold, _spikes(300)),
-    "gru": Network(GRU, _features(40)),
-    "lstm": Network(LSTM, _features(40)),
-    "convolutional": Network(Convolutional, _spikes(2, 12, 12)),
+    "gru": Network(GRU, _features(300)),
+    "lstm": Network(LSTM, _features(261)),
+    "convolutional": Network(Convolutional, _spikes(2, 10, 10)),
     "reductions": Network(Reductions, _features(5, 12, 12)),
 }
+
+
+@cache
+def bundle_of(
+    name: str, target: str = "native", kernels: str = "auto", batch: int = 1, precision: str = "float32"
+) -> Bundle:
+    """A network compiled and linked, once for all tests."""
+    return build(graph_of(name, batch), target, kernels=kernels)
 
 
 @cache

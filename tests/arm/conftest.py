@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,22 +18,11 @@ from astroedge.step_graph import StepGraph
 from astroedge.targets.link import find_linker, run_compiler
 from astroedge.targets.target import resolve_target
 from tests import graphs
-from tests.arm.arm_root import REPOSITORY, ArmRoot, NoArmRootError, arm_root
+from tests.arm.arm_root import REPOSITORY, ArmRoot
 from tests.arm.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
 from tests.arm.every_function import every_function, function_inputs
 from tests.arm.run_bundle import run_bundle
 from tests.builds import build, build_of
-
-
-@pytest.fixture(scope="session")
-def root() -> ArmRoot:
-    """An ARM userland; without one the tests are skipped, but not in CI, where they must run."""
-    try:
-        return arm_root()
-    except NoArmRootError as error:
-        if "CI" in os.environ:
-            pytest.fail(f"ARM bundles must be run in CI: {error}")
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from astroedge.bundle import Bundle
 from astroedge.runtimes import load
 from astroedge.targets.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
-from tests.builds import build
-from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, graph_of, inputs_of
+from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of, graph_of, inputs_of
 
+SMALL = [name for name in NETWORKS if name != "demo"]
 TICKS = 300
 STREAMS = 3
 Arrays = dict[str, np.ndarray]
@@ -25,12 +25,6 @@ WAYS = {
     "256 bits, event-driven kernels": ("x86-64-v3", "event"),
     "512 bits": ("x86-64-v4", "auto"),
 }
-
-
-@cache
-def bundle_of(network: str, target: str = "native", kernels: str = "auto", batch: int = 1) -> Bundle:
-    """A network compiled once for all tests."""
-    return build(graph_of(network, batch), target, kernels=kernels)
 
 
 def results(bundle: Bundle, inputs: Arrays) -> tuple[Arrays, Arrays]:
@@ -58,7 +52,7 @@ def _bits(array: Any) -> np.ndarray:
     return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", SMALL)
 def test_networks_fire_and_move(network: str) -> None:
     """Every spike tensor of these networks fires at 1 to 60 %, and their outputs keep changing."""
     with load(bundle_of(network)) as session:
@@ -69,7 +63,7 @@ def test_networks_fire_and_move(network: str) -> None:
         assert len(np.unique(array, axis=0)) > TICKS // 2
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", SMALL)
 @pytest.mark.parametrize("way", WAYS)
 def test_instruction_set_and_kernels_change_no_bit(network: str, way: str) -> None:
     """Wider vectors, event-driven and dense kernels all give the outputs and the state of the default."""
@@ -90,7 +84,7 @@ def expected_sparse(network: str) -> bool:
     return any(matrix.spikes is not None for matrix in bundle_of(network).manifest.matrices)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", SMALL)
 def test_a_stream_of_a_batch_is_that_stream_alone(network: str) -> None:
     """Three streams stepped together give each the outputs and states it has on its own."""
     inputs = inputs_of(network, TICKS, STREAMS)
@@ -102,7 +96,7 @@ def test_a_stream_of_a_batch_is_that_stream_alone(network: str) -> None:
         assert_same_bits({name: np.take(state, [stream], axes[name]) for name, state in states.items()}, alone[1])
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", SMALL)
 def test_one_tick_at_a_time_is_a_run(network: str) -> None:
     """`astro_step` called for every tick gives what one `astro_run` over all of them gives, and counts the same."""
     inputs = inputs_of(network, TICKS)

@@ -28,32 +28,37 @@ def main() -> None:
     chosen = parser.parse_args().functions or list(FUNCTIONS)
     print(f"| function | promised | largest error, ulp | at | results that are not the nearest | {', '.join(WIDTHS)} |")
     print("|---|---|---|---|---|---|")
+    broken = []
     for name in chosen:
-        print(check(name), flush=True)
+        row, holds = check(name)
+        print(row, flush=True)
+        broken += [] if holds else [name]
+    if broken:
+        raise SystemExit(f"broken: {', '.join(broken)}")
 
 
-def check(name: str) -> str:
-    """One row: the largest error over all 2³² bit patterns, where it is, how many results are not the nearest float32.
+def check(name: str) -> tuple[str, bool]:
+    """One row, and whether the bound holds and all vector widths have equal bits.
 
-    Raises SystemExit when a bound is broken or two vector widths differ.
+    The row says the largest error over all 2³² bit patterns, where it is, and how many results are not the nearest
+    float32.
     """
     evaluate = [evaluator(name, width) for width in WIDTHS]
-    bound, largest, place, inexact = FUNCTIONS[name][0], 0.0, np.float32(0), 0
+    bound, largest, place, inexact, different = FUNCTIONS[name][0], 0.0, np.float32(0), 0, 0
     for start in range(0, 1 << 32, CHUNK):
         x = np.arange(start, start + CHUNK, dtype=np.uint32).view(np.float32)
         result, *others = [function(x) for function in evaluate]
-        for width, other in zip(list(WIDTHS)[1:], others, strict=True):
+        for other in others:
             same = np.array_equal(result.view(np.uint32), other.view(np.uint32)) or same_bits(result, other)
-            if not same:
-                raise SystemExit(f"{name}: {width} differs from {next(iter(WIDTHS))} from bits {start:#x} on")
+            different += not same
         distance = errors(name, x, result)
         inexact += int(np.count_nonzero(distance))
         worst = int(distance.argmax())
         if distance[worst] > largest:
             largest, place = float(distance[worst]), x[worst]
-    if largest > bound:
-        raise SystemExit(f"{name}({place!r}) is {largest} ulp from the true value; the bound is {bound}")
-    return f"| {name} | {bound} | {largest:.4f} | {place:.9g} | {inexact / 2**32:.3%} | equal |"
+    equal = "equal" if not different else "DIFFERENT"
+    row = f"| {name} | {bound} | {largest:.4f} | {place:.9g} | {inexact / 2**32:.3%} | {equal} |"
+    return row, largest <= bound and not different
 
 
 def evaluator(name: str, width: str) -> Evaluate:

@@ -1,0 +1,65 @@
+"""The processors a bundle is run on to compare bits: this one with several instruction sets, and emulated boards."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from astroedge.bundle import Bundle
+from astroedge.targets.link import find_linker, run_compiler
+from astroedge.targets.target import resolve_target
+from astroedge.workflows.compile_graph import runs_here
+from tests.arm.arm_root import REPOSITORY, arm_root
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs code for `target`: this machine, or for `emulated` a processor that QEMU stands for."""
+
+    target: str
+    emulated: str = ""
+
+
+MACHINES = (
+    Machine("x86-64-v2"),
+    Machine("x86-64-v3"),
+    Machine("x86-64-v4"),
+    Machine("raspberry-pi-4", "cortex-a72"),
+    Machine("raspberry-pi-5", "cortex-a76"),
+)
+
+
+def available() -> list[Machine]:
+    """The machines there are here: instruction sets that this processor has, and every board.
+
+    Raises NoArmRootError where boards cannot be emulated.
+    """
+    arm_root()
+    return [machine for machine in MACHINES if machine.emulated or runs_here(resolve_target(machine.target))]
+
+
+def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> list[str]:
+    """Run a bundle on drawn inputs with the C host, on a machine its code is for; everything is kept below `folder`.
+
+    Returns lines "tick state outputs", hashes of both buffers, for ticks 1, 10, 100, … and the last.
+    """
+    place = folder / machine.target
+    place.mkdir()
+    bundle.save(place / "step.astro")
+    command = (_host(machine.target, place), place / "step.astro", "--hash", str(ticks))
+    if machine.emulated:
+        result = arm_root().run(*command, cpu=machine.emulated)
+    else:
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"{machine.target}: {result.stderr.strip()}")
+    return result.stdout.splitlines()
+
+
+def _host(target: str, folder: Path) -> Path:
+    """The C host for a target."""
+    sources = sorted(str(path) for path in (REPOSITORY / "runtimes" / "c").glob("*.c"))
+    options = ["-std=c11", "-O2", *sources, "-o", "astro-run", "-ldl", "-pthread"]
+    run_compiler(find_linker(resolve_target(target)), options, folder)
+    return folder / "astro-run"
