@@ -39,7 +39,7 @@ _LINK = (
     *("-shared", "-nostdlib", "-Wl,-s", "-Wl,--build-id=none", "-Wl,--hash-style=both", "-Wl,-z,defs", "-Wl,-z,relro"),
     *("-Wl,-z,noexecstack", "-Wl,-z,max-page-size=65536", "-Wl,--version-script=exports.map"),
 )
-# Fast math calls the C library's own functions: the one thing such a library takes from outside.
+# Fast math calls the C library for functions that have no exact form: all that such a library takes from outside.
 _FAST_MATH = ("-Wl,--as-needed", "-lm", "-lc")
 
 

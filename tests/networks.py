@@ -27,7 +27,6 @@ from tests.builds import build
 
 CHECKPOINT = Path(__file__).resolve().parents[1] / "examples" / "char_lm" / "astrosnn.safetensors"
 EXAMPLES = 100
-PRECISIONS = ("float32",)
 LOWEST_RATE, HIGHEST_RATE = 0.01, 0.6
 Array = NDArray[Any]
 
@@ -178,7 +177,7 @@ def bundle_of(
     name: str, target: str = "native", kernels: str = "auto", batch: int = 1, precision: str = "float32"
 ) -> Bundle:
     """A network compiled and linked, once for all tests."""
-    return build(graph_of(name, batch), target, kernels=kernels)
+    return build(graph_of(name, batch), target, kernels=kernels, precision=precision)
 
 
 @cache

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from onnx import helper
 
+from astroedge.step_spec import StepSpec, TensorSpec
 from astroedge.targets.target import list_targets, resolve_target
 from tests import elf, graphs
-from tests.builds import build_of
+from tests.builds import build, build_of
 from tests.fused_products import fused_products
 
 TARGETS = [target.name for target in list_targets()]
@@ -15,7 +17,10 @@ ENTRIES = {"astro_describe", "astro_run", "astro_step"}
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_library_needs_nothing_from_outside(name: str) -> None:
-    """A compiled network exports the C interface and has no undefined symbol, not even of the C library."""
+    """A compiled network exports the C interface and has no undefined symbol, not even of the C library.
+
+    So a tick can allocate nothing, open nothing and start nothing.
+    """
     library = build_of(graphs.recurrent_net, name).library()
     assert elf.machine(library) == resolve_target(name).arch
     assert elf.dynamic_symbols(library) == (ENTRIES, set())
@@ -36,3 +41,17 @@ def test_fast_code_does_fuse(name: str) -> None:
     target = resolve_target(name)
     code = elf.code(build_of(graphs.recurrent_net, name, math="fast").library())
     assert [form for part in code for form in fused_products(target.arch, part)]
+
+
+def test_fast_code_calls_the_c_library_only_where_it_must() -> None:
+    """With `math="fast"` an arc tangent comes from the C library, but exp, tanh and a sigmoid are the exact ones."""
+    nodes = [
+        helper.make_node("Exp", ["x"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["b"]),
+        helper.make_node("Sigmoid", ["b"], ["c"]),
+        helper.make_node("Atan", ["c"], ["y"]),
+    ]
+    tensors = (TensorSpec("x", (1, 64), "float32"), TensorSpec("y", (1, 64), "float32"))
+    spec = StepSpec(inputs=tensors[:1], outputs=tensors[1:], states=())
+    library = build(graphs.build("functions", spec, nodes), math="fast").library()
+    assert elf.dynamic_symbols(library)[1] == {"atanf"}

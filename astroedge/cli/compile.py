@@ -16,7 +16,7 @@ import click
     type=click.Choice(["exact", "fast"]),
     default="exact",
     show_default=True,
-    help="exact: the same bits on every target.",
+    help="exact: the same bits on every target; fast: what the processor and its C library make of it.",
 )
 @click.option(
     "--kernels",

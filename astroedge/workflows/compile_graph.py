@@ -47,12 +47,12 @@ def compile(
     """Compile `graph` (a StepGraph or the path of one) for `target` and return the bundle, in memory.
 
     `target` is a board name ("raspberry-pi-4"), "native", the path of a board file or a `Target`. `math` is "exact"
-    (the same bits on every target) or "fast" (libm, products free to contract: the manifest says so, and a bundle for
-    a processor that this machine is not has no golden trace). `kernels` is "auto", or "event" or "dense" to force one
-    kind of matrix product; it never changes a bit. `precision` is how weight matrices are stored: "float32", "float16",
-    "int8" or "int4", or a mapping with patterns for single weights, of which the last that matches counts, such as
-    {"*": "int4", "head*": "int8"}. `probes` adds every spike tensor and its margin (membrane minus threshold) to the
-    outputs. `progress` is called with a line before each stage.
+    (the same bits on every target) or "fast" (products free to contract, libm for functions that have no exact form:
+    the manifest says so, and a bundle for a processor that this machine is not has no golden trace). `kernels` is
+    "auto", or "event" or "dense" to force one kind of matrix product; it never changes a bit. `precision` is how weight
+    matrices are stored: "float32", "float16", "int8" or "int4", or a mapping with patterns for single weights, of which
+    the last that matches counts, such as {"*": "int4", "head*": "int8"}. `probes` adds every spike tensor and its
+    margin (membrane minus threshold) to the outputs. `progress` is called with a line before each stage.
 
     Raises TargetError, CompileError, UnsupportedOpError, LinkError, and ParityError when the compiled step differs from
     ONNX Runtime by more than rounding.

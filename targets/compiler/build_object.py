@@ -34,7 +34,8 @@ RAW_C_CALL = -1  # calling_conv: the parameters as they are, no packed arguments
 def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> bytes:
     """Compile the calls of `plan` for `target` and return the object file.
 
-    `math` is "exact" or "fast" (transcendental functions from libm, products free to contract).
+    `math` is "exact" or "fast": products are free to contract, and functions that have no exact form come from libm.
+    (The others are faster than libm's, which take one number at a time.)
 
     Raises CompileError when code generation fails, UnsupportedOpError for a function without an exact kernel.
     """
@@ -99,8 +100,7 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool, widen: bool) -> 
         ]
     )(tvm.IRModule({"kernel": undivided(function).without_attr("global_symbol")}))["kernel"]
     lowered = select_casts(guard_divisions(lowered))
-    if math == "exact":
-        lowered = hoist_lets(exact_intrinsics(lowered))
+    lowered = hoist_lets(exact_intrinsics(lowered, required=math == "exact"))
     if widen:
         lowered = widen_halves(lowered)
     pointers = [tirx.Var(f"{buffer.name}_pointer", _pointer(buffer.dtype)) for buffer in lowered.params]

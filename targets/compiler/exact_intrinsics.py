@@ -5,7 +5,8 @@ in the last bits, so the call is replaced here, whichever operator it came from.
 Conversions from float to integer get bounds, because processors disagree on what is out of range.
 
 Requires: a scheduled function (an expression written here must not be inlined into another one afterwards).
-Ensures: no call of a mathematical function is left that the processor does not round by itself.
+Ensures: no call of a mathematical function is left that the processor does not round by itself; with `required=False`
+the calls that have no exact form are left to the C library.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ EXACT_AS_THEY_ARE = frozenset((*_ROUNDING, *_BITS, *_CONTROL, *_ALREADY_EXACT))
 """Intrinsics (`tirx.<name>`) that compute the same bits everywhere without help."""
 
 
-def exact_intrinsics(func: tirx.PrimFunc) -> tirx.PrimFunc:
+def exact_intrinsics(func: tirx.PrimFunc, *, required: bool = True) -> tirx.PrimFunc:
     """The function with every mathematical intrinsic replaced by its exact form.
 
-    Raises UnsupportedOpError for an intrinsic without one.
+    Raises UnsupportedOpError for an intrinsic without one, unless it is not `required`.
     """
     refused: list[UnsupportedOpError] = []  # an exception that crosses TVM's C++ loses its class
 
@@ -58,7 +59,7 @@ def exact_intrinsics(func: tirx.PrimFunc) -> tirx.PrimFunc:
 
     handlers = [(tvm.ir.Call, replace_call), (tirx.Cast, bound_cast), ((tirx.Mod, tirx.FloorMod), refuse_remainder)]
     body = tvm_ffi.structural_mutate(func.body, handlers)
-    if refused:
+    if refused and required:
         raise refused[0]
     return func.with_body(body)
 

@@ -11,9 +11,11 @@ import pytest
 from astroedge.bundle import Bundle
 from astroedge.runtimes import load
 from astroedge.targets.target import resolve_target
+from astroedge.targets.weight_format import PRECISIONS
 from astroedge.workflows.compile_graph import runs_here
 from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of, graph_of, inputs_of
 
+STORED = ("adaptive-threshold", "gru", "convolutional")
 SMALL = [name for name in NETWORKS if name != "demo"]
 TICKS = 300
 STREAMS = 3
@@ -25,6 +27,9 @@ WAYS = {
     "256 bits, event-driven kernels": ("x86-64-v3", "event"),
     "512 bits": ("x86-64-v4", "auto"),
 }
+# With float32 weights everything is tried; stored weights change only the kernels of products.
+CASES = [(network, "float32") for network in SMALL]
+CASES += [(network, precision) for network in STORED for precision in PRECISIONS if precision != "float32"]
 
 
 def results(bundle: Bundle, inputs: Arrays) -> tuple[Arrays, Arrays]:
@@ -35,9 +40,9 @@ def results(bundle: Bundle, inputs: Arrays) -> tuple[Arrays, Arrays]:
 
 
 @cache
-def expected(network: str) -> tuple[Arrays, Arrays]:
+def expected(network: str, precision: str) -> tuple[Arrays, Arrays]:
     """What this machine's default gives."""
-    return results(bundle_of(network), inputs_of(network, TICKS))
+    return results(bundle_of(network, precision=precision), inputs_of(network, TICKS))
 
 
 def assert_same_bits(found: Arrays, wanted: Arrays) -> None:
@@ -63,25 +68,19 @@ def test_networks_fire_and_move(network: str) -> None:
         assert len(np.unique(array, axis=0)) > TICKS // 2
 
 
-@pytest.mark.parametrize("network", SMALL)
+@pytest.mark.parametrize(("network", "precision"), CASES)
 @pytest.mark.parametrize("way", WAYS)
-def test_instruction_set_and_kernels_change_no_bit(network: str, way: str) -> None:
+def test_instruction_set_and_kernels_change_no_bit(network: str, precision: str, way: str) -> None:
     """Wider vectors, event-driven and dense kernels all give the outputs and the state of the default."""
     target, kernels = WAYS[way]
     if not runs_here(resolve_target(target)):
         pytest.skip(f"this processor cannot run {target} code")
-    bundle = bundle_of(network, target, kernels)
-    if kernels != "auto" and expected_sparse(network):
-        chosen = {matrix.kernel for matrix in bundle.manifest.matrices if matrix.spikes is not None}
-        assert kernels in chosen
+    bundle = bundle_of(network, target, kernels, precision=precision)
+    read_spikes = {matrix.kernel for matrix in bundle.manifest.matrices if matrix.spikes is not None}
+    assert kernels == "auto" or not read_spikes or kernels in read_spikes
     found = results(bundle, inputs_of(network, TICKS))
-    for given, wanted in zip(found, expected(network), strict=True):
+    for given, wanted in zip(found, expected(network, precision), strict=True):
         assert_same_bits(given, wanted)
-
-
-def expected_sparse(network: str) -> bool:
-    """Whether the network has matrices that read spikes."""
-    return any(matrix.spikes is not None for matrix in bundle_of(network).manifest.matrices)
 
 
 @pytest.mark.parametrize("network", SMALL)

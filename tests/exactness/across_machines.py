@@ -20,8 +20,9 @@ from time import perf_counter
 from astroedge.bundle import Bundle
 from astroedge.runtimes import load
 from astroedge.runtimes.golden import trace
+from astroedge.targets.weight_format import PRECISIONS
 from tests.exactness.machines import Machine, available, run_hashes
-from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, PRECISIONS, bundle_of
+from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of
 
 TICKS = 10_000
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from astroedge.targets.weight_format import PRECISIONS
 from tests.arm.arm_root import ArmRoot
 from tests.exactness.across_machines import TICKS, compare
 from tests.exactness.machines import available
-from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, PRECISIONS
+from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS
 
 # `make exactness` runs the others too.
 CHOSEN = ("x86-64-v2", "x86-64-v4", "raspberry-pi-4")
