@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 
 from astroedge.bundle import Bundle
 from astroedge.runtimes import load
+from astroedge.step_graph import StepGraph
 from astroedge.targets.target import resolve_target
 from astroedge.targets.weight_format import PRECISIONS
 from astroedge.workflows.compile_graph import runs_here
+from tests import graphs
+from tests.builds import build
 from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of, graph_of, inputs_of
 
 STORED = ("adaptive-threshold", "gru", "convolutional")
@@ -28,8 +32,8 @@ WAYS = {
     "512 bits": ("x86-64-v4", "auto"),
 }
 # With float32 weights everything is tried; stored weights change only the kernels of products.
-CASES = [(network, "float32") for network in SMALL]
-CASES += [(network, precision) for network in STORED for precision in PRECISIONS if precision != "float32"]
+CASES = [(network, "float32", way) for network in SMALL for way in WAYS]
+CASES += [(network, precision, way) for network in STORED for precision in PRECISIONS[1:] for way in list(WAYS)[:2]]
 
 
 def results(bundle: Bundle, inputs: Arrays) -> tuple[Arrays, Arrays]:
@@ -68,8 +72,7 @@ def test_networks_fire_and_move(network: str) -> None:
         assert len(np.unique(array, axis=0)) > TICKS // 2
 
 
-@pytest.mark.parametrize(("network", "precision"), CASES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("network", "precision", "way"), CASES)
 def test_instruction_set_and_kernels_change_no_bit(network: str, precision: str, way: str) -> None:
     """Wider vectors, event-driven and dense kernels all give the outputs and the state of the default."""
     target, kernels = WAYS[way]
@@ -93,6 +96,28 @@ def test_a_stream_of_a_batch_is_that_stream_alone(network: str) -> None:
         alone = results(bundle_of(network), {name: array[:, stream : stream + 1] for name, array in inputs.items()})
         assert_same_bits({name: array[:, stream : stream + 1] for name, array in outputs.items()}, alone[0])
         assert_same_bits({name: np.take(state, [stream], axes[name]) for name, state in states.items()}, alone[1])
+
+
+@pytest.mark.parametrize("make", [graphs.lif_layer, graphs.recurrent_net], ids=["spikes given", "spikes as a state"])
+def test_forced_kernels_agree_in_batches(make: Callable[..., StepGraph]) -> None:
+    """With several streams at once, too, event-driven and dense products have the same bits."""
+    graph = make(batch=STREAMS)
+    inputs = graphs.random_inputs(graph, TICKS, seed=5)
+    event, dense = (results(build(graph, kernels=kernels), inputs) for kernels in ("event", "dense"))
+    for given, wanted in zip(event, dense, strict=True):
+        assert_same_bits(given, wanted)
+
+
+def test_probes_change_no_bit() -> None:
+    """A build that also shows spikes and margins has the state and outputs of the plain one, and they agree."""
+    graph = graph_of("astrosnn")
+    outputs, states = results(build(graph, probes=True), inputs_of("astrosnn", TICKS))
+    wanted = expected("astrosnn", "float32")
+    assert_same_bits({name: outputs[name] for name in wanted[0]}, wanted[0])
+    assert_same_bits(states, wanted[1])
+    for spike in graph.spec.spikes:
+        fired, margin = outputs[f"spike.{spike.name}"], outputs[f"margin.{spike.name}"]
+        np.testing.assert_array_equal(fired != 0, margin >= 0, err_msg=spike.name)
 
 
 @pytest.mark.parametrize("network", SMALL)
