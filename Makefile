@@ -5,6 +5,7 @@
 #   make test-wheel   the built wheel alone
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; hours
 #   make lint         style and types alone
+#   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #
@@ -17,7 +18,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel exactness lint bench-kernels bench-overheads emulator
+.PHONY: demo test test-wheel exactness lint bench bench-kernels bench-overheads emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -39,6 +40,9 @@ test-wheel: .venv/ready
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
 	$(VENV_PYTHON) -m tests.exactness.all_numbers
+
+bench: .venv/peers
+	$(VENV_PYTHON) -m benchmarks.bench
 
 bench-kernels: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.kernels

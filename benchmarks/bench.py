@@ -1,0 +1,113 @@
+"""The benchmark suite: AstroEdge beside its peers, in one run on one machine.
+
+    make bench        or        python -m benchmarks.bench [--sections models rates] [--models lif-tiny] [--quick]
+
+Sections: `models` (every network beside every peer, one thread and all cores), `rates` (by firing rate), `sizes` (from
+1 to 100 million weights), `contexts` (beside a transformer). Each writes NAME.json, NAME.svg and its table. A complete
+section goes to `results/` beside this file and its table into the documentation; anything less goes to
+`out/benchmarks/results/`, tables to bench.md there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks import compare_contexts, compare_models, grow_sizes, markdown, sweep_rates
+from benchmarks.bandwidth import measure_bandwidth
+from benchmarks.compare import Record, bound_to_cores
+from benchmarks.documents import put_into, summary
+from benchmarks.machine import describe
+from benchmarks.settings import Settings
+from benchmarks.suite import RATES, REPOSITORY, SUITE
+from benchmarks.turns import FULL, QUICK, attempt
+
+SECTIONS: dict[str, ModuleType] = {
+    "models": compare_models,
+    "rates": sweep_rates,
+    "sizes": grow_sizes,
+    "contexts": compare_contexts,
+}
+COMPLETE, PARTIAL = Path(__file__).with_name("results"), REPOSITORY / "out" / "benchmarks" / "results"
+
+
+def main() -> None:
+    """Measure what was asked for and write the files, section by section."""
+    arguments = parse()
+    settings = Settings(
+        arguments.models, arguments.rates, arguments.threads, QUICK if arguments.quick else FULL, arguments.quick
+    )
+    whole = Settings()
+    complete = (tuple(settings.models), tuple(settings.rates), tuple(settings.threads), settings.quick) == (
+        whole.models,
+        whole.rates,
+        whole.threads,
+        whole.quick,
+    )
+    folder = arguments.output or (COMPLETE if complete else PARTIAL)
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = describe()
+    print("measuring how fast memory is read", flush=True)
+    with bound_to_cores(1):
+        bandwidth = measure_bandwidth()
+    failed: dict[str, str] = {}
+    for name in arguments.sections:
+        report = attempt(name, failed, partial(SECTIONS[name].measure, settings, bandwidth))
+        if report is None:
+            print(f"section {name} failed: {failed[name]}", flush=True)
+            continue
+        write(folder, name, {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report})
+    print("\n".join(render(folder, str(folder))))
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    whole = Settings()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="default: all")
+    add("--models", nargs="+", choices=SUITE, default=whole.models, metavar="MODEL", help=f"of {', '.join(SUITE)}")
+    add("--rates", nargs="+", type=float, default=RATES, metavar="RATE", help="firing rates to sweep (default: all)")
+    add("--threads", nargs="+", type=int, default=whole.threads, help="default: 1 and all cores")
+    add("--quick", action="store_true", help="short blocks, few rounds, small sizes: to see whether it runs")
+    add("--output", type=Path, help="folder to write to")
+    return parser.parse_args()
+
+
+def write(folder: Path, name: str, report: Record) -> None:
+    """The raw figures and the picture of a section, and the tables of all sections whose figures are in the folder."""
+    (folder / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if report["comparisons"]:
+        SECTIONS[name].draw(report, folder / f"{name}.svg")
+    if folder == COMPLETE:
+        update_documents()
+    else:
+        lines = ["# Benchmarks", "", *render(folder, ".")]
+        (folder / "bench.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def update_documents() -> None:
+    """Bring the tables of the complete results into README.md and docs/benchmarks.md."""
+    put_into(REPOSITORY / "docs" / "benchmarks.md", render(COMPLETE, "../benchmarks/results"))
+    models = COMPLETE / "models.json"
+    if models.is_file():
+        put_into(REPOSITORY / "README.md", summary(json.loads(models.read_text(encoding="utf-8"))))
+
+
+def render(folder: Path, pictures: str) -> list[str]:
+    """The tables of every section that has its figures in `folder`, with links to pictures in `pictures`."""
+    lines: list[str] = []
+    for name, section in SECTIONS.items():
+        path = folder / f"{name}.json"
+        if path.is_file():
+            report = json.loads(path.read_text(encoding="utf-8"))
+            lines += [*section.render(report), "", f"![{name}]({pictures}/{name}.svg)", ""]
+            lines += [f"*{name}*: {markdown.made_on(report['machine'])}", ""]
+    return lines
+
+
+if __name__ == "__main__":
+    main()

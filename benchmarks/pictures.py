@@ -1,0 +1,44 @@
+"""Pictures of the results: SVG files that are the same for the same figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+matplotlib.use("svg")
+
+COLOURS = tuple(matplotlib.colormaps["tab20"].colors)  # type: ignore[attr-defined]
+
+
+COLUMNS = 3
+
+
+def figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty picture of so many inches."""
+    picture = Figure(figsize=(width, height), layout="constrained")
+    return picture, _tidy(picture.add_subplot())
+
+
+def grid(panels: int) -> tuple[Figure, list[Axes]]:
+    """An empty picture of so many panels, `COLUMNS` beside each other."""
+    rows = -(-panels // COLUMNS) or 1
+    picture = Figure(figsize=(4.2 * COLUMNS, 3.2 * rows), layout="constrained")
+    return picture, [_tidy(picture.add_subplot(rows, COLUMNS, index + 1)) for index in range(panels)]
+
+
+def _tidy(axes: Axes) -> Axes:
+    """Faint grid lines behind what is drawn, no frame."""
+    axes.grid(visible=True, which="major", alpha=0.3)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return axes
+
+
+def save(picture: Figure, path: Path) -> None:
+    """Write the picture; without a date, and with identifiers that do not change from run to run."""
+    with matplotlib.rc_context({"svg.hashsalt": "astroedge", "svg.fonttype": "none"}):
+        picture.savefig(path, format="svg", metadata={"Date": None})
