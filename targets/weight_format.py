@@ -20,7 +20,8 @@ GROUP = 64
 """Inputs that share an int4 scale in each output column; it divides the blocks of 256 of the reduction order."""
 
 LARGEST = {"int8": 127, "int4": 7}
-"""The largest |q|. −128 is left out, so that 256 rows of int8 add up in an int16."""
+LOWEST = {"int8": -127, "int4": -8}
+"""The range of q. −128 is left out, so that 256 rows of int8 add up in an int16; int4 cannot spare a sixteenth."""
 
 _SHRINK = {"int8": (1.0,), "int4": tuple(1.0 - 0.02 * step for step in range(21))}
 _SCALE_BITS = 16
@@ -30,8 +31,9 @@ _SCALE_BITS = 16
 class StoredMatrix:
     """A weight matrix W[rows, columns] as stored.
 
-    - `values`: [rows, columns] float32, float16, or the integers q as int8 (an int4 matrix holds −7 to 7);
-    - `scales`: float32 [groups, columns] with `groups` = 1 for int8, ceil(rows / GROUP) for int4; None for floats.
+    - `values`: [rows, columns] float32, float16, or the integers q as int8 (an int4 matrix holds −8 to 7);
+    - `scales`: float32 [groups, columns] with `groups` = 1 for int8, ceil(rows / GROUP) for int4, where they may be
+      negative; None for floats.
     """
 
     precision: Precision
@@ -54,41 +56,51 @@ def group_rows(precision: Precision, rows: int) -> int:
 def store(weights: NDArray[np.float32], precision: Precision) -> StoredMatrix:
     """W[rows, columns], finite float32, in the given precision; the nearest value, ties to even.
 
-    int8 scales make the largest weight of a column 127; int4 scales are the best of 21 candidates by squared error.
+    int8 scales make the largest weight of a column ±127. int4 scales are the best of 42 by squared error: they make the
+    largest weight of a group ±7, or −8 whatever its sign, or clip it for the sake of the others. Storing what a stored
+    matrix stands for gives that matrix again.
     """
     if precision == "float32" or precision == "float16":
         return StoredMatrix(precision, weights.astype(precision), None)
+    nearest = _nearest(weights, precision, _SHRINK[precision])
+    return _nearest(nearest.dequantise(), precision, (1.0,))  # of several scales that give the same, always one
+
+
+def _nearest(weights: NDArray[np.float32], precision: Precision, shrinks: tuple[float, ...]) -> StoredMatrix:
     rows = len(weights)
     group = group_rows(precision, rows)
     starts = range(0, rows, group)
-    scales = np.stack([_best_scale(weights[start : start + group], precision) for start in starts])
-    by_row = np.repeat(scales, group, axis=0)[:rows]
-    return StoredMatrix(precision, _round(weights, by_row, LARGEST[precision]), scales)
+    scales = np.stack([_best_scale(weights[start : start + group], precision, shrinks) for start in starts])
+    return StoredMatrix(precision, _round(weights, np.repeat(scales, group, axis=0)[:rows], precision), scales)
 
 
-def _best_scale(weights: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    """The scale of each column of one group."""
-    largest = LARGEST[precision]
-    peak = np.abs(weights).max(axis=0)
-    best: NDArray[np.float32] = np.ones_like(peak)
-    lowest = np.full(peak.shape, np.inf)
-    for shrink in _SHRINK[precision]:
-        scale = _short(np.where(peak > 0, peak * np.float32(shrink) / np.float32(largest), np.float32(1)))
-        error = weights.astype(np.float64) - _round(weights, scale, largest) * scale.astype(np.float64)
-        squared = np.square(error).sum(axis=0)
-        better = squared < lowest
-        best, lowest = np.where(better, scale, best), np.where(better, squared, lowest)
+def _best_scale(weights: NDArray[np.float32], precision: Precision, shrinks: tuple[float, ...]) -> NDArray[np.float32]:
+    """The scale of each column of one group: of those with the least squared error the first."""
+    extreme = np.take_along_axis(weights, np.abs(weights).argmax(axis=0)[None], axis=0)[0].astype(np.float64)
+    largest = [np.abs(extreme) / LARGEST[precision]]
+    if precision == "int4":
+        largest.append(extreme / LOWEST[precision])
+    best: NDArray[np.float32] = np.ones(extreme.shape, np.float32)
+    lowest = np.full(extreme.shape, np.inf)
+    for shrink in shrinks:
+        for unclipped in largest:
+            scale = _short(np.where(extreme != 0, unclipped * shrink, 1.0))
+            error = weights.astype(np.float64) - _round(weights, scale, precision) * scale.astype(np.float64)
+            squared = np.square(error).sum(axis=0)
+            better = squared < lowest
+            best, lowest = np.where(better, scale, best), np.where(better, squared, lowest)
     return best
 
 
-def _round(weights: NDArray[np.float32], scale: NDArray[np.float32], largest: int) -> NDArray[np.int8]:
+def _round(weights: NDArray[np.float32], scale: NDArray[np.float32], precision: Precision) -> NDArray[np.int8]:
     quotient = np.rint(weights.astype(np.float64) / scale.astype(np.float64))
-    rounded: NDArray[np.int8] = np.clip(quotient, -largest, largest).astype(np.int8)
+    rounded: NDArray[np.int8] = np.clip(quotient, LOWEST[precision], LARGEST[precision]).astype(np.int8)
     return rounded
 
 
-def _short(scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scales rounded up to 16 significant bits, and kept normal numbers so that products with |q| stay exact."""
-    mantissa, exponent = np.frexp(np.maximum(scale.astype(np.float64), 2.0**-126))
-    short: NDArray[np.float32] = np.ldexp(np.ceil(np.ldexp(mantissa, _SCALE_BITS)), exponent - _SCALE_BITS).astype("f4")
+def _short(scale: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Scales rounded away from 0 to 16 significant bits, and kept normal so that products with |q| stay exact."""
+    mantissa, exponent = np.frexp(np.maximum(np.abs(scale), 2.0**-126))
+    size = np.ldexp(np.ceil(np.ldexp(mantissa, _SCALE_BITS)), exponent - _SCALE_BITS)
+    short: NDArray[np.float32] = np.copysign(size, scale).astype(np.float32)
     return short
