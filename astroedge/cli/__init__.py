@@ -15,6 +15,7 @@ import click
 from astroedge import __version__
 from astroedge.cli.compile import compile_command
 from astroedge.cli.doctor import doctor_command
+from astroedge.cli.evaluate import eval_command
 from astroedge.cli.export import export_command
 from astroedge.cli.inspect import inspect_command
 from astroedge.cli.profile import profile_command
@@ -41,7 +42,7 @@ def commands() -> None:
 
     \b
     export   model → step graph (.onnx)        compile  step graph → bundle (.astro)
-    run, verify, profile                        a bundle, on this machine
+    run, verify, eval, profile                  a bundle, on this machine
 
     A command that fails prints one line and writes nothing; its exit code tells the kind of error.
     """
@@ -52,6 +53,7 @@ for command in (
     compile_command,
     run_command,
     verify_command,
+    eval_command,
     profile_command,
     inspect_command,
     targets_command,

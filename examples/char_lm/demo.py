@@ -17,6 +17,7 @@ from pathlib import Path
 
 CHECKPOINT = Path(__file__).resolve().parent / "astrosnn.safetensors"
 PROMPT = "The import statement "
+HELD_OUT = "held-out.txt"
 WIDTH = 100
 LINE = "─" * WIDTH
 
@@ -33,7 +34,8 @@ class Step:
 
 def steps(folder: Path, checkpoint: Path) -> list[Step]:
     """The commands in order; everything they write lies in `folder`."""
-    graph, here, board = (str(folder / name) for name in ("char_lm.onnx", "char_lm.astro", "char_lm-pi4.astro"))
+    names = ("char_lm.onnx", "char_lm.astro", "char_lm-int8.astro", "char_lm-pi4.astro", HELD_OUT)
+    graph, here, small, board, text = (str(folder / name) for name in names)
     return [
         Step(
             "Export",
@@ -52,6 +54,13 @@ def steps(folder: Path, checkpoint: Path) -> list[Step]:
             f"To see the kernel chosen for each matrix, and why: astroedge inspect {here}",
         ),
         Step(
+            "Compile with int8 weights",
+            "The same step with a quarter of the weights file. Spikes are one bit, so there is nothing to calibrate: "
+            "the rows of the neurons that fired are added as integers and scaled once. Beside the bundle lies the "
+            "graph with the very weights it stores, which is what it is compared with.",
+            ("compile", graph, "--precision", "int8", "-o", small),
+        ),
+        Step(
             "Compile for a Raspberry Pi 4",
             "The same graph for another processor; no board and no cross compiler has to be there. The result has the "
             "same bits: a golden trace in it holds hashes of state and outputs, which the board will reproduce.",
@@ -62,6 +71,12 @@ def steps(folder: Path, checkpoint: Path) -> list[Step]:
             "The golden trace is replayed. Then the bundle is compared with ONNX Runtime, spike for spike: forced "
             "(from the same state at every tick, where only rounding may differ) and free (each with its own state).",
             ("verify", here, "--graph", graph, "--steps", "1000", "--json", str(folder / "verification.json")),
+        ),
+        Step(
+            "Evaluate",
+            "What do smaller weights cost? Both bundles and ONNX Runtime predict every byte of text that was kept out "
+            "of training; fewer bits per byte are better.",
+            ("eval", here, small, "--graph", graph, "--data", text),
         ),
         Step(
             "Generate text",
@@ -112,6 +127,7 @@ A step takes {beside["ours"] / 1000:.1f} µs here; ONNX Runtime takes {beside["t
 Everything is in {folder}:
   char_lm.onnx         the step graph; any ONNX tool opens it
   char_lm.astro        the bundle for this machine
+  char_lm-int8.astro   the same with int8 weights; char_lm-int8.dequantised.onnx is its exact reference
   char_lm-pi4.astro    the bundle for a Raspberry Pi 4
   verification.json, text.txt, profile.json, profile.csv
 
@@ -127,10 +143,13 @@ With your own model: astroedge export path/to/file.py:factory -o net.onnx, and t
 
 def main() -> None:
     """Run all steps."""
+    from corpus import load_corpus  # from this script's own folder
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/demo"), help="folder for everything (build/demo)")
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / HELD_OUT).write_bytes(b"".join(load_corpus().held_out))
     checkpoint = CHECKPOINT.relative_to(Path.cwd()) if CHECKPOINT.is_relative_to(Path.cwd()) else CHECKPOINT
     for number, step in enumerate(steps(folder, checkpoint), start=1):
         run(step, number, folder)

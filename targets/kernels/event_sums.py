@@ -31,7 +31,7 @@ from astroedge.targets.weight_format import LARGEST, Precision
 ROWS_IN_INT16 = 2**15 // (LARGEST["int8"] + 1)
 """int8 rows whose sum an int16 holds."""
 ROWS_IN_BYTE = 16
-"""int4 rows, as nibbles 1 to 15, whose sum a byte holds: 17; and their sum without the bias fits an int8."""
+"""int4 rows, as nibbles 0 to 15, whose sum a byte holds: 17; and 16 rows of −8 are −128, which fits an int8."""
 
 
 @dataclass(frozen=True)

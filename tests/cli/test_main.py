@@ -17,7 +17,7 @@ from tests.conftest import Compiled
 from tests.test_imports import run_with_only
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("export", "compile", "run", "verify", "profile", "inspect", "targets", "doctor")
+COMMANDS = ("export", "compile", "run", "verify", "eval", "profile", "inspect", "targets", "doctor")
 BASE = ("numpy", "click", "rich", "psutil", "tomli", "pygments", "markdown_it", "mdurl")
 
 

@@ -105,6 +105,16 @@ def test_the_largest_integer_sums_are_exact() -> None:
     assert result.tolist() == [[-127.0 * rows] * 3]
 
 
+@pytest.mark.parametrize("number", [-8, 7])
+@pytest.mark.parametrize("active", [16, 17, 64])
+def test_the_largest_sums_of_nibbles_are_exact(number: int, active: int) -> None:
+    """As many rows as a byte holds, one more and a whole group, all of the least or the largest int4 number."""
+    stored = StoredMatrix("int4", np.full((64, 130), number, np.int8), np.full((1, 130), -0.5, np.float32))
+    x = (np.arange(64)[None] < active).astype(np.float32)
+    result = event_product(x, stored, graded=False)
+    assert np.array_equal(result, np.full((1, 130), -0.5 * number * active, np.float32))
+
+
 def test_sums_that_float32_might_not_hold_are_refused() -> None:
     """From 2²⁴ on dense and event-driven sums of int8 would differ: the number of inputs is limited."""
     assert event_gemv(132_104, 1, bias=False, storage="int8")

@@ -1,0 +1,111 @@
+"""`astroedge eval`: how well bundles answer, beside the model they were made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from astroedge.errors import InputError
+
+if TYPE_CHECKING:
+    from astroedge.workflows.evaluate import Contender, Evaluation
+
+
+@click.command("eval")
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Sequences (N, T, …): .npy, or .npz by input; any other file is text for a language model.",
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The right classes, .npy: (N,), or (N, T) with a negative number where a tick does not count.",
+)
+@click.option(
+    "--readout",
+    type=click.Choice(["sum", "last"]),
+    default="sum",
+    show_default=True,
+    help="A sequence's class: the highest of the first output's sum over the ticks, or of its last tick.",
+)
+@click.option("--graph", type=click.Path(path_type=Path), help="The step graph, in ONNX Runtime beside them (host).")
+@click.option("--model", help="The PyTorch model, as export takes it, beside them (host).")
+@click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
+def eval_command(
+    bundles: tuple[Path, ...],
+    data: Path,
+    labels: Path | None,
+    readout: str,
+    graph: Path | None,
+    model: str | None,
+    json_path: str | None,
+) -> None:
+    """Measure how well each BUNDLE answers on labelled data.
+
+    Accuracy, or bits per byte of a text: of bundles in several precisions, and of the model and the graph they were
+    made from, side by side. Every change is that from the first line.
+
+    \b
+    astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
+    astroedge eval keywords-int8.astro --graph keywords.onnx --data frames.npy --labels words.npy
+    """
+    from astroedge.cli.display import STANDARD_OUTPUT, write_json
+    from astroedge.workflows.evaluate import evaluate
+
+    if len(set(bundles)) < len(bundles):
+        raise InputError("A bundle is named twice; name each once.")
+    found = evaluate(
+        bundles,
+        data,
+        labels,
+        graph=graph,
+        model=model,
+        readout=readout,
+        progress=lambda line: click.echo(f"… {line}", err=True),
+    )
+    if json_path is not None:
+        write_json(found.to_json(), json_path)
+    if json_path != STANDARD_OUTPUT:
+        _show(found)
+
+
+def _show(found: Evaluation) -> None:
+    from astroedge.cli.display import print_line, print_table
+
+    metrics = list(found.contenders[0].metrics)
+    headers = ["", "weights", "size", "of float32"]
+    for metric in metrics:
+        headers += [metric, "change"]
+    rows = [
+        (*_weights(item), *(cell for metric in metrics for cell in _metric(found, item, metric)), item.note)
+        for item in found.contenders
+    ]
+    plural = "" if found.counted == 1 else "s"
+    print_table((*headers, ""), rows, f"{found.data}: {found.counted:,} {found.unit}{plural}")
+    if found.unit == "sequence":
+        rule = "its sum over the ticks" if found.readout == "sum" else "its last tick"
+        print_line(f"A sequence's class is the highest score of the first output, taken from {rule}.")
+
+
+def _weights(item: Contender) -> tuple[str, str, str, str]:
+    from astroedge.cli.display import size
+
+    if item.weights_bytes is None or item.float32_bytes is None:
+        return item.name, item.precision, "–", "–"
+    share = f"{100 * item.weights_bytes / item.float32_bytes:.1f} %"
+    return item.name, item.precision, size(item.weights_bytes), share
+
+
+def _metric(found: Evaluation, item: Contender, metric: str) -> tuple[str, str]:
+    """A value and its change from the first line: accuracy in percentage points, bits relative."""
+    value = item.metrics[metric]
+    change = round(100 * found.change(item, metric), 2) + 0.0  # no −0.00
+    shown, unit = (f"{100 * value:.2f} %", "points") if metric == "accuracy" else (f"{value:.4f}", "%")
+    return shown, "–" if item is found.contenders[0] else f"{change:+.2f} {unit}"
