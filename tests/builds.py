@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.bundle import Bundle
+from astroedge.runtimes import load
 from astroedge.runtimes.compiled import CompiledSession
 from astroedge.step_graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
@@ -44,6 +46,18 @@ def build_of(
 ) -> Bundle:
     """`build` of what a builder of `tests.graphs` makes, once for all tests."""
     return build(graph(), target, math, kernels, probes)
+
+
+def hashes(bundle: Bundle, inputs: Arrays, outputs: list[str]) -> tuple[str, list[str]]:
+    """SHA-256 of the state after all ticks of `inputs`, and of each named output over all of them."""
+    with load(bundle) as session:
+        given = session.run(**inputs)
+        return digest(session.state), [digest(given[name]) for name in outputs]
+
+
+def digest(array: NDArray[Any]) -> str:
+    """SHA-256 of an array's bytes."""
+    return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def assert_same_run(graph: StepGraph, session: CompiledSession, inputs: Arrays) -> dict[str, NDArray[Any]]:
