@@ -17,6 +17,7 @@ FORMAT = "astroedge-bundle"
 MANIFEST_VERSION = 1
 ABI_VERSION = 1
 ALIGNMENT = 64
+MAX_THREADS = 64  # of a team that computes one session's ticks
 
 Record = TypeVar("Record")
 
@@ -189,6 +190,10 @@ class Manifest:
 
     `graph_sha256` is the digest of the graph that was compiled, `dequantised_sha256` that of the same graph with its
     weights as they are stored, None where they are stored as they were.
+
+    `threads` is among how many threads a tick can be divided: the parts of its most divisible call, or 1 if the library
+    has no tick for a team of threads. `default_threads` is how many are worth it where the host leaves the choice: 1
+    for a step that is over before a sleeping thread has woken up.
     """
 
     model: str
@@ -207,6 +212,8 @@ class Manifest:
     math: str = "exact"
     precision: str = "float32"
     probes: bool = False
+    threads: int = 1
+    default_threads: int = 1
     abi_version: int = ABI_VERSION
     dequantised_sha256: str | None = None
     stored: tuple[WeightRecord, ...] = ()
@@ -307,6 +314,8 @@ def _read_manifest(record: Mapping[str, Any]) -> Manifest:
         math=record["math"],
         precision=record["precision"],
         probes=record["probes"],
+        threads=record["threads"],
+        default_threads=record["default_threads"],
         abi_version=record["abi_version"],
         dequantised_sha256=record["dequantised_sha256"],
         stored=_read_all(WeightRecord, record["stored"]),

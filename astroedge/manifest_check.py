@@ -11,7 +11,16 @@ import numpy as np
 
 from astroedge.errors import BundleError, IncompatibleError
 from astroedge.initial_state import fill_value
-from astroedge.manifest import ABI_VERSION, ALIGNMENT, BufferField, FileRecord, InputField, Layout, Manifest
+from astroedge.manifest import (
+    ABI_VERSION,
+    ALIGNMENT,
+    MAX_THREADS,
+    BufferField,
+    FileRecord,
+    InputField,
+    Layout,
+    Manifest,
+)
 from astroedge.step_spec import DTYPES, StateSpec, TensorSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -47,6 +56,9 @@ def check_manifest(manifest: Manifest) -> None:
     _check_initial_values(layout)
     _check_activity(manifest)
     _check_files(manifest)
+    counts = (manifest.default_threads, manifest.threads)
+    right = all(map(_is_count, counts)) and 1 <= counts[0] <= counts[1] <= MAX_THREADS
+    _require(right, f"default_threads and threads are {counts}")
 
 
 def _require(right: bool, message: str) -> None:

@@ -119,7 +119,7 @@ class SynapticOperations:
 
 @dataclass(frozen=True)
 class Comparison:
-    """ONNX Runtime on the same graph, measured in turns with the bundle, one thread each.
+    """ONNX Runtime on the same graph, measured in turns with the bundle, on as many threads.
 
     `ours` and `theirs` are medians of all steps; `ratio` is theirs / ours; `lowest` and `highest` are the extreme
     ratios among the rounds.
@@ -139,9 +139,9 @@ class Comparison:
 class Profile:
     """Everything one call of `astroedge.profile` measured.
 
-    `inputs` says what was fed. `step` times single calls of `Session.step` from Python; `readings` holds load time,
-    first step, native throughput, memory, sizes, energy, temperatures and throttling by name. `samples` are the raw
-    step times in the order taken, empty unless they were asked for.
+    `inputs` says what was fed, `threads` how many threads computed a step. `step` times single calls of `Session.step`
+    from Python; `readings` holds load time, first step, native throughput, memory, sizes, energy, temperatures and
+    throttling by name. `samples` are the raw step times in the order taken, empty unless they were asked for.
     """
 
     model: str
@@ -150,6 +150,7 @@ class Profile:
     graph_sha256: str
     inputs: str
     warmup: int
+    threads: int
     machine: Mapping[str, str]
     step: Timing
     readings: tuple[Reading, ...]
@@ -195,6 +196,7 @@ class Profile:
         """Every number as `(group, name, value, unit, label, note)`, in the order a reader wants them."""
         for quantity, value in asdict(self.step).items():
             yield "step", quantity, value, "steps" if quantity == "count" else "ns", "measured", ""
+        yield "step", "threads", self.threads, "", "measured", ""
         for item in self.readings:
             yield "reading", item.name, item.value, item.unit, item.label, item.note
         for spike in self.spikes:
@@ -215,8 +217,8 @@ class Profile:
     def _comparison_rows(comparison: Comparison) -> Iterator[tuple[str, str, float | str | None, str, str, str]]:
         group = f"{comparison.runtime} {comparison.version}"
         spread = f"{comparison.lowest:.2f} to {comparison.highest:.2f} over {comparison.rounds} rounds"
-        yield group, "p50", comparison.theirs, "ns", "measured", "one thread"
-        yield group, "p50 of the bundle beside it", comparison.ours, "ns", "measured", "one thread"
+        yield group, "p50", comparison.theirs, "ns", "measured", ""
+        yield group, "p50 of the bundle beside it", comparison.ours, "ns", "measured", ""
         yield group, "times as long as the bundle", comparison.ratio, "", "measured", spread
 
     def to_csv(self) -> str:
@@ -240,6 +242,7 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         graph_sha256=record["graph_sha256"],
         inputs=record["inputs"],
         warmup=record["warmup"],
+        threads=record["threads"],
         machine=dict(record["machine"]),
         step=Timing(**record["step"]),
         readings=tuple(Reading(**item) for item in record["readings"]),

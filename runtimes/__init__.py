@@ -13,19 +13,27 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(bundle: str | os.PathLike[str] | Bundle, *, trust_weights: bool = False) -> CompiledSession:
+def load(
+    bundle: str | os.PathLike[str] | Bundle, *, trust_weights: bool = False, threads: int | None = None
+) -> CompiledSession:
     """Load a bundle, from its folder or from memory, and return a session at the initial state.
 
     Every file is compared with its digest. `trust_weights` leaves that out for the weights, which takes long for large
     models on small boards: for folders that only an administrator can change.
 
+    `threads` is how many threads compute a tick, the caller's among them; the bits are the same for any number. With
+    None it is one, or for a step that touches several MiB as many as its manifest advises (`default_threads`) and this
+    process has cores. `session.threads` says which. The session's threads sleep between ticks that are far apart, and
+    end with it; a forked process starts its own at its first tick.
+
     Raises BundleError for a bundle that is missing, damaged or of an unknown version, IncompatibleError for one that
-    was made for another processor or needs CPU features that this one lacks.
+    was made for another processor or needs CPU features that this one lacks, InputError for a number of threads that
+    cannot be, such as 2 for a step that is too small to be divided.
     """
     from astroedge.runtimes.compiled import CompiledSession
 
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    session = CompiledSession(opened, trust_weights=trust_weights)
+    session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
     for record in opened.manifest.assets:
         opened.asset(record.name)
     return session

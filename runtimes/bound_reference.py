@@ -1,7 +1,7 @@
 """ONNX Runtime as fast as it steps from Python: what the speed of a compiled step is compared with.
 
 Inputs and outputs are bound once to aligned arrays, and the state goes back and forth between two sets of them, so
-that a tick copies nothing and looks nothing up. One thread, like the compiled step.
+that a tick copies nothing and looks nothing up.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class BoundReference:
     Write a tick's inputs into `inputs`, call `tick`, read `outputs`; arrays by name, the same ones for every tick.
     """
 
-    def __init__(self, graph: StepGraph) -> None:
-        """Bind the buffers and start at the initial state."""
+    def __init__(self, graph: StepGraph, threads: int = 1) -> None:
+        """Bind the buffers and start at the initial state; a tick may take `threads` threads."""
         spec = graph.spec
-        self._runtime = runtime_session(graph.model)
+        self._runtime = runtime_session(graph.model, threads)
         self.inputs = {item.name: aligned_array(item.shape, item.dtype) for item in spec.inputs}
         self.outputs = {item.name: aligned_array(item.shape, item.dtype) for item in spec.outputs}
         sides = [{state.name: aligned_array(state.shape, state.dtype) for state in spec.states} for _ in range(2)]

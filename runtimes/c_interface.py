@@ -8,7 +8,7 @@ from ctypes import POINTER, c_char_p, c_int64, c_uint32, c_uint64, c_void_p
 
 from astroedge.errors import BundleError, IncompatibleError
 from astroedge.initial_state import fill_bits
-from astroedge.manifest import ABI_VERSION, ALIGNMENT, BufferField, InputField, Manifest, StateField
+from astroedge.manifest import ABI_VERSION, ALIGNMENT, MAX_THREADS, BufferField, InputField, Manifest, StateField
 
 OK, STOPPED = 0, 1
 E_CALL, E_ALIGNMENT, E_NAN, E_RANGE, E_STRIDE, E_TICK = -1, -2, -3, -4, -5, -6
@@ -104,6 +104,18 @@ class AstroCall(ctypes.Structure):
         ("bad_input", c_uint64),
         ("bad_step", c_uint64),
         ("bad_element", c_uint64),
+        ("team", c_void_p),
+    )
+
+
+class AstroTeam(ctypes.Structure):
+    """astro_team."""
+
+    _fields_ = (
+        ("size", c_uint64),
+        ("threads", c_uint32),
+        ("unused", c_uint32 * 13),
+        ("internal", c_uint64 * (8 + 16 * MAX_THREADS)),
     )
 
 
@@ -120,7 +132,7 @@ def check_description(library: ctypes.CDLL, manifest: Manifest) -> None:
             f"The bundle's library has binary interface {info.abi_version}, this AstroEdge calls {ABI_VERSION}; "
             "compile the graph again with this release."
         )
-    said, promised = _said(info), _promised(manifest)
+    said, promised = {**_said(info), "threads": hasattr(library, "astro_work")}, _promised(manifest)
     different = [name for name in promised if said[name] != promised[name]]
     if different:
         raise BundleError(
@@ -168,6 +180,7 @@ def _promised(manifest: Manifest) -> dict[str, object]:
         "the workspace": layout.workspace_size,
         "the activity counters": [(item.name, item.size, item.offset) for item in manifest.activity],
         "the golden trace": (golden.seed, [(item.tick, item.state, item.outputs) for item in golden.ticks]),
+        "threads": manifest.threads > 1,
     }
 
 

@@ -14,44 +14,45 @@ from numpy.typing import NDArray
 
 from astroedge.aligned import address_of, aligned_zeros
 from astroedge.bundle import Bundle
-from astroedge.errors import AstroEdgeError, InputError
 from astroedge.initial_state import write_initial_state
 from astroedge.manifest import Manifest
 from astroedge.manifest_check import check_manifest
 from astroedge.runtimes.c_interface import STOPPED, AstroCall, check_description
+from astroedge.runtimes.call_arguments import check_out, count_ticks
 from astroedge.runtimes.input_slot import InputSlot, Records, field_view
 from astroedge.runtimes.native_library import load_library
 from astroedge.runtimes.processor import check_processor
-from astroedge.runtimes.refusals import refused_by_step, unknown_name, wrong_names, wrong_snapshot
+from astroedge.runtimes.refusals import refused_by_step, wrong_names, wrong_snapshot
+from astroedge.runtimes.session_team import BUSY, TeamOwner
 from astroedge.runtimes.stop_signal import stop_on_signal
+from astroedge.runtimes.team import choose_threads
 from astroedge.session import Array, InputValue, SpikeCount
 from astroedge.step_spec import StepSpec
 
-_CLOSED = "The session is closed; load the bundle again."
 _NO_FLAG = nullcontext()
-_BUSY = "The session is in the middle of a tick in another thread or signal handler; give every stream its own session."
 
 
-class CompiledSession:
+class CompiledSession(TeamOwner):
     """One stream of a bundle's compiled step; see `astroedge.session.Session`.
 
     Outputs and `state` snapshots are plain NumPy arrays that outlive the session. The library itself stays in memory
-    until the process ends, shared by all sessions of the bundle.
+    until the process ends, shared by all sessions of the bundle. `threads` is how many threads compute a tick; the bits
+    do not depend on it.
     """
 
-    def __init__(self, bundle: Bundle, *, trust_weights: bool = False) -> None:
+    def __init__(self, bundle: Bundle, *, trust_weights: bool = False, threads: int | None = None) -> None:
         manifest = bundle.manifest
         check_manifest(manifest)
         check_processor(manifest.target)
         self.bundle = bundle
         self._library = load_library(bundle.library())
         check_description(self._library, manifest)
+        threads = choose_threads(manifest, threads)
         self._weights = bundle.weights(trust=trust_weights)
         self._allocate(manifest)
         self._bind(manifest)
-        # Why a call is refused at the moment; "" when it is not.
-        self._unavailable = ""
         self._ticks = 0
+        super().__init__(self._library, threads, (self._call, self._run_call))
         self.reset()
 
     def _allocate(self, manifest: Manifest) -> None:
@@ -134,12 +135,15 @@ class CompiledSession:
         Raises InputError for a wrong name, shape, dtype, NaN or an index out of range; the state is then unchanged.
         """
         if self._unavailable:
-            raise AstroEdgeError(self._unavailable)
+            self._check_available()
         try:
-            self._unavailable = _BUSY
+            self._unavailable = BUSY
             slots = self._slots
             if out is not None:
-                out = self._accept_out(out, inputs)
+                if "out" in slots:
+                    inputs["out"], out = out, None
+                else:
+                    check_out(out, self._output_views)
             if len(inputs) != len(slots):
                 raise wrong_names(inputs, list(slots))
             for name, value in inputs.items():
@@ -174,10 +178,10 @@ class CompiledSession:
         """
         self._check_available()
         try:
-            self._unavailable = _BUSY
+            self._unavailable = BUSY
             if steps is not None and "steps" in self._slots:
                 inputs["steps"], steps = steps, None
-            ticks = self._count_ticks(inputs, steps)
+            ticks = count_ticks(self._slots, inputs, steps)
             layout = self.manifest.layout
             records, results = Records(layout.inputs_size, ticks), Records(layout.outputs_size, ticks)
             for name, slot in self._slots.items():
@@ -215,14 +219,10 @@ class CompiledSession:
         return _read_only(self._outputs.view())
 
     def close(self) -> None:
-        """Let go of the buffers and the weights; arrays that were given out stay valid. Closing twice does nothing."""
-        if self._unavailable == _BUSY:
-            raise AstroEdgeError(_BUSY)
-        self._unavailable = _CLOSED
-        for name in ("_call", "_call_reference", "_run_call", "_run_call_reference", "_slots", "_output_views"):
-            self.__dict__.pop(name, None)
-        for name in ("_state_view", "_states", "_counters", "_inputs", "_outputs", "_state", "_workspace", "_weights"):
-            self.__dict__.pop(name, None)
+        """Let go of threads, buffers and weights; arrays that were given out stay valid. Closing twice does nothing."""
+        self._end_team()
+        for name in self.__dict__.keys() - {"bundle", "threads", "_unavailable"}:
+            del self.__dict__[name]
 
     def __enter__(self) -> CompiledSession:
         return self
@@ -231,42 +231,6 @@ class CompiledSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _check_available(self) -> None:
-        if self._unavailable:
-            raise AstroEdgeError(self._unavailable)
-
-    def _accept_out(self, out: Any, inputs: dict[str, InputValue]) -> Any:
-        """Check the arrays outputs are to be copied into; None when `out` is an input's name after all."""
-        if "out" in self._slots:
-            inputs["out"] = out
-            return None
-        for name, target in out.items():
-            view = self._output_views.get(name)
-            if view is None:
-                raise unknown_name("output", name, list(self._output_views))
-            right = isinstance(target, ndarray) and target.dtype == view.dtype and target.shape == view.shape
-            if not (right and target.flags.writeable):
-                raise InputError(f"out[{name!r}] must be a writeable NumPy array {view.dtype} {view.shape}.")
-        return out
-
-    def _count_ticks(self, inputs: Mapping[str, Array], steps: Any) -> int:
-        """The common number of rows, once names, shapes and dtypes are right."""
-        if inputs.keys() != self._slots.keys():
-            raise wrong_names(inputs, list(self._slots))
-        if not inputs:
-            if type(steps) is not int or steps < 0:
-                raise InputError("The step has no inputs: say how many ticks to run with steps=.")
-            return steps
-        if steps is not None:
-            raise InputError("steps= is for a step without inputs; here the inputs' first axis is the number of ticks.")
-        ticks = -1
-        for name, value in inputs.items():
-            if not isinstance(value, ndarray) or value.ndim == 0:
-                raise InputError(f"Input {name!r} of a run must be a NumPy array with a leading axis of ticks.")
-            ticks = value.shape[0] if ticks < 0 else ticks
-            self._slots[name].check_array(value, (ticks, *self._slots[name].shape))
-        return ticks
 
     def _run_records(self, records: Records, results: Records) -> None:
         """`astro_run` over packed records, going on after signals whose handlers raise nothing."""

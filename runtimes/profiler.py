@@ -54,21 +54,25 @@ def profile(
     inputs: Mapping[str, Array] | None = None,
     compare: StepGraph | None = None,
     keep_samples: bool = False,
+    threads: int | None = None,
 ) -> Profile:
     """Measure a bundle, or a loaded session, on this machine.
 
     `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None. `steps` is how many ticks of them are
     timed, all of the given ones or 1000 drawn ones when None, after `warmup` untimed steps. With `compare`, the graph
-    the bundle was compiled from, ONNX Runtime is measured in turns with it. `keep_samples` keeps the raw times.
+    the bundle was compiled from, ONNX Runtime is measured in turns with it, on as many threads. `keep_samples` keeps
+    the raw times. `threads` is as in `astroedge.load`; a session has its own.
 
     Load time, first step and added memory need a bundle or its path; for a session they are unavailable, and its stream
     goes on afterwards as if nothing had happened, but for its activity counts. Raises VerificationError when `compare`
-    is another graph, InputError for inputs the step does not take or too few of them.
+    is another graph, InputError for inputs the step does not take or too few of them, and for impossible threads.
     """
     if isinstance(bundle, CompiledSession):
+        if threads not in (None, bundle.threads):
+            raise InputError(f"The session was loaded with threads={bundle.threads}; load it with {threads} instead.")
         readings = _unavailable("a session was given that had been loaded before; give the bundle to measure it")
         return _measure(bundle, readings, steps, warmup, inputs, compare, keep_samples)
-    session, readings = _load_and_step(bundle, inputs)
+    session, readings = _load_and_step(bundle, inputs, threads)
     with session:
         return _measure(session, readings, steps, warmup, inputs, compare, keep_samples)
 
@@ -80,12 +84,12 @@ def _unavailable(reason: str) -> list[Reading]:
 
 
 def _load_and_step(
-    bundle: Bundle | str | os.PathLike[str], inputs: Mapping[str, Array] | None
+    bundle: Bundle | str | os.PathLike[str], inputs: Mapping[str, Array] | None, threads: int | None
 ) -> tuple[CompiledSession, list[Reading]]:
     """Load a bundle and do one step; how long both took and how much memory they added."""
     before = resident_bytes()
     begin = perf_counter_ns()
-    session = load(bundle)
+    session = load(bundle, threads=threads)
     loaded = perf_counter_ns()
     fields, seed = session.manifest.layout.inputs, session.manifest.golden.seed
     given = draw_inputs(fields, seed, 0, 1) if inputs is None else inputs
@@ -141,6 +145,7 @@ def _measure(
         graph_sha256=manifest.graph_sha256,
         inputs=f"drawn from seed {manifest.golden.seed}" if inputs is None else "given",
         warmup=warmup,
+        threads=session.threads,
         machine=describe_machine(),
         step=Timing.of(samples),
         readings=tuple(readings),
@@ -225,12 +230,12 @@ def _sizes(session: CompiledSession) -> list[Reading]:
 
 
 def _take_turns(session: CompiledSession, graph: StepGraph, ticks: list[Tick]) -> Comparison:
-    """Time the bundle and ONNX Runtime on the same ticks, round by round in turns, one thread each."""
+    """Time the bundle and ONNX Runtime on the same ticks, round by round in turns, on as many threads each."""
     import onnxruntime
 
     from astroedge.runtimes.bound_reference import BoundReference
 
-    reference = BoundReference(graph)
+    reference = BoundReference(graph, session.threads)
     ours: list[int] = []
     theirs: list[int] = []
     ratios: list[float] = []

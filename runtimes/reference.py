@@ -30,14 +30,14 @@ ONNX_DTYPES = {f"tensor({name})": name for name in ("bool", "int8", "uint8", "in
 ONNX_DTYPES["tensor(float)"] = "float32"
 
 
-def runtime_session(model: onnx.ModelProto) -> Any:
-    """An ONNX Runtime session of `model` on one thread of the CPU, with ONNX Runtime's usual optimisations.
+def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
+    """An ONNX Runtime session of `model` on the CPU with `threads` threads and ONNX Runtime's usual optimisations.
 
     Raises GraphError when ONNX Runtime refuses the model.
     """
     onnxruntime = require("onnxruntime", "running the reference")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
     options.log_severity_level = 3
     try:

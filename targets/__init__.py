@@ -65,4 +65,4 @@ def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None
         weights=describe_weights(step.weights),
         golden=golden or step.manifest.golden,
     )
-    return Bundle(manifest, BundleFiles(link_library(step.code, manifest, target), step.weights))
+    return Bundle(manifest, BundleFiles(link_library(step.code, manifest, target, step.team_code), step.weights))

@@ -1,7 +1,8 @@
 """Object → shared library: the compiled tick, the C shim and the manifest's data, linked into what a bundle carries.
 
-The library exports `astro_describe`, `astro_step` and `astro_run` and needs no symbol from outside, fast math excepted:
-the linker refuses anything else. Its bytes depend on the object, the manifest, the target and the linker alone.
+The library exports `astro_describe`, `astro_step` and `astro_run`, with a tick for a team of threads also `astro_work`
+and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything else. Its bytes
+depend on the object, the manifest, the target and the linker alone.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from astroedge.targets.target import Target, zig_target
 
 _TARGETS = Path(__file__).resolve().parent
 _SOURCES = (
-    _TARGETS / "shim" / "shim.c",
-    _TARGETS / "shim" / "memory.c",
+    *(_TARGETS / "shim" / name for name in ("shim.c", "memory.c", "team.c", "team.h", "fp_mode.h")),
     _TARGETS.parent / "runtimes" / "c" / "astro_abi.h",
 )
-_EXPORTS = "{ global: astro_describe; astro_run; astro_step; local: *; };\n"
+_EXPORTS = ("astro_describe", "astro_run", "astro_step")
+_TEAM_EXPORTS = ("astro_dismiss", "astro_work")
+_TEAM_OPTIONS = ("-DASTROEDGE_TEAM", "team.c")
 
 _COMPILE = (
     *("-std=c11", "-O2", "-fPIC", "-ffreestanding", "-fno-builtin", "-ffp-contract=off", "-fno-stack-protector"),
@@ -72,12 +74,13 @@ def find_linker(target: Target) -> Linker:
     )
 
 
-def link_library(object_bytes: bytes, manifest: Manifest, target: Target) -> bytes:
+def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_object: bytes | None = None) -> bytes:
     """Link a compiled tick into the shared library of a bundle and return the library's bytes.
 
     `object_bytes` is an ELF object for the target that defines `int32_t astroedge_tick(void *inputs, void *outputs,
     void *state, void *weights, void *workspace)`. The manifest's data becomes `astro_info`; its golden trace may still
-    be empty: link again once it is known.
+    be empty: link again once it is known. `team_object`, if the step has one, defines the same tick for a team of
+    threads (`shim/team.c`).
 
     Raises LinkError with the tool's first error when compiling or linking fails, for example because the object needs a
     function that no one provides.
@@ -86,13 +89,19 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target) -> byt
     data = render_shim_data(manifest)
     with TemporaryDirectory(prefix="astroedge-link-") as name:
         folder = Path(name)
-        (folder / "tick.o").write_bytes(object_bytes)
+        objects = {"tick.o": object_bytes}
+        if team_object is not None:
+            objects["team_tick.o"] = team_object
+        exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
+        options = () if team_object is None else _TEAM_OPTIONS
+        for file, content in objects.items():
+            (folder / file).write_bytes(content)
         (folder / "shim_data.c").write_text(data, encoding="ascii")
-        (folder / "exports.map").write_text(_EXPORTS, encoding="ascii")
+        (folder / "exports.map").write_text(f"{{ global: {'; '.join(exports)}; local: *; }};\n", encoding="ascii")
         for source in _SOURCES:
             shutil.copyfile(source, folder / source.name)
         # Relative names in a folder of its own: nothing of the folder's path can get into the library.
-        sources = ["shim.c", "memory.c", "shim_data.c", "tick.o"]
+        sources = ["shim.c", "memory.c", "shim_data.c", *options, *objects]
         libraries = _FAST_MATH if manifest.math == "fast" else ()
         arguments = [*_COMPILE, *_LINK, *linker.link_options, "-I.", *sources, *libraries, "-o", "step.so"]
         run_compiler(linker, arguments, folder)

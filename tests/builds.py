@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from astroedge.bundle import Bundle
@@ -15,6 +16,7 @@ from astroedge.runtimes import load
 from astroedge.runtimes.compiled import CompiledSession
 from astroedge.step_graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
+from astroedge.targets.compiler import plan_team
 from astroedge.targets.target import resolve_target
 from tests import graphs
 
@@ -58,6 +60,14 @@ def hashes(bundle: Bundle, inputs: Arrays, outputs: list[str]) -> tuple[str, lis
 def digest(array: NDArray[Any]) -> str:
     """SHA-256 of an array's bytes."""
     return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def build_for_teams(graph: StepGraph, target: str = "native", kernels: str = "auto") -> Bundle:
+    """`build`, but everything that can be divided among threads is, however small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_team, "SHARED_BYTES", 1)
+        patch.setattr(plan_team, "TEAM_BYTES", 1)
+        return build(graph, target, kernels=kernels)
 
 
 def assert_same_run(graph: StepGraph, session: CompiledSession, inputs: Arrays) -> dict[str, NDArray[Any]]:

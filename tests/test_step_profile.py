@@ -37,6 +37,7 @@ def make_profile() -> Profile:
         graph_sha256="0" * 64,
         inputs="drawn from seed 1",
         warmup=10,
+        threads=2,
         machine={"cpu": "Cortex-A72, r0p3"},
         step=Timing.of(samples),
         readings=(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.options import threads_option
+
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
+@threads_option
 def profile_command(
     bundle: Path,
     steps: int | None,
@@ -27,6 +30,7 @@ def profile_command(
     samples: bool,
     json_path: str | None,
     csv_path: Path | None,
+    threads: int | None,
 ) -> None:
     """Measure what a step of BUNDLE costs on this machine.
 
@@ -37,7 +41,7 @@ def profile_command(
     from astroedge.workflows.profile_bundle import profile_bundle
     from astroedge.workflows.replace_file import replace_file
 
-    profile = profile_bundle(bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples)
+    profile = profile_bundle(bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads)
     if csv_path is not None:
         replace_file(csv_path, profile.to_csv().encode())
     if json_path is not None:
@@ -49,7 +53,10 @@ def profile_command(
 def _show(profile: Profile) -> None:
     from astroedge.cli.display import duration, print_line, print_table
 
-    print_line(f"Profile of {profile.model} for {profile.target}, {profile.precision}; inputs {profile.inputs}")
+    threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
+    print_line(
+        f"Profile of {profile.model} for {profile.target}, {profile.precision}, {threads}; inputs {profile.inputs}"
+    )
     step = profile.step
     names = ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
     times = [duration(getattr(step, name)) for name in names]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import astroedge
+from astroedge.cli.options import threads_option
 from astroedge.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
 @click.option("--input", "source", metavar="FILE", help="Other models: .npy, .npz, .csv, time first; - for CSV lines.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write .npy, .npz or .csv; without it CSV is printed.")
+@threads_option
 def run_command(
     bundle: Path,
     prompt: str | None,
@@ -35,6 +37,7 @@ def run_command(
     seed: int,
     source: str | None,
     output: Path | None,
+    threads: int | None,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
@@ -47,7 +50,7 @@ def run_command(
 
     if source is not None and prompt is not None:
         raise click.UsageError("--prompt and --input exclude each other.")
-    with astroedge.load(bundle) as session:
+    with astroedge.load(bundle, threads=threads) as session:
         if source is not None:
             _run_data(session, source, output)
         elif output is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.options import threads_option
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
 @click.option("--input", "source", metavar="FILE", type=click.Path(path_type=Path), help="Real data: .npy, .npz, .csv.")
 @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Draw other inputs than the golden trace's.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the report as JSON; - for standard output.")
+@threads_option
 def verify_command(
-    bundle: Path, graph: Path | None, steps: int | None, source: Path | None, seed: int | None, json_path: str | None
+    bundle: Path,
+    graph: Path | None,
+    steps: int | None,
+    source: Path | None,
+    seed: int | None,
+    json_path: str | None,
+    threads: int | None,
 ) -> None:
     """Verify BUNDLE on this machine.
 
@@ -36,7 +44,7 @@ def verify_command(
         raise click.UsageError("--steps, --input and --seed belong to the comparison with --graph.")
     if source is not None and seed is not None:
         raise click.UsageError("--input and --seed exclude each other.")
-    report = examine_file(bundle, graph, steps=steps, inputs=source, seed=seed)
+    report = examine_file(bundle, graph, steps=steps, inputs=source, seed=seed, threads=threads)
     if json_path is not None:
         write_json(report.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

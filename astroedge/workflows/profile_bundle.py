@@ -22,20 +22,21 @@ def profile_bundle(
     inputs: str | os.PathLike[str] | None = None,
     compare: str | os.PathLike[str] | None = None,
     keep_samples: bool = False,
+    threads: int | None = None,
 ) -> Profile:
     """Profile the bundle in a folder on inputs from a file (see `array_files`), on drawn ones when None.
 
-    `compare` is the path of the graph it was compiled from: then ONNX Runtime is measured beside it, after everything
-    else, so that the memory it needs is not counted as the bundle's.
+    `threads` is as in `astroedge.load`. `compare` is the path of the graph it was compiled from: then ONNX Runtime is
+    measured beside it, after everything else, so that the memory it needs is not counted as the bundle's.
 
     Raises what `astroedge.profile` raises, GraphError for a graph that cannot be read, OSError for a file.
     """
     data = None if inputs is None else read_arrays(inputs, Bundle.load(path).manifest.step.inputs)
-    alone = profile(path, steps=steps, inputs=data, keep_samples=keep_samples)
+    alone = profile(path, steps=steps, inputs=data, keep_samples=keep_samples, threads=threads)
     if compare is None:
         return alone
     from astroedge.step_graph import StepGraph
 
-    with load(path) as session:
+    with load(path, threads=threads) as session:
         beside = profile(session, steps=steps, inputs=data, compare=StepGraph.load(compare))
     return replace(alone, comparison=beside.comparison)

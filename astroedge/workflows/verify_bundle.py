@@ -87,9 +87,10 @@ def examine_file(
     steps: int | None,
     inputs: str | os.PathLike[str] | None,
     seed: int | None,
+    threads: int | None = None,
 ) -> VerifyReport:
     """What `examine` finds on inputs from a file, or drawn from a seed of one's own."""
-    with load(path) as session:
+    with load(path, threads=threads) as session:
         data: Mapping[str, Array] | None = None
         if inputs is not None:
             data = read_arrays(inputs, session.spec.inputs)

@@ -3,6 +3,8 @@
  *     astro-run BUNDLE --golden          replay the golden trace; exit code 0 when every hash agrees
  *     astro-run BUNDLE --hash STEPS      run on drawn inputs; prints "tick state outputs" at 1, 10, 100, … and the last
  *     astro-run BUNDLE --raw             input records from standard input, output records to standard output
+ *
+ * With --threads N behind, N threads compute each tick, to the same bits.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,7 +62,7 @@ static int run_raw(astro_session *session, astro_failure *failure)
 
 static int usage(void)
 {
-    fputs("usage: astro-run BUNDLE --golden | --hash STEPS | --raw\n", stderr);
+    fputs("usage: astro-run BUNDLE (--golden | --hash STEPS | --raw) [--threads N]\n", stderr);
     return 2;
 }
 
@@ -76,16 +78,22 @@ int main(int count, char **arguments)
 {
     astro_session session;
     astro_failure failure;
+    uint64_t threads = 1;
+    if (count > 3 && strcmp(arguments[count - 2], "--threads") == 0) {
+        threads = positive(arguments[count - 1]);
+        count -= 2;
+    }
     int golden = count == 3 && strcmp(arguments[2], "--golden") == 0;
     int raw = count == 3 && strcmp(arguments[2], "--raw") == 0;
     uint64_t steps = count == 4 && strcmp(arguments[2], "--hash") == 0 ? positive(arguments[3]) : 0;
-    if (!golden && !raw && steps == 0)
+    if ((!golden && !raw && steps == 0) || threads == 0 || threads > ASTRO_MAX_THREADS)
         return usage();
     int code = astro_open(&session, arguments[1], &failure);
     if (code == 0) {
-        if (golden)
+        code = astro_use_threads(&session, (uint32_t)threads, &failure);
+        if (code == 0 && golden)
             code = replay(&session, &failure);
-        else
+        else if (code == 0)
             code = raw ? run_raw(&session, &failure) : run_and_hash(&session, steps, &failure);
         astro_close(&session);
     }

@@ -15,6 +15,7 @@
 
 #include "bundle_reader.h"
 #include "processor.h"
+#include "threads.h"
 
 int astro_fail(astro_failure *failure, int code, const char *format, ...)
 {
@@ -82,6 +83,8 @@ static int bind_entries(astro_session *session, astro_failure *failure)
     *(void **)&describe = entry(session, "astro_describe");
     *(void **)&session->step = entry(session, "astro_step");
     *(void **)&session->run = entry(session, "astro_run");
+    *(void **)&session->work = entry(session, "astro_work");
+    *(void **)&session->dismiss = entry(session, "astro_dismiss");
     if (!describe || !session->step || !session->run)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library lacks an entry; compile the graph again.");
     session->info = describe();
@@ -170,6 +173,7 @@ int astro_open(astro_session *session, const char *folder, astro_failure *failur
 void astro_close(astro_session *session)
 {
     void *weights = (void *)(uintptr_t)session->call.weights;
+    end_team(session);
     if (session->mapped)
         munmap(weights, session->mapped);
     else

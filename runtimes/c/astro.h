@@ -44,6 +44,9 @@ typedef struct astro_session {
     astro_call call;
     int32_t (*step)(astro_call *call);
     int32_t (*run)(astro_call *call);
+    int32_t (*work)(astro_team *team, uint32_t index); /* NULL: the step is too small to be divided among threads */
+    int32_t (*dismiss)(astro_team *team);
+    struct astro_workers *workers;
     void *library;
     size_t mapped; /* bytes of weights that are mapped */
     uint64_t ticks; /* since the reset */
@@ -51,6 +54,10 @@ typedef struct astro_session {
 
 /* Open a bundle: digests, processor and interface are checked, the weights are mapped and the state is initial. */
 int astro_open(astro_session *session, const char *folder, astro_failure *failure);
+
+/* Compute the ticks of a session with this many threads from now on, the caller's among them; at first it is 1. The
+ * bits do not depend on it. A process that forks goes on in one of the two processes only, or with 1 thread. */
+int astro_use_threads(astro_session *session, uint32_t threads, astro_failure *failure);
 
 /* Free everything; the session and pointers into it are then invalid. */
 void astro_close(astro_session *session);

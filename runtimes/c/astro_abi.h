@@ -4,6 +4,11 @@
  *     int32_t astro_step(astro_call *call);       one tick
  *     int32_t astro_run(astro_call *call);        call->steps ticks in native code
  *
+ * and, where the step is large enough to be divided among threads (the library starts none itself, see astro_team):
+ *
+ *     int32_t astro_work(astro_team *team, uint32_t index);     what a worker thread calls; returns when dismissed
+ *     int32_t astro_dismiss(astro_team *team);                  tell the workers to return
+ *
  * A step works on five flat buffers that the host owns, each aligned to ASTRO_ALIGNMENT bytes and as large as the
  * matching `size` in astro_info: inputs, outputs, state, weights (read only) and workspace. Every field inside a buffer
  * starts at a multiple of ASTRO_ALIGNMENT and every size is one, so that records can follow each other. Numbers are
@@ -16,7 +21,7 @@
  * Inputs are checked before anything is computed: a NaN or an index out of range returns an error and leaves the state
  * as it was; astro_run checks all ticks before the first. The floating-point mode (round to nearest, denormals kept,
  * no traps) is set on entry and restored on return, on x86-64 with the exception flags. The library has no global
- * state: any number of threads may call it with different state, outputs and workspace.
+ * state: any number of threads may call it with different state, outputs and workspace (and different teams).
  */
 #ifndef ASTRO_ABI_H
 #define ASTRO_ABI_H
@@ -29,11 +34,12 @@ extern "C" {
 
 #define ASTRO_ABI_VERSION 1u
 #define ASTRO_ALIGNMENT 64u
+#define ASTRO_MAX_THREADS 64u
 
 enum astro_status {
     ASTRO_OK = 0,
     ASTRO_STOPPED = 1,      /* astro_run saw *stop != 0; steps_done ticks are complete */
-    ASTRO_E_CALL = -1,      /* astro_call is NULL, too small, or holds a NULL pointer */
+    ASTRO_E_CALL = -1,      /* astro_call or its team is NULL, too small or wrong, or a pointer in it is NULL */
     ASTRO_E_ALIGNMENT = -2, /* a buffer or stride is not a multiple of ASTRO_ALIGNMENT */
     ASTRO_E_NAN = -3,       /* an input holds a NaN: see bad_input, bad_step, bad_element */
     ASTRO_E_RANGE = -4,     /* an index lies outside [low, high): see bad_input, bad_step, bad_element */
@@ -131,8 +137,24 @@ typedef struct astro_info {
     astro_golden golden;
 } astro_info;
 
+/* The threads that compute the ticks of one session together: the one that calls astro_step or astro_run, and
+ * `threads` - 1 workers. The result has the same bits for any number of threads.
+ *
+ * The host allocates the team, aligned to ASTRO_ALIGNMENT, clears it to zero bytes, writes `size` and `threads`, starts
+ * the workers, number i of which calls astro_work(team, i) for i from 1, and passes the team in astro_call. A worker
+ * waits for the next tick, at first by looking again and again, then asleep until it is woken, so that an idle team
+ * costs nothing. To end: astro_dismiss, when no tick is being computed; join the workers; only then free the team, or
+ * clear it for new workers. A team serves one astro_call at a time. A forked process has no workers: it needs a new
+ * team. */
+typedef struct astro_team {
+    uint64_t size;    /* sizeof(astro_team) of the host */
+    uint32_t threads; /* 2 to ASTRO_MAX_THREADS */
+    uint32_t unused[13];
+    uint64_t internal[8 + 16 * ASTRO_MAX_THREADS];
+} astro_team;
+
 typedef struct astro_call {
-    uint64_t size; /* sizeof(astro_call) of the host */
+    uint64_t size; /* sizeof(astro_call) of the host; that of a host without teams ends before `team` */
     const void *inputs;
     void *outputs;
     void *state;
@@ -148,11 +170,15 @@ typedef struct astro_call {
     uint64_t bad_input;   /* index into astro_info.inputs.fields */
     uint64_t bad_step;    /* tick of this call, from 0 */
     uint64_t bad_element; /* flat index within the field */
+    /* who computes; for libraries that export astro_work only */
+    astro_team *team; /* NULL: the caller alone */
 } astro_call;
 
 const astro_info *astro_describe(void);
 int32_t astro_step(astro_call *call);
 int32_t astro_run(astro_call *call);
+int32_t astro_work(astro_team *team, uint32_t index);
+int32_t astro_dismiss(astro_team *team);
 
 #ifdef __cplusplus
 }

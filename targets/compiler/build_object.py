@@ -23,7 +23,7 @@ from astroedge.targets.compiler.guard_divisions import guard_divisions
 from astroedge.targets.compiler.hoist_lets import hoist_lets
 from astroedge.targets.compiler.plan_memory import MemoryPlan
 from astroedge.targets.compiler.select_casts import select_casts
-from astroedge.targets.compiler.step_program import Call, Value
+from astroedge.targets.compiler.step_program import Call
 from astroedge.targets.compiler.widen_halves import needs_widening, widen_halves
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
@@ -39,26 +39,64 @@ def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> byte
 
     Raises CompileError when code generation fails, UnsupportedOpError for a function without an exact kernel.
     """
-    functions: dict[ir.GlobalVar, tirx.PrimFunc] = {}
-    names: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]] = []
-    calls = []
-    for call in plan.calls:
-        aliased = _writes_over_a_read(call, plan)
-        global_var = _find(names, call.function, aliased)
-        if global_var is None:
-            global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(names)}")
-            names.append((call.function, aliased, global_var))
-            functions[global_var] = _private(call.function, math, aliased, needs_widening(target))
-        calls.append((global_var, [*call.reads, *call.writes]))
-    functions[ir.GlobalVar(ENTRY)] = _entry(calls, plan)
-    module = tirx.transform.BindTarget(target)(tvm.IRModule(functions))
-    with tvm.transform.PassContext(opt_level=3):
-        module = _lower(math)(module)
-        native = tvm.get_global_func("target.build.llvm")(module, target)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "step.o"
-        native.write_to_file(str(path), "o")
-        return path.read_bytes()
+    tick = Tick(plan, target, math, ENTRY)
+    return tick.compile([tick.call(call, undivided(call.function)) for call in plan.calls])
+
+
+class Tick:
+    """A native function under construction: private kernels, and what calls them on addresses in the five buffers."""
+
+    def __init__(
+        self, plan: MemoryPlan, target: tvm.target.Target, math: str, symbol: str, further: tuple[tirx.Var, ...] = ()
+    ) -> None:
+        """`further` are the parameters behind the five buffers."""
+        self.plan = plan
+        self.target = target
+        self.math = math
+        self.symbol = symbol
+        self.pointers = {name: tirx.Var(name, pointer("uint8")) for name in BUFFERS}
+        self.further = further
+        self._buffers = {name: tirx.decl_buffer((plan.sizes[name],), "uint8", name=f"{name}_bytes") for name in BUFFERS}
+        self._kernels: dict[ir.GlobalVar, tirx.PrimFunc] = {}
+        self._known: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]] = []
+
+    def call(self, call: Call, function: tirx.PrimFunc, *further: tirx.Var) -> tirx.Stmt:
+        """The statement that makes `call` by the kernel `function`, which takes `further` after its arrays."""
+        places = [self.plan.places[value] for value in (*call.reads, *call.writes)]
+        addresses = [T.address_of(self._buffers[place.buffer][place.offset]) for place in places]
+        return tirx.Evaluate(ir.Call(self._kernel(call, function), [*addresses, *further], ret_ty="void"))
+
+    def compile(self, statements: list[tirx.Stmt]) -> bytes:
+        """The object file in which the function consists of these statements and returns 0."""
+        module = tirx.transform.BindTarget(self.target)(tvm.IRModule(self._kernels | self._entry(statements)))
+        with tvm.transform.PassContext(opt_level=3):
+            module = _lower(self.math)(module)
+            native = tvm.get_global_func("target.build.llvm")(module, self.target)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "step.o"
+            native.write_to_file(str(path), "o")
+            return path.read_bytes()
+
+    def _kernel(self, call: Call, function: tirx.PrimFunc) -> ir.GlobalVar:
+        """The private function for a call; equal kernels are one."""
+        aliased = _writes_over_a_read(call, self.plan)
+        for known, known_aliased, global_var in self._known:
+            if known_aliased == aliased and (known is function or structural_equal(known, function)):
+                return global_var
+        global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(self._known)}")
+        self._known.append((function, aliased, global_var))
+        self._kernels[global_var] = _private(function, self.math, aliased, needs_widening(self.target))
+        return global_var
+
+    def _entry(self, statements: list[tirx.Stmt]) -> dict[ir.GlobalVar, tirx.PrimFunc]:
+        declared = [tirx.DeclBuffer(self._buffers[name], data=self.pointers[name]) for name in BUFFERS]
+        result = tirx.stmt.Return(tirx.const(0, "int32"))
+        zero, cpu = tirx.const(0, "int32"), tirx.const(1, "int32")
+        body: tirx.Stmt = tirx.SeqStmt([*declared, *statements, result])
+        body = tirx.AttrStmt(zero, "device_id", zero, tirx.AttrStmt(zero, "device_type", cpu, body))
+        entry = tirx.PrimFunc([*self.pointers.values(), *self.further], body, ret_type=ir.PrimType("int32"))
+        attributes = {"global_symbol": self.symbol, "calling_conv": RAW_C_CALL, "s_tir": True}
+        return {ir.GlobalVar(self.symbol): entry.with_attrs(attributes)}
 
 
 def _lower(math: str) -> tvm.ir.transform.Pass:
@@ -98,45 +136,22 @@ def _private(function: tirx.PrimFunc, math: str, aliased: bool, widen: bool) -> 
             s_tir.transform.StmtSimplify(),
             s_tir.transform.LowerOpaqueBlock(),
         ]
-    )(tvm.IRModule({"kernel": undivided(function).without_attr("global_symbol")}))["kernel"]
+    )(tvm.IRModule({"kernel": function.without_attr("global_symbol")}))["kernel"]
     lowered = select_casts(guard_divisions(lowered))
     lowered = hoist_lets(exact_intrinsics(lowered, required=math == "exact"))
     if widen:
         lowered = widen_halves(lowered)
-    pointers = [tirx.Var(f"{buffer.name}_pointer", _pointer(buffer.dtype)) for buffer in lowered.params]
-    declared = [tirx.DeclBuffer(buffer, data=item) for buffer, item in zip(lowered.params, pointers, strict=True)]
+    arrays = [item for item in lowered.params if not isinstance(item.ty, ir.PrimType)]
+    pointers = [tirx.Var(f"{array.name}_pointer", pointer(array.dtype)) for array in arrays]
+    declared = [tirx.DeclBuffer(array, data=item) for array, item in zip(arrays, pointers, strict=True)]
     body = tirx.SeqStmt([*declared, lowered.body])
-    return tirx.PrimFunc(pointers, body).with_attrs({"tirx.noalias": not aliased, "s_tir": True})
+    parameters = [*pointers, *lowered.params[len(arrays) :]]
+    return tirx.PrimFunc(parameters, body).with_attrs({"tirx.noalias": not aliased, "s_tir": True})
 
 
-def _entry(calls: list[tuple[ir.GlobalVar, list[Value]]], plan: MemoryPlan) -> tirx.PrimFunc:
-    """The tick: every kernel in order, on addresses inside the five buffers."""
-    pointers = {name: tirx.Var(name, _pointer("uint8")) for name in BUFFERS}
-    buffers = {name: tirx.decl_buffer((plan.sizes[name],), "uint8", name=f"{name}_bytes") for name in BUFFERS}
-    statements: list[tirx.Stmt] = [tirx.DeclBuffer(buffers[name], data=pointers[name]) for name in BUFFERS]
-    for global_var, values in calls:
-        places = [plan.places[value] for value in values]
-        addresses = [T.address_of(buffers[place.buffer][place.offset]) for place in places]
-        statements.append(tirx.Evaluate(ir.Call(global_var, addresses, ret_ty="void")))
-    statements.append(tirx.stmt.Return(tirx.const(0, "int32")))
-    zero, cpu = tirx.const(0, "int32"), tirx.const(1, "int32")
-    body = tirx.AttrStmt(zero, "device_id", zero, tirx.AttrStmt(zero, "device_type", cpu, tirx.SeqStmt(statements)))
-    entry = tirx.PrimFunc(list(pointers.values()), body, ret_type=ir.PrimType("int32"))
-    return entry.with_attrs({"global_symbol": ENTRY, "calling_conv": RAW_C_CALL, "s_tir": True})
-
-
-def _pointer(dtype: str) -> ir.PointerType:
+def pointer(dtype: str) -> ir.PointerType:
+    """The type of a raw pointer to numbers."""
     return ir.PointerType(ir.PrimType(dtype))
-
-
-def _find(
-    names: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]], function: tirx.PrimFunc, aliased: bool
-) -> ir.GlobalVar | None:
-    """The kernel already made for an equal function."""
-    for known, known_aliased, global_var in names:
-        if known_aliased == aliased and (known is function or structural_equal(known, function)):
-            return global_var
-    return None
 
 
 def _writes_over_a_read(call: Call, plan: MemoryPlan) -> bool:

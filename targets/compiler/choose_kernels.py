@@ -213,7 +213,8 @@ class _Chooser:
         )
         weights = self.weights.for_event(product.name, right)
         reads = (*((left,) if graded else ()), *lists, *weights)
-        self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",)))
+        touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
+        self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",), touched=touched))
         return weights
 
     def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:

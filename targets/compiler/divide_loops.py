@@ -16,9 +16,9 @@ from typing import Any
 import tvm_ffi
 from tvm import tirx
 
+from astroedge.manifest import MAX_THREADS
 from astroedge.targets.kernels.authoring import INDEPENDENT
 
-MOST_THREADS = 64  # ASTRO_MAX_THREADS
 FEW = 4  # with fewer parts than this, the loop that has more of them is divided
 
 
@@ -105,20 +105,32 @@ class _Divider:
         extent = int(loop.extent) if mark else 0
         if inner is not None and (inner.parts == 0 or inner.better_than(extent, mark)):
             return replace(inner, body=tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, inner.body))
-        if not mark or extent * MOST_THREADS >= 2**31 or self._keeps_values(loop.body):
+        if not mark or extent * MAX_THREADS >= 2**31 or self._keeps_values(loop.body):
             return None
-        first, end = (
-            tirx.truncdiv(tirx.const(extent, "int32") * number, self.threads)
-            for number in (self.thread, self.thread + 1)
-        )
-        # TVM's passes move a loop that does not start at 0, but not the bounds of loops inside it.
-        dtype = loop.loop_var.ty.dtype
+        return _Divided(self._part_of(loop, extent), extent, mark)
+
+    def _part_of(self, loop: tirx.For, extent: int) -> tirx.Stmt:
+        """The iterations of one thread.
+
+        Where they start and how many they are lies in an array, since TVM's simplifier fails on the bounds of what
+        depends on unknown numbers. The loop starts at 0: passes that move one which does not forget loops inside it.
+        """
+        thread, threads = (tirx.Cast("uint32", number) for number in (self.thread, self.threads))
+        one, total = tirx.const(1, "uint32"), tirx.const(extent, "uint32")
+        first, end = (tirx.Cast("int32", tirx.truncdiv(total * number, threads)) for number in (thread, thread + one))
+        part = tirx.decl_buffer((2,), "int32", name="part")
+        start, count = (tirx.Cast(loop.loop_var.ty.dtype, tirx.BufferLoad(part, [index])) for index in (0, 1))
         own = tirx.Var(loop.loop_var.name, loop.loop_var.ty)
-        place = tirx.Cast(dtype, first) + own
-        moved = (tirx.Var, lambda var: place if var.same_as(loop.loop_var) else var)
+        moved = (tirx.Var, lambda var: start + own if var.same_as(loop.loop_var) else var)
         body = tvm_ffi.structural_map(loop.body, moved)
-        part = tirx.For(own, tirx.const(0, dtype), tirx.Cast(dtype, end - first), loop.kind, body)
-        return _Divided(part, extent, mark)
+        return tirx.SeqStmt(
+            [
+                tirx.AllocBuffer(part),
+                tirx.BufferStore(part, first, [0]),
+                tirx.BufferStore(part, end - first, [1]),
+                tirx.For(own, loop.min, count, loop.kind, body),
+            ]
+        )
 
     def _keeps_values(self, body: tirx.Stmt) -> bool:
         """Whether an iteration stores to an array on the stack that outlives it: each thread would have its own."""

@@ -16,13 +16,16 @@ from astroedge.step_graph import StepGraph
 from astroedge.step_spec import StepSpec, TensorSpec
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.build_object import build_object
+from astroedge.targets.compiler.build_team import build_team_object
 from astroedge.targets.compiler.choose_kernels import choose_kernels
 from astroedge.targets.compiler.find_spikes import find_spikes
+from astroedge.targets.compiler.group_large_calls import group_large_calls
 from astroedge.targets.compiler.import_graph import import_graph
 from astroedge.targets.compiler.legalize import legalize
 from astroedge.targets.compiler.make_manifest import make_manifest, weights_bytes
 from astroedge.targets.compiler.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.plan_memory import plan_memory
+from astroedge.targets.compiler.plan_team import plan_team
 from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.schedule import copy_kernel, schedule_calls
 from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
@@ -36,9 +39,13 @@ for error_class in (CompileError, UnsupportedOpError):  # an error that crosses 
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """What code generation gives; a linker and a golden trace make a bundle of it."""
+    """What code generation gives; a linker and a golden trace make a bundle of it.
+
+    `team_code` is the object with the tick of a team of threads, None for a step that is too small to be divided.
+    """
 
     code: bytes
+    team_code: bytes | None
     weights: bytes
     manifest: Manifest
 
@@ -83,18 +90,23 @@ def _compile(
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
     choice = choose_kernels(program, products, rates, target, kernels, weights)
     merge_elementwise(program)
+    group_large_calls(program)
     initial = graph.initial_state()
     stored = {state.name: initial[state.name] for state in graph.spec.states if state.initial is None}
     plan = plan_memory(program, [counter.value for counter in choice.counters], stored, copy_kernel)
     plan.calls = schedule_calls(plan.calls, target)
+    team = None if probes else plan_team(plan)
     code = build_object(plan, native, math)
+    team_code = None if team is None else build_team_object(team, plan, native, math)
     compiler = {
         "astroedge": __version__,
         "tvm": version("apache-tvm"),
         "llvm": str(codegen.llvm_version_major()),
     }
     manifest = make_manifest(graph, spec, target, program, plan, choice, compiler, math, probes, weights)
-    return CompiledStep(code, weights_bytes(plan), manifest)
+    if team is not None:
+        manifest = replace(manifest, threads=team.threads, default_threads=team.default_threads)
+    return CompiledStep(code, team_code, weights_bytes(plan), manifest)
 
 
 def _show_probes(program: StepProgram, spec: StepSpec, margins: tuple[str, ...]) -> StepSpec:

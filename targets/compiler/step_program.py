@@ -40,7 +40,8 @@ class Call:
     """One kernel call. The function takes pointers to `reads`, then to `writes`.
 
     `product` is the index of the matrix product a placeholder stands for, None for a real kernel. `kind` names the
-    kernel for reports, `operators` what was fused into it.
+    kernel for reports, `operators` what was fused into it. `touched` is about how many bytes it reads and writes in a
+    tick where its operands do not tell (an event-driven product reads few of its weights).
     """
 
     function: tirx.PrimFunc
@@ -49,6 +50,7 @@ class Call:
     kind: str
     operators: tuple[str, ...]
     product: int | None = None
+    touched: int | None = None
 
 
 @dataclass

@@ -3,7 +3,11 @@
  * Every check of a call happens here, before anything is computed. This file calls nothing outside the library, holds
  * nothing that changes and does no floating-point arithmetic: NaNs are found by their bits.
  */
+#include <stddef.h>
+
 #include "astro_abi.h"
+#include "fp_mode.h"
+#include "team.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 #define HIDDEN __attribute__((visibility("hidden")))
@@ -14,46 +18,6 @@ HIDDEN extern int32_t astroedge_tick(void *inputs, void *outputs, void *state, v
 /* Written by targets/shim_data.py from the manifest. */
 HIDDEN extern const astro_info astroedge_info;
 
-/* --- floating-point mode: round to nearest, denormals kept, no traps ------------------------------------------- */
-
-#if defined(__x86_64__)
-
-typedef uint32_t fp_mode;
-#define FP_MODE_OF_A_STEP 0x1f80u /* MXCSR: all exceptions masked, nearest, neither FTZ nor DAZ */
-
-static inline fp_mode read_fp_mode(void)
-{
-    fp_mode mode;
-    __asm__ volatile("stmxcsr %0" : "=m"(mode) : : "memory");
-    return mode;
-}
-
-static inline void write_fp_mode(fp_mode mode)
-{
-    __asm__ volatile("ldmxcsr %0" : : "m"(mode) : "memory");
-}
-
-#elif defined(__aarch64__)
-
-typedef uint64_t fp_mode;
-#define FP_MODE_OF_A_STEP 0u /* FPCR: nearest, no FZ, FZ16, DN or traps */
-
-static inline fp_mode read_fp_mode(void)
-{
-    fp_mode mode;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(mode) : : "memory");
-    return mode;
-}
-
-static inline void write_fp_mode(fp_mode mode)
-{
-    __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory");
-}
-
-#else
-#error "the floating-point mode of this architecture is not known"
-#endif
-
 /* --- checks of a call ------------------------------------------------------------------------------------------ */
 
 static int aligned(uint64_t value)
@@ -61,9 +25,25 @@ static int aligned(uint64_t value)
     return value % ASTRO_ALIGNMENT == 0;
 }
 
+/* The team that a call is for, 0 for none; a host of the time before teams passes a shorter structure. */
+static astro_team *team_of(const astro_call *call)
+{
+    return call->size < sizeof(astro_call) ? 0 : call->team;
+}
+
+/* A library without a tick for teams refuses them, rather than leave its workers waiting. */
+static int team_is_right(const astro_team *team)
+{
+#ifdef ASTROEDGE_TEAM
+    return team == 0 || astroedge_is_team(team);
+#else
+    return team == 0;
+#endif
+}
+
 static int32_t check_buffers(astro_call *call)
 {
-    if (call == 0 || call->size < sizeof(astro_call))
+    if (call == 0 || call->size < offsetof(astro_call, team) || !team_is_right(team_of(call)))
         return ASTRO_E_CALL;
     call->steps_done = call->bad_input = call->bad_step = call->bad_element = 0;
     if (!call->inputs || !call->outputs || !call->state || !call->weights || !call->workspace)
@@ -196,6 +176,17 @@ static int stop_asked(const int32_t *stop)
     return stop != 0 && __atomic_load_n(stop, __ATOMIC_RELAXED) != 0;
 }
 
+static int32_t tick(astro_call *call, void *inputs, void *outputs)
+{
+    void *weights = (void *)(uintptr_t)call->weights;
+#ifdef ASTROEDGE_TEAM
+    astro_team *team = team_of(call);
+    if (team)
+        return astroedge_tick_together(team, inputs, outputs, call->state, weights, call->workspace);
+#endif
+    return astroedge_tick(inputs, outputs, call->state, weights, call->workspace);
+}
+
 /* All checks are done: compute up to `steps` ticks. */
 static int32_t compute(astro_call *call, uint64_t steps, uint64_t input_stride, uint64_t output_stride,
                        const int32_t *stop)
@@ -208,9 +199,8 @@ static int32_t compute(astro_call *call, uint64_t steps, uint64_t input_stride, 
             status = ASTRO_STOPPED;
             break;
         }
-        if (astroedge_tick((uint8_t *)(uintptr_t)call->inputs + call->steps_done * input_stride,
-                           (uint8_t *)call->outputs + call->steps_done * output_stride, call->state,
-                           (void *)(uintptr_t)call->weights, call->workspace) != 0) {
+        if (tick(call, (uint8_t *)(uintptr_t)call->inputs + call->steps_done * input_stride,
+                 (uint8_t *)call->outputs + call->steps_done * output_stride) != 0) {
             status = ASTRO_E_TICK;
             break;
         }

@@ -66,7 +66,9 @@ def astro_run(root: ArmRoot, tmp_path_factory: pytest.TempPathFactory) -> Callab
     """The C host, built for the board and run there; a function of its arguments."""
     folder = tmp_path_factory.mktemp("host")
     sources = sorted(str(path) for path in (REPOSITORY / "runtimes" / "c").glob("*.c"))
-    run_compiler(find_linker(resolve_target(BOARD)), ["-std=c11", "-O2", *sources, "-o", "astro-run", "-ldl"], folder)
+    run_compiler(
+        find_linker(resolve_target(BOARD)), ["-std=c11", "-O2", *sources, "-o", "astro-run", "-ldl", "-pthread"], folder
+    )
     return lambda *arguments: root.run(folder / "astro-run", *arguments)
 
 

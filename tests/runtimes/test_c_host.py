@@ -31,7 +31,7 @@ Host = Callable[..., "subprocess.CompletedProcess[bytes]"]
 def build(linker: Linker, folder: Path, *options: str) -> Path:
     """Build astro-run from the sources as the Makefile does; warnings are errors."""
     sources = sorted(str(path) for path in SOURCES.glob("*.c"))
-    run_compiler(linker, [*STRICT, *options, *sources, "-o", "astro-run", "-ldl"], folder)
+    run_compiler(linker, [*STRICT, *options, *sources, "-o", "astro-run", "-ldl", "-pthread"], folder)
     return folder / "astro-run"
 
 

@@ -1,0 +1,102 @@
+"""However many threads compute a tick, its bits are those of one thread."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from astroedge.bundle import Bundle
+from astroedge.runtimes import load
+from astroedge.step_graph import StepGraph
+from tests import graphs
+from tests.builds import assert_same_run, build, build_for_teams
+from tests.compiled.test_random_dataflow import Flow, flows, make_graph
+from tests.networks import NETWORKS, graph_of, inputs_of
+
+TICKS = 100
+THREADS = (2, 3, 5)  # the last more than most machines that test this have cores
+# Products of 600 × 900 weights, and of 900 × 900 around the loop.
+LARGE = {"inputs": 600, "neurons": 900}
+
+Results = tuple[dict[str, str], bytes, object]
+
+
+def results(bundle: Bundle, inputs: dict[str, np.ndarray], threads: int) -> Results:
+    """Digests of the outputs of all ticks, the last state, and what was counted."""
+    with load(bundle, threads=threads) as session:
+        assert session.threads == threads
+        outputs = session.run(**inputs)
+        state = session.state.tobytes()
+        return {name: sha256(array.tobytes()).hexdigest() for name, array in outputs.items()}, state, session.activity()
+
+
+@cache
+def teams_of(network: str, batch: int) -> Bundle:
+    """A network in which everything that can be divided is."""
+    bundle = build_for_teams(graph_of(network, batch))
+    assert bundle.manifest.threads > 1
+    return bundle
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_threads_change_no_bit(network: str, batch: int) -> None:
+    """Outputs, states and activity of every network, alone and in batches, are those of one thread."""
+    inputs = inputs_of(network, TICKS, batch)
+    expected = results(teams_of(network, batch), inputs, 1)
+    for threads in THREADS:
+        assert results(teams_of(network, batch), inputs, threads) == expected
+
+
+def test_teams_change_no_bit_of_one_thread() -> None:
+    """One thread computes the same whether or not its library has a tick for teams, which orders calls differently."""
+    inputs = inputs_of("astrosnn", TICKS)
+    assert results(teams_of("astrosnn", 1), inputs, 1) == results(build(graph_of("astrosnn")), inputs, 1)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_steps_of_a_team_are_its_run(network: str) -> None:
+    """`astro_step` by a team, whose workers may fall asleep in between, gives what `astro_run` by another one gives."""
+    inputs, ticks = inputs_of(network, 40), range(40)
+    with load(teams_of(network, 1), threads=2) as single, load(teams_of(network, 1), threads=3) as many:
+        given = many.run(**inputs)
+        stepped = [single.step(**{name: array[tick] for name, array in inputs.items()}) for tick in ticks]
+        for name, array in given.items():
+            assert np.stack([tick[name] for tick in stepped]).tobytes() == array.tobytes()
+        assert np.array_equal(single.state, many.state)
+
+
+@settings(max_examples=6)
+@given(flows())
+def test_random_dataflow_waits_where_it_must(flow: Flow) -> None:
+    """Steps whose values share memory in every way are their graphs, too, when three threads compute them."""
+    graph = make_graph(flow)
+    bundle = build_for_teams(graph)
+    with load(bundle, threads=3 if bundle.manifest.threads > 1 else 1) as session:
+        assert_same_run(graph, session, graphs.random_inputs(graph, 40, seed=flow.seed))
+
+
+@pytest.fixture(scope="module")
+def large() -> StepGraph:
+    """A layer whose product alone is worth a team."""
+    return graphs.lif_layer(**LARGE)
+
+
+def test_large_steps_are_divided_without_being_asked(large: StepGraph) -> None:
+    """A dense product of half a million weights is worth a team; a small step is compiled for one thread only."""
+    bundle = build(large, kernels="dense")
+    assert bundle.manifest.threads > 1
+    assert bundle.manifest.default_threads == 1
+    inputs = graphs.random_inputs(large, TICKS)
+    assert results(bundle, inputs, 2) == results(bundle, inputs, 1)
+    assert build(graphs.lif_layer()).manifest.threads == 1
+
+
+def test_the_same_step_gives_the_same_library(large: StepGraph) -> None:
+    """Compiling is deterministic with teams, too."""
+    first, second = (build(large, kernels="dense") for _ in range(2))
+    assert first.library() == second.library()
