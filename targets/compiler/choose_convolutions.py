@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from astroedge.targets.board_file import Target
-from astroedge.targets.compiler.convolution_cost import dense_cost, event_cost, windows_together
+from astroedge.targets.compiler.convolution_cost import BYTES_A_CYCLE, dense_cost, event_cost, windows_together
 from astroedge.targets.compiler.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.sparsity import Sparsity
 from astroedge.targets.compiler.step_program import Call, Value
@@ -119,7 +119,8 @@ class ConvolutionChooser:
         function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
         reads = (*self._lists(images, conv.lists, sparsity), weights)
-        self.calls.append(Call(function, reads, (sums,), "event-conv", ("conv",)))
+        touched = round(event_cost(conv, sparsity.rate, together, self.target) * BYTES_A_CYCLE)
+        self.calls.append(Call(function, reads, (sums,), "event-conv", ("conv",), touched=touched))
         function = transpose_sums(conv.out_pixels, conv.outputs, scaled=len(stored) > 1, batch=conv.batch)
         self.calls.append(Call(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
         return stored
@@ -134,10 +135,11 @@ class ConvolutionChooser:
         weights = self._widen(stored[0], self.weights.precision(matrix))
         planes = _array(f"planes.{product.name}", planes_size(conv))
         runs = _array(f"runs.{product.name}", runs_size(conv))
+        touched = round(dense_cost(conv, self.target) * BYTES_A_CYCLE)
         unpad = copy_from_runs(conv, scaled=len(stored) > 1)
         self.calls += [
             Call(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)),
-            Call(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",)),
+            Call(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
             Call(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),
         ]
         return stored

@@ -18,6 +18,7 @@ STRETCH = 14.0  # to begin with another stretch of the list: a branch that is ha
 ADD_CHAIN = 2.5  # between two additions to one register
 LIST = 0.6  # for every input element: finding the active ones
 COPY = 0.4  # for every element copied or transposed
+BYTES_A_CYCLE = 20  # of cached weights that a matrix product gets through: what other calls are measured by
 
 
 def event_cost(conv: Convolution, rate: float, together: int, target: Target) -> float:
