@@ -28,9 +28,10 @@ from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
 
 KERNEL_CHOICES = ("auto", "event", "dense")
 # Measured (benchmarks/results/kernels.md): dense products win from a firing rate of 50 to 90 % on, from 30 to 50 %
-# where the weights fit no cache; up to 32 × 32 weights the two cost the same, and a list is not worth its code.
+# where the weights fit no cache. With 16 × 4 weights at 10 %, or 32 × 4 at 30 %, the two cost the same; less does not
+# pay for a list. (A narrow dense product waits for each sum, so that skipping rows wins early.)
 EVENT_RATE = 0.5
-EVENT_WEIGHTS = 1024
+EVENT_WEIGHTS = 64
 
 
 @dataclass(frozen=True)
@@ -188,10 +189,10 @@ class _Chooser:
             return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
-        if size < EVENT_WEIGHTS:
-            return "dense", f"{fires}, but {size} weights are fewer than the {EVENT_WEIGHTS} a list pays for"
         if sparsity.rate > EVENT_RATE:
             return "dense", f"{fires}, above the {EVENT_RATE:.0%} up to which a list pays"
+        if size * (1 - sparsity.rate / EVENT_RATE) < EVENT_WEIGHTS:
+            return "dense", f"{fires}, but {size} weights are too few for a list to pay"
         return "event", f"{fires}: adds {sparsity.rate * product.rows:.0f} of {product.rows} rows"
 
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:

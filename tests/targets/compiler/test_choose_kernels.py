@@ -53,8 +53,12 @@ def test_dense_kernels_still_count_spikes() -> None:
 
 def test_small_matrices_stay_dense_and_say_why() -> None:
     """A list costs more than a few products."""
-    _, choice = chosen_program(graphs.lif_layer())
-    assert [(matrix.kernel, "fewer than" in matrix.reason) for matrix in choice.matrices] == [("dense", True)]
+    for inputs, rate, kernel in ((8, 0.1, "dense"), (32, 0.1, "event"), (32, 0.4, "dense")):
+        graph = graphs.lif_layer(inputs, neurons=4)
+        sparse = replace(graph.spec, inputs=(replace(graph.spec.inputs[0], firing_rate=rate),))
+        _, choice = chosen_program(StepGraph(graph.model, sparse))
+        (matrix,) = choice.matrices
+        assert (matrix.kernel, "too few" in matrix.reason) == (kernel, kernel == "dense")
 
 
 def test_spikes_that_nearly_always_fire_are_multiplied() -> None:
