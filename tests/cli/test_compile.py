@@ -33,7 +33,7 @@ def test_bundle_is_written_with_its_kernels_explained(astroedge_command: Command
     target = tmp_path / "net.astro"
     result = astroedge_command("compile", graph, "--target", "native", "-o", target)
     assert result.code == 0
-    assert "Matrices: 3 event, 2 dense." in result.out
+    assert "Matrices: 5 event." in result.out
     assert f"Next: astroedge verify {target}" in result.out
     assert result.err.startswith("… compiling recurrent_net for native")
     with load(target) as session:
