@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from astroedge.bundle import Bundle, describe_weights
 from astroedge.manifest import BufferField, BundleFiles, InputField, Layout, Manifest, StateField
+from astroedge.runtimes import load
+from astroedge.runtimes.golden import make_golden
 from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets.link import link_library
 from astroedge.targets.target import Target, resolve_target
-from tests.bundles import compile_tick, tiny_manifest
+from tests.bundles import SEED, compile_tick, tiny_manifest
 
 TEAM_TICK = (Path(__file__).parent / "runtimes" / "team_tick.c").read_text(encoding="utf-8")
 SIZE = 1024
@@ -45,8 +47,19 @@ def team_manifest(target: Target) -> Manifest:
 @cache
 def team_bundle(target: str = "native", source: str = TEAM_TICK) -> Bundle:
     """The hand-written step, or a variation of it, as a bundle without a golden trace."""
+    return _link(team_manifest(resolve_target(target)), target, source)
+
+
+@cache
+def proven_team_bundle() -> Bundle:
+    """The hand-written step for this machine, with the golden trace that one thread makes."""
+    with load(team_bundle(), threads=1) as session:
+        golden = make_golden(session, SEED)
+    return _link(replace(team_bundle().manifest, golden=golden), "native", TEAM_TICK)
+
+
+def _link(manifest: Manifest, target: str, source: str) -> Bundle:
     goal = resolve_target(target)
-    manifest = team_manifest(goal)
     team = compile_tick(f"#define TEAM\n{source}", goal)
     library = link_library(compile_tick(source, goal), manifest, goal, team)
     return Bundle(manifest, BundleFiles(library, bytes(64)))

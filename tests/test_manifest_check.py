@@ -96,6 +96,13 @@ def test_file_and_counter_rules(manifest: Manifest, change: Callable[[Manifest],
         check_manifest(change(manifest))
 
 
+@pytest.mark.parametrize("counts", [(0, 0), (2, 1), (1, 65), (1, 2.0), (-1, 4)])
+def test_numbers_of_threads(manifest: Manifest, counts: tuple[int, int]) -> None:
+    """A bundle advises at least one thread, and no more than it can be divided among, which are 64 at most."""
+    with pytest.raises(BundleError, match="default_threads and threads"):
+        check_manifest(replace(manifest, default_threads=counts[0], threads=counts[1]))
+
+
 def test_complete_manifest_passes(manifest: Manifest) -> None:
     """The manifest the other tests start from keeps every rule."""
     check_manifest(manifest)

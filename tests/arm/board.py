@@ -29,9 +29,10 @@ class Board:
     results: dict[str, Result]
 
 
-def write_case(folder: Path, bundle: Bundle, inputs: dict[str, np.ndarray]) -> Path:
+def write_case(folder: Path, bundle: Bundle, inputs: dict[str, np.ndarray], threads: int = 1) -> Path:
     """Write what `run_bundle` reads."""
     folder.mkdir()
+    (folder / "threads").write_text(str(threads))
     bundle.save(folder / "step.astro")
     np.savez(folder / "inputs.npz", **inputs)
     return folder

@@ -22,7 +22,7 @@ from tests.arm.arm_root import REPOSITORY, ArmRoot
 from tests.arm.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
 from tests.arm.every_function import every_function, function_inputs
 from tests.arm.run_bundle import run_bundle
-from tests.builds import build, build_of
+from tests.builds import build, build_for_teams, build_of
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +55,8 @@ def board(
         cases[target] = (build_of(graphs.lif_layer, target), inputs_of(graphs.lif_layer))
     cases["functions"] = (build_of(every_function, BOARD), function_inputs())
     folders = {name: write_case(place / name, *case) for name, case in cases.items()}
+    divided = build_for_teams(graphs.recurrent_net(), BOARD)
+    folders["threads"] = write_case(place / "threads", divided, inputs_of(graphs.recurrent_net), threads=2)
     script = Path(__file__).with_name("run_bundle.py")
     finished = root.run(root.python, script, *folders.values())
     assert finished.returncode == 0, finished.stderr

@@ -1,6 +1,6 @@
 """Runs bundles and prints what came of it; with NumPy alone, so that the Python of a bare device can do it.
 
-    python run_bundle.py FOLDER…        each FOLDER holds `step.astro` and `inputs.npz`
+    python run_bundle.py FOLDER…        each FOLDER holds `step.astro`, `inputs.npz` and how many `threads` to take
 
 prints one JSON object: for each folder's name what `run_bundle` returns.
 """
@@ -25,7 +25,7 @@ def run_bundle(folder: Path) -> dict[str, Any]:
     A bundle that is refused gives its error under "refused" and nothing else.
     """
     try:
-        session = astroedge.load(folder / "step.astro")
+        session = astroedge.load(folder / "step.astro", threads=int((folder / "threads").read_text()))
     except IncompatibleError as error:
         return {"refused": str(error)}
     with session, np.load(folder / "inputs.npz") as inputs:

@@ -53,6 +53,15 @@ def test_hard_cases_have_equal_bits(board: Board, run_here: RunHere, name: str) 
     assert board.results[name] == run_here(builder(), "native", inputs_of(builder))
 
 
+def test_two_threads_have_equal_bits(board: Board, run_here: RunHere, astro_run: AstroRun) -> None:
+    """A step divided between two threads of the ARM program, in Python and in C, has the bits of one thread here."""
+    builder = HARD_CASES["recurrent_net"]
+    assert board.results["threads"] == run_here(builder(), "native", inputs_of(builder))
+    bundle = board.folders["threads"] / "step.astro"
+    one, two = (astro_run(bundle, "--hash", "500", "--threads", number).stdout for number in "12")
+    assert one == two != ""
+
+
 def test_c_host_replays_the_golden_trace(board: Board, astro_run: AstroRun) -> None:
     """Without Python, too, the ARM program computes the trace recorded on this machine."""
     result = astro_run(board.folders["demo"] / "step.astro", "--golden")

@@ -22,6 +22,7 @@ from astroedge.targets.link import Linker, find_linker, run_compiler
 from astroedge.targets.target import resolve_target
 from tests import elf
 from tests.bundles import SEED, TINY_TICK, draw_ticks, make_bundle, make_tiny_bundle, tiny_manifest, weights_bytes
+from tests.teams import team_bundle
 
 SOURCES = Path(astroedge.__file__).parent / "runtimes" / "c"
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-pedantic"]
@@ -121,6 +122,29 @@ def test_records_from_standard_input(host: Host, bundle: Bundle, folder: Path) -
     for field in layout.outputs:
         found = outputs[:, field.offset : field.offset + field.nbytes]
         assert np.array_equal(found, expected[field.name].reshape(60, -1).view(np.uint8))
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_threads_of_the_c_host(host: Host, checked_host: Host, tmp_path: Path, threads: str) -> None:
+    """With any number of threads the C host has the bits of one thread in Python, and ends without a leak."""
+    bundle = team_bundle()
+    bundle.save(tmp_path / "stirred.astro")
+    with astroedge.load(bundle, threads=1) as session:
+        expected = [f"{t.tick} {t.state} {t.outputs}" for t in trace(session, SEED, (1, 10, 100, 200))]
+    for program in (host, checked_host):
+        result = program(tmp_path / "stirred.astro", "--hash", "200", "--threads", threads)
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert result.stdout.decode().splitlines() == expected
+
+
+def test_more_threads_than_a_step_takes_are_refused(host: Host, folder: Path) -> None:
+    """A step too small to be divided says so; numbers that no team has are wrong usage."""
+    result = host(folder, "--golden", "--threads", "2")
+    assert result.returncode == InputError.exit_code
+    assert "too small to be divided" in failure(result)
+    assert host(folder, "--golden", "--threads", "1").returncode == 0
+    for threads in ("0", "65", "x", "-1"):
+        assert host(folder, "--golden", "--threads", threads).returncode == 2
 
 
 def test_refused_records(host: Host, bundle: Bundle, folder: Path) -> None:

@@ -359,6 +359,9 @@ def test_library_of_another_bundle_is_refused(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="disagree on the model"):
         astroedge.load(other)
     fewer = Bundle(replace(bundle.manifest, activity=()), BundleFiles(bundle.library(), weights_bytes()))
+    divided = Bundle(replace(bundle.manifest, threads=4), BundleFiles(bundle.library(), weights_bytes()))
+    with pytest.raises(BundleError, match="disagree on threads"):
+        astroedge.load(divided)
     with pytest.raises(BundleError, match="disagree on the activity counters"):
         astroedge.load(fewer)
 

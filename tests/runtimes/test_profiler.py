@@ -21,6 +21,7 @@ from astroedge.step_profile import Profile, Timing
 from tests.builds import build
 from tests.bundles import NEURONS, READOUTS, TinyModel, draw_ticks, make_tiny_bundle
 from tests.graphs import lif_layer, recurrent_net
+from tests.teams import team_bundle
 
 SCHEMA = json.loads((Path(astroedge.__file__).parent / "schemas" / "profile.schema.json").read_text())
 
@@ -38,6 +39,15 @@ def session() -> Iterator[CompiledSession]:
     """A session of the tiny bundle."""
     with load(make_tiny_bundle()) as loaded:
         yield loaded
+
+
+def test_threads_are_those_of_the_session() -> None:
+    """A profile says how many threads computed a step, and a loaded session keeps its own."""
+    assert profile(team_bundle(), steps=5, warmup=0, threads=2).threads == 2
+    with load(team_bundle(), threads=2) as session:
+        assert profile(session, steps=5, warmup=0).threads == 2
+        with pytest.raises(InputError, match="loaded with threads=2"):
+            profile(session, steps=5, threads=3)
 
 
 def test_a_bundles_path_gives_every_number(tiny_path: Path) -> None:

@@ -64,7 +64,8 @@ def keep_running(session: Session, frame: NDArray[np.float32]) -> int:
 
 def check(path: Path, graph: StepGraph) -> Profile:
     """Parity and speed; a bundle that differs is an error one can catch."""
-    session = astroedge.load(path)
+    session = astroedge.load(path, threads=2)
+    print(session.threads)
     try:
         astroedge.verify(session, graph, steps=1000)
     except astroedge.errors.VerificationError as error:
