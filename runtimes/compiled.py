@@ -64,6 +64,9 @@ class CompiledSession(TeamOwner):
         self._workspace = aligned_zeros(layout.workspace_size)
         self._slots = {item.name: InputSlot(item, self._inputs) for item in layout.inputs}
         self._output_views = {item.name: field_view(self._outputs, item) for item in layout.outputs}
+        # What `step` goes through at every tick, looked up once.
+        self._accepted = tuple((name, slot.dtype, slot.shape, slot.view) for name, slot in self._slots.items())
+        self._copies = tuple((name, view.copy) for name, view in self._output_views.items())
         self._state_view = _read_only(self._state.view())
         public = {item.name: _read_only(field_view(self._state, item)) for item in layout.state if not item.private}
         self._states = MappingProxyType(public)
@@ -138,28 +141,31 @@ class CompiledSession(TeamOwner):
             self._check_available()
         try:
             self._unavailable = BUSY
-            slots = self._slots
             if out is not None:
-                if "out" in slots:
+                if "out" in self._slots:
                     inputs["out"], out = out, None
                 else:
                     check_out(out, self._output_views)
-            if len(inputs) != len(slots):
-                raise wrong_names(inputs, list(slots))
-            for name, value in inputs.items():
-                slot = slots.get(name)
-                if slot is None:
-                    raise wrong_names(inputs, list(slots))
-                if type(value) is ndarray and value.dtype == slot.dtype and value.shape == slot.shape:
-                    slot.view[...] = value
+            if len(inputs) != len(self._accepted):
+                raise wrong_names(inputs, list(self._slots))
+            for name, dtype, shape, view in self._accepted:
+                try:
+                    value = inputs[name]
+                except KeyError:
+                    raise wrong_names(inputs, list(self._slots)) from None
+                if type(value) is ndarray and value.dtype is dtype and value.shape == shape:
+                    view[...] = value
                 else:
-                    slot.write(value)
+                    self._slots[name].write(value)
             status = self._native_step(self._call_reference)
             if status:
                 raise refused_by_step(status, self._call, self.manifest.layout, self._inputs, None)
             self._ticks += 1
             if out is None:
-                return {name: view.copy() for name, view in self._output_views.items()}
+                outputs = {}
+                for name, copy in self._copies:
+                    outputs[name] = copy()
+                return outputs
             for name, target in out.items():
                 target[...] = self._output_views[name]
             return out  # type: ignore[no-any-return]
