@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import Microseconds, OwnBundles, OwnEntry
+from benchmarks.contenders import Microseconds, OwnBundles, OwnEntry, OwnTicker
 from benchmarks.limits import limit_of
 from benchmarks.peers import PEERS
 from benchmarks.turns import Plan, attempt, take_turns
 
 Opener = Callable[[], AbstractContextManager[Any]]
 Record = dict[str, Any]
+PERCENTILES = {"p10": 10, "median": 50, "p90": 90, "p99": 99}
+COMPARED_WITH = {"fp32": "fp32", "int8": "int8", "int4": "int8"}  # no peer has int4
 
 
 def compare(
@@ -38,8 +40,8 @@ def compare(
         tickers, missing = _open(stack, bundles, entries, peers, threads)
         print(f"{subject.name}, {threads} thread{'s'[: threads > 1]}: {len(tickers)} contenders", flush=True)
         turns = take_turns(tickers, subject.inputs, plan)
-        rates = {entry.precision: tickers[entry.name].rates() for entry in entries if entry.name in turns.times}
-    own = {precision: _sizes(bundles, precision, fired, bandwidth) for precision, fired in rates.items()}
+        timed = {entry.precision: tickers[entry.name] for entry in entries if entry.name in turns.times}
+        own = {precision: _describe(bundles, precision, ticker, bandwidth) for precision, ticker in timed.items()}
     contenders: dict[str, Record] = {
         **{entry.name: {"precision": entry.precision, "own": True} for entry in entries},
         **{name: {"precision": PEERS[name].precision, "own": False} for name in peers},
@@ -91,9 +93,9 @@ def bound_to_cores(threads: int) -> Iterator[None]:
     os.sched_setaffinity(0, before)
 
 
-def _sizes(bundles: OwnBundles, precision: str, rates: Mapping[str, float], bandwidth: Mapping[int, float]) -> Record:
-    """Sizes of a bundle, the limit of its tick and the firing rates that were measured while it was timed."""
-    manifest = bundles.bundle(precision).manifest
+def _describe(bundles: OwnBundles, precision: str, ticker: OwnTicker, bandwidth: Mapping[int, float]) -> Record:
+    """Sizes of a bundle, and of the session that was timed its threads, its firing rates and the limit of its tick."""
+    manifest, rates = bundles.bundle(precision).manifest, ticker.rates()
     limit = limit_of(manifest, rates, bandwidth)
     return {
         "library_bytes": manifest.library.size,
@@ -103,6 +105,7 @@ def _sizes(bundles: OwnBundles, precision: str, rates: Mapping[str, float], band
         "working_set_bytes": limit.working_set,
         "bandwidth_gb_per_s": round(limit.bandwidth, 1),
         "limit_microseconds": round(limit.microseconds, 4),
+        "threads": ticker.session.threads,
         "firing_rates": {name: round(rate, 4) for name, rate in rates.items()},
     }
 
@@ -112,10 +115,6 @@ def summarise(rounds: Sequence[Microseconds]) -> dict[str, Any]:
     samples = np.concatenate(rounds)
     percentiles = {name: round(float(np.percentile(samples, at)), 3) for name, at in PERCENTILES.items()}
     return {**percentiles, "ticks": len(samples), "rounds": [round(float(np.median(times)), 3) for times in rounds]}
-
-
-PERCENTILES = {"p10": 10, "median": 50, "p90": 90, "p99": 99}
-COMPARED_WITH = {"fp32": "fp32", "int8": "int8", "int4": "int8"}
 
 
 def ratio_to_best(entry: OwnEntry, times: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -114,10 +114,19 @@ def draw(report: Record, path: Path) -> None:
                 if (value := _of(record, name, quantity)) is not None
             ]
             style = "-" if position < len(ENTRIES) else "--"
-            contexts, values = [x for x, _ in points], [y for _, y in points]
-            panel.plot(contexts, values, style, marker=".", color=COLOURS[2 * position], label=name)
-        panel.set_xscale("log", base=2)
+            panel.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                style,
+                marker=".",
+                color=COLOURS[2 * position],
+                label=name,
+            )
+        panel.set_xscale("log")
         panel.set_yscale("log")
+        contexts = [record["context"] for record in report["comparisons"]]
+        panel.set_xticks(contexts, [f"{context:,}" for context in contexts], fontsize=8)
+        panel.minorticks_off()
         panel.set_xlabel("tokens before")
         panel.set_ylabel(label)
     panels[0].legend(fontsize=7, frameon=False)

@@ -132,18 +132,25 @@ def _render_recipes(report: Record) -> list[str]:
 
 
 def draw(report: Record, path: Path) -> None:
-    """A bar for every contender and network on one thread, on a logarithmic axis."""
+    """A line for every network and on it a point for every contender, on one thread, along a logarithmic axis."""
     records = [record for record in report["comparisons"] if record["threads"] == 1]
-    names = [*(entry.name for entry in OWN_ENTRIES), *PEERS]
-    picture, axes = figure(1 + 1.1 * len(records), 7.0)
-    height = 0.8 / len(names)
-    for position, name in enumerate(names):
+    own = [entry.name for entry in OWN_ENTRIES]
+    picture, axes = figure(10.0, 1.0 + 0.55 * len(records))
+    for position, name in enumerate([*own, *PEERS]):
         points = [
-            (row - 0.4 + height * position, record["contenders"][name]["median"])
+            (record["contenders"][name]["median"], row)
             for row, record in enumerate(records)
             if name in record["contenders"]
         ]
-        axes.barh([y for y, _ in points], [x for _, x in points], height, label=name, color=COLOURS[position])
+        mine = name in own
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=45 if mine else 30,
+            marker="o" if mine else "x",
+            color=COLOURS[position],
+            label=name,
+        )
     axes.set_yticks(range(len(records)), [record["model"] for record in records])
     axes.invert_yaxis()
     axes.set_xscale("log")

@@ -23,10 +23,11 @@ def figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def grid(panels: int) -> tuple[Figure, list[Axes]]:
-    """An empty picture of so many panels, `COLUMNS` beside each other."""
-    rows = -(-panels // COLUMNS) or 1
-    picture = Figure(figsize=(4.2 * COLUMNS, 3.2 * rows), layout="constrained")
-    return picture, [_tidy(picture.add_subplot(rows, COLUMNS, index + 1)) for index in range(panels)]
+    """An empty picture of so many panels, up to `COLUMNS` beside each other."""
+    columns = max(1, min(panels, COLUMNS))
+    rows = -(-panels // columns) or 1
+    picture = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
+    return picture, [_tidy(picture.add_subplot(rows, columns, index + 1)) for index in range(panels)]
 
 
 def _tidy(axes: Axes) -> Axes:

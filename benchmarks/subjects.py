@@ -7,7 +7,8 @@ until the code that makes them changes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,7 @@ def _calibrated(name: str, entry: Entry, rate: float) -> nn.Module:
     def draw(ticks: int) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(array) for array in entry.draw(generator, ticks, STREAMS, rate).values())
 
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         if isinstance(model, AstroSNN):
             patient = astrosnn_patient(model, STREAMS, lambda ticks: draw(ticks)[0].t())
         else:
@@ -107,6 +108,17 @@ def _calibrated(name: str, entry: Entry, rate: float) -> nn.Module:
         _forget_older(kept)
         safetensors.torch.save_file(model.state_dict(), kept)
     return model
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: calibration then gives the same bits however many cores there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _initial_state(model: nn.Module, streams: int) -> list[Tensor]:

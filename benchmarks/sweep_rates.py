@@ -24,7 +24,7 @@ def measure(settings: Settings, bandwidth: Mapping[int, float]) -> Record:
 
     def sweep(name: str) -> list[Record]:
         return [
-            compare(OwnBundles(make_subject(name, rate)), ENTRIES, PEERS, 1, settings.plan, bandwidth)
+            compare(OwnBundles(make_subject(name, rate), checked=False), ENTRIES, PEERS, 1, settings.plan, bandwidth)
             for rate in settings.rates
         ]
 

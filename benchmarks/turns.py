@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.contenders import Microseconds, Ticker
 from benchmarks.suite import Array
 
-WARM_UP_SECONDS = 1.5
+WARM_UP_SECONDS = 0.6
 LONGEST_REASON = 300  # characters
 FEWEST, MOST = 10, 10_000  # ticks in a block that count
 

@@ -9,17 +9,16 @@ import torch
 
 from astroedge.models import ALIFNetwork, AstroSNN, AstroSNNConfig, SpikingRWKV, SpikingRWKVConfig
 from benchmarks.calibrate import astrosnn_patient, calibrate, step_patient
+from benchmarks.subjects import one_thread
 
 STREAMS = 16
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def single() -> Iterator[None]:
     """PyTorch's threads cost more than they save at these sizes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 def generator() -> torch.Generator:
