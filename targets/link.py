@@ -23,14 +23,10 @@ from astroedge.manifest import Manifest
 from astroedge.targets.shim_data import render_shim_data
 from astroedge.targets.target import Target, zig_target
 
-_TARGETS = Path(__file__).resolve().parent
-_SOURCES = (
-    *(_TARGETS / "shim" / name for name in ("shim.c", "memory.c", "team.c", "team.h", "fp_mode.h")),
-    _TARGETS.parent / "runtimes" / "c" / "astro_abi.h",
-)
+_SHIM = Path(__file__).resolve().with_name("shim")
+_HEADERS = (_SHIM, _SHIM.parent.parent / "runtimes" / "c")
 _EXPORTS = ("astro_describe", "astro_run", "astro_step")
 _TEAM_EXPORTS = ("astro_dismiss", "astro_work")
-_TEAM_OPTIONS = ("-DASTROEDGE_TEAM", "team.c")
 
 _COMPILE = (
     *("-std=c11", "-O2", "-fPIC", "-ffreestanding", "-fno-builtin", "-ffp-contract=off", "-fno-stack-protector"),
@@ -93,18 +89,19 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_o
         if team_object is not None:
             objects["team_tick.o"] = team_object
         exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
-        options = () if team_object is None else _TEAM_OPTIONS
         for file, content in objects.items():
             (folder / file).write_bytes(content)
         (folder / "shim_data.c").write_text(data, encoding="ascii")
         (folder / "exports.map").write_text(f"{{ global: {'; '.join(exports)}; local: *; }};\n", encoding="ascii")
-        for source in _SOURCES:
-            shutil.copyfile(source, folder / source.name)
-        # Relative names in a folder of its own: nothing of the folder's path can get into the library.
-        sources = ["shim.c", "memory.c", "shim_data.c", *options, *objects]
+        # zig keeps what it made of a file by the file's own path, so what is the same in every bundle is compiled once.
+        # Nothing of a path gets into the library: names of files are debugging information, which is not kept.
+        shim = [str(_SHIM / name) for name in ("shim.c", "memory.c")]
+        if team_object is not None:
+            shim += ["-DASTROEDGE_TEAM", str(_SHIM / "team.c")]
+        headers = [f"-I{path}" for path in _HEADERS]
         libraries = _FAST_MATH if manifest.math == "fast" else ()
-        arguments = [*_COMPILE, *_LINK, *linker.link_options, "-I.", *sources, *libraries, "-o", "step.so"]
-        run_compiler(linker, arguments, folder)
+        options = [*_COMPILE, *_LINK, *linker.link_options, *headers]
+        run_compiler(linker, [*options, *shim, "shim_data.c", *objects, *libraries, "-o", "step.so"], folder)
         return (folder / "step.so").read_bytes()
 
 
