@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from astroedge.errors import ParityError
+from astroedge.errors import GraphError, ParityError
 from astroedge.manifest import Golden
 
 if TYPE_CHECKING:
@@ -74,17 +74,26 @@ def compile_to(
 ) -> tuple[Bundle, Path | None]:
     """Compile as `compile` does and save the bundle in the folder `output`; returns it as it is in memory.
 
-    Where weights are quantised, the graph with dequantised weights is saved first, beside the bundle: its path is
-    returned too. What is there already is replaced once everything is compiled.
+    Where weights are quantised, the graph with dequantised weights is saved beside the bundle, and its path is returned
+    too. What is there already is replaced once both are written, so a full disk leaves the old pair.
 
     Raises what `compile` raises; BundleError or GraphError when a file cannot be written.
     """
     quantised = _quantise(graph, precision)
     bundle = _compile(quantised, target, _Options(math, kernels, probes), progress or (lambda line: None))
-    reference = dequantised_path(output) if bundle.manifest.dequantised_sha256 else None
-    if reference is not None:
-        quantised.graph.save(reference)
-    bundle.save(output)
+    if bundle.manifest.dequantised_sha256 is None:
+        bundle.save(output)
+        return bundle, None
+    reference = dequantised_path(output)
+    partial = reference.with_name(f"{reference.name}.{os.getpid()}.part")
+    try:
+        quantised.graph.save(partial)
+        bundle.save(output)
+        os.replace(partial, reference)
+    except OSError as error:
+        raise GraphError(f"Cannot write {os.fspath(reference)!r}: {error.strerror}; move what is there.") from error
+    finally:
+        partial.unlink(missing_ok=True)
     return bundle, reference
 
 

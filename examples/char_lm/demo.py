@@ -129,7 +129,7 @@ Everything is in {folder}:
   char_lm.astro        the bundle for this machine
   char_lm-int8.astro   the same with int8 weights; char_lm-int8.dequantised.onnx is its exact reference
   char_lm-pi4.astro    the bundle for a Raspberry Pi 4
-  verification.json, text.txt, profile.json, profile.csv
+  held-out.txt, verification.json, text.txt, profile.json, profile.csv
 
 On the Raspberry Pi (64-bit system), after copying {board.name} there:
   pip install astroedge

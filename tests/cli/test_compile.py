@@ -103,10 +103,10 @@ def test_older_bundle_is_replaced(astroedge_command: Command, compiled: Build, g
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for one bundle and little more."""
+    """A file system of 256 kB, which a test fills up."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
         pytest.skip("only root can mount a small file system")
     try:
@@ -119,13 +119,31 @@ def test_full_disk_leaves_the_old_bundle(astroedge_command: Command, graph: Path
     """When the new bundle does not fit, the old one is whole and nothing else is left behind."""
     target = tiny_disk / "net.astro"
     assert astroedge_command("compile", graph, "-o", target).code == 0
-    (tiny_disk / "filler").write_bytes(bytes(40_000))
+    (tiny_disk / "filler").write_bytes(bytes(shutil.disk_usage(tiny_disk).free - 8192))
     before = {path.name: path.read_bytes() for path in target.iterdir()}
     result = astroedge_command("compile", graph, "--kernels", "dense", "-o", target)
     assert result.failed_with(50), result
     assert "No space left on device" in result.err
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     assert astroedge_command("verify", target).code == 0
+
+
+def test_full_disk_leaves_the_old_bundle_with_its_reference(
+    astroedge_command: Command, graph: Path, tiny_disk: Path
+) -> None:
+    """Bundle and dequantised graph are replaced as a pair, whichever of them finds no room."""
+    target = tiny_disk / "net.astro"
+    assert astroedge_command("compile", graph, "--precision", "int8", "-o", target).code == 0
+    before = {path: path.read_bytes() for path in tiny_disk.rglob("*") if path.is_file()}
+    free = shutil.disk_usage(tiny_disk).free
+    for left, code in ((1000, 20), (len(before[tiny_disk / "net.dequantised.onnx"]) + 8192, 50)):
+        (tiny_disk / "filler").write_bytes(bytes(free - left))
+        result = astroedge_command("compile", graph, "--precision", "int4", "-o", target)
+        (tiny_disk / "filler").unlink()
+        assert result.failed_with(code), result
+        assert "No space left on device" in result.err
+        assert {path: path.read_bytes() for path in tiny_disk.rglob("*") if path.is_file()} == before
+    assert astroedge_command("verify", target, "--graph", tiny_disk / "net.dequantised.onnx").code == 0
 
 
 def test_output_in_a_missing_folder_is_one_line(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:

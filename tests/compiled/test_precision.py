@@ -141,6 +141,7 @@ def test_exact_sums_are_those_of_onnx_runtime(net: str, precision: Precision) ->
     assert quantise(graph, precision).graph.digest == graph.digest
     bundle = build(graph, precision=precision)
     assert {record.precision for record in bundle.manifest.stored} == {precision}
+    assert (net == "embedding") == ("embedding" in {kernel.kind for kernel in bundle.manifest.kernels})
     with load(bundle) as session:
         assert_same_run(graph, session, graphs.random_inputs(graph, TICKS))
         assert_fires(session)

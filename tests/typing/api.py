@@ -32,7 +32,7 @@ def build(folder: Path) -> Bundle:
     graph: StepGraph = astroedge.export(Leaky(), (torch.rand(1, 8),), (torch.zeros(1, 4),))
     graph.save(folder / "net.onnx")
     again: StepGraph = StepGraph.load(folder / "net.onnx")
-    bundle: Bundle = astroedge.compile(again, target="raspberry-pi-4")
+    bundle: Bundle = astroedge.compile(again, target="raspberry-pi-4", precision={"*": "int4", "head*": "int8"})
     bundle.save(folder / "net.astro")
     return bundle
 
