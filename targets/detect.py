@@ -46,6 +46,12 @@ _ARM_ATTRIBUTES = {
     "+dotprod": ("asimddp",),
 }
 
+# Multiply-add instructions of int16 and int8 that are beyond any x86-64 level: the level they build on, then as above.
+_X86_ATTRIBUTES = {
+    "+avx512vnni": ("x86-64-v4", "avx512_vnni"),
+    "+avxvnni": ("x86-64-v3", "avx_vnni"),
+}
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -125,7 +131,7 @@ def detect_native(machine: Machine | None = None) -> Target:
     """
     machine = machine or this_machine()
     _check_bits(machine)
-    basis = _x86_level(machine) if machine.arch == "x86_64" else _arm_basis(machine)
+    basis = _x86_basis(machine) if machine.arch == "x86_64" else _arm_basis(machine)
     model = (machine.cpuinfo("model name") or [machine.model])[0]
     return replace(
         basis,
@@ -160,6 +166,18 @@ def _x86_level(machine: Machine) -> Target:
             return boards[name]
     lacking = sorted(set(boards[_X86_LEVELS[-1]].features) - machine.flags)
     raise TargetError(f"This processor lacks {', '.join(lacking)}; x86-64-v2 (2009 and later) is the least that runs.")
+
+
+def _x86_basis(machine: Machine) -> Target:
+    """The machine's level, with the instructions beyond it that pay and that every processor has."""
+    level = _x86_level(machine)
+    built_on = _X86_LEVELS[_X86_LEVELS.index(level.name) :]
+    allowed = {
+        attribute: flag
+        for attribute, (least, flag) in _X86_ATTRIBUTES.items()
+        if least in built_on and flag in machine.flags
+    }
+    return replace(level, attributes=tuple(allowed), features=(*level.features, *allowed.values()))
 
 
 def _arm_basis(machine: Machine) -> Target:

@@ -11,6 +11,7 @@ from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.step_program import Value
 from astroedge.targets.kernels.dense_gemv import pack_dense
 from astroedge.targets.kernels.event_gemv import pack_event
+from astroedge.targets.kernels.fixed_gemv import pack_fixed
 from astroedge.targets.precision_rules import WEIGHT_SUFFIX, layer_name
 from astroedge.targets.weight_format import Precision, StoredMatrix, store
 
@@ -47,6 +48,10 @@ class WeightValues:
     def for_dense(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
         """What a dense product with tiles of so many columns reads."""
         return self.packed(name, matrix, f"dense {tile}", lambda stored: pack_dense(stored, tile))
+
+    def for_fixed(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
+        """What a product of inputs in fixed point with tiles of so many columns reads."""
+        return self.packed(name, matrix, f"fixed {tile}", lambda stored: pack_fixed(stored, tile))
 
     def packed(self, name: str, matrix: Value, form: str, pack: Callable[[StoredMatrix], Packed]) -> tuple[Value, ...]:
         """What `pack` makes of a weight, the weights and any scales; made once for each `form`."""

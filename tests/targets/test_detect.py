@@ -80,6 +80,17 @@ def test_flag_masked_by_a_hypervisor_lowers_the_level(tmp_path: Path) -> None:
     assert (found.cpu, found.vector_bits) == ("x86-64-v2", 128)
 
 
+def test_native_x86_uses_multiply_add_beyond_its_level(tmp_path: Path) -> None:
+    """AVX-512 VNNI is used on a level 4 machine that has it, and asked for at load; the portable target has it not."""
+    v4 = " ".join(("fpu", "sse", "sse2", *shipped_boards()["x86-64-v4"].features))
+    found = detect_native(machine(tmp_path, "x86_64", x86_cpuinfo(f"{v4} avx512_vnni")))
+    assert (found.cpu, found.attributes, found.features[-1]) == ("x86-64-v4", ("+avx512vnni",), "avx512_vnni")
+    tvm_target(found)
+    (tmp_path / "masked").mkdir()
+    masked = detect_native(machine(tmp_path / "masked", "x86_64", x86_cpuinfo(f"{X86_V3} avx512_vnni avx_vnni")))
+    assert (masked.cpu, masked.attributes) == ("x86-64-v3", ("+avxvnni",))
+
+
 def test_x86_below_level_2_is_refused(tmp_path: Path) -> None:
     """A processor too old for every target is told what it lacks."""
     with pytest.raises(TargetError, match=r"lacks .*sse4_2"):

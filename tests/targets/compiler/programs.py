@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from astroedge.step_graph import StepGraph
+from astroedge.targets import quantise
 from astroedge.targets.compiler.choose_kernels import KernelChoice, choose_kernels
 from astroedge.targets.compiler.find_spikes import find_spikes
 from astroedge.targets.compiler.import_graph import import_graph
@@ -10,17 +11,21 @@ from astroedge.targets.compiler.legalize import Product, legalize
 from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
 from astroedge.targets.target import resolve_target
+from astroedge.targets.weight_format import Precision
 
 
-def fused_program(graph: StepGraph) -> tuple[StepProgram, list[Product]]:
+def fused_program(graph: StepGraph, weights: StoredWeights | None = None) -> tuple[StepProgram, list[Product]]:
     """The program of a graph before kernels are chosen, and its products."""
     step = import_graph(graph, False)
-    module, products = legalize(step, find_spikes(step, graph.spec), StoredWeights())
+    module, products = legalize(step, find_spikes(step, graph.spec), weights or StoredWeights())
     return build_program(fuse(module), graph.spec), products
 
 
-def chosen_program(graph: StepGraph, kernels: str = "auto") -> tuple[StepProgram, KernelChoice]:
-    """The program of a graph with its kernels for x86-64-v3."""
-    program, products = fused_program(graph)
+def chosen_program(
+    graph: StepGraph, kernels: str = "auto", precision: Precision = "float32", board: str = "x86-64-v3"
+) -> tuple[StepProgram, KernelChoice]:
+    """The program of a graph with its kernels for a target."""
+    quantised = quantise(graph, precision)
+    program, products = fused_program(quantised.graph, quantised.weights)
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
-    return program, choose_kernels(program, products, rates, resolve_target("x86-64-v3"), kernels, StoredWeights())
+    return program, choose_kernels(program, products, rates, resolve_target(board), kernels, quantised.weights)

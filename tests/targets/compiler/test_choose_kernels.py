@@ -9,7 +9,9 @@ import pytest
 
 from astroedge.errors import CompileError
 from astroedge.step_graph import StepGraph
+from astroedge.targets.weight_format import Precision
 from tests import graphs
+from tests.compiled.test_precision import gru
 from tests.targets.compiler.programs import chosen_program
 
 
@@ -68,6 +70,17 @@ def test_spikes_that_nearly_always_fire_are_multiplied() -> None:
     _, choice = chosen_program(StepGraph(graph.model, replace(graph.spec, spikes=spikes)))
     reasons = {matrix.name: matrix.reason for matrix in choice.matrices if matrix.kernel == "dense"}
     assert "90.0%" in reasons["W_out"]
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: Precision) -> None:
+    """A GRU's six matrices read its input, its state and the state after reset: three calls prepare these."""
+    program, _ = chosen_program(gru(), precision=precision)
+    kinds = Counter(call.kind for call in program.calls)
+    assert (kinds["fixed-point"], kinds["dense-gemv"]) == (3, 6)
+    assert {call.function.attrs["astroedge.kernel"] for call in program.calls if call.kind == "dense-gemv"} == {
+        "fixed_gemv"
+    }
 
 
 def test_an_unknown_choice_is_refused() -> None:

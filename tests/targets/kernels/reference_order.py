@@ -29,6 +29,34 @@ def product(x: np.ndarray, weights: np.ndarray | StoredMatrix, bias: np.ndarray 
     return total if bias is None else total + bias
 
 
+def fixed_point(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x (rows,) as integers and the factor of each block of 256: 2^(e-29), 2^e being the largest power in the block."""
+    integers, factors = [], []
+    for start in range(0, len(x), 256):
+        block = x[start : start + 256].astype(np.float64)
+        peak = max(np.abs(block).max(), 2.0**-97)
+        exponent = int(np.frexp(peak)[1]) - 1
+        integers.append(np.rint(np.ldexp(block, 29 - exponent)).astype(np.int64))
+        factors.append(np.ldexp(np.float32(1), exponent - 29))
+    return np.concatenate(integers), np.array(factors, np.float32)
+
+
+def fixed_product(x: np.ndarray, stored: StoredMatrix, bias: np.ndarray | None = None) -> np.ndarray:
+    """x (rows,) in fixed point by integer weights: exact sums of 256 inputs (int4: 64), rounded once, scaled."""
+    assert stored.scales is not None
+    integers, factors = fixed_point(x.astype(np.float32))
+    length = 64 if stored.precision == "int4" else 256
+    total: np.ndarray | None = np.zeros(stored.values.shape[1], np.float32) if length == 64 else None
+    for index, start in enumerate(range(0, len(x), length)):
+        exact = integers[start : start + length] @ stored.values[start : start + length].astype(np.int64)
+        block = exact.astype(np.float32) * factors[start // 256]
+        block = stored.scales[index] * block if length == 64 else block
+        total = block if total is None else total + block
+    assert total is not None
+    total = total if length == 64 else stored.scales[0] * total
+    return total if bias is None else total + bias
+
+
 def _block(x: np.ndarray, weights: np.ndarray, start: int, length: int) -> np.ndarray:
     total = np.zeros(weights.shape[1], np.float32)
     for k in range(start, min(start + length, len(x))):
