@@ -253,7 +253,6 @@ class _Chooser:
             product.rows_out,
             product.rows,
             product.columns,
-            bias=False,
             target=self.target,
             tile=tile,
             row_tile=row_tile,

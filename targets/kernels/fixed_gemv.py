@@ -17,8 +17,10 @@ from astroedge.targets.kernels.authoring import (
     Buffer,
     Expression,
     chunks,
+    hold,
     kernel,
     load,
+    loop,
     splat,
     store,
     tiles,
@@ -101,21 +103,22 @@ def fixed_gemv(
     rows: int,
     columns: int,
     *,
-    bias: bool,
     target: Target,
     tile: int,
     row_tile: int = 1,
     storage: Precision = "int8",
 ) -> tirx.PrimFunc:
-    """Kernel (planes, factors, weights, scales, [bias], y): y[m, :] = Σ over k of x[m, k]·W[k, :] (+ bias).
+    """Kernel (planes, factors, weights, scales, y): y[m, :] = Σ over k of x[m, k]·W[k, :].
 
     - `planes` and `factors`: `batch` rows of inputs from `fixed_point`;
     - `weights` and `scales`: as `pack_fixed(stored, tile)` makes them of an int8 or int4 matrix W[rows, columns];
-    - `bias`: (columns,) and `y`: (batch·columns,) float32.
+    - `y`: (batch·columns,) float32.
 
     The sum of a block of 256 inputs (int4: of a group of 64) is an exact integer, rounded once to float32 and
-    multiplied by the block's factor. int8: block sums are added ascending, then scaled. int4: each is scaled, and they
-    are added to +0.0 ascending. The bias comes last. With inputs 0 and 1 the bits are those of `event_gemv`.
+    multiplied by the block's factor. int8: block sums are added to +0.0 ascending, then scaled. int4: each is scaled,
+    and they are added to +0.0 ascending. With inputs 0 and 1 the bits are those of `event_gemv`.
+
+    No sum overflows: a half of an input is at most 2¹⁵, a weight at most 127, and 256 · 127 · 2¹⁵ < 2³¹.
     """
     pairs = pair_count(rows)
     padded = columns + (columns % 2 if storage == "int4" else 0)
@@ -124,9 +127,8 @@ def fixed_gemv(
         factors = built.argument("factors", (batch * block_count(rows),), "float32")
         weights = built.argument("weights", (pairs * data_size(2 * padded, storage),), data_type(storage))
         scales = built.argument("scales", (scale_rows(rows, storage) * columns,), "float32")
-        offsets = built.argument("bias", (columns,), "float32") if bias else None
         y = built.argument("y", (batch * columns,), "float32")
-        operands = _Operands(planes, factors, weights, scales, offsets, y, rows, columns, storage, target)
+        operands = _Operands(planes, factors, weights, scales, y, rows, columns, storage, target)
         for first, width in tiles(columns, tile):
             for first_row, count in tiles(batch, row_tile, rows=True):
                 _Tile(operands, first, width, first_row, count).emit()
@@ -139,7 +141,6 @@ class _Operands:
     factors: Buffer
     weights: Buffer
     scales: Buffer
-    bias: Buffer | None
     y: Buffer
     rows: int
     columns: int
@@ -161,23 +162,20 @@ class _Tile:
         self.sums = sum(vector.lanes for vector in self.vectors)
 
     def emit(self) -> None:
-        """Emit the sums of all blocks, scales and bias."""
+        """Emit the sums of all blocks, added to +0.0; those of int8 are scaled at the end."""
         operands = self.operands
-        int4 = operands.storage == "int4"
         length = sum_block(operands.storage) // 2
+        pairs = pair_count(operands.rows)
         total = tir.alloc_buffer((2 * self.count * self.sums,), "int32")
-        for row, vector in self._all if int4 else []:
-            self._put(row, vector, zero("float32", vector.columns))
-        whole, rest = divmod(pair_count(operands.rows), length)
-        if whole:
-            self._sum_block(total, tirx.const(0, "int32"), length, int4)
-        if whole > 1:
-            with tir.serial(1, whole) as block:
-                self._sum_block(total, block, length, True)
-        if rest:
-            self._sum_block(total, tirx.const(whole, "int32"), rest, int4 or whole > 0)
         for row, vector in self._all:
-            self._finish(row, vector)
+            self._put(row, vector, zero("float32", vector.columns))
+        with loop(-(-pairs // length)) as block:
+            # Held: LLVM would copy the loop for a shorter last block, and the copy kept its sums on the stack.
+            uneven = pairs > length and pairs % length
+            count = hold(tirx.min(pairs - block * length, length)) if uneven else min(pairs, length)
+            self._sum_block(total, block, count)
+        for row, vector in [] if operands.storage == "int4" else self._all:
+            self._put(row, vector, self._scale(0, vector) * self._y(row, vector))
 
     def _vectors(self) -> list[_Vector]:
         """Whole vectors of the target, narrower ones for what is left, none for a column of padding."""
@@ -197,14 +195,14 @@ class _Tile:
     def _place(self, plane: int, row: int, vector: _Vector) -> int:
         return (plane * self.count + row) * self.sums + vector.start
 
-    def _sum_block(self, total: Buffer, block: Expression, length: int, add: bool) -> None:
-        """Sum `length` pairs from the start of `block` and put the result to y, or add it."""
+    def _sum_block(self, total: Buffer, block: Expression, count: Expression) -> None:
+        """Sum `count` pairs from the start of `block` and add the result to y."""
         operands = self.operands
         size = data_size(2 * self.padded, operands.storage)
         for row, vector in self._all:
             for plane in range(PLANES):
                 store(total, self._place(plane, row, vector), vector.lanes, zero("int32", vector.lanes))
-        with tir.serial(0, length) as step:
+        with tir.serial(0, count) as step:
             pair = block * (sum_block(operands.storage) // 2) + step
             start = data_size(2 * self.first, operands.storage) * pair_count(operands.rows) + pair * size
             for row, vector in self._all:
@@ -214,7 +212,7 @@ class _Tile:
                     product = self._multiply(weights, self._inputs(row, plane, pair, vector), vector)
                     store(total, place, vector.lanes, load(total, place, vector.lanes) + product)
         for row, vector in self._all:
-            self._add_block(total, block, row, vector, add)
+            self._add_block(total, block, row, vector)
 
     def _weights(self, start: Expression, vector: _Vector) -> Expression:
         """Both weights of each column of a vector, as int16."""
@@ -233,7 +231,7 @@ class _Tile:
             return tirx.call_llvm_pure_intrin(f"int32x{vector.columns}", _MULTIPLY_ADD[lanes], weights, inputs)
         return cast(weights, "int32", lanes) * cast(inputs, "int32", lanes)
 
-    def _add_block(self, total: Buffer, block: Expression, row: int, vector: _Vector, add: bool) -> None:
+    def _add_block(self, total: Buffer, block: Expression, row: int, vector: _Vector) -> None:
         """Round the exact sum, high · 2¹⁵ + low, to float32 and give it its factor."""
         operands, columns = self.operands, vector.columns
         high, low = (
@@ -246,7 +244,7 @@ class _Tile:
         value = cast(exact, "float32", columns) * splat(operands.factors[place], columns)
         if operands.storage == "int4":
             value = self._scale(block, vector) * value
-        self._put(row, vector, self._y(row, vector) + value if add else value)
+        self._put(row, vector, self._y(row, vector) + value)
 
     def _joined(self, sums: Expression, vector: _Vector) -> Expression:
         """One sum a column."""
@@ -254,14 +252,6 @@ class _Tile:
             return sums
         even, odd = (tirx.Shuffle([sums], list(range(first, vector.lanes, 2))) for first in (0, 1))
         return even + odd
-
-    def _finish(self, row: int, vector: _Vector) -> None:
-        """Scale int8 sums and add the bias."""
-        if self.operands.storage == "int8":
-            self._put(row, vector, self._scale(0, vector) * self._y(row, vector))
-        if self.operands.bias is not None:
-            bias = load(self.operands.bias, self.first + vector.offset, vector.columns)
-            self._put(row, vector, self._y(row, vector) + bias)
 
     def _scale(self, group: Expression, vector: _Vector) -> Expression:
         place = group * self.operands.columns + self.first + vector.offset

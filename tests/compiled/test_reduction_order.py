@@ -86,14 +86,17 @@ def test_instruction_set_and_kernels_change_no_bit(network: str, precision: str,
         assert_same_bits(given, wanted)
 
 
-@pytest.mark.parametrize("network", SMALL)
-def test_a_stream_of_a_batch_is_that_stream_alone(network: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "precision"), [*((network, "float32") for network in SMALL), ("gru", "int8"), ("gru", "int4")]
+)
+def test_a_stream_of_a_batch_is_that_stream_alone(network: str, precision: str) -> None:
     """Three streams stepped together give each the outputs and states it has on its own."""
     inputs = inputs_of(network, TICKS, STREAMS)
-    outputs, states = results(bundle_of(network, batch=STREAMS), inputs)
+    outputs, states = results(bundle_of(network, batch=STREAMS, precision=precision), inputs)
+    single = bundle_of(network, precision=precision)
     axes = {state.name: state.batch_axis for state in graph_of(network, STREAMS).spec.states}
     for stream in range(STREAMS):
-        alone = results(bundle_of(network), {name: array[:, stream : stream + 1] for name, array in inputs.items()})
+        alone = results(single, {name: array[:, stream : stream + 1] for name, array in inputs.items()})
         assert_same_bits({name: array[:, stream : stream + 1] for name, array in outputs.items()}, alone[0])
         assert_same_bits({name: np.take(state, [stream], axes[name]) for name, state in states.items()}, alone[1])
 

@@ -16,10 +16,12 @@ from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, pac
 from astroedge.targets.kernels.elementwise import schedule_blocks
 from astroedge.targets.kernels.embedding import embedding_row, pack_embedding
 from astroedge.targets.kernels.event_gemv import event_gemv, pack_event
+from astroedge.targets.kernels.fixed_gemv import fixed_gemv, pack_fixed
 from astroedge.targets.kernels.reduce import layer_norm, softmax
 from astroedge.targets.target import resolve_target
 from astroedge.targets.weight_format import Precision, store
 from tests.targets.kernels.harness import build, call, same_bits
+from tests.targets.kernels.test_fixed_point import planes_of
 
 TEAMS = (1, 2, 3, 5, 64)
 DRAW = np.random.default_rng(5)
@@ -48,6 +50,11 @@ def packed(rows: int, columns: int, tile: int, storage: Precision = "float32") -
     return given(pack_dense(store(draw(rows, columns), storage), tile))
 
 
+def fixed(rows: int, columns: int, batch: int, tile: int, storage: Precision) -> list[np.ndarray]:
+    """Random inputs in fixed point, and random weights as their product reads them."""
+    return [*planes_of(draw(batch, rows)), *pack_fixed(store(draw(rows, columns), storage), tile)]
+
+
 def chain(rows: int, columns: int) -> tirx.PrimFunc:
     """An element-wise chain with an operand that is repeated along the rows, scheduled."""
     x, b = te.placeholder((rows, columns), "float32", "x"), te.placeholder((columns,), "float32", "b")
@@ -66,6 +73,13 @@ CASES: dict[str, tuple[tirx.PrimFunc, list[np.ndarray], int, int]] = {
     ),
     "dense batch": (
         dense_gemv(5, 90, 20, bias=False, tile=48, row_tile=2), [draw(450), *packed(90, 20, 48)], 100, 3,
+    ),
+    "fixed": (
+        fixed_gemv(1, 90, 200, target=resolve_target("x86-64-v3"), tile=32), fixed(90, 200, 1, 32, "int8"), 200, 7,
+    ),
+    "fixed batch": (
+        fixed_gemv(5, 90, 20, target=resolve_target("aarch64"), tile=16, row_tile=2, storage="int4"),
+        fixed(90, 20, 5, 16, "int4"), 100, 6,
     ),
     "embedding": (
         embedding_row(3, 10, 40, storage="int8"),

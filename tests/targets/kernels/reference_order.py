@@ -41,7 +41,7 @@ def fixed_point(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(integers), np.array(factors, np.float32)
 
 
-def fixed_product(x: np.ndarray, stored: StoredMatrix, bias: np.ndarray | None = None) -> np.ndarray:
+def fixed_product(x: np.ndarray, stored: StoredMatrix) -> np.ndarray:
     """x (rows,) in fixed point by integer weights: exact sums of 256 inputs (int4: 64), rounded once, scaled."""
     assert stored.scales is not None
     integers, factors = fixed_point(x.astype(np.float32))
@@ -53,8 +53,7 @@ def fixed_product(x: np.ndarray, stored: StoredMatrix, bias: np.ndarray | None =
         block = stored.scales[index] * block if length == 64 else block
         total = block if total is None else total + block
     assert total is not None
-    total = total if length == 64 else stored.scales[0] * total
-    return total if bias is None else total + bias
+    return total if length == 64 else stored.scales[0] * total
 
 
 def _block(x: np.ndarray, weights: np.ndarray, start: int, length: int) -> np.ndarray:
