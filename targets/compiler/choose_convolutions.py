@@ -18,7 +18,8 @@ from astroedge.targets.compiler.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.sparsity import Sparsity
 from astroedge.targets.compiler.step_program import Call, Value
 from astroedge.targets.compiler.weight_values import WeightValues
-from astroedge.targets.kernels.active_pixels import PixelLists, active_pixels, bit_table, pixel_masks
+from astroedge.targets.kernels.active_pixels import active_pixels, bit_table
+from astroedge.targets.kernels.column_strips import ColumnStrips, column_strips
 from astroedge.targets.kernels.dense_conv import (
     conv_tile,
     copy_from_runs,
@@ -30,6 +31,8 @@ from astroedge.targets.kernels.dense_conv import (
 )
 from astroedge.targets.kernels.event_conv import event_conv, pack_event_conv
 from astroedge.targets.kernels.event_gemv import event_tile
+from astroedge.targets.kernels.pixel_lists import PixelLists
+from astroedge.targets.kernels.pixel_masks import pixel_masks
 from astroedge.targets.kernels.stored_weights import check_rows, is_integer
 from astroedge.targets.kernels.tile_transpose import sums_size, transpose_sums
 from astroedge.targets.kernels.widen import widen
@@ -69,6 +72,7 @@ class ConvolutionChooser:
         self.calls = calls
         self.count = count
         self.lists: dict[tuple[Value, PixelLists], tuple[Value, ...]] = {}
+        self.strips: dict[tuple[Value, ColumnStrips], tuple[Value, ...]] = {}
         self.widened: dict[Value, Value] = {}
         self.table = _table()
 
@@ -97,18 +101,28 @@ class ConvolutionChooser:
             return "dense", f"{fires}, but its active elements have no list of the form that is needed"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
-        together = windows_together(conv, sparsity.rate, self.target)
-        share = event_cost(conv, sparsity.rate, together, self.target) / dense_cost(conv, self.target)
+        share = self._event_cost(product, matrix) / dense_cost(conv, self.target)
         if share > 1:
             return "dense", f"{fires}, at which lists and borders cost more than they save"
         return "event", f"{fires}: about {share:.0%} of the dense kernel's time"
+
+    def _adds_integers(self, product: ConvolutionProduct, matrix: Value) -> bool:
+        """Whether inputs that are 0 or 1 meet integer weights."""
+        return bool(product.sparsity and product.sparsity.binary) and is_integer(self.weights.precision(matrix))
+
+    def _event_cost(self, product: ConvolutionProduct, matrix: Value) -> float:
+        """Cycles of the event-driven kernels."""
+        assert product.sparsity is not None
+        rate, integer = product.sparsity.rate, self._adds_integers(product, matrix)
+        together = windows_together(product.shape, rate, self.target, integer)
+        return event_cost(product.shape, rate, together, self.target, integer)
 
     def _add_event(self, product: ConvolutionProduct, call: Call) -> tuple[Value, ...]:
         """The lists of active elements (made once), the sums, and the sums transposed; returns what is stored."""
         conv, sparsity, (images, matrix) = product.shape, product.sparsity, call.reads
         assert sparsity is not None
         graded, storage = not sparsity.binary, self.weights.precision(matrix)
-        together = windows_together(conv, sparsity.rate, self.target)
+        together = windows_together(conv, sparsity.rate, self.target, self._adds_integers(product, matrix))
         stored = self.weights.packed(
             product.name, matrix, f"event {together}", lambda weights: pack_event_conv(weights, conv, together)
         )
@@ -117,10 +131,12 @@ class ConvolutionChooser:
             weights, storage = self._widen(weights, storage), "float32"
         tile = event_tile(self.target, graded, storage)
         function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
+        pixels = self._lists(images, conv.lists, sparsity)
+        strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
+        lists = (*(pixels if graded or not strips else ()), *strips)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
-        reads = (*self._lists(images, conv.lists, sparsity), weights)
-        touched = round(event_cost(conv, sparsity.rate, together, self.target) * BYTES_A_CYCLE)
-        self.calls.append(Call(function, reads, (sums,), "event-conv", ("conv",), touched=touched))
+        touched = round(self._event_cost(product, matrix) * BYTES_A_CYCLE)
+        self.calls.append(Call(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
         function = transpose_sums(conv.out_pixels, conv.outputs, scaled=len(stored) > 1, batch=conv.batch)
         self.calls.append(Call(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
         return stored
@@ -163,7 +179,7 @@ class ConvolutionChooser:
             masks = _array(f"masks.{images.name}", lists.masks_size, "uint8")
             indices = _array(f"active.{images.name}", lists.indices_size, "int32")
             starts = _array(f"starts.{images.name}", lists.batch * lists.image_starts, "int32")
-            values = (_array(f"values.{images.name}", lists.size),) if graded else ()
+            values = (_array(f"values.{images.name}", lists.values_size),) if graded else ()
             self.calls.append(Call(pixel_masks(lists), (images,), (masks,), "masks", ("active_list",)))
             reads = (*((images,) if graded else ()), masks, self.table)
             writes = (indices, starts, *values, self.count(images, sparsity))
@@ -171,6 +187,19 @@ class ConvolutionChooser:
             self.calls.append(Call(function, reads, writes, "active-list", ("active_list",)))
             self.lists[key] = (*values, indices, starts)
         return self.lists[key]
+
+    def _strips(self, images: Value, strips: ColumnStrips, pixels: tuple[Value, ...]) -> tuple[Value, ...]:
+        """The lists of strips, [values], elements and starts, made of those of pixels at their first use."""
+        key = (images, strips)
+        if key not in self.strips:
+            graded = len(pixels) > 2
+            values = (_array(f"strip_values.{images.name}", strips.size),) if graded else ()
+            elements = _array(f"strip.{images.name}", strips.size, "int32")
+            starts = _array(f"strip_starts.{images.name}", strips.starts_size, "int32")
+            function = column_strips(strips, values=graded)
+            self.strips[key] = (*values, elements, starts)
+            self.calls.append(Call(function, pixels, self.strips[key], "strips", ("active_list",)))
+        return self.strips[key]
 
 
 def _table() -> Value:

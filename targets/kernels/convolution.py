@@ -17,8 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from astroedge.targets.kernels.active_pixels import PixelLists
 from astroedge.targets.kernels.authoring import BLOCK, Expression, loop, span
+from astroedge.targets.kernels.pixel_lists import PixelLists
+
+STRETCHES_SAVED = 3
+"""From how many on a copy of the lists by strips pays (measured: two are a loss where rows hold many elements)."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,12 @@ class Convolution:
         return self.lists.cells == 1 and self.dilation[1] == 1 and self.blocking.columns == self.kernel[1]
 
     @property
+    def has_strips(self) -> bool:
+        """Whether the kernel rows of a block are one stretch of a strip's list, and that pays for listing strips."""
+        saved = self.kernel[0] - self.block_count  # stretches of a window
+        return self.has_runs and self.dilation[0] == 1 and saved >= STRETCHES_SAVED
+
+    @property
     def is_matrix_product(self) -> bool:
         """Whether there is one window, the whole image without padding: then inputs meet weights as in a product."""
         whole = self.kernel == (self.height, self.width) and self.groups == 1
@@ -151,6 +160,12 @@ class Block:
     part: Expression
 
 
+def weights_by_tap(values: NDArray[np.generic], conv: Convolution) -> NDArray[np.generic]:
+    """W[taps, outputs], taps in the graph's order, as W[group, kernel row, kernel column, channel, output of it]."""
+    shape = (conv.group_inputs, *conv.kernel, conv.groups, conv.group_outputs)
+    return values.reshape(shape).transpose(3, 1, 2, 0, 4)
+
+
 def emit_blocks(conv: Convolution, rows: Span) -> Iterator[Block]:
     """Emit loops over the blocks of a sum, ascending, cut to the given kernel rows.
 
@@ -160,9 +175,9 @@ def emit_blocks(conv: Convolution, rows: Span) -> Iterator[Block]:
     zero = tirx.const(0, "int32")
     if (cut.columns, cut.channels) == (width, depth):
         with loop(ceil(conv.kernel[0] / cut.rows)) as index:
-            first = index * cut.rows
-            part = tirx.max(rows[0], first), tirx.min(rows[1], first + cut.rows)
-            yield Block(part, (zero, zero + width), (zero, zero + depth), zero)
+            edges = (index * cut.rows, (index + 1) * cut.rows)
+            inside = tuple(tirx.min(tirx.max(edge, rows[0]), rows[1]) for edge in edges)
+            yield Block((inside[0], inside[1]), (zero, zero + width), (zero, zero + depth), zero)
         return
     with span(*rows) as row, loop(ceil(width / cut.columns)) as index:
         first = index * cut.columns

@@ -32,7 +32,7 @@ from astroedge.targets.kernels.authoring import (
     tiles,
     zero,
 )
-from astroedge.targets.kernels.convolution import Block, Convolution, emit_blocks
+from astroedge.targets.kernels.convolution import Block, Convolution, emit_blocks, weights_by_tap
 from astroedge.targets.weight_format import StoredMatrix
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def pack_dense_conv(
 
     For each group, for every `tile.channels` outputs of it: kernel rows, kernel columns, channels, outputs.
     """
-    rows, columns = conv.kernel
-    shape = (conv.group_inputs, rows, columns, conv.groups, conv.group_outputs)
-    ordered = stored.values.reshape(shape).transpose(3, 1, 2, 0, 4).reshape(conv.groups, conv.taps, conv.group_outputs)
+    ordered = weights_by_tap(stored.values, conv).reshape(conv.groups, conv.taps, conv.group_outputs)
     starts = range(0, conv.group_outputs, tile.channels)
     data = np.concatenate([group[:, start : start + tile.channels].ravel() for group in ordered for start in starts])
     return data, None if stored.scales is None else stored.scales[0]

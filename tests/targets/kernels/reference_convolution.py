@@ -75,7 +75,7 @@ def convolutions(draw: st.DrawFn) -> Convolution:
     depth = draw(st.sampled_from([1, 2, 3, 4, 5, 9, 17, 60, 90, 130]))
     if groups == 1 and draw(st.integers(0, 5)) == 0:
         depth = draw(st.sampled_from([256, 257, 300]))
-    rows, columns = draw(st.integers(1, 4)) if planar else 1, draw(st.integers(1, 4))
+    rows, columns = draw(st.integers(1, 5)) if planar else 1, draw(st.integers(1, 4))
     dilation = draw(st.integers(1, 2)) if planar else 1, draw(st.sampled_from([1, 1, 2]))
     padding = tuple(draw(st.integers(0, 2)) if planar or side % 2 else 0 for side in range(4))
     reach = (rows - 1) * dilation[0] + 1, (columns - 1) * dilation[1] + 1

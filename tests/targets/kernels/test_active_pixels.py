@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroedge.targets.kernels.active_pixels import PixelLists, active_pixels, bit_table, pixel_masks
+from astroedge.targets.kernels.active_pixels import active_pixels, bit_table
+from astroedge.targets.kernels.pixel_lists import PixelLists
+from astroedge.targets.kernels.pixel_masks import pixel_masks
 from tests.targets.kernels.harness import NATIVE, RUNNABLE, run
 
 
@@ -28,10 +30,10 @@ def list_pixels(
     """x [batch, channels, pixels] through both kernels; what they need not write is filled with −1."""
     masks = run(pixel_masks(lists), [x.ravel()], [np.full(lists.masks_size, 255, np.uint8)], target)[0]
     outputs = [np.full(lists.indices_size, -1, np.int32), np.full(lists.batch * lists.image_starts, -1, np.int32)]
-    outputs += [np.full(lists.size, -1, np.float32)] if values else []
+    outputs += [np.full(lists.values_size, -1, np.float32)] if values else []
     inputs = [*([x.ravel()] if values else []), masks, bit_table()]
     made = run(active_pixels(lists, values=values), inputs, [*outputs, np.array([counter], np.int64)], target)
-    kept = made[2].reshape(lists.batch, -1) if values else np.zeros((lists.batch, 0), np.float32)
+    kept = made[2][: lists.size].reshape(lists.batch, -1) if values else np.zeros((lists.batch, 0), np.float32)
     return Listed(
         made[0][: lists.size].reshape(lists.batch, -1), made[1].reshape(lists.batch, -1), kept, int(made[-1][0])
     )

@@ -46,3 +46,13 @@ def test_one_window_without_padding_is_a_matrix_product() -> None:
     assert not Convolution(2, 3, 4, 5, 7, (4, 4)).is_matrix_product
     assert not Convolution(2, 3, 4, 5, 7, (4, 5), padding=(0, 1, 0, 0)).is_matrix_product
     assert not Convolution(2, 4, 4, 5, 6, (4, 5), groups=2).is_matrix_product
+
+
+def test_strips_save_stretches() -> None:
+    """Lists by strips are made where a window then has at least three stretches less."""
+    assert Convolution(1, 2, 34, 34, 12, (5, 5)).has_strips
+    assert Convolution(1, 12, 15, 15, 32, (5, 5)).has_strips  # two blocks of five rows
+    assert not Convolution(1, 2, 34, 34, 12, (3, 3)).has_strips
+    assert not Convolution(1, 24, 15, 15, 32, (5, 5)).has_strips  # three blocks
+    assert not Convolution(1, 2, 34, 34, 12, (5, 5), dilation=(2, 1)).has_strips
+    assert not Convolution(1, 2, 34, 34, 12, (5, 5), groups=2).has_strips

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astroedge.targets.kernels.column_strips import ColumnStrips, column_strips
 from astroedge.targets.kernels.convolution import Convolution
 from astroedge.targets.kernels.event_conv import event_conv, most_together, pack_event_conv
 from astroedge.targets.kernels.tile_transpose import sums_size, transpose_sums
@@ -28,16 +29,22 @@ def event_convolve(
     target: dict[str, object] = NATIVE,
 ) -> np.ndarray:
     """x [batch, channels, height, width] by W [outputs, group inputs, rows, columns], through the lists."""
-    stored = store(matrix(weights), storage)
-    made = list_pixels(x.reshape(conv.batch, conv.channels, -1), conv.lists, values=graded)
-    indices = np.pad(made.indices.ravel(), (0, conv.lists.indices_size - conv.lists.size))
-    packed, scales = pack_event_conv(stored, conv, together)
-    inputs = [*([made.values.ravel()] if graded else []), indices, made.starts.ravel(), packed]
+    packed, scales = pack_event_conv(store(matrix(weights), storage), conv, together)
+    lists, listed = conv.lists, list_pixels(x.reshape(conv.batch, conv.channels, -1), conv.lists, values=graded)
+    pixels = [np.pad(listed.values.ravel(), (0, lists.values_size - lists.size))] if graded else []
+    pixels += [np.pad(listed.indices.ravel(), (0, lists.indices_size - lists.size)), listed.starts.ravel()]
+    inputs = pixels if graded or not conv.has_strips else []
+    if conv.has_strips:
+        strips = ColumnStrips(conv, together)
+        outputs = [np.full(strips.size, np.nan, np.float32)] if graded else []
+        outputs += [np.full(strips.size, -1, np.int32), np.full(strips.starts_size, -1, np.int32)]
+        inputs = [*inputs, *run(column_strips(strips, values=graded), pixels, outputs, target)]
     func = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
-    sums = run(func, inputs, [np.zeros(conv.batch * sums_size(conv.out_pixels, conv.outputs), np.float32)], target)
+    sums = np.full(conv.batch * sums_size(conv.out_pixels, conv.outputs), np.nan, np.float32)
+    made = run(func, [*inputs, packed], [sums], target)
     func = transpose_sums(conv.out_pixels, conv.outputs, scaled=scales is not None, batch=conv.batch)
     y = np.zeros((conv.batch, conv.outputs, conv.out_height, conv.out_width), np.float32)
-    return run(func, [*sums, *([] if scales is None else [scales])], [y.ravel()], target)[0].reshape(y.shape)
+    return run(func, [*made, *([] if scales is None else [scales])], [y.ravel()], target)[0].reshape(y.shape)
 
 
 def _data(conv: Convolution, rate: float, graded: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,10 +99,12 @@ def test_a_block_of_the_largest_integers_does_not_overflow() -> None:
     assert result.ravel().tolist() == [2 * 256 * 127.0, 3 * 256 * 127.0, 2 * 256 * 127.0] * 8
 
 
+@pytest.mark.parametrize("rows", [3, 4])
 @pytest.mark.parametrize("odd", [np.inf, np.nan])
-def test_an_infinite_element_reaches_only_its_own_windows(odd: float) -> None:
+def test_an_infinite_element_reaches_only_its_own_windows(odd: float, rows: int) -> None:
     """Windows walked together do not see each other's elements: NaN appears where a window holds one, nowhere else."""
-    conv = Convolution(2, 2, 6, 9, 5, (3, 3))
+    conv = Convolution(2, 2, 8, 9, 5, (rows, 3))
+    assert conv.has_strips == (rows > 3)
     x, weights = _data(conv, 0.3, True, 2)
     x[1, 1, 3, 4] = odd
     with np.errstate(invalid="ignore"):
