@@ -23,6 +23,7 @@ from astroedge.targets.compiler.guard_divisions import guard_divisions
 from astroedge.targets.compiler.hoist_lets import hoist_lets
 from astroedge.targets.compiler.plan_memory import MemoryPlan
 from astroedge.targets.compiler.select_casts import select_casts
+from astroedge.targets.compiler.shuffle_strides import ShuffleStrides
 from astroedge.targets.compiler.step_program import Call
 from astroedge.targets.compiler.widen_halves import needs_widening, widen_halves
 
@@ -110,6 +111,7 @@ def _lower(math: str) -> tvm.ir.transform.Pass:
         tirx.transform.UnrollLoop(),
         s_tir.transform.RenormalizeSplitPattern(),
         tirx.transform.StmtSimplify(),
+        ShuffleStrides(),
         tirx.transform.RemoveNoOp(),
         s_tir.transform.RewriteUnsafeSelect(),
         tirx.transform.CommonSubexprElim(),
