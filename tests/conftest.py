@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compil
         return made
 
     return build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_exports() -> None:
+    """Have PyTorch read the signatures of its 497 ONNX functions once; it does so at every export, for half its time.
+
+    Of what is read an export uses names alone. Forked children find it there.
+    """
+    if find_spec("onnxscript") is not None:
+        from onnxscript._internal.values import TracedOnnxFunction
+
+        signature = TracedOnnxFunction.function_ir
+        if isinstance(signature, property) and signature.fget is not None:
+            TracedOnnxFunction.function_ir = property(cache(signature.fget))
 
 
 @pytest.fixture(scope="session")
