@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from astroedge.bundle import Bundle
 from astroedge.targets.link import find_linker, run_compiler
@@ -40,14 +43,12 @@ def available() -> list[Machine]:
 
 
 def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> list[str]:
-    """Run a bundle on drawn inputs with the C host, on a machine its code is for; everything is kept below `folder`.
+    """Run a bundle on drawn inputs with the C host, on a machine its code is for; it is saved to `folder`.
 
     Returns lines "tick state outputs", hashes of both buffers, for ticks 1, 10, 100, … and the last.
     """
-    place = folder / machine.target
-    place.mkdir()
-    bundle.save(place / "step.astro")
-    command = (_host(machine.target, place), place / "step.astro", "--hash", str(ticks))
+    bundle.save(folder)
+    command = (_host(machine.target), folder, "--hash", str(ticks))
     if machine.emulated:
         result = arm_root().run(*command, cpu=machine.emulated)
     else:
@@ -57,9 +58,12 @@ def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> li
     return result.stdout.splitlines()
 
 
-def _host(target: str, folder: Path) -> Path:
-    """The C host for a target."""
+@cache
+def _host(target: str) -> Path:
+    """The C host for a target, built once and removed when the program ends."""
+    folder = TemporaryDirectory(prefix="astro-run-")
+    atexit.register(folder.cleanup)
     sources = sorted(str(path) for path in (REPOSITORY / "runtimes" / "c").glob("*.c"))
     options = ["-std=c11", "-O2", *sources, "-o", "astro-run", "-ldl", "-pthread"]
-    run_compiler(find_linker(resolve_target(target)), options, folder)
-    return folder / "astro-run"
+    run_compiler(find_linker(resolve_target(target)), options, Path(folder.name))
+    return Path(folder.name) / "astro-run"
