@@ -6,6 +6,7 @@ kinds of kernel add in the one reduction order, so the choice changes the time o
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -15,6 +16,7 @@ from astroedge.errors import CompileError
 from astroedge.manifest import Matrix
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.choose_convolutions import ConvolutionChooser
+from astroedge.targets.compiler.kernel_cost import MEMORY, MatrixCost, home_of, reads_rows
 from astroedge.targets.compiler.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
 from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.read_convolution import ConvolutionProduct
@@ -25,16 +27,12 @@ from astroedge.targets.kernels.active_list import active_list, bounds_size, can_
 from astroedge.targets.kernels.count_active import count_active
 from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
+from astroedge.targets.kernels.event_rows import event_rows
 from astroedge.targets.kernels.fixed_gemv import fixed_gemv, fixed_tile
 from astroedge.targets.kernels.fixed_point import block_count, fixed_point, pair_count
 from astroedge.targets.kernels.stored_weights import is_integer
 
 KERNEL_CHOICES = ("auto", "event", "dense")
-# Measured (benchmarks/results/kernels.md): dense products win from a firing rate of 50 to 90 % on, from 30 to 50 %
-# where the weights fit no cache. With 16 × 4 weights at 10 %, or 32 × 4 at 30 %, the two cost the same; less does not
-# pay for a list. (A narrow dense product waits for each sum, so that skipping rows wins early.)
-EVENT_RATE = 0.5
-EVENT_WEIGHTS = 64
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,7 @@ def choose_kernels(
     if kernels not in KERNEL_CHOICES:
         raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
     chooser = _Chooser(target, kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
+    chooser.look_ahead(program.calls, products)
     for call in program.calls:
         chooser.add(call, products)
     chooser.count_the_rest()
@@ -101,7 +100,16 @@ class _Chooser:
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.fixed: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
+        self.readers: Counts[Value] = Counts()
+        self.home = MEMORY
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
+
+    def look_ahead(self, calls: list[Call], products: list[Product | ConvolutionProduct]) -> None:
+        """See where the weights of the whole step fit, and how many matrices would share each list."""
+        placed = [(products[call.product], call.reads) for call in calls if call.product is not None]
+        weights = {right for _, (_, right) in placed if right.data is not None}
+        self.home = home_of(sum(map(self.weights.stored_bytes, weights)), self.target)
+        self.readers = Counts(left for product, (left, _) in placed if isinstance(product, Product))
 
     def add(self, call: Call, products: list[Product | ConvolutionProduct]) -> None:
         """Append `call`, or the kernels that stand for it."""
@@ -130,7 +138,7 @@ class _Chooser:
 
     def _add_product(self, call: Call, product: Product) -> None:
         left, right = call.reads
-        kernel, reason = self._decide(product, right)
+        kernel, reason = self._decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
             weights = self._add_event(product, left, right, call.writes[0])
@@ -180,9 +188,8 @@ class _Chooser:
         """The name of the counter of a product's inputs, if they are counted."""
         return self.counted[value].name if value in self.counted else self._spike_name(value)
 
-    def _decide(self, product: Product, right: Value) -> tuple[str, str]:
+    def _decide(self, product: Product, left: Value, right: Value) -> tuple[str, str]:
         """The kernel of a product, and why."""
-        size = product.rows * product.columns
         sparsity = product.sparsity
         if sparsity is None:
             return "dense", "input is not a spike tensor"
@@ -193,11 +200,9 @@ class _Chooser:
             return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
-        if sparsity.rate > EVENT_RATE:
-            return "dense", f"{fires}, above the {EVENT_RATE:.0%} up to which a list pays"
-        if size * (1 - sparsity.rate / EVENT_RATE) < EVENT_WEIGHTS:
-            return "dense", f"{fires}, but {size} weights are too few for a list to pay"
-        return "event", f"{fires}: adds {sparsity.rate * product.rows:.0f} of {product.rows} rows"
+        home = self.home if product.constant else home_of(right.nbytes, self.target)
+        costs = MatrixCost(product, self.weights.precision(right), home, self.target, self.readers[left])
+        return costs.choose(sparsity.rate, not sparsity.binary, fires)
 
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
         """The list of the input's active elements (made once), then the rows they select; returns what holds those."""
@@ -206,20 +211,25 @@ class _Chooser:
         batch = product.batch * product.rows_out
         lists = self._lists(left, batch, product.rows, sparsity)
         graded, storage = not sparsity.binary, self.weights.precision(right)
-        function = event_gemv(
-            product.rows,
-            product.columns,
-            bias=False,
-            graded=graded,
-            batch=batch,
-            shared=product.constant,
-            tile=event_tile(self.target, graded, storage),
-            storage=storage,
-        )
         weights = self.weights.for_event(product.name, right)
+        writes: tuple[Value, ...] = (result,)
+        if product.constant and reads_rows(self.home, storage, self.target):
+            function = event_rows(product.rows, product.columns, graded=graded, batch=batch, storage=storage)
+            writes = (result, Value(f"sums.{result.name}", result.shape, "float32", "computed"))
+        else:
+            function = event_gemv(
+                product.rows,
+                product.columns,
+                bias=False,
+                graded=graded,
+                batch=batch,
+                shared=product.constant,
+                tile=event_tile(self.target, graded, storage),
+                storage=storage,
+            )
         reads = (*((left,) if graded else ()), *lists, *weights)
         touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
-        self.calls.append(Call(function, reads, (result,), "event-gemv", ("matmul",), touched=touched))
+        self.calls.append(Call(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
         return weights
 
     def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:

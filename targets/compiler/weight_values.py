@@ -34,6 +34,12 @@ class WeightValues:
         """What the right operand of a product is stored in; a state is float32."""
         return "float32" if matrix.data is None else self._find(matrix)[1].precision
 
+    def stored_bytes(self, matrix: Value) -> int:
+        """What the right operand of a product takes as stored, before it is packed."""
+        stored = self._find(matrix)[1]
+        scales = 0 if stored.scales is None else stored.scales.nbytes
+        return stored.values.nbytes // (2 if stored.precision == "int4" else 1) + scales
+
     def for_event(self, name: str, matrix: Value) -> tuple[Value, ...]:
         """What an event-driven product reads: the weights and, beside integers, their scales.
 

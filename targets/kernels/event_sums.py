@@ -6,6 +6,7 @@ list alone, in int16 and in bytes, and are widened before these overflow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -14,14 +15,16 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.active_list import list_length, positions
-from astroedge.targets.kernels.authoring import Buffer, Expression, hold, load, splat, store, zero
+from astroedge.targets.kernels.authoring import Buffer, Expression, chunks, hold, load, splat, store, zero
 from astroedge.targets.kernels.stored_weights import (
     NIBBLE_ZERO,
     cast,
     data_size,
+    high_nibbles,
     is_integer,
-    load_nibbles,
     load_weights,
+    low_nibbles,
+    nibble_place,
     reinterpret,
     sum_block,
     vectors,
@@ -123,9 +126,9 @@ class Tile:
             begin, end = hold(bounds[0]), hold(bounds[1])
             with tir.If(end - begin <= ROWS_IN_BYTE):
                 with tir.Then():
-                    self._add_scaled(group, self._sum_nibbles(begin, end))
+                    self._add_scaled(group, self._sum_nibbles(begin, end), self._sum_at)
                 with tir.Else():
-                    self._add_scaled(group, self._sum_more_nibbles(begin, end))
+                    self._add_scaled(group, self._sum_more_nibbles(begin, end), lambda column: column)
 
     def _sum_more_nibbles(self, begin: Expression, end: Expression) -> Buffer:
         """The sum of any number of rows of a group, as int16."""
@@ -136,29 +139,36 @@ class Tile:
             first = begin + part * ROWS_IN_BYTE
             sums = self._sum_nibbles(first, tirx.min(first + ROWS_IN_BYTE, end))
             for offset, lanes in self._places:
-                widened = cast(load(sums, offset, lanes), "int16", lanes)
+                widened = cast(load(sums, self._sum_at(offset), lanes), "int16", lanes)
                 store(total, offset, lanes, load(total, offset, lanes) + widened)
         return total
 
     def _sum_nibbles(self, begin: Expression, end: Expression) -> Buffer:
-        """The sum of at most 16 rows, as int8."""
-        sums = tir.alloc_buffer((self.width,), "int8")
-        places = vectors(self.width, "int4", 64)
-        for offset, lanes in places:
+        """The sum of at most 16 rows, as int8: of the low nibbles of all bytes, then of the high ones."""
+        size = int(data_size(self.width, "int4"))
+        sums = tir.alloc_buffer((2 * size,), "int8")
+        for offset, lanes in chunks(2 * size, 64):
             store(sums, offset, lanes, zero("int8", lanes))
         with tir.serial(begin, end) as position:
             _, start = self._weights_at(position)
-            for offset, lanes in places:
-                nibbles = load_nibbles(self.operands.weights, start, self.width, offset, lanes)
-                store(sums, offset, lanes, load(sums, offset, lanes) + nibbles)
+            for offset, lanes in chunks(size, 64):
+                pairs = load(self.operands.weights, start + offset, lanes)
+                for place, nibbles in ((offset, low_nibbles(pairs)), (size + offset, high_nibbles(pairs))):
+                    store(sums, place, lanes, load(sums, place, lanes) + cast(nibbles, "int8", lanes))
         bias = hold(tirx.Cast("int8", (end - begin) * NIBBLE_ZERO))
-        for offset, lanes in places:
+        for offset, lanes in chunks(2 * size, 64):
             store(sums, offset, lanes, load(sums, offset, lanes) - splat(bias, lanes))
         return sums
 
-    def _add_scaled(self, group: Expression, sums: Buffer) -> None:
+    def _sum_at(self, offset: int) -> int:
+        """Where among the sums of nibbles that of a column is."""
+        byte, high = nibble_place(self.width, offset)
+        return byte + int(data_size(self.width, "int4")) * high
+
+    def _add_scaled(self, group: Expression, sums: Buffer, place: Callable[[int], int]) -> None:
+        """Add a group's scaled sums to y; that of a column is at `place(column)`."""
         for offset, lanes in self._places:
-            value = self._scale(group, offset, lanes) * cast(load(sums, offset, lanes), "float32", lanes)
+            value = self._scale(group, offset, lanes) * cast(load(sums, place(offset), lanes), "float32", lanes)
             self._put(offset, lanes, self._y(offset, lanes) + value)
 
     def _sum_rows(

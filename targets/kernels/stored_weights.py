@@ -92,20 +92,27 @@ def load_weights(
     """
     if storage != "int4":
         return cast(load(buffer, start + offset, lanes), dtype, lanes)
-    signed = load_nibbles(buffer, start, width, offset, lanes)
+    byte, high = nibble_place(width, offset)
+    pairs = load(buffer, start + byte, lanes)
+    signed = cast(high_nibbles(pairs) if high else low_nibbles(pairs), "int8", lanes)
     return cast(signed - tirx.const(NIBBLE_ZERO, signed.ty.dtype), dtype, lanes)
 
 
-def load_nibbles(buffer: Buffer, start: Expression, width: int, offset: int, lanes: int) -> Expression:
-    """q + 8 of `lanes` int4 columns as an int8 vector; arguments as of `load_weights`."""
-    first, covered = next((first, covered) for first, covered in chunks(width, CHUNK) if offset < first + covered)
+def nibble_place(width: int, column: int) -> tuple[int, bool]:
+    """In which byte of a row of `width` int4 weights a column is, and whether in its high nibble."""
+    first, covered = next((first, covered) for first, covered in chunks(width, CHUNK) if column < first + covered)
     half = (covered + 1) // 2
-    pair = load(buffer, start + first // 2 + (offset - first) % half, lanes)
-    if offset - first < half:
-        nibble = tirx.bitwise_and(pair, tirx.const(15, pair.ty.dtype))
-    else:
-        nibble = tirx.shift_right(pair, tirx.const(4, pair.ty.dtype))
-    return cast(nibble, "int8", lanes)
+    return first // 2 + (column - first) % half, column - first >= half
+
+
+def low_nibbles(pairs: Expression) -> Expression:
+    """q + 8 of the columns in the low halves of a vector of bytes, as bytes."""
+    return tirx.bitwise_and(pairs, tirx.const(15, pairs.ty.dtype))
+
+
+def high_nibbles(pairs: Expression) -> Expression:
+    """The same of those in the high halves."""
+    return tirx.shift_right(pairs, tirx.const(4, pairs.ty.dtype))
 
 
 def cast(value: Expression, dtype: str, lanes: int) -> Expression:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -54,13 +55,22 @@ def test_dense_kernels_still_count_spikes() -> None:
 
 
 def test_small_matrices_stay_dense_and_say_why() -> None:
-    """A list costs more than a few products."""
-    for inputs, rate, kernel in ((8, 0.1, "dense"), (32, 0.1, "event"), (32, 0.4, "dense")):
+    """A list costs more than a few products; the reason has both estimates."""
+    for inputs, rate, kernel in ((8, 0.1, "dense"), (64, 0.1, "event"), (24, 0.6, "dense")):
         graph = graphs.lif_layer(inputs, neurons=4)
         sparse = replace(graph.spec, inputs=(replace(graph.spec.inputs[0], firing_rate=rate),))
         _, choice = chosen_program(StepGraph(graph.model, sparse))
         (matrix,) = choice.matrices
-        assert (matrix.kernel, "too few" in matrix.reason) == (kernel, kernel == "dense")
+        adding, multiplying = map(int, re.findall(r"(?:some|all) (\d+)", matrix.reason))
+        assert matrix.kernel == kernel == ("event" if adding < multiplying else "dense")
+
+
+def test_weights_that_no_cache_holds_are_read_by_rows() -> None:
+    """Their kernel has block sums beside its result, and they are called event-driven like the others."""
+    program, choice = chosen_program(graphs.lif_layer(inputs=1024, neurons=4096))
+    (product,) = (call for call in program.calls if call.kind == "event-gemv")
+    assert [value.nbytes for value in product.writes] == [16384, 16384]
+    assert [matrix.kernel for matrix in choice.matrices] == ["event"]
 
 
 def test_spikes_that_nearly_always_fire_are_multiplied() -> None:
