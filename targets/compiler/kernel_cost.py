@@ -79,8 +79,7 @@ class MatrixCost:
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
         scales = blocks * product.columns * 4 if self.storage == "int4" else 0
         moving = rows_read * self._row_bytes / self.home.scattered + scales / self.home.streamed
-        listing = (CALL + LIST * product.rows * streams) / self.readers
-        return CALL + listing + pieces * blocks * STRETCH + max(summing, moving)
+        return CALL + self._preparing + pieces * blocks * STRETCH + max(summing, moving)
 
     def dense(self, graded: bool) -> float:
         """Cycles of the dense kernel, which takes integer weights and spikes in fixed point."""
@@ -92,7 +91,13 @@ class MatrixCost:
             product.rows * product.columns * self._cycles_a_weight(MULTIPLIED if graded else FIXED_POINT) * streams
         )
         moving = product.batch * product.rows * self._row_bytes / self.home.streamed
-        return CALL + max(working, chains * product.rows * ADD_CHAIN, moving)
+        preparing = self._preparing if is_integer(self.storage) and not graded else 0.0
+        return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
+
+    @property
+    def _preparing(self) -> float:
+        """Its share of listing the active inputs, or of putting all of them in fixed point, which costs as much."""
+        return (CALL + LIST * self.product.rows * self.product.batch * self.product.rows_out) / self.readers
 
     def choose(self, rate: float, graded: bool, fires: str) -> tuple[str, str]:
         """The cheaper kernel at a firing rate, and why in words; `fires` says where the rate comes from."""
