@@ -232,13 +232,17 @@ class _Tile:
         return cast(weights, "int32", lanes) * cast(inputs, "int32", lanes)
 
     def _add_block(self, total: Buffer, block: Expression, row: int, vector: _Vector) -> None:
-        """Round the exact sum, high · 2¹⁵ + low, to float32 and give it its factor."""
+        """Round the exact sum, high · 2¹⁵ + low, to float32 and give it its factor.
+
+        Both halves of an int4 group's sum are at most 64 · 8 · 2¹⁵ = 2²⁴, which float32 holds: adding them is rounding.
+        """
         operands, columns = self.operands, vector.columns
+        wide = "float32" if operands.storage == "int4" else "float64"
         high, low = (
-            cast(self._joined(load(total, self._place(plane, row, vector), vector.lanes), vector), "float64", columns)
+            cast(self._joined(load(total, self._place(plane, row, vector), vector.lanes), vector), wide, columns)
             for plane in range(PLANES)
         )
-        exact = high * splat(tirx.const(float(2**LOW_BITS), "float64"), columns) + low
+        exact = high * splat(tirx.const(float(2**LOW_BITS), wide), columns) + low
         per_factor = 256 // sum_block(operands.storage)
         place = (self.first_row + row) * block_count(operands.rows) + block // per_factor
         value = cast(exact, "float32", columns) * splat(operands.factors[place], columns)

@@ -127,13 +127,16 @@ def test_results_are_more_accurate_than_sums_of_floats(storage: Precision) -> No
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_the_largest_sums_do_not_overflow(board: str) -> None:
-    """Blocks of the largest inputs and weights, of equal and of opposite signs."""
+@pytest.mark.parametrize(("storage", "groups", "weights"), [("int8", 1, (127, -127)), ("int4", 8, (7, -8))])
+def test_the_largest_sums_do_not_overflow(
+    storage: Precision, groups: int, weights: tuple[int, int], board: str
+) -> None:
+    """Blocks of the largest inputs, of the largest low halves too, and weights, of equal and of opposite signs."""
     largest = np.nextafter(np.float32(2), np.float32(0))
-    for weight in (127, -127):
-        stored = StoredMatrix("int8", np.full((512, 16), weight, np.int8), np.ones((1, 16), np.float32))
-        for sign in (1, -1):
-            x = np.full((1, 512), sign * largest, np.float32)
+    low = np.r_[np.float32(1), np.full(511, 2.0**-14 - 2.0**-29)].astype(np.float32)
+    for weight in weights:
+        stored = StoredMatrix(storage, np.full((512, 16), weight, np.int8), np.ones((groups, 16), np.float32))
+        for x in (np.full((1, 512), largest), np.full((1, 512), -largest), low[None], -low[None]):
             assert same_bits(fixed_product(x, stored, board=board)[0], reference_order.fixed_product(x[0], stored))
 
 
