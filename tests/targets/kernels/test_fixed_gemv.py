@@ -127,6 +127,16 @@ def test_results_are_more_accurate_than_sums_of_floats(storage: Precision) -> No
 
 
 @pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("storage", ["int8", "int4"])
+def test_large_sums_are_rounded_once(storage: Precision, board: str) -> None:
+    """Where all products are positive, not even half a sum of int8 weights fits a float32."""
+    rng = np.random.default_rng(7)
+    stored = quantise(rng.uniform(0.5, 1, (600, 70)).astype(np.float32), storage)
+    x = rng.uniform(1, 2, (1, 600)).astype(np.float32)
+    assert same_bits(fixed_product(x, stored, board=board)[0], reference_order.fixed_product(x[0], stored))
+
+
+@pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize(("storage", "groups", "weights"), [("int8", 1, (127, -127)), ("int4", 8, (7, -8))])
 def test_the_largest_sums_do_not_overflow(
     storage: Precision, groups: int, weights: tuple[int, int], board: str
