@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tvm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from astroedge.targets.compiler.divide_loops import divide_loops
 from astroedge.targets.kernels.event_gemv import pack_event
 from astroedge.targets.kernels.event_rows import event_rows
 from astroedge.targets.weight_format import Precision
@@ -19,6 +21,7 @@ from tests.targets.kernels.harness import (
     X86_64_V3,
     X86_64_V4,
     assembly,
+    build,
     innermost_loops,
     run,
     same_bits,
@@ -74,3 +77,23 @@ def test_eight_rows_are_added_between_a_load_and_a_store_of_the_sums(target: dic
     assert not [line for loop in innermost_loops(code) for line in loop if SPILL.search(line)]
     assert not [line for line in code.splitlines() if SCALAR.search(line)]
     assert "Workspace" not in code
+
+
+def test_threads_divide_the_tiles() -> None:
+    """Each thread of a team writes its own columns, with the bits that one thread would give them."""
+    rng = np.random.default_rng(3)
+    stored = quantise(rng.standard_normal((300, 600)).astype(np.float32), "float32")
+    x = (rng.random((1, 300)) < 0.2).astype(np.float32)
+    form = divide_loops(event_rows(300, 600))
+    assert form is not None
+    assert form.parts == 3
+    module = build(form.function)
+    parts = []
+    for thread in range(2):
+        unwritten = [np.full(600, np.nan, np.float32) for _ in range(2)]
+        tensors = [tvm.runtime.tensor(array) for array in (*lists_of(x), pack_event(stored)[0], *unwritten)]
+        module["kernel"](*tensors, thread, 2)
+        parts.append(tensors[-2].numpy())
+    written = ~np.isnan(np.stack(parts))
+    assert written.sum(axis=0).tolist() == [1] * 600
+    assert same_bits(np.where(written[0], *parts), reference_order.product(x[0], stored))
