@@ -3,11 +3,12 @@
 #   make demo         export, compile, verify, run and profile the example language model
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make test-wheel   the built wheel alone
-#   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; hours
+#   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make lint         style and types alone
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
+#   make bench-exactness   what the same bits on every processor cost
 #
 # PYTHON  which Python to use; without it the first of those below that is 3.11 or later.
 # TORCH   where PyTorch comes from: a requirement, the path of a wheel, or a requirement with pip options. The default works
@@ -18,7 +19,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel exactness lint bench bench-kernels bench-overheads emulator
+.PHONY: demo test test-wheel exactness lint bench bench-kernels bench-overheads bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -49,6 +50,9 @@ bench-kernels: .venv/ready
 
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.overheads
+
+bench-exactness: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.exactness_cost
 
 lint: .venv/ready
 	.venv/bin/ruff check

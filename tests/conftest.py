@@ -56,7 +56,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compil
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_exports() -> None:
-    """Have PyTorch read the signatures of its 497 ONNX functions once; it does so at every export, for half its time.
+    """Have PyTorch read the signatures of its 497 ONNX functions once; it does so at every export, half a second long.
 
     Of what is read an export uses names alone. Forked children find it there.
     """
