@@ -16,6 +16,7 @@ from astroedge.errors import CompileError
 from astroedge.manifest import Matrix
 from astroedge.targets.board_file import Target
 from astroedge.targets.compiler.choose_convolutions import ConvolutionChooser
+from astroedge.targets.compiler.dense_products import DenseProducts
 from astroedge.targets.compiler.kernel_cost import MEMORY, MatrixCost, home_of, reads_rows
 from astroedge.targets.compiler.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
 from astroedge.targets.compiler.quantise_weights import StoredWeights
@@ -25,12 +26,9 @@ from astroedge.targets.compiler.step_program import Call, StepProgram, Value
 from astroedge.targets.compiler.weight_values import WeightValues
 from astroedge.targets.kernels.active_list import active_list, bounds_size, can_compress
 from astroedge.targets.kernels.count_active import count_active
-from astroedge.targets.kernels.dense_gemv import batched_matmul, dense_gemv, dense_tile
+from astroedge.targets.kernels.dense_gemv import batched_matmul
 from astroedge.targets.kernels.event_gemv import event_gemv, event_tile
 from astroedge.targets.kernels.event_rows import event_rows
-from astroedge.targets.kernels.fixed_gemv import fixed_gemv, fixed_tile
-from astroedge.targets.kernels.fixed_point import block_count, fixed_point, pair_count
-from astroedge.targets.kernels.stored_weights import is_integer
 
 KERNEL_CHOICES = ("auto", "event", "dense")
 
@@ -98,10 +96,10 @@ class _Chooser:
         self.calls: list[Call] = []
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
-        self.fixed: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
         self.readers: Counts[Value] = Counts()
         self.home = MEMORY
+        self.dense = DenseProducts(target, self.weights, self.calls)
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
 
     def look_ahead(self, calls: list[Call], products: list[Product | ConvolutionProduct]) -> None:
@@ -143,7 +141,7 @@ class _Chooser:
         if kernel == "event":
             weights = self._add_event(product, left, right, call.writes[0])
         elif product.constant:
-            weights = self._add_dense(product, left, right, call.writes[0])
+            weights = self.dense.add(product, left, right, call.writes[0])
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(Call(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
@@ -231,58 +229,6 @@ class _Chooser:
         touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
         self.calls.append(Call(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
         return weights
-
-    def _add_dense(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
-        """The product with weights packed in tiles of columns; returns what holds them.
-
-        Integer weights take their inputs in fixed point. Those that may be read by their active elements do not, unless
-        they are 0 and 1: the bits must be those of the event-driven kernel.
-        """
-        graded = product.sparsity is not None and not product.sparsity.binary
-        if is_integer(self.weights.precision(right)) and not graded:
-            return self._add_fixed(product, left, right, result)
-        tile, row_tile = dense_tile(product.rows_out, self.target)
-        function = dense_gemv(
-            product.rows_out,
-            product.rows,
-            product.columns,
-            bias=False,
-            tile=tile,
-            row_tile=row_tile,
-            dtype=left.dtype,
-            storage=self.weights.precision(right),
-        )
-        weights = self.weights.for_dense(product.name, right, tile)
-        self.calls.append(Call(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
-        return weights
-
-    def _add_fixed(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
-        """The product of inputs in fixed point with integer weights; returns what holds those."""
-        tile, row_tile = fixed_tile(product.rows_out, self.target)
-        function = fixed_gemv(
-            product.rows_out,
-            product.rows,
-            product.columns,
-            target=self.target,
-            tile=tile,
-            row_tile=row_tile,
-            storage=self.weights.precision(right),
-        )
-        weights = self.weights.for_fixed(product.name, right, tile)
-        inputs = self._fixed_point(left, product.rows_out, product.rows)
-        self.calls.append(Call(function, (*inputs, *weights), (result,), "dense-gemv", ("matmul",)))
-        return weights
-
-    def _fixed_point(self, value: Value, batch: int, width: int) -> tuple[Value, Value]:
-        """The rows of `value` in fixed point and their factors, made at their first use."""
-        key = (value, batch)
-        if key not in self.fixed:
-            planes = Value(f"fixed.{value.name}", (batch, 2, pair_count(width)), "int32", "computed")
-            factors = Value(f"fixed_factors.{value.name}", (batch, block_count(width)), "float32", "computed")
-            function = fixed_point(batch, width, value.dtype)
-            self.calls.append(Call(function, (value,), (planes, factors), "fixed-point", ("fixed_point",)))
-            self.fixed[key] = (planes, factors)
-        return self.fixed[key]
 
     def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:
         """The active list of each row of `value` and its block bounds, made at their first use."""
