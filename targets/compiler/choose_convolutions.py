@@ -20,6 +20,7 @@ from astroedge.targets.compiler.step_program import Call, Value
 from astroedge.targets.compiler.weight_values import WeightValues
 from astroedge.targets.kernels.active_pixels import active_pixels, bit_table
 from astroedge.targets.kernels.column_strips import ColumnStrips, column_strips
+from astroedge.targets.kernels.convolution import Convolution
 from astroedge.targets.kernels.dense_conv import (
     conv_tile,
     copy_from_runs,
@@ -124,7 +125,10 @@ class ConvolutionChooser:
         graded, storage = not sparsity.binary, self.weights.precision(matrix)
         together = windows_together(conv, sparsity.rate, self.target, self._adds_integers(product, matrix))
         stored = self.weights.packed(
-            product.name, matrix, f"event {together}", lambda weights: pack_event_conv(weights, conv, together)
+            product.name,
+            matrix,
+            f"event {together} {_taps(conv)} {conv.strides[1]}",
+            lambda weights: pack_event_conv(weights, conv, together),
         )
         weights = stored[0]
         if (graded or not is_integer(storage)) and sparsity.rate * conv.batch * conv.out_pixels >= WIDEN_USES:
@@ -146,7 +150,10 @@ class ConvolutionChooser:
         conv, (images, matrix) = product.shape, call.reads
         tile = conv_tile(conv, self.target)
         stored = self.weights.packed(
-            product.name, matrix, f"dense {tile}", lambda weights: pack_dense_conv(weights, conv, tile)
+            product.name,
+            matrix,
+            f"dense {tile} {_taps(conv)}",
+            lambda weights: pack_dense_conv(weights, conv, tile),
         )
         weights = self._widen(stored[0], self.weights.precision(matrix))
         planes = _array(f"planes.{product.name}", planes_size(conv))
@@ -200,6 +207,11 @@ class ConvolutionChooser:
             self.strips[key] = (*values, elements, starts)
             self.calls.append(Call(function, pixels, self.strips[key], "strips", ("active_list",)))
         return self.strips[key]
+
+
+def _taps(conv: Convolution) -> str:
+    """What the rows of a weight matrix stand for, which convolutions that share the matrix may see differently."""
+    return f"{conv.groups} {conv.kernel}"
 
 
 def _table() -> Value:

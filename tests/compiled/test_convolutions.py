@@ -7,14 +7,17 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from onnx import helper
 from torch import Tensor, nn
 
 import astroedge
 from astroedge.bundle import Bundle
 from astroedge.runtimes import load
 from astroedge.step_graph import StepGraph
+from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
+from tests import graphs
 from tests.builds import assert_fires, assert_same_run, build, hashes
 
 TICKS = 60
@@ -164,3 +167,37 @@ def test_instruction_sets_agree(level: str) -> None:
     inputs = events(Pixels)
     own, other = (bundle(Pixels, False, target=target) for target in ("native", level))
     assert hashes(own, inputs, ["y"]) == hashes(other, inputs, ["y"])
+
+
+def _tied() -> StepGraph:
+    """One weight tensor in three convolutions: with stride 1, with stride 2, and of three groups of channels."""
+    node = helper.make_node
+    spec = StepSpec(
+        inputs=(
+            TensorSpec("x", (1, 2, 8, 16), "float32", firing_rate=0.1),
+            TensorSpec("wide", (1, 6, 8, 16), "float32", firing_rate=0.1),
+        ),
+        outputs=(
+            TensorSpec("near", (1, 6, 8, 16), "float32"),
+            TensorSpec("far", (1, 6, 8, 8), "float32"),
+            TensorSpec("grouped", (1, 6, 8, 16), "float32"),
+        ),
+        states=(StateSpec("v", (1, 1), "float32"),),
+    )
+    nodes = [
+        node("Conv", ["x", "W"], ["near"], pads=[1, 1, 1, 1]),
+        node("Conv", ["x", "W"], ["far"], pads=[1, 1, 1, 1], strides=[1, 2]),
+        node("Conv", ["wide", "W"], ["grouped"], pads=[1, 1, 1, 1], group=3),
+        node("Identity", ["state.v"], ["next.v"]),
+    ]
+    weights = graphs.grid_weights(np.random.default_rng(0), 18, 6).T.reshape(6, 2, 3, 3)
+    return graphs.build("tied", spec, nodes, {"W": weights})
+
+
+@pytest.mark.parametrize("kernels", ["event", "dense"])
+def test_convolutions_that_share_weights_each_read_them_their_own_way(kernels: str) -> None:
+    """Strides and groups decide how weights are packed, so what one convolution reads is not the other's."""
+    graph = _tied()
+    with load(build(graph, kernels=kernels)) as session:
+        given = assert_same_run(graph, session, graphs.random_inputs(graph, 10))
+    assert all(np.count_nonzero(array) for array in given.values())
