@@ -15,6 +15,8 @@ from astroedge.session import Array
 
 def check_out(out: Mapping[str, Any], views: Mapping[str, Array]) -> None:
     """Raise InputError unless outputs can be copied into the arrays of `out`; `views` are the outputs by name."""
+    if not isinstance(out, Mapping):
+        raise InputError(f"out= takes a dict of arrays by output name and got a {type(out).__name__}.")
     for name, target in out.items():
         view = views.get(name)
         if view is None:

@@ -97,7 +97,8 @@ class InputSlot:
         self.view[self._first] = value
 
     def _refuse(self, got: str, shape: tuple[int, ...] | None = None) -> NoReturn:
-        number = " or a Python number" if shape in (None, self.shape) and self._numbers else ""
+        kind = "bool" if self.dtype.kind == "b" else "number"
+        number = f" or a Python {kind}" if shape in (None, self.shape) and self._numbers else ""
         raise InputError(
             f"Input {self.field.name!r} takes a NumPy array {self.field.dtype} {shape or self.shape}{number} and got "
             f"{got}; nothing is cast or reshaped silently."

@@ -27,8 +27,8 @@ def wrong_names(given: Iterable[str], inputs: Sequence[str]) -> InputError:
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     """A name that stands for nothing; the nearest known one is suggested."""
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"The step has no {kind} {name!r}; {hint}It has {', '.join(known) or 'none'}.")
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return InputError(f"The step has no {kind} {name!r}{hint} It has {', '.join(known) or 'none'}.")
 
 
 def wrong_snapshot(snapshot: object, shape: tuple[int, ...]) -> InputError:

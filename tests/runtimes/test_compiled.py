@@ -237,8 +237,10 @@ def test_outputs_are_fresh_or_the_arrays_given(session: CompiledSession) -> None
     assert np.array_equal(session.step(**one_tick())["y"], given["y"])
 
 
-BAD_OUT: list[tuple[dict[str, Any], str]] = [
-    ({"z": np.zeros(3)}, "no output 'z'"),
+BAD_OUT: list[tuple[Any, str]] = [
+    ({"z": np.zeros(3)}, r"no output 'z'\. It has y"),
+    ([1], "dict of arrays .* list"),
+    (np.zeros((1, READOUTS), np.float32), "dict of arrays .* ndarray"),
     ({"y": np.zeros((1, READOUTS))}, "float32"),
     ({"y": np.zeros((READOUTS,), np.float32)}, "float32"),
     ({"y": [0.0]}, "NumPy array"),
@@ -247,7 +249,7 @@ BAD_OUT: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("out", "match"), BAD_OUT)
-def test_wrong_out_is_refused_before_the_tick(session: CompiledSession, out: dict[str, Any], match: str) -> None:
+def test_wrong_out_is_refused_before_the_tick(session: CompiledSession, out: Any, match: str) -> None:
     """An `out` that outputs do not fit is refused and the state is unchanged."""
     state = session.state.copy()
     with pytest.raises(InputError, match=match):
