@@ -7,7 +7,7 @@ the ONNX operator documents.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
@@ -68,6 +68,7 @@ class _Expansion:
         x = self._reshape(self._inputs["X"], (self._batch, w.shape[1]))
         h = self._initial("initial_h")
         sides = self._affine(x, w, b[: len(w)], "input"), (h, r, b[len(w) :])
+        results: tuple[str, ...]
         if self._kind == "LSTM":
             results = self._lstm(*sides)
         elif self._kind == "GRU":
@@ -168,7 +169,7 @@ class _Expansion:
     def _reshape(self, value: str, shape: tuple[int, ...], output: str | None = None) -> str:
         return self._op("Reshape", [value, self._constant(np.array(shape, np.int64), "shape")], output)
 
-    def _op(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: int) -> str:
+    def _op(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
         name = output or self._name(operator.lower())
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name

@@ -134,7 +134,8 @@ def _chosen_branch(node: onnx.NodeProto, known: Constants) -> onnx.GraphProto | 
     if node.op_type != "If" or node.input[0] not in known:
         return None
     wanted = "then_branch" if bool(known[node.input[0]].reshape(-1)[0]) else "else_branch"
-    return next(item.g for item in node.attribute if item.name == wanted)
+    branch: onnx.GraphProto = next(item.g for item in node.attribute if item.name == wanted)
+    return branch
 
 
 def _inlined(branch: onnx.GraphProto, node: onnx.NodeProto, taken: set[str]) -> list[onnx.NodeProto]:

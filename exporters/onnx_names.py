@@ -1,4 +1,4 @@
-"""What a foreign ONNX graph is told by name: which output feeds which input, what stays constant, sizes, first values."""
+"""What a foreign ONNX graph is told by name: which output feeds which input, what stays constant, sizes."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def fix_shapes(
             for _ in wanted:
                 dims.add()
         if len(wanted) != len(dims):
-            raise ExportError(
-                f"Input {value.name!r} has {len(dims)} sizes, its --shape {len(wanted)}; give one for each."
-            )
+            raise ExportError(f"Input {value.name!r} has {len(dims)} sizes, its --shape {len(wanted)}.")
         for axis, dim in enumerate(dims):
             size = wanted[axis]
             is_batch = "batch" in dim.dim_param or (axis == 0 and value.name not in carried)
@@ -130,9 +128,7 @@ def _bind(name: str, dim: onnx.TensorShapeProto.Dimension, size: int, sizes: dic
     fixed = dim.dim_value if dim.HasField("dim_value") else sizes.get(dim.dim_param, size)
     if fixed != size:
         symbol = f" ({dim.dim_param})" if dim.dim_param else ""
-        raise ExportError(
-            f"A size{symbol} of input {name!r} is {fixed} and cannot be {size}; check --shape and --batch."
-        )
+        raise ExportError(f"A size{symbol} of input {name!r} is {fixed}, not {size}; check --shape and --batch.")
     if dim.dim_param:
         sizes[dim.dim_param] = size
     dim.dim_value = size

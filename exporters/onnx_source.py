@@ -182,8 +182,8 @@ def _rename(model: onnx.ModelProto, states: Mapping[str, str], first: Mapping[st
     gives = [(name, dtype_name(types[name]), shapes[name]) for name in given]
     del graph.input[:], graph.output[:]
     graph.input.extend(_value(*item) for item in (*data, *taken))
-    following = [(f"{NEXT_PREFIX}{state.name}", state.dtype, state.shape) for state in specs]
-    graph.output.extend(_value(*item) for item in (*gives, *following))
+    carried = [(f"{NEXT_PREFIX}{state.name}", state.dtype, state.shape) for state in specs]
+    graph.output.extend(_value(*item) for item in (*gives, *carried))
     return StepSpec(
         inputs=tuple(TensorSpec(name, shape, dtype) for name, dtype, shape in data),
         outputs=tuple(TensorSpec(name, shape, dtype) for name, dtype, shape in gives),

@@ -28,8 +28,9 @@ def compare(
 ) -> Parity:
     """Compare `graph` with `reference`, which yields for each tick the inputs and its outputs and next states.
 
-    `original` is what the reference is called in messages. Results are named as the graph's outputs, `next.<state>` included. Flips are named after the spike tensor if they
-    are one's. Raises ParityError for a difference that rounding cannot explain.
+    `original` is what the reference is called in messages. Results are named as the graph's outputs, `next.<state>`
+    included. Flips are named after the spike tensor if they are one's. Raises ParityError for a difference that
+    rounding cannot explain.
     """
     step = ObservedStep(graph, original)
     titles = {spike.tensor: spike.name for spike in spikes}

@@ -65,7 +65,7 @@ def run_sequence(session: onnxruntime.InferenceSession, feeds: dict[str, np.ndar
 
 @pytest.mark.parametrize("ticks", [1, 7, TICKS])
 def test_sequence_gives_the_bits_of_the_step_loop(graph: StepGraph, ticks: int) -> None:
-    """One model of a dynamic number of ticks agrees bit for bit, swapped states and a state that is an output included."""
+    """One model of a dynamic number of ticks agrees bit for bit, swapped states and states as outputs included."""
     found = run_sequence(open_session(sequence(graph)), {"x": frames(ticks)})
     wanted = loop(graph, frames(ticks), graph.initial_state())
     assert found.keys() == wanted.keys()
