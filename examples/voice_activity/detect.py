@@ -59,7 +59,7 @@ def main() -> None:
         probabilities = session.run(input=frames)["output"]
         session.reset()
         report = astroedge.verify(session, graph, steps=200)
-    print(f"Verify: {report.summary()}")
+    print(report.text())
     difference = np.max(np.abs(probabilities - original_probabilities(detector_path(), frames)))
     inside = voiced[: len(frames) * FRAME].reshape(-1, FRAME).mean(axis=1) > 0.5
     print(f"{len(frames)} ticks of {1000 * FRAME // RATE} ms; largest difference of a probability {difference:.1e}")
