@@ -29,7 +29,9 @@ def detector_path() -> Path:
 
 def original_probabilities(path: Path, frames: Samples) -> Samples:
     """The original stepped in ONNX Runtime, its state carried by hand."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # the file holds constants that nothing reads, and each would be a warning
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     state, found = np.zeros((2, 1, 128), np.float32), []
     for frame in frames:
         feeds = {"input": frame, "state": state, "sr": np.array(RATE, np.int64)}
