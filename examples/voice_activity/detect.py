@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from sound import CONTEXT, FRAME, RATE, Samples, cut_frames, make_sound
 
 import astroedge
+from sound import CONTEXT, FRAME, RATE, Samples, cut_frames, make_sound
 
 FILE = "silero_vad_op18_ifless.onnx"
 
