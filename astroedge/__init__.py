@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from astroedge import errors as errors
     from astroedge.bundle import Bundle as Bundle
     from astroedge.exporters import export as export
+    from astroedge.exporters.onnx_source import export_onnx as export_onnx
+    from astroedge.exporters.sequence import sequence as sequence
     from astroedge.runtimes import load as load
     from astroedge.runtimes.profiler import profile as profile
     from astroedge.session import Session as Session
@@ -44,8 +46,10 @@ _DEFINED_IN = {
     "TensorSpec": "astroedge.step_spec",
     "compile": "astroedge.workflows.compile_graph",
     "export": "astroedge.exporters",
+    "export_onnx": "astroedge.exporters.onnx_source",
     "load": "astroedge.runtimes",
     "profile": "astroedge.runtimes.profiler",
+    "sequence": "astroedge.exporters.sequence",
     "verify": "astroedge.workflows.verify_bundle",
 }
 
@@ -61,8 +65,10 @@ __all__ = [
     "compile",
     "errors",
     "export",
+    "export_onnx",
     "load",
     "profile",
+    "sequence",
     "verify",
 ]
 

@@ -144,7 +144,7 @@ def _measure(
     measured = tuple(measure_input(item, graph.model.graph, examples) for item in graph.spec.inputs)
     spec = replace(
         graph.spec,
-        inputs=_declare(measured, declared),
+        inputs=declare(measured, declared),
         spikes=measure_spikes(graph, found, examples),
         activations=measure_activations(graph, rectified, examples),
     )
@@ -158,7 +158,7 @@ def _measure(
     )
 
 
-def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:
+def declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:
     """The inputs with the firing rates that the caller declares for some of them.
 
     Raises ExportError for a name that is no input, an input of indices, and a rate outside (0, 1].

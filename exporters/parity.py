@@ -23,13 +23,16 @@ from astroedge.step_spec import NEXT_PREFIX, StepSpec
 PARITY_TICKS = 200
 
 
-def compare(graph: StepGraph, spikes: Sequence[Spikes], reference: Iterator[tuple[Tick, Tick]]) -> Parity:
-    """Compare `graph` with `reference`, which yields for each tick the inputs and PyTorch's outputs and next states.
+def compare(
+    graph: StepGraph, spikes: Sequence[Spikes], reference: Iterator[tuple[Tick, Tick]], *, original: str = "PyTorch"
+) -> Parity:
+    """Compare `graph` with `reference`, which yields for each tick the inputs and its outputs and next states.
 
-    Results are named as the graph's outputs, `next.<state>` included. Flips are named after the spike tensor if they
-    are one's. Raises ParityError for a difference that rounding cannot explain.
+    `original` is what the reference is called in messages. Results are named as the graph's outputs, `next.<state>`
+    included. Flips are named after the spike tensor if they are one's. Raises ParityError for a difference that
+    rounding cannot explain.
     """
-    step = ObservedStep(graph)
+    step = ObservedStep(graph, original)
     titles = {spike.tensor: spike.name for spike in spikes}
     free: Tick | None = graph.initial_state()
     state = graph.initial_state()

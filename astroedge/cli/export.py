@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from astroedge.cli.named_numbers import named_numbers
+from astroedge.cli.named_numbers import named_numbers, named_shapes, named_values
 
 
 @click.command("export")
@@ -14,10 +14,11 @@ from astroedge.cli.named_numbers import named_numbers
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The step graph to write (.onnx).")
 @click.option(
     "--example",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Realistic inputs, .npz or .npy, time first: the first tick gives the shapes, all of them the firing rates.",
+    metavar="FILE|SHAPE",
+    help="Realistic inputs, .npz or .npy, time first: the first tick gives the shapes, all of them the firing rates. "
+    "Or shapes alone, such as 1,700 or x=1,700;sr=1.",
 )
+@click.option("--batch", metavar="N", type=click.IntRange(min=1), help="How many streams one step carries.")
 @click.option(
     "--firing-rate",
     "firing_rates",
@@ -26,28 +27,79 @@ from astroedge.cli.named_numbers import named_numbers
     callback=named_numbers,
     help="What fraction of an input is not zero, in place of what the example shows; x=0.02, repeatable.",
 )
+@click.option(
+    "--state",
+    "states",
+    metavar="IN=OUT",
+    multiple=True,
+    callback=named_values,
+    help="Of an .onnx model: the input that at the next tick is this output; h=h_out, repeatable.",
+)
+@click.option(
+    "--input",
+    "constants",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=named_values,
+    help="Of an .onnx model: an input that never changes, a number or an .npy file; sr=16000, repeatable.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    metavar="NAME=SIZES",
+    multiple=True,
+    callback=named_shapes,
+    help="Of an .onnx model: the sizes of an input that leaves some open; x=1,576, repeatable.",
+)
+@click.option(
+    "--initial",
+    metavar="STATE=VALUE",
+    multiple=True,
+    callback=named_values,
+    help="Of an .onnx model: a state's first value, a number or an .npy file; without it zeros.",
+)
+@click.option(
+    "--sequence",
+    is_flag=True,
+    help="Also write NAME.sequence.onnx: any number of ticks, for ONNX Runtime.",
+)
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
 def export_command(
-    model: str, output: Path, example: Path | None, firing_rates: dict[str, float], name: str | None
+    model: str,
+    output: Path,
+    example: str | None,
+    batch: int | None,
+    firing_rates: dict[str, float],
+    states: dict[str, str],
+    constants: dict[str, str],
+    shapes: dict[str, tuple[int, ...]],
+    initial: dict[str, str],
+    sequence: bool,
+    name: str | None,
 ) -> None:
-    """Export MODEL as a step graph and compare it with PyTorch.
+    """Export MODEL as a step graph and compare it with the original.
 
     \b
     MODEL is one of
       char_lm.safetensors          a checkpoint of a model in astroedge.models
       nets/keywords.py:make        a function in a file
       mypackage.nets:make          a function in an installed module
+      vad.onnx                     an ONNX graph of one tick, with --state IN=OUT for each state
     The function returns the module, (module, inputs) or (module, inputs, states).
     """
     from astroedge.cli.display import print_line
     from astroedge.cli.show_step import show_spec
     from astroedge.workflows.export_model import export_model
+    from astroedge.workflows.export_onnx import OnnxOptions, write_sequence
 
-    graph = export_model(model, example=example, name=name, firing_rates=firing_rates)
+    onnx = OnnxOptions(states, constants, shapes, initial)
+    graph = export_model(model, example=example, batch=batch, name=name, firing_rates=firing_rates, onnx=onnx)
     graph.save(output)
     show_spec(graph.spec)
     for note in graph.notes:
         print_line(f"Note: {note}")
     if graph.parity is not None:
         print_line(f"Parity: {graph.parity.summary()}.")
+    if sequence:
+        print_line(f"Wrote {write_sequence(graph, output)}, for ONNX Runtime.")
     print_line(f"Wrote {output}. Next: astroedge compile {output} --target native -o {output.with_suffix('.astro')}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astroedge.errors import ExportError, InputError
+from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
 from astroedge.workflows.model_source import ModelSource, load_model
 
 if TYPE_CHECKING:
@@ -23,27 +23,38 @@ def export_model(
     source: str,
     *,
     example: str | os.PathLike[str] | None = None,
+    batch: int | None = None,
     name: str | None = None,
     firing_rates: Mapping[str, float] | None = None,
+    onnx: OnnxOptions | None = None,
 ) -> StepGraph:
-    """Export the model that `source` names (see `astroedge.workflows.model_source`), compared with PyTorch on the spot.
+    """Export the model that `source` names (see `astroedge.workflows.model_source`), compared with the original.
 
     `example` is a `.npz` or `.npy` file of realistic inputs `(T, …)`, named as the arguments of the model's `forward`:
-    the first tick gives the shapes, all of them the firing rates. `name` is the graph's name, by default the source's;
+    the first tick gives the shapes, all of them the firing rates. Or it is shapes, `1,700` or `x=1,700;y=1,3`, for
+    which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
+    beside. `name` is the graph's name, by default the source's;
     `firing_rates` are those of inputs where they are known better than from the example.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
+    options = onnx or OnnxOptions()
+    if source.endswith(ONNX_SUFFIX):
+        return export_onnx_file(source, options, example=example, batch=batch, name=name, firing_rates=firing_rates)
+    options.refuse_any(source)
     from astroedge.exporters import export
 
     found = load_model(source)
     if example is not None:
-        found = _with_examples(found, Path(example))
+        shapes = example_shapes(os.fspath(example))
+        found = _with_shapes(found, shapes) if shapes else _with_examples(found, Path(example))
     if found.inputs is None:
         raise ExportError(
             f"{source} gives a model without example inputs, so their shapes are not known; return (module, inputs) "
             "from the factory or give --example."
         )
+    if batch is not None:
+        found = _with_batch(found, batch)
     return export(
         found.model,
         found.inputs,
@@ -61,28 +72,58 @@ def _default_name(source: str) -> str:
     return factory if place else Path(source).stem
 
 
+def example_shapes(text: str) -> dict[str, tuple[int, ...]]:
+    """The shapes that `1,700` or `x=1,700;y=1,3` says, by input name, "" for one without; nothing for a file's name."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for part in text.split(";"):
+        name, _, sizes = part.strip().rpartition("=")
+        if not all(size.strip().isdecimal() and int(size) for size in sizes.split(",")):
+            return {}
+        shapes[name] = tuple(int(size) for size in sizes.split(","))
+    return shapes
+
+
+def _with_shapes(found: ModelSource, shapes: Mapping[str, tuple[int, ...]]) -> ModelSource:
+    """The same model with normal numbers of some shapes as its example inputs."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    arguments = _argument_names(found.model)
+    wrong = next((name for name in shapes if name and name not in arguments), None)
+    if wrong is not None:
+        raise InputError(f"--example names {wrong!r}, which the model does not take; its arguments: {arguments}.")
+    if "" in shapes and len(shapes) > 1:
+        raise InputError("--example has several shapes, so each needs its input's name, such as x=1,700;y=1,3.")
+    names = sorted(shapes, key=lambda name: arguments.index(name) if name else 0)
+    return replace(found, inputs=tuple(torch.randn(shapes[name], generator=generator) for name in names), examples=None)
+
+
+def _with_batch(found: ModelSource, batch: int) -> ModelSource:
+    """The same model with inputs of batch 1 repeated; a state's batch axis is the model's own business."""
+    if found.states is not None:
+        raise ExportError("--batch cannot know the batch axis of states; return inputs and states of that batch.")
+    inputs = found.inputs if isinstance(found.inputs, (tuple, list)) else (found.inputs,)
+
+    def repeated(tick: Sequence[Any]) -> tuple[Any, ...]:
+        wrong = next((tensor for tensor in tick if tensor.ndim == 0 or tensor.shape[0] not in (1, batch)), None)
+        if wrong is not None:
+            raise ExportError(f"--batch {batch} needs inputs of batch 1, and one has shape {tuple(wrong.shape)}.")
+        return tuple(tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tick)
+
+    examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
+    return replace(found, inputs=repeated(inputs), examples=examples)
+
+
 def _with_examples(found: ModelSource, path: Path) -> ModelSource:
     """The same model with the ticks of a file as its example inputs."""
     import torch
 
-    arrays = _ordered(_read(path), _argument_names(found.model), path)
+    arrays = _ordered(read_arrays(path), _argument_names(found.model), path)
     ticks = len(arrays[0]) if arrays[0].ndim else 0
     if ticks == 0 or any(array.ndim == 0 or len(array) != ticks for array in arrays):
         raise InputError(f"The arrays in {path} need one common leading axis of ticks, at least one.")
     examples = [tuple(torch.from_numpy(np.array(array[tick])) for array in arrays) for tick in range(ticks)]
     return replace(found, inputs=examples[0], examples=examples)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a NumPy file by name; `arr_0` where there is none."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            return {"arr_0": stored}
-        with stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a NumPy file of plain arrays ({error}); save it with numpy.savez.") from error
 
 
 def _ordered(arrays: dict[str, np.ndarray], arguments: Sequence[str], path: Path) -> list[np.ndarray]:

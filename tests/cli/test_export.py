@@ -213,3 +213,43 @@ def test_a_firing_rate_is_declared_on_the_command_line(
     assert astroedge_command(*command, "voltage=0.25").failed_with(10)
     assert astroedge_command(*command, "often").code == 2
     assert not target.exists()
+
+
+def test_shapes_and_batch_stand_for_examples(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
+    """--example 1,8 draws inputs of that shape; --batch repeats them, and explicit states are then refused."""
+    target = tmp_path / "net.onnx"
+    result = astroedge_command("export", f"{models}:module_only", "--example", "x=1,8", "-o", target)
+    assert result.code == 0, result.err
+    assert StepGraph.load(target).spec.inputs[0].shape == (1, 8)
+    wrong = astroedge_command("export", f"{models}:module_only", "--example", "z=1,8", "-o", target)
+    assert wrong.failed_with(60), wrong
+    refused = astroedge_command("export", f"{models}:explicit", "--batch", "2", "-o", target)
+    assert refused.failed_with(10), refused
+
+
+def test_onnx_file_with_pairs_becomes_a_graph_and_a_sequence(astroedge_command: Command, tmp_path: Path) -> None:
+    """A foreign graph needs --state, which other models refuse; --sequence writes a second file."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("x", "h", "y", "h_out")]
+    nodes = [helper.make_node("Add", ["x", "h"], ["h_out"]), helper.make_node("Tanh", ["h_out"], ["y"])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", values[:2], values[2:]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    source, target = tmp_path / "foreign.onnx", tmp_path / "net.onnx"
+    onnx.save(model, source)
+    assert astroedge_command("export", source, "-o", target).failed_with(11)
+    np.save(tmp_path / "h.npy", np.array([[1, 2, 3]], np.float32))
+    options = ("--batch", "1", "--initial", f"h={tmp_path / 'h.npy'}", "--sequence")
+    result = astroedge_command("export", source, "--state", "h=h_out", *options, "-o", target)
+    assert result.code == 0, result.err
+    assert StepGraph.load(target).initial_state()["h"].tolist() == [[1, 2, 3]]
+    assert onnx.load(tmp_path / "net.sequence.onnx").graph.node[0].op_type == "Scan"
+
+
+def test_pairs_are_for_onnx_files_only(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
+    """--state with a factory is refused."""
+    result = astroedge_command("export", f"{models}:explicit", "--state", "v=y", "-o", tmp_path / "net.onnx")
+    assert result.failed_with(10), result
+    assert "--state" in result.err
