@@ -1,4 +1,4 @@
-"""Options of the form NAME=NUMBER."""
+"""Options of the form NAME=NUMBER and NAME=VALUE."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ def named_numbers(context: click.Context, parameter: click.Parameter, values: tu
         except ValueError:
             raise click.BadParameter(f"{value!r} is not of the form NAME=NUMBER, such as x=0.02.") from None
     return numbers
+
+
+def named_values(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """The callback of a repeatable option: `current=new` becomes {"current": "new"}; other forms are usage errors."""
+    found = {}
+    for value in values:
+        name, separator, chosen = value.partition("=")
+        if not separator or not name or not chosen:
+            raise click.BadParameter(f"{value!r} is not of the form CHOICE=VALUE, such as current=new.")
+        found[name] = chosen
+    return found

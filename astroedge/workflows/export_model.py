@@ -14,6 +14,7 @@ import numpy as np
 
 from astroedge.errors import ExportError, InputError
 from astroedge.workflows.model_source import ModelSource, load_model
+from astroedge.workflows.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
 if TYPE_CHECKING:
     from astroedge.step_graph import StepGraph
@@ -25,18 +26,25 @@ def export_model(
     example: str | os.PathLike[str] | None = None,
     name: str | None = None,
     firing_rates: Mapping[str, float] | None = None,
+    dt: float | None = None,
+    nir: Mapping[str, str] | None = None,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.model_source`), compared with PyTorch on the spot.
 
     `example` is a `.npz` or `.npy` file of realistic inputs `(T, …)`, named as the arguments of the model's `forward`:
     the first tick gives the shapes, all of them the firing rates. `name` is the graph's name, by default the source's;
-    `firing_rates` are those of inputs where they are known better than from the example.
+    `firing_rates` are those of inputs where they are known better than from the example. For a `.nir` file, `dt` is
+    the length of a tick in the unit of its time constants and `nir` chooses what the file leaves open.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
     from astroedge.exporters import export
 
-    found = load_model(source)
+    if source.endswith(NIR_SUFFIX):
+        found = load_nir(source, dt, nir)
+    else:
+        refuse_nir_options(source, dt, nir)
+        found = load_model(source)
     if example is not None:
         found = _with_examples(found, Path(example))
     if found.inputs is None:
@@ -99,6 +107,9 @@ def _ordered(arrays: dict[str, np.ndarray], arguments: Sequence[str], path: Path
 
 
 def _argument_names(model: Any) -> list[str]:
-    """The names of the positional arguments of a module's `forward` or of a function."""
+    """The names a module gives its inputs, else those of the arguments of its `forward` or of a function."""
+    own = getattr(model, "input_names", None)
+    if isinstance(own, list):
+        return own
     target = getattr(model, "forward", model)
     return [item.name for item in inspect.signature(target).parameters.values() if item.kind is not item.VAR_KEYWORD]

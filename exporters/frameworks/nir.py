@@ -14,6 +14,7 @@ from astroedge.exporters.frameworks.nir_file import FIELDS, NirGraph, Node, read
 from astroedge.exporters.frameworks.nir_graph import delayed_edges, order
 from astroedge.exporters.frameworks.nir_layers import make_layer
 from astroedge.exporters.frameworks.nir_neurons import Cuba, Delay, Membrane, Shape, StatefulNode, delay_ticks
+from astroedge.exporters.names import unique
 
 CUBA = ("CubaLIF", "CubaLI")
 STATEFUL = ("LIF", "LI", "IF", "I", *CUBA)
@@ -58,6 +59,7 @@ class NirStep(nn.Module):
         self._shapes: dict[str, Shape] = {}
         self._wanted: dict[str, Shape] = {}
         self._steps = nn.ModuleDict()
+        self._paths: dict[str, str] = {}
         self._add_all(dt, choices)
         for source, target in graph.edges:
             self._check_shape(source, target)
@@ -126,7 +128,7 @@ class NirStep(nn.Module):
         return self._nodes[name].kind in STATEFUL
 
     def _step(self, name: str) -> nn.Module:
-        return self._steps[_module_name(name)]
+        return self._steps[self._paths[name]]
 
     def _add_all(self, dt: float, choices: Mapping[str, str]) -> None:
         """Make the module of every node, from the inputs on, as the shape of what reaches it becomes known."""
@@ -156,7 +158,10 @@ class NirStep(nn.Module):
         else:
             step, given = make_layer(node, shape, choices["threshold"] == "reached")
         self._wanted[node.name], self._shapes[node.name] = shape, given
-        self._steps[_module_name(node.name)] = step
+        # torch takes no dots, and no names that its own container has.
+        taken = [*dir(nn.ModuleDict), *self._paths.values()]
+        self._paths[node.name] = unique(node.name.replace(".", "_"), taken)
+        self._steps[self._paths[node.name]] = step
 
     def _check_shape(self, source: str, target: str) -> None:
         """Refuse an edge whose ends have different shapes, and an Output that declares another one."""
@@ -201,8 +206,3 @@ def _check_ends(graph: NirGraph) -> None:
 def _last(name: str) -> str:
     """The state that holds a node's output of the tick before."""
     return f"{name}.last"
-
-
-def _module_name(name: str) -> str:
-    """A name that torch takes for a module: without dots."""
-    return "node_" + name.replace(".", "_dot_")

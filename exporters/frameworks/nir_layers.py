@@ -114,7 +114,7 @@ def _convolution(node: Node) -> nn.Module:
         raise ExportError(f"{node.label} has weights of shape {tuple(weight.shape)}; it needs {dims + 2} dimensions.")
     groups = _whole(node, "groups")[0]
     padding: Any = node.fields.get("padding")
-    settings = {name: tuple(_numbers_for(node, name, dims)) for name in ("stride", "dilation")}
+    settings: dict[str, Any] = {name: tuple(_numbers_for(node, name, dims)) for name in ("stride", "dilation")}
     settings["padding"] = padding if isinstance(padding, str) else tuple(_numbers_for(node, "padding", dims))
     make: Any = nn.Conv1d if dims == 1 else nn.Conv2d
     try:

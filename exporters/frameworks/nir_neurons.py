@@ -83,25 +83,24 @@ class Membrane(StatefulNode):
         return fired.to(v.dtype), torch.where(fired, reset, v)
 
 
-class Cuba(StatefulNode):
+class Cuba(Membrane):
     """CubaLI and CubaLIF: a current that leaks, then a membrane that gets it."""
 
     decay: Tensor
     w_in: Tensor
 
     def __init__(self, node: Node, shape: Shape, dt: float, choices: Mapping[str, str]) -> None:
-        super().__init__()
-        self.shape, self.old = shape, choices["current"] == "old"
-        self.membrane = Membrane(node, shape, dt, choices)
+        super().__init__(node, shape, dt, choices)
+        self.old = choices["current"] == "old"
         fraction, weight = _fraction(node, "tau_syn", shape, dt), per_element(node, "w_in", shape)
         self.constant("decay", fraction)
         self.constant("w_in", fraction / dt * weight if choices["input"] == "impulse" else fraction * weight)
-        self.initial = {"i": torch.zeros(shape), **self.membrane.initial}
+        self.initial = {"i": torch.zeros(shape), **self.initial}
 
-    def forward(self, x: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """One tick: v or spikes, then the next current and the next v."""
         following = i - self.decay * i + self.w_in * x
-        y, v = self.membrane(i if self.old else following, v)
+        y, v = super().forward(i if self.old else following, v)
         return y, following, v
 
 
