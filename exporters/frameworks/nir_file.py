@@ -99,7 +99,7 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
         with h5py.File(path, "r") as file:
             version = _text(file["version"][()]) if "version" in file else "unknown"
             tree = _tree(file["node"])
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise InputError(
             f"{path} is no NIR file or a damaged one ({reason}); write it again with nir.write(path, graph)."
@@ -112,7 +112,12 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
 
 def _tree(group: Any) -> dict[str, Any]:
     """An HDF5 group as nested dicts."""
-    return {name: _tree(item) if hasattr(item, "keys") else _text(item[()]) for name, item in group.items()}
+    found: dict[str, Any] = {}
+    for name, item in group.items():
+        if item is None:  # h5py's answer to a link that leads nowhere
+            raise ValueError(f"{name} is gone")
+        found[name] = _tree(item) if hasattr(item, "keys") else _text(item[()])
+    return found
 
 
 def _text(value: Any) -> Any:

@@ -53,7 +53,8 @@ def run(step: NirStep, ticks: np.ndarray) -> np.ndarray:
     state = step.initial_state()
     outputs = []
     for tick in ticks:
-        found = step(torch.from_numpy(tick[None]), *state)
+        with torch.no_grad():
+            found = step(torch.from_numpy(tick[None]), *state)
         outputs.append(found[0].numpy()[0])
         state = found[len(found) - len(state) :]
     return np.array(outputs)

@@ -102,7 +102,7 @@ def test_layers(tmp_path: Path) -> None:
         nir.Conv2d((8, 6), weight, 1, (1, 1), 1, 1, grid(4, scale=0.5)),
         nir.SumPool2d(np.array([2, 3]), np.array([2, 2]), np.array([0, 0])),
         nir.AvgPool2d(np.array([2, 1]), np.array([2, 1]), np.array([0, 0])),
-        nir.Flatten(None, 0, -1),
+        nir.Flatten(np.array([4, 2, 3]), 0, -1),
         nir.Scale(full(0.5, 24)),
         nir.Threshold(full(0.25, 24)),
         nir.Affine(grid(SIZE, 24, scale=0.3), BIAS),
@@ -163,7 +163,7 @@ def test_snntorch_file(tmp_path: Path) -> None:
         init_hidden=True,
     )
     net = torch.nn.Sequential(linear, neurons).eval()
-    graph = export_to_nir(net, torch.from_numpy(X[:1]))
+    graph = export_to_nir(net, torch.from_numpy(X[0]))
     nir.write(tmp_path / "net.nir", graph)
     step = read_nir(tmp_path / "net.nir", 1e-4)
     neurons.reset_mem()
