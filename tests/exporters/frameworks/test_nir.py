@@ -51,6 +51,7 @@ def recurrent_reference(bias: np.ndarray, ticks: int = 1) -> np.ndarray:
     return np.array(fired[ticks:], np.float32)
 
 
+LATE = DT * (np.arange(SIZE) % 4)
 RECURRENT_EDGES = [("input", "w"), ("w", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "output")]
 
 
@@ -65,6 +66,22 @@ def test_recurrent_edge_is_one_tick_late(tmp_path: Path) -> None:
     graph = astroedge.export(step, step.example_inputs(2), step.initial_state(2))
     assert [state.name for state in graph.spec.states] == step.state_names
     assert graph.spec.states[0].shape == (2, SIZE)
+
+
+def test_compiled_bundle_spikes_as_the_equations(tmp_path: Path) -> None:
+    """A recurrent graph with a delay, compiled, free-runs all ticks with every spike where NumPy has it."""
+    nodes = {**ENDS, "w": nir.Linear(WEIGHT), "lif": lif(), "rec": nir.Affine(RECURRENT, BIAS), "late": nir.Delay(LATE)}
+    edges = [*RECURRENT_EDGES[:4], ("lif", "late"), ("late", "output")]
+    step = read(write(tmp_path, nodes, edges, check=False))
+    graph = astroedge.export(step, step.example_inputs(), step.initial_state(), examples=[torch.from_numpy(X[:1])])
+    astroedge.compile(graph, "native").save(tmp_path / "net.astro")
+    session = astroedge.load(tmp_path / "net.astro")
+    found = np.array([session.step(input=x[None])["output"][0] for x in X])
+    session.close()
+    assert_active(found)
+    expected = recurrent_reference(BIAS)
+    for element, delay in enumerate(np.rint(LATE / DT).astype(int)):
+        np.testing.assert_array_equal(found[delay:, element], expected[: TICKS - delay, element])
 
 
 def test_nested_graph(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("nir")
 
-from astroedge.cli import main  # noqa: E402  (after the check that nir is there)
+from astroedge.cli import main
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "from-nir.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -54,4 +54,5 @@ def test_command_line_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     record = json.loads(capsys.readouterr().out)
     assert [node["kind"] for node in record["nodes"]] == ["Input", "LIF", "Output"]
     assert record["nodes"][1]["parameters"]["tau"] == {"shape": [SIZE], "range": [1e-3, 1e-3]}
-    assert record["choices"] == [] and record["unsupported"] == []
+    assert record["choices"] == []
+    assert record["unsupported"] == []
