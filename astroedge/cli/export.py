@@ -63,6 +63,14 @@ from astroedge.cli.named_numbers import named_numbers, named_shapes, named_value
     is_flag=True,
     help="Also write NAME.sequence.onnx: any number of ticks, for ONNX Runtime.",
 )
+@click.option("--dt", type=float, help="Of a .nir file: the length of a tick in the unit of its time constants.")
+@click.option(
+    "--nir",
+    metavar="CHOICE=VALUE",
+    multiple=True,
+    callback=named_values,
+    help="Of a .nir file: what it leaves open, as `astroedge inspect --nir` shows it; current=new, repeatable.",
+)
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
 def export_command(
     model: str,
@@ -75,6 +83,8 @@ def export_command(
     shapes: dict[str, tuple[int, ...]],
     initial: dict[str, str],
     sequence: bool,
+    dt: float | None,
+    nir: dict[str, str],
     name: str | None,
 ) -> None:
     """Export MODEL as a step graph and compare it with the original.
@@ -85,6 +95,7 @@ def export_command(
       nets/keywords.py:make        a function in a file
       mypackage.nets:make          a function in an installed module
       vad.onnx                     an ONNX graph of one tick, with --state IN=OUT for each state
+      net.nir                      a NIR graph; with --dt
     The function returns the module, (module, inputs) or (module, inputs, states).
     """
     from astroedge.cli.display import print_line
@@ -93,7 +104,9 @@ def export_command(
     from astroedge.workflows.export_onnx import OnnxOptions, write_sequence
 
     onnx = OnnxOptions(states, constants, shapes, initial)
-    graph = export_model(model, example=example, batch=batch, name=name, firing_rates=firing_rates, onnx=onnx)
+    graph = export_model(
+        model, example=example, batch=batch, name=name, firing_rates=firing_rates, onnx=onnx, dt=dt, nir=nir
+    )
     graph.save(output)
     show_spec(graph.spec)
     for note in graph.notes:

@@ -62,6 +62,7 @@ PACKAGES = (
     Package("onnxruntime", "onnxruntime", "1.31.1", "the reference that bundles are compared with"),
     Package("apache-tvm", "tvm", "0.27.0.post1", "compiling"),
     Package("apache-tvm-ffi", "tvm_ffi", "0.1.15.post2", "compiling"),
+    Package("h5py", "h5py", "3.16.0", "reading NIR files"),
     Package("safetensors", "safetensors", "0.8.0", "checkpoints of the reference models"),
     Package("ziglang", "ziglang", "0.17.1", "linking for every target"),
 )

@@ -14,6 +14,7 @@ import numpy as np
 from astroedge.errors import ExportError, InputError
 from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
 from astroedge.workflows.model_source import ModelSource, load_model
+from astroedge.workflows.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
 if TYPE_CHECKING:
     from astroedge.step_graph import StepGraph
@@ -27,24 +28,29 @@ def export_model(
     name: str | None = None,
     firing_rates: Mapping[str, float] | None = None,
     onnx: OnnxOptions | None = None,
+    dt: float | None = None,
+    nir: Mapping[str, str] | None = None,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.model_source`), compared with the original.
 
     `example` is a `.npz` or `.npy` file of realistic inputs `(T, …)`, named as the arguments of the model's `forward`:
     the first tick gives the shapes, all of them the firing rates. Or it is shapes, `1,700` or `x=1,700;y=1,3`, for
     which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
-    beside. `name` is the graph's name, by default the source's;
-    `firing_rates` are those of inputs where they are known better than from the example.
+    beside. For a `.nir` file, `dt` is the length of a tick in the unit of its time constants and `nir` chooses what the
+    file leaves open. `name` is the graph's name, by default the source's; `firing_rates` are those of inputs where they
+    are known better than from the example.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
     options = onnx or OnnxOptions()
+    if not source.endswith(NIR_SUFFIX):
+        refuse_nir_options(source, dt, nir)
     if source.endswith(ONNX_SUFFIX):
         return export_onnx_file(source, options, example=example, batch=batch, name=name, firing_rates=firing_rates)
     options.refuse_any(source)
     from astroedge.exporters import export
 
-    found = load_model(source)
+    found = load_nir(source, dt, nir) if source.endswith(NIR_SUFFIX) else load_model(source)
     if example is not None:
         shapes = example_shapes(os.fspath(example))
         found = _with_shapes(found, shapes) if shapes else _with_examples(found, Path(example))
@@ -140,6 +146,9 @@ def _ordered(arrays: dict[str, np.ndarray], arguments: Sequence[str], path: Path
 
 
 def _argument_names(model: Any) -> list[str]:
-    """The names of the positional arguments of a module's `forward` or of a function."""
+    """The names a module gives its inputs, else those of the arguments of its `forward` or of a function."""
+    own = getattr(model, "input_names", None)
+    if isinstance(own, list):
+        return own
     target = getattr(model, "forward", model)
     return [item.name for item in inspect.signature(target).parameters.values() if item.kind is not item.VAR_KEYWORD]

@@ -1,0 +1,1 @@
+"""What differs from framework to framework; everything else is in `astroedge.exporters`."""
