@@ -101,6 +101,7 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
     with blame_model(call.label):
         call = with_own_states(call)
         known = frameworks.notes(call.model)
+        frameworks.settle(call.model)
         module, initial = _step_module(call, ticks)
         example = run_step(module, call.inputs, initial)
         outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]

@@ -1,11 +1,12 @@
 """Frameworks: what is particular to each, one file a framework; the core treats all models alike.
 
 A framework is recognised by the classes of the modules in a model. None is ever imported here: a model made of its
-classes has imported it already. Each file has the same three functions:
+classes has imported it already. Each file has the same functions:
 
 - `refuse(path, module)` raises ExportError for a setting that makes a module something else than one tick;
 - `note(path, module)` says what a user should know about a module that is exported as it is, or nothing;
-- `scratch(module)` names the attributes that a module writes in every tick and never reads.
+- `scratch(module)` names the attributes that a module writes in every tick and never reads;
+- `settle(module)` turns settings that are kept as tensors, which tracing cannot decide on, into Python values.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class Framework(Protocol):
     def scratch(self, module: nn.Module) -> frozenset[str]:
         """Attributes of `module` that are written and never read."""
 
+    def settle(self, module: nn.Module) -> None:
+        """Make settings that are tensors Python values."""
+
 
 FRAMEWORKS = {
     "norse": cast(Framework, norse),
@@ -58,6 +62,15 @@ def refuse(model: nn.Module) -> None:
     """Raise ExportError for the first module that is set to something that is not one tick."""
     for name, path, module in _modules(model):
         FRAMEWORKS[name].refuse(path, module)
+
+
+def settle(model: nn.Module) -> None:
+    """Make `model` traceable where a framework decides in Python on settings that it keeps as tensors.
+
+    This changes the model, in what a user cannot see from its results.
+    """
+    for name, _, module in _modules(model):
+        FRAMEWORKS[name].settle(module)
 
 
 def notes(model: nn.Module) -> list[str]:

@@ -36,6 +36,10 @@ def scratch(module: nn.Module) -> frozenset[str]:
     return frozenset()
 
 
+def settle(module: nn.Module) -> None:
+    """Nothing: parameters are used in arithmetic alone."""
+
+
 def watch_starts(model: nn.Module, starts: dict[int, tuple[Tensor, Tensor]]) -> None:
     """Have every cell of `model` note, under the id of each tensor of the state it returns, where that state started.
 

@@ -41,6 +41,13 @@ def scratch(module: nn.Module) -> frozenset[str]:
     return frozenset()
 
 
+def settle(module: nn.Module) -> None:
+    """The reset mechanism, a number in a buffer, on which forward decides with `if` where the reset has no delay."""
+    value = module._buffers.pop("reset_mechanism_val", None)
+    if value is not None:
+        vars(module)["reset_mechanism_val"] = int(value)
+
+
 def _forgets(module: nn.Module) -> bool:
     """Whether a cell answers one input in the same way when it has just seen it."""
     held = {key: module._buffers[key] for key in ("syn", "mem")}

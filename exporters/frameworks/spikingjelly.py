@@ -54,6 +54,10 @@ def scratch(module: nn.Module) -> frozenset[str]:
     return frozenset()
 
 
+def settle(module: nn.Module) -> None:
+    """Nothing: settings are Python values."""
+
+
 def _is_reset(value: Tensor, cold: Any) -> bool:
     """Whether every element is what a reset would make it."""
     return cold is not None and bool((value == cold).all())
