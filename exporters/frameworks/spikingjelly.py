@@ -29,7 +29,7 @@ def refuse(path: str, module: nn.Module) -> None:
             f"{who} has store_v_seq on, which records the potential of every tick, so the model's memory grows; set "
             "store_v_seq = False before export."
         )
-    if settings["backend"] not in (None, "torch"):
+    if settings["backend"] not in (None, "torch"):  # a setting of versions before 2.0
         raise ExportError(
             f"{who} computes with backend {settings['backend']!r}, whose kernels cannot be traced; call "
             "functional.set_backend(net, 'torch') before export."
