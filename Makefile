@@ -32,7 +32,7 @@ APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --
 demo: .venv/ready
 	$(VENV_PYTHON) examples/char_lm/demo.py
 
-test: lint emulator
+test: lint emulator .venv/frameworks
 	$(VENV_PYTHON) -m pytest
 
 test-wheel: .venv/ready
@@ -65,6 +65,13 @@ lint: .venv/ready
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
 	$(PIP_INSTALL) --editable '.[host,dev]'
+	@touch $@
+
+# The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
+# torchaudio, which would replace PyTorch by its CUDA build, so that all come without what they ask for but this.
+.venv/frameworks: .venv/ready
+	$(PIP_INSTALL) h5py loguru scipy tqdm
+	$(PIP_INSTALL) --no-deps nir nirtorch norse silero-vad snntorch spikingjelly
 	@touch $@
 
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from torch import Tensor, nn
@@ -71,6 +72,11 @@ class Call:
         function = self.function
         owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
         return type(owner).__name__ if owner is not None else str(getattr(function, "__name__", "step"))
+
+    def optional_arguments(self) -> int:
+        """How many arguments after the inputs and the states are None when they are left out."""
+        rest = _positional(self.function)[len(self.inputs) + len(self.states) :]
+        return sum(1 for _ in takewhile(lambda item: item.default is None, rest))
 
     def argument_names(self) -> list[str]:
         """Names of inputs, then of state arguments; `*states` gives `states.0`, `states.1` and so on."""

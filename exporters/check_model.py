@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from astroedge.errors import AstroEdgeError, ExportError
+from astroedge.exporters import frameworks
 from astroedge.exporters.slots import memory
 from astroedge.step_spec import DTYPES
 
@@ -18,7 +19,7 @@ TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, 
 
 
 def check_model(model: nn.Module) -> None:
-    """Refuse a model in training mode, off the CPU or in dtypes that a step doesn't carry."""
+    """Refuse a model in training mode, off the CPU, in dtypes that a step doesn't carry or set to more than a tick."""
     for path, module in model.named_modules():
         if module.training and isinstance(module, TRAINING_ONLY):
             name = f"Module {path!r} ({type(module).__name__})" if path else type(module).__name__
@@ -27,6 +28,7 @@ def check_model(model: nn.Module) -> None:
     for name, tensor in (*model.named_parameters(), *remembered):
         if tensor.device.type != "cpu":
             raise ExportError(f"{name!r} lies on {tensor.device}; export runs on the CPU: call model.cpu() first.")
+    frameworks.refuse(model)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_floating_point():
             dtype_name(name, tensor)

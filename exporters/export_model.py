@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from astroedge.errors import ExportError, NoStateError
+from astroedge.exporters import frameworks
 from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.call import Call, make_call
@@ -25,6 +26,7 @@ from astroedge.exporters.names import Names, choose_names, wrapper_path
 from astroedge.exporters.parity import compare, parity_inputs
 from astroedge.exporters.plain_spikes import rewrite_spikes
 from astroedge.exporters.slots import Slot
+from astroedge.exporters.start_states import with_own_states
 from astroedge.exporters.step_module import StepModule, run_step
 from astroedge.exporters.tidy import prune_states, store_initial_value, tidy
 from astroedge.exporters.trace import trace, warm_up
@@ -53,9 +55,10 @@ def export(
     `model` is a module, a method of one, or a function, on the CPU and in evaluation mode. `inputs` are example
     tensors of one tick; their shapes, batch included, become those of the graph. With `states`, tensors in any
     nesting of tuples, lists, dicts and dataclasses, the model is `forward(*inputs, *states) -> (outputs…, *states)`
-    and their values are the initial ones. State that the model hides in buffers and attributes is found by stepping
-    it; its present content is its initial value, so reset the model first. The model itself stays as it is:
-    everything happens in a forked child process.
+    and their values are the initial ones. A model that makes its states itself when it is called without them, as
+    Norse's and PyTorch's recurrent modules do, needs no `states`. State that the model hides in buffers and attributes
+    is found by stepping it; its present content is its initial value, so reset the model first. The model itself stays
+    as it is: everything happens in a forked child process.
 
     Names come from `input_names`, `output_names`, `state_names` if given; else from attributes or methods of those
     names on the model; else from its signature and what it returns (`y` for a single output). Hidden states have
@@ -96,6 +99,9 @@ class _Traced:
 def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
     """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
     with blame_model(call.label):
+        call = with_own_states(call)
+        known = frameworks.notes(call.model)
+        frameworks.settle(call.model)
         module, initial = _step_module(call, ticks)
         example = run_step(module, call.inputs, initial)
         outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
@@ -125,11 +131,13 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         inputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(inputs, call.inputs, strict=True)),
         outputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(named, example, strict=False)),
         states=tuple(state for state in states if state.name not in pruned),
-        source={"framework": "torch", "version": torch.__version__},
+        source=frameworks.source_of(call.model),
     )
     StepGraph(model, spec).save(path)
-    notes = tuple(f"State {name!r} was left out: nothing in the step reads it." for name in pruned)
-    return _Traced(module.slots, tuple(names), notes)
+    hidden = zip(names[len(names) - len(module.slots) :], module.slots, strict=True)
+    scratch = {name for name, slot in hidden if frameworks.is_scratch(call.model, slot)}
+    unread = [f"State {name!r} was left out: nothing in the step reads it." for name in pruned if name not in scratch]
+    return _Traced(module.slots, tuple(names), (*known, *unread))
 
 
 def _measure(
@@ -137,6 +145,8 @@ def _measure(
 ) -> tuple[Parity, tuple[str, ...]]:
     """Measure activity on the examples, write the finished graph and compare it with the model, which is cold here."""
     graph = StepGraph.load(scratch / TRACED)
+    with blame_model(call.label):
+        call = with_own_states(call)
     names = [item.name for item in graph.spec.inputs]
     examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in ticks]
     found = find_spikes(graph.model.graph, graph.spec.states)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError
 from astroedge.exporters.call import Call
+from astroedge.exporters.frameworks import readable
 from astroedge.exporters.slots import Slot
 from astroedge.exporters.state_tree import Leaf
 from astroedge.step_spec import INITIAL_PREFIX, NEXT_PREFIX, STATE_PREFIX
@@ -29,7 +30,7 @@ def choose_names(given: Names, call: Call, outputs: Sequence[Leaf], slots: Seque
 
     Raises ExportError when given names are too few or too many, or stand for two things.
     """
-    own_states = call.state_paths() + [slot.name for slot in slots]
+    own_states = call.state_paths() + [readable(slot.name) for slot in slots]
     inputs = _chosen("input", given.inputs, call.model, call.argument_names()[: len(call.inputs)])
     named = _chosen("output", given.outputs, call.model, _output_names(outputs, inputs))
     states = _chosen("state", given.states, call.model, own_states)

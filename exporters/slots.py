@@ -22,6 +22,10 @@ class Slot(Protocol):
     """One hidden state of a model: a readable name, and how to get and set its value."""
 
     @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it lies: one place, or several that always hold one tensor."""
+
+    @property
     def name(self) -> str:
         """Path of the state, such as `blocks.0.lif.v`; it becomes the state's name in the step graph."""
 

@@ -1,0 +1,15 @@
+"""How modules of frameworks are named and recognised."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def label(path: str, module: nn.Module) -> str:
+    """`Module 'path' (Class)`, or the class alone for the model itself."""
+    return f"Module {path!r} ({type(module).__name__})" if path else type(module).__name__
+
+
+def derives_from(module: nn.Module, package: str, *names: str) -> bool:
+    """Whether a module's class is, or derives from, one of these classes of a package that need not be installed."""
+    return any(kind.__name__ in names and kind.__module__.partition(".")[0] == package for kind in type(module).__mro__)

@@ -1,0 +1,63 @@
+"""SpikingJelly: single-step modules keep their state in a dict of memories, which `functional.reset_net` restores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from astroedge.errors import ExportError
+from astroedge.exporters.frameworks.labels import derives_from, label
+
+CONTAINER = "_memories"
+TRAINING_ONLY = ("Dropout", "DropConnectLinear")
+
+
+def refuse(path: str, module: nn.Module) -> None:
+    """Multi-step mode, recording of every tick, kernels that are no PyTorch, and dropout in training mode."""
+    settings: dict[str, Any] = {
+        name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend", "training")
+    }
+    who = label(path, module)
+    if settings["step_mode"] == "m":
+        raise ExportError(
+            f"{who} is in multi-step mode, which takes whole sequences, and a step is one tick; call "
+            "functional.set_step_mode(net, 's') before export."
+        )
+    if settings["store_v_seq"] is True:
+        raise ExportError(
+            f"{who} has store_v_seq on, which records the potential of every tick, so the model's memory grows; set "
+            "store_v_seq = False before export."
+        )
+    if settings["backend"] not in (None, "torch"):  # a setting of versions before 2.0
+        raise ExportError(
+            f"{who} computes with backend {settings['backend']!r}, whose kernels cannot be traced; call "
+            "functional.set_backend(net, 'torch') before export."
+        )
+    if settings["training"] and derives_from(module, "spikingjelly", *TRAINING_ONLY):
+        raise ExportError(f"{who} is in training mode; call model.eval() before export.")
+
+
+def note(path: str, module: nn.Module) -> str | None:
+    """A module that has stepped since its last reset."""
+    now, cold = getattr(module, CONTAINER, {}), getattr(module, f"{CONTAINER}_rv", {})
+    if any(isinstance(value, Tensor) and not _is_reset(value, cold.get(key)) for key, value in now.items()):
+        return (
+            f"{label(path, module)} starts from what it holds now; call functional.reset_net(net) first for a cold "
+            "start."
+        )
+    return None
+
+
+def scratch(module: nn.Module) -> frozenset[str]:
+    """Nothing: what a module writes, it reads."""
+    return frozenset()
+
+
+def settle(module: nn.Module) -> None:
+    """Nothing: settings are Python values."""
+
+
+def _is_reset(value: Tensor, cold: Any) -> bool:
+    """Whether every element is what a reset would make it."""
+    return cold is not None and bool((value == cold).all())

@@ -1,0 +1,99 @@
+"""SpikingJelly models: single-step modules, its layers, and the settings that are not one tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from astroedge.errors import ExportError
+from astroedge.exporters import export
+from astroedge.exporters.check_model import check_model
+
+pytest.importorskip("spikingjelly", reason="SpikingJelly is not installed")
+from spikingjelly.activation_based import functional, layer, neuron
+
+X = torch.tensor([[1.9, -0.4, 1.1, 0.6, 2.2, 0.3]])
+
+
+def network() -> nn.Module:
+    """Weights, neurons with soft reset, dropout, readout."""
+    torch.manual_seed(0)
+    neurons = neuron.LIFNode(tau=2.0, v_threshold=0.4, v_reset=None)
+    return nn.Sequential(layer.Linear(6, 16), neurons, layer.Dropout(0.5), layer.Linear(16, 5)).eval()
+
+
+def test_soft_reset_behind_dropout() -> None:
+    """A potential is named after its module, and dropout in evaluation mode leaves nothing in the step."""
+    graph = export(network(), X)
+    assert [state.name for state in graph.spec.states] == ["1.v"]
+    assert 0.01 < graph.spec.spikes[0].firing_rate < 0.6
+    assert graph.spec.source["framework"] == "spikingjelly"
+    assert graph.notes == ()
+
+
+def test_image_layers() -> None:
+    """Convolution, batch norm, pooling and flatten of the framework carry neurons between them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        layer.Conv2d(1, 2, 3, padding=1),
+        layer.BatchNorm2d(2),
+        neuron.IFNode(v_threshold=0.5),
+        layer.MaxPool2d(2, 2),
+        layer.Flatten(),
+        layer.Linear(8, 3),
+        neuron.ParametricLIFNode(v_threshold=0.3),
+    ).eval()
+    graph = export(model, torch.linspace(-1, 2, 16).reshape(1, 1, 4, 4))
+    assert [state.name for state in graph.spec.states] == ["2.v", "6.v"]
+
+
+def multi_step(model: nn.Module) -> None:
+    """Whole sequences."""
+    functional.set_step_mode(model, "m")
+
+
+def recording(model: nn.Module) -> None:
+    """Every potential kept."""
+    model[1].store_v_seq = True
+
+
+def other_backend(model: nn.Module) -> None:
+    """Kernels of another library, as versions before 2.0 have them, without needing it."""
+    model[1].backend = "cupy"
+
+
+def training(model: nn.Module) -> None:
+    """Dropout at work."""
+    model[2].train()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (multi_step, r"Module '0' \(Linear\) is in multi-step mode.*set_step_mode\(net, 's'\)"),
+        (recording, r"Module '1' \(LIFNode\) has store_v_seq on.*store_v_seq = False"),
+        (other_backend, r"Module '1' \(LIFNode\) computes with backend 'cupy'.*set_backend\(net, 'torch'\)"),
+        (training, r"Module '2' \(Dropout\) is in training mode; call model\.eval\(\)"),
+    ],
+)
+def test_settings_that_are_not_one_tick_are_refused(setting: Callable[[nn.Module], None], message: str) -> None:
+    """Each is one line that names the module and the call that sets it right."""
+    model = network()
+    setting(model)
+    with pytest.raises(ExportError, match=message):
+        check_model(model)
+
+
+def test_warm_model_is_noted() -> None:
+    """A model that has stepped is exported from what it holds, with a note; after reset_net there is none."""
+    model = network()
+    with torch.no_grad():
+        model(X)
+    graph = export(model, X)
+    assert any("Module '1' (LIFNode) starts from what it holds" in note for note in graph.notes)
+    assert graph.initial_state()["1.v"].any()
+    functional.reset_net(model)
+    assert export(model, X).notes == ()
