@@ -44,7 +44,7 @@ def test_command_line_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for arguments, code, message in (
         ([str(path)], 10, "--dt"),
         ([str(path), "--dt", "1e-4", "--nir", "resets=value"], 10, "did you mean 'reset'"),
-        ([str(path), "--dt", "1e-4", "--nir", "reset"], 2, "CHOICE=VALUE"),
+        ([str(path), "--dt", "1e-4", "--nir", "reset"], 2, "NAME=VALUE"),
         (["net.py:make", "--dt", "1e-4"], 10, "for NIR files"),
         ([str(tmp_path / "none.nir"), "--dt", "1e-4"], 60, "no file"),
     ):
