@@ -4,6 +4,7 @@
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make test-wheel   the built wheel alone
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
+#   make conformance  every cell of every framework beside what it does there, as a table; half an hour
 #   make lint         style and types alone
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
@@ -19,7 +20,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel exactness lint bench bench-kernels bench-overheads bench-exactness emulator
+.PHONY: demo test test-wheel exactness conformance lint bench bench-kernels bench-overheads bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -41,6 +42,9 @@ test-wheel: .venv/ready
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
 	$(VENV_PYTHON) -m tests.exactness.all_numbers
+
+conformance: .venv/ready .venv/frameworks emulator
+	$(VENV_PYTHON) -m tests.conformance
 
 bench: .venv/peers
 	$(VENV_PYTHON) -m benchmarks.bench
