@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.conformance.cases import DECAY, HIDDEN, OUTPUTS, Case, Layers, Weights, draw_weights
+from tests.conformance.snntorch_transcribed import slstm_layers
 
 RESETS = ("subtract", "zero", "none")
 Neuron = Callable[[int, float], nn.Module]  # neurons, decay
@@ -30,6 +31,43 @@ def _case(cell: str, variant: str, neuron: Neuron, gain: float = 1.0, tie: float
 
 def _leaky(**options: Any) -> Neuron:
     return lambda neurons, decay: snn.Leaky(beta=decay, init_hidden=True, **options)
+
+
+def _synaptic(**options: Any) -> Neuron:
+    return lambda neurons, decay: snn.Synaptic(alpha=0.5, beta=decay, init_hidden=True, **options)
+
+
+def _alpha(**options: Any) -> Neuron:
+    """On the grid 0.5 and 0.25, whose factor log α / (log β − log α) + 1 is exactly 2, so that there are ties."""
+
+    def make(neurons: int, decay: float) -> nn.Module:
+        alpha, beta = (0.5, 0.25) if decay == DECAY else (0.83, 0.7)
+        return snn.Alpha(alpha=alpha, beta=beta, init_hidden=True, **options)
+
+    return make
+
+
+def _lapicque(**options: Any) -> Neuron:
+    return lambda neurons, decay: snn.Lapicque(R=8.0, C=1.0, init_hidden=True, **options)
+
+
+def _rleaky(one_to_one: bool = False, **options: Any) -> Neuron:
+    def make(neurons: int, decay: float) -> nn.Module:
+        links = {"all_to_all": False, "V": 0.5} if one_to_one else {"linear_features": neurons}
+        return snn.RLeaky(beta=decay, init_hidden=True, **links, **options)
+
+    return make
+
+
+def _rsynaptic(**options: Any) -> Neuron:
+    return lambda neurons, decay: snn.RSynaptic(
+        alpha=0.5, beta=decay, linear_features=neurons, init_hidden=True, **options
+    )
+
+
+def _slstm(reset: str) -> Neuron:
+    """As wide as its input: with another width snnTorch 1.0 clears its state in every tick, and export refuses it."""
+    return lambda neurons, decay: snn.SLSTM(neurons, neurons, threshold=0.1, reset_mechanism=reset, init_hidden=True)
 
 
 class ExplicitLeaky(nn.Module):
@@ -55,4 +93,13 @@ CASES = [
     *(_case("Leaky", reset, _leaky(reset_mechanism=reset)) for reset in RESETS),
     *(_case("Leaky", f"{r} at once", _leaky(reset_mechanism=r, reset_delay=False)) for r in ("subtract", "zero")),
     Case("snnTorch", "Leaky", "explicit", _explicit, states=(torch.zeros(1, HIDDEN), torch.zeros(1, OUTPUTS))),
+    *(_case("Synaptic", reset, _synaptic(reset_mechanism=reset)) for reset in RESETS),
+    _case("Synaptic", "subtract at once", _synaptic(reset_delay=False)),
+    *(_case("Alpha", reset, _alpha(reset_mechanism=reset), gain=2.0, tie=2.0) for reset in RESETS),
+    *(_case("Lapicque", reset, _lapicque(reset_mechanism=reset)) for reset in RESETS),
+    *(_case("RLeaky", reset, _rleaky(reset_mechanism=reset)) for reset in RESETS),
+    _case("RLeaky", "zero at once", _rleaky(reset_mechanism="zero", reset_delay=False)),
+    _case("RLeaky", "one to one", _rleaky(one_to_one=True)),
+    *(_case("RSynaptic", reset, _rsynaptic(reset_mechanism=reset)) for reset in RESETS),
+    *(_case("SLSTM", reset, _slstm(reset), exact=False, transcription=slstm_layers) for reset in RESETS),
 ]
