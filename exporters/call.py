@@ -135,7 +135,7 @@ def _function_and_owner(model: Any) -> tuple[StepFunction, nn.Module]:
             f"Cannot export a {type(model).__name__}; give a torch module, one of its methods or a function."
         )
     owner = getattr(model, "__self__", None)
-    return model, owner if isinstance(owner, nn.Module) else nn.Module()
+    return model, owner if isinstance(owner, nn.Module) else nn.Module().eval()
 
 
 def _state_arguments(function: StepFunction, inputs: int, states: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.exporters import frameworks
+from astroedge.exporters.frameworks.labels import label
 from astroedge.exporters.slots import memory
 from astroedge.step_spec import DTYPES
 
@@ -20,10 +21,7 @@ TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, 
 
 def check_model(model: nn.Module) -> None:
     """Refuse a model in training mode, off the CPU, in dtypes that a step doesn't carry or set to more than a tick."""
-    for path, module in model.named_modules():
-        if module.training and isinstance(module, TRAINING_ONLY):
-            name = f"Module {path!r} ({type(module).__name__})" if path else type(module).__name__
-            raise ExportError(f"{name} is in training mode; call model.eval() before export.")
+    _refuse_training(model)
     remembered = [(place.name, value) for place, value in memory(model) if isinstance(value, Tensor)]
     for name, tensor in (*model.named_parameters(), *remembered):
         if tensor.device.type != "cpu":
@@ -32,6 +30,17 @@ def check_model(model: nn.Module) -> None:
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_floating_point():
             dtype_name(name, tensor)
+
+
+def _refuse_training(model: nn.Module) -> None:
+    """Refuse a module in training mode, first of all one that then computes something else than when it is used."""
+    training = [(path, module) for path, module in model.named_modules() if module.training]
+    culprits = [item for item in training if isinstance(item[1], TRAINING_ONLY)]
+    for path, module in culprits or training:
+        raise ExportError(
+            f"{label(path, module)} is in training mode; call model.eval() before export: for the command line, before "
+            "the factory returns the model."
+        )
 
 
 def example_ticks(inputs: Inputs, examples: Iterable[Example] | None) -> list[Inputs]:

@@ -185,7 +185,7 @@ def graph_of(name: str, batch: int = 1) -> StepGraph:
     """The step graph of a network for `batch` streams, exported once; its weights do not depend on `batch`."""
     torch.manual_seed(3)
     network = NETWORKS[name]
-    model: Any = network.build()
+    model: Any = network.build().eval()
     ticks = network.draw(np.random.default_rng(1), EXAMPLES, batch)
     examples = [tuple(torch.from_numpy(array[tick]) for array in ticks.values()) for tick in range(EXAMPLES)]
     return astroedge.export(model, examples[0], model.initial_state(batch), name=name, examples=examples)

@@ -244,6 +244,7 @@ class AstroSNNStep(nn.Module):
             for name, child in list(module.named_children()):
                 if isinstance(child, Decay | MemoryDecay):
                     setattr(module, name, ConstantDecay(child()))
+        self.eval()
 
     def state_names(self) -> list[str]:
         """Names of the state tensors, in order."""

@@ -69,6 +69,7 @@ class NirStep(nn.Module):
         self.output_names = list(self._outputs)
         self._initial = self._initial_values()
         self.state_names = list(self._initial)
+        self.eval()
 
     def example_inputs(self, batch: int = 1) -> tuple[Tensor, ...]:
         """Inputs of the right shapes: ones, so that something may fire; real data give real firing rates."""

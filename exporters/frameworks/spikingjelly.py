@@ -7,16 +7,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
-from astroedge.exporters.frameworks.labels import derives_from, label
+from astroedge.exporters.frameworks.labels import label
 
 CONTAINER = "_memories"
-TRAINING_ONLY = ("Dropout", "DropConnectLinear")
 
 
 def refuse(path: str, module: nn.Module) -> None:
-    """Multi-step mode, recording of every tick, kernels that are no PyTorch, and dropout in training mode."""
+    """Multi-step mode, recording of every tick, and kernels that are no PyTorch."""
     settings: dict[str, Any] = {
-        name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend", "training")
+        name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend")
     }
     who = label(path, module)
     if settings["step_mode"] == "m":
@@ -34,8 +33,6 @@ def refuse(path: str, module: nn.Module) -> None:
             f"{who} computes with backend {settings['backend']!r}, whose kernels cannot be traced; call "
             "functional.set_backend(net, 'torch') before export."
         )
-    if settings["training"] and derives_from(module, "spikingjelly", *TRAINING_ONLY):
-        raise ExportError(f"{who} is in training mode; call model.eval() before export.")
 
 
 def note(path: str, module: nn.Module) -> str | None:

@@ -38,23 +38,26 @@ class Hidden(Leaky):
         return spikes
 
 def explicit():
-    return Leaky(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
+    return Leaky().eval(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
 
 def hidden():
-    return Hidden(), (torch.ones(1, 8),)
+    return Hidden().eval(), (torch.ones(1, 8),)
 
 def module_only():
-    return Hidden()
+    return Hidden().eval()
+
+def untouched():
+    return Hidden(), (torch.ones(1, 8),)
 
 def stateless():
-    return nn.Linear(8, 6), (torch.ones(1, 8),)
+    return nn.Linear(8, 6).eval(), (torch.ones(1, 8),)
 
 class Sorting(Leaky):
     def forward(self, x, v):
         return torch.linalg.svd(x)[1], v + torch.rand_like(v)
 
 def unsupported():
-    return Sorting(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
+    return Sorting().eval(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
 
 def broken():
     return nn.Linear(3, "four")
@@ -145,6 +148,7 @@ def test_checkpoint_becomes_a_graph_with_english_rates(astroedge_command: Comman
 @pytest.mark.parametrize(
     ("factory", "code", "message"),
     [
+        ("untouched", 10, "Hidden is in training mode; call model.eval()"),
         ("stateless", 11, "state"),
         ("unsupported", 12, "random"),
         ("broken", 10, "nets.py:"),

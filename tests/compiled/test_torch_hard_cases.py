@@ -80,7 +80,7 @@ def test_torch_and_compiled_step_agree(case: str) -> None:
     """Every output of every tick has torch's very bits, and the states do at the end."""
     model, initial = CASES[case]
     x = torch.zeros(1, WIDTH)
-    graph = astroedge.export(model, (x,), initial)
+    graph = astroedge.export(model.eval(), (x,), initial)
     data = graphs.random_inputs(graph, TICKS, seed=6)
     with load(build(graph)) as session:
         given = assert_same_run(graph, session, data)

@@ -274,9 +274,19 @@ def test_model_is_refused_in_one_line(model: Callable[[], nn.Module], kind: type
     one_line(caught.value)
 
 
+def test_training_mode_is_refused_by_name() -> None:
+    """Whatever it computes there: nothing but the model knows whether its forward asks for the mode."""
+    with pytest.raises(ExportError, match=r"^Leaky is in training mode; call model\.eval\(\)"):
+        export(Leaky(), X)
+    model = Leaky().eval()
+    model.fc.train()
+    with pytest.raises(ExportError, match=r"^Module 'fc' \(Linear\) is in training mode; call model\.eval\(\)"):
+        export(model, X)
+
+
 @pytest.mark.parametrize("layer", [nn.Dropout(0.2), nn.BatchNorm1d(4), nn.AlphaDropout()])
-def test_training_mode_is_refused_by_name(layer: nn.Module) -> None:
-    """A layer that behaves otherwise in training is named, and eval() is the cure."""
+def test_layer_that_trains_otherwise_is_named(layer: nn.Module) -> None:
+    """Of all modules in training mode the one that behaves otherwise there is named."""
     model = Leaky()
     model.between = nn.Sequential(layer)
     with pytest.raises(ExportError, match=r"'between\.0' .*training mode; call model\.eval\(\)"):

@@ -29,7 +29,7 @@ class Leaky(nn.Module):
 
 def build(folder: Path) -> Bundle:
     """Model → graph → bundle, with both files kept."""
-    graph: StepGraph = astroedge.export(Leaky(), (torch.rand(1, 8),), (torch.zeros(1, 4),))
+    graph: StepGraph = astroedge.export(Leaky().eval(), (torch.rand(1, 8),), (torch.zeros(1, 4),))
     graph.save(folder / "net.onnx")
     again: StepGraph = StepGraph.load(folder / "net.onnx")
     bundle: Bundle = astroedge.compile(again, target="raspberry-pi-4", precision={"*": "int4", "head*": "int8"})
