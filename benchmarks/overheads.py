@@ -103,7 +103,8 @@ def layer() -> StepGraph:
     """The layer as a step graph, its spikes and its input measured at about `RATE`."""
     torch.manual_seed(0)
     x, v = spikes(200), torch.zeros(1, NEURONS)
-    return astroedge.export(Layer().eval(), (torch.from_numpy(x[0]),), (v,), examples=[(torch.from_numpy(row),) for row in x])
+    ticks = [(torch.from_numpy(row),) for row in x]
+    return astroedge.export(Layer().eval(), ticks[0], (v,), examples=ticks)
 
 
 def spikes(ticks: int) -> NDArray[np.float32]:

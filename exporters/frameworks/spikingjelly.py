@@ -14,9 +14,7 @@ CONTAINER = "_memories"
 
 def refuse(path: str, module: nn.Module) -> None:
     """Multi-step mode, recording of every tick, and kernels that are no PyTorch."""
-    settings: dict[str, Any] = {
-        name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend")
-    }
+    settings: dict[str, Any] = {name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend")}
     who = label(path, module)
     if settings["step_mode"] == "m":
         raise ExportError(
