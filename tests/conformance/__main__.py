@@ -21,10 +21,8 @@ from tests.conformance.checks import (
     TRANSCRIBED_TICKS,
     WRAPPER_TICKS,
     check_forced,
-    check_grid,
     check_machines,
-    check_transcription,
-    check_wrapper,
+    checks_of,
 )
 from tests.exactness.machines import Machine, available
 
@@ -70,10 +68,9 @@ def _check(cases: list[Case], machines: list[Machine]) -> Row:
     row = Row()
     for case in cases:
         checks: dict[str, Callable[[Case], object]] = {
-            "wrapper": check_wrapper,
+            **checks_of(case),
             "forced": lambda case: row.rates.extend(check_forced(case)[1]),
             "processors": lambda case: check_machines(case, machines),
-            **({"grid": check_grid} if case.exact else {"NumPy": check_transcription}),
         }
         for name, check in checks.items():
             try:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +41,15 @@ LOWEST_RATE, HIGHEST_RATE = 0.01, 0.6
 
 class ConformanceError(AssertionError):
     """A case does not behave as its framework does."""
+
+
+def checks_of(case: Case) -> dict[str, Callable[[Case], object]]:
+    """The checks that apply to a case on this machine alone, by name."""
+    return {
+        "wrapper": check_wrapper,
+        **({"grid": check_grid} if case.exact else {"NumPy": check_transcription}),
+        "forced": check_forced,
+    }
 
 
 def check_wrapper(case: Case) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
 from tests.arm.arm_root import ArmRoot
 from tests.conformance.all_cases import all_cases, missing
 from tests.conformance.cases import Case
-from tests.conformance.checks import check_forced, check_grid, check_machines, check_transcription, check_wrapper
+from tests.conformance.checks import check_machines, checks_of
 from tests.exactness.machines import available
 
-# `make conformance` compares more processors.
+# `make conformance` compares more processors, and the exact cells too.
 CHOSEN = ("x86-64-v2", "x86-64-v4", "raspberry-pi-4")
-CASES = [pytest.param(case, id=case.title) for case in all_cases()]
-EXACT = [pytest.param(case, id=case.title) for case in all_cases() if case.exact]
+CHECKS = [
+    pytest.param(case, check, id=f"{case.title}: {name}")
+    for case in all_cases()
+    for name, check in checks_of(case).items()
+]
 ROUNDED = [pytest.param(case, id=case.title) for case in all_cases() if not case.exact]
 
 
@@ -26,26 +30,13 @@ def test_frameworks_are_there() -> None:
     assert not missing()
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_wrapper_is_the_model(case: Case) -> None:
-    """The model with its state made explicit gives the framework's bits from a cold start over 200 ticks."""
-    check_wrapper(case)
-
-
-@pytest.mark.parametrize("case", EXACT)
-def test_spikes_are_equal_on_the_grid(case: Case) -> None:
-    """PyTorch, ONNX Runtime and the compiled step run free for 2,000 ticks with equal bits, ties included."""
-    check_grid(case)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_forced_rule_holds(case: Case) -> None:
-    """With drawn weights the compiled step follows ONNX Runtime by the forced rule, at firing rates of 1 to 60 %."""
-    check_forced(case)
+@pytest.mark.parametrize(("case", "check"), CHECKS)
+def test_cell_is_what_it_is_in_its_framework(case: Case, check: Callable[[Case], object]) -> None:
+    """Wrapped, on the grid, by the forced rule or beside NumPy, a cell passes every check that applies to it."""
+    check(case)
 
 
 @pytest.mark.parametrize("case", ROUNDED)
-def test_machines_and_transcription_agree(root: ArmRoot, case: Case) -> None:
-    """A cell with exp, tanh, division and the like has NumPy's bits here and equal bits on every processor."""
-    check_transcription(case)
+def test_processors_agree(root: ArmRoot, case: Case) -> None:
+    """A cell with exp, tanh, division and the like has equal bits on every processor."""
     check_machines(case, [machine for machine in available() if machine.target in CHOSEN])
