@@ -40,7 +40,9 @@ class Hidden(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "source", [ModelSource(Explicit(), None, (torch.zeros(1, 3),)), ModelSource(Hidden())], ids=["explicit", "hidden"]
+    "source",
+    [ModelSource(Explicit().eval(), None, (torch.zeros(1, 3),)), ModelSource(Hidden().eval())],
+    ids=["explicit", "hidden"],
 )
 def test_state_goes_on_between_runs_and_not_over_a_reset(source: ModelSource) -> None:
     """Two runs are one; after a reset the model is as it was given; the first output is what counts."""
@@ -57,7 +59,7 @@ def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        TorchStream(ModelSource(Hidden()), SPEC).run(x=X)
+        TorchStream(ModelSource(Hidden().eval()), SPEC).run(x=X)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
