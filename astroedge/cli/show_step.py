@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astroedge.bundle import Bundle
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
 def show_graph(graph: StepGraph) -> None:
     """A step graph: what it takes, gives and carries over, what fires in it, its operators and its digest."""
     record = describe_graph(graph)
-    source = " ".join(graph.spec.source.values())
+    source = _source(graph.spec.source)
     print_line(f"Step graph {graph.name}{f' from {source}' if source else ''}, weights {size(record['weights_bytes'])}")
     show_spec(graph.spec)
     operators = ", ".join(f"{name} × {count}" if count > 1 else name for name, count in record["operators"].items())
     print_line(f"Operators: {operators}")
     print_line(f"SHA-256: {record['sha256']}")
+
+
+def _source(source: Mapping[str, str]) -> str:
+    """`snntorch 1.0.0, torch 2.13.0`: the framework first, then what it stood on."""
+    first = " ".join(source[key] for key in ("framework", "version") if key in source)
+    others = [f"{name} {version}" for name, version in source.items() if name not in ("framework", "version")]
+    return ", ".join(part for part in (first, *others) if part)
 
 
 def show_spec(spec: StepSpec) -> None:

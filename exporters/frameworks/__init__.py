@@ -49,13 +49,18 @@ FRAMEWORKS = {
 def source_of(model: nn.Module) -> dict[str, str]:
     """Framework and version for the step's description; where it is not PyTorch itself, PyTorch's version too.
 
-    A model of several frameworks names the first, in the order of its modules, and has the versions of all.
+    A model of several frameworks names the first, in the order of its modules, and has the versions of all. The version
+    of NIR is that in the file: the nir package's that wrote it.
     """
-    found = list(dict.fromkeys(name for name, _, _ in _modules(model)))
-    if not found:
+    from astroedge.exporters.frameworks.nir import NirStep  # which imports names, and that this file
+
+    files = [module.version for module in model.modules() if isinstance(module, NirStep)]
+    versions = {"nir": files[0]} if files else {}
+    versions |= {name: _version(name) for name in dict.fromkeys(name for name, _, _ in _modules(model))}
+    if not versions:
         return {"framework": "torch", "version": torch.__version__}
-    others = {name: _version(name) for name in found[1:]}
-    return {"framework": found[0], "version": _version(found[0]), **others, "torch": torch.__version__}
+    (first, own), *others = versions.items()
+    return {"framework": first, "version": own, **dict(others), "torch": torch.__version__}
 
 
 def refuse(model: nn.Module) -> None:

@@ -44,10 +44,12 @@ class NirStep(nn.Module):
 
     Inputs and outputs are the Input and Output nodes in the order of the file. Values of several edges into one node
     are added in the order of the edges. An edge that closes a loop carries the value of the tick before, 0 at first.
+    `version` is that of the nir package that wrote the file.
     """
 
     def __init__(self, graph: NirGraph, dt: float, choices: Mapping[str, str]) -> None:
         super().__init__()
+        self.version = graph.version
         self._nodes = {node.name: node for node in graph.nodes}
         names = list(self._nodes)
         _check_ends(graph)

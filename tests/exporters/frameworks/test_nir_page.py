@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("nir")
+nir = pytest.importorskip("nir")
 
-from astroedge.cli import main
+from astroedge.cli import main  # noqa: E402  (after the check that nir is there)
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "from-nir.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -33,6 +33,8 @@ def test_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     # The command line makes the graph that Python made, under the name of the file.
     assert len(Path("net.onnx").read_bytes()) == pytest.approx(len(graph), abs=64)
     assert "input=held or impulse" in capsys.readouterr().out
+    assert main(["inspect", "net.onnx"]) == 0
+    assert f"from nir {nir.__version__}, torch " in capsys.readouterr().out
 
 
 def test_command_line_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
