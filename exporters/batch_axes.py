@@ -23,13 +23,33 @@ StepTick = Callable[[Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
 
 def find_batch_axes(tick: StepTick, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> list[int | None]:
     """The batch axis of each state; None for a shared one, and for all when the model runs with one batch size only."""
+    return _search(tick, inputs, states, may_share=True) or [None] * len(states)
+
+
+def repeat_first_stream(
+    tick: StepTick, inputs: Sequence[Tensor], states: Sequence[Tensor], count: int
+) -> list[Tensor] | None:
+    """The states for `count` streams, each as the first; None when they cannot be told from what streams share.
+
+    A state without a batch axis stays as it is if no stream's input changes it, as none changes a counter of ticks.
+    """
+    axes = _search(tick, inputs, states, may_share=False)
+    if axes is None:
+        return None
+    return [_streams(state, axis, count) for state, axis in zip(states, axes, strict=True)]
+
+
+def _search(
+    tick: StepTick, inputs: Sequence[Tensor], states: Sequence[Tensor], *, may_share: bool
+) -> list[int | None] | None:
+    """The first way to assign axes under which streams are independent; None if there is none."""
     batch = _batch(inputs)
     if batch is None:
-        return [None] * len(states)
+        return None
     for axes in islice(_candidates(states, batch), MAX_TRIALS):
-        if all(_independent(tick, inputs, states, axes, probe) for probe in PROBES):
+        if all(_independent(tick, inputs, states, axes, probe, may_share) for probe in PROBES):
             return list(axes)
-    return [None] * len(states)
+    return None
 
 
 def _batch(inputs: Sequence[Tensor]) -> int | None:
@@ -55,9 +75,17 @@ def _streams(tensor: Tensor, axis: int | None, count: int) -> Tensor:
 
 
 def _independent(
-    tick: StepTick, inputs: Sequence[Tensor], states: Sequence[Tensor], axes: Sequence[int | None], count: int
+    tick: StepTick,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    axes: Sequence[int | None],
+    count: int,
+    may_share: bool,
 ) -> bool:
-    """Whether the first of `count` streams does the same when the last one sees another input."""
+    """Whether the first of `count` streams does the same when the last one sees another input.
+
+    States without an axis may then change only if streams `may_share` them.
+    """
     alike = [_streams(tensor, 0, count) for tensor in inputs]
     other = [tensor.clone() for tensor in alike]
     for tensor in other:
@@ -72,7 +100,6 @@ def _independent(
     except Exception:  # whatever the model raises at this batch size, it has not shown that its streams are apart
         return False
     return all(
-        torch.equal(a.narrow(axis, 0, 1), b.narrow(axis, 0, 1))
+        may_share or torch.equal(a, b) if axis is None else torch.equal(a.narrow(axis, 0, 1), b.narrow(axis, 0, 1))
         for a, b, axis in zip(one, two, axes, strict=True)
-        if axis is not None
     )

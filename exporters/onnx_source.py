@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import helper, version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
 from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes, open_session
+from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.expand_recurrent import expand_recurrent
 from astroedge.exporters.find_activations import find_activations
 from astroedge.exporters.find_spikes import find_spikes
@@ -88,6 +90,7 @@ def export_onnx(
             store_initial_value(model.graph, state, first[state.name])
     ticks = [_tick(spec, tick) for tick in examples] if examples else _random_ticks(spec)
     graph = _measured(StepGraph(model, spec), ticks, firing_rates or {})
+    graph = _with_batch_axes(graph, original, states, held, first, ticks[0])
     reference = _reference(original, graph.spec, states, held, first, ticks)
     spikes = find_spikes(graph.model.graph, graph.spec.states)
     graph.parity = compare(graph, spikes, reference, original="the original graph")
@@ -246,6 +249,28 @@ def _measured(graph: StepGraph, ticks: Sequence[Tick], rates: Mapping[str, float
         activations=measure_activations(graph, rectified, ticks),
     )
     return StepGraph(graph.model, spec)
+
+
+def _with_batch_axes(
+    graph: StepGraph,
+    original: onnx.ModelProto,
+    states: Mapping[str, str],
+    held: Mapping[str, Array],
+    first: Mapping[str, Array],
+    tick: Tick,
+) -> StepGraph:
+    """The graph with the batch axis of each state, where the original, whose sizes are open, runs with more streams."""
+    session = open_session(original)
+
+    def following(inputs: Sequence[torch.Tensor], carried: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        arrays = [tensor.numpy() for tensor in (*inputs, *carried)]
+        results = session.run(list(states.values()), {**dict(zip((*tick, *states), arrays, strict=True)), **held})
+        return [torch.from_numpy(result) for result in results]
+
+    tensors = ([torch.from_numpy(array.copy()) for array in arrays.values()] for arrays in (tick, first))
+    found = dict(zip(states, find_batch_axes(following, *tensors), strict=True))
+    kept = tuple(replace(state, batch_axis=found[state.name]) for state in graph.spec.states)
+    return StepGraph(graph.model, replace(graph.spec, states=kept))
 
 
 def _reference(

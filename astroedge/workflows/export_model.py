@@ -105,9 +105,9 @@ def _with_shapes(found: ModelSource, shapes: Mapping[str, tuple[int, ...]]) -> M
 
 
 def _with_batch(found: ModelSource, batch: int) -> ModelSource:
-    """The same model with inputs of batch 1 repeated; a state's batch axis is the model's own business."""
-    if found.states is not None:
-        raise ExportError("--batch cannot know the batch axis of states; return inputs and states of that batch.")
+    """The same model with inputs and explicit states of batch 1 repeated; hidden ones are the model's own business."""
+    from astroedge.exporters.repeat_states import repeat_states
+
     inputs = found.inputs if isinstance(found.inputs, (tuple, list)) else (found.inputs,)
 
     def repeated(tick: Sequence[Any]) -> tuple[Any, ...]:
@@ -117,7 +117,10 @@ def _with_batch(found: ModelSource, batch: int) -> ModelSource:
         return tuple(tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tick)
 
     examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
-    return replace(found, inputs=repeated(inputs), examples=examples)
+    states = found.states
+    if states is not None and any(tensor.shape[0] == 1 for tensor in inputs):
+        states = repeat_states(found.model, inputs, states, batch)
+    return replace(found, inputs=repeated(inputs), states=states, examples=examples)
 
 
 def _with_examples(found: ModelSource, path: Path) -> ModelSource:

@@ -40,6 +40,26 @@ class Hidden(Leaky):
 def explicit():
     return Leaky().eval(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
 
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.gru, self.lif = nn.GRU(8, 4), Hidden()
+
+    def forward(self, x, h):
+        y, h = self.gru(x[None], h)
+        return self.lif(torch.cat([y[0], y[0]], 1)), h
+
+def gated():
+    return Gated(), (torch.ones(1, 8),), ((torch.arange(4.0) - 1).reshape(1, 1, 4),)
+
+class Mixed(Leaky):
+    def forward(self, x, v):
+        return super().forward(x, v.mean(0, keepdim=True).expand_as(v))
+
+def mixed():
+    return Mixed(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
+
 def hidden():
     return Hidden().eval(), (torch.ones(1, 8),)
 
@@ -220,15 +240,34 @@ def test_a_firing_rate_is_declared_on_the_command_line(
 
 
 def test_shapes_and_batch_stand_for_examples(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
-    """--example 1,8 draws inputs of that shape; --batch repeats them, and explicit states are then refused."""
+    """--example 1,8 draws inputs of that shape, for which names must be those of inputs."""
     target = tmp_path / "net.onnx"
     result = astroedge_command("export", f"{models}:module_only", "--example", "x=1,8", "-o", target)
     assert result.code == 0, result.err
     assert StepGraph.load(target).spec.inputs[0].shape == (1, 8)
     wrong = astroedge_command("export", f"{models}:module_only", "--example", "z=1,8", "-o", target)
     assert wrong.failed_with(60), wrong
-    refused = astroedge_command("export", f"{models}:explicit", "--batch", "2", "-o", target)
-    assert refused.failed_with(10), refused
+
+
+def test_batch_repeats_inputs_and_explicit_states(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
+    """Each explicit state gets --batch streams along its own axis, all with its initial value; hidden ones follow."""
+    target = tmp_path / "net.onnx"
+    result = astroedge_command("export", f"{models}:gated", "--batch", "3", "-o", target)
+    assert result.code == 0, result.err
+    graph = StepGraph.load(target)
+    assert graph.spec.inputs[0].shape == (3, 8)
+    assert {state.name: (state.shape, state.batch_axis) for state in graph.spec.states} == {
+        "h": ((1, 3, 4), 1),
+        "lif.v": ((3, 6), 0),
+    }
+    assert (graph.initial_state()["h"] == np.arange(-1, 3)).all()
+
+
+def test_batch_refuses_streams_that_are_not_apart(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
+    """Where streams change each other, --batch says so and what to return instead."""
+    result = astroedge_command("export", f"{models}:mixed", "--batch", "2", "-o", tmp_path / "net.onnx")
+    assert result.failed_with(10), result
+    assert "one changes another; return inputs and states of that batch" in result.err
 
 
 def test_onnx_file_with_pairs_becomes_a_graph_and_a_sequence(astroedge_command: Command, tmp_path: Path) -> None:

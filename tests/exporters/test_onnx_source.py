@@ -126,6 +126,7 @@ def test_constant_input_chooses_the_branch(rate: int, factor: float) -> None:
     stored = [numpy_helper.to_array(item).ravel().tolist() for item in graph.model.graph.initializer]
     assert [factor] in stored
     assert graph.spec.states[0].shape == (2, 3)
+    assert graph.spec.states[0].batch_axis == 0
     assert graph.spec.states[0].initial == 1.5
     assert graph.parity is not None
     assert graph.parity.worst == 0.0
@@ -171,3 +172,31 @@ def test_states_that_swap_and_an_only_output_that_is_a_state() -> None:
     assert graph.parity.worst == 0.0
     assert [item.name for item in graph.spec.outputs] == ["a_out", "b_out"]
     assert graph.initial_state()["a"].tolist() == [[1, 2, 3]]
+
+
+def layered(batch: int | str) -> onnx.ModelProto:
+    """A leaky state that has its streams along axis 1, and one that adds up what all streams see."""
+    nodes = [
+        helper.make_node("Mul", ["h", "decay"], ["kept"]),
+        helper.make_node("Add", ["kept", "x"], ["h_out"]),
+        helper.make_node("ReduceSum", ["x"], ["seen"], keepdims=0),
+        helper.make_node("Add", ["total", "seen"], ["total_out"]),
+        helper.make_node("ReduceSum", ["h_out", "layers"], ["y"], keepdims=0),
+    ]
+    return model_of(
+        nodes,
+        [value("x", [batch, 3]), value("h", [2, batch, 3]), value("total", [])],
+        [value("y", [batch, 3]), value("h_out", [2, batch, 3]), value("total_out", [])],
+        decay=np.float32([[[0.5]], [[0.25]]]),
+        layers=np.array([0], np.int64),
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_batch_axis_is_found_where_sizes_are_open(batch: int) -> None:
+    """The graph is run with more streams, if its sizes allow it; a state that streams share has no batch axis."""
+    pairs = {"h": "h_out", "total": "total_out"}
+    found = export_onnx(layered("n"), pairs, batch=batch, shapes={"h": (2, batch, 3)})
+    assert {state.name: state.batch_axis for state in found.spec.states} == {"h": 1, "total": None}
+    fixed = export_onnx(layered(batch), pairs)
+    assert {state.name: state.batch_axis for state in fixed.spec.states} == {"h": None, "total": None}
