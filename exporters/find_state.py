@@ -20,8 +20,6 @@ from astroedge.errors import ExportError
 from astroedge.exporters.call import Call
 from astroedge.exporters.slots import MemorySlot, Place, memory
 
-SETTLING_TICKS = 2
-
 
 @dataclass(frozen=True)
 class HiddenState:
@@ -48,14 +46,18 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> lis
     """
     cold = _remember(call.model)
     ticks = _ticks(call, examples)
-    for _ in range(SETTLING_TICKS):
-        next(ticks)
+    next(ticks)
+    first = _remember(call.model)
+    next(ticks)
     before = _remember(call.model)
     next(ticks)
     after = _remember(call.model)
     _refuse_numbers(before, after)
     _refuse_parameters(before, after)
+    _refuse_growth(first, before)
     _refuse_growth(before, after)
+    for place, (tensor, _, _) in after.tensors.items():
+        _refuse_change(place.name, before.tensors[place][2], tensor)
     changed = [place for place in after.tensors if _differs(before.tensors[place], after.tensors[place])]
     states = [HiddenState(MemorySlot((place,)), _initial(cold, place, after.tensors[place][0])) for place in changed]
     return _merged(states, before, after)
@@ -127,14 +129,13 @@ def _refuse_parameters(before: _Memory, after: _Memory) -> None:
 
 
 def _refuse_growth(before: _Memory, after: _Memory) -> None:
-    """Memory keeps its structure, shapes and dtypes."""
+    """Memory keeps its structure."""
     for place in [*after.tensors, *before.tensors]:
         if place not in before.tensors or place not in after.tensors:
             raise ExportError(
                 f"{place.name!r} comes or goes from one tick to the next, so the model's memory grows or changes its "
                 "structure; keep a fixed number of tensors (turn off what records every tick, such as `store_v_seq`)."
             )
-        _refuse_change(place.name, before.tensors[place][2], after.tensors[place][2])
 
 
 def _refuse_change(name: str, old: Tensor, new: Tensor) -> None:

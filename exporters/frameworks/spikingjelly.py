@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
-from astroedge.exporters.frameworks.labels import label
+from astroedge.exporters.frameworks.labels import derives_from, label
 
 CONTAINER = "_memories"
+SINGLE = "s"
 
 
 def refuse(path: str, module: nn.Module) -> None:
-    """Multi-step mode, recording of every tick, and kernels that are no PyTorch."""
+    """Multi-step mode, recording of every tick, foreign kernels, random weights, and a queue that is still to grow."""
     settings: dict[str, Any] = {name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend")}
     who = label(path, module)
+    if SINGLE not in _modes(module):
+        raise ExportError(
+            f"{who} has no single-step mode: it takes whole sequences, and a step is one tick; use what is inside it, "
+            "or a module that has the mode."
+        )
     if settings["step_mode"] == "m":
         raise ExportError(
             f"{who} is in multi-step mode, which takes whole sequences, and a step is one tick; call "
@@ -31,6 +38,13 @@ def refuse(path: str, module: nn.Module) -> None:
             f"{who} computes with backend {settings['backend']!r}, whose kernels cannot be traced; call "
             "functional.set_backend(net, 'torch') before export."
         )
+    if derives_from(module, "spikingjelly", "DropConnectLinear"):
+        raise ExportError(
+            f"{who} draws random numbers in evaluation mode, too; put a layer.Linear with 1 - p times its weight and "
+            "bias in its place for the mean of what it draws."
+        )
+    if derives_from(module, "spikingjelly", "Delay"):
+        _refuse_growing_queue(who, module)
 
 
 def note(path: str, module: nn.Module) -> str | None:
@@ -51,6 +65,21 @@ def scratch(module: nn.Module) -> frozenset[str]:
 
 def settle(module: nn.Module) -> None:
     """Nothing: settings are Python values."""
+
+
+def _refuse_growing_queue(who: str, module: Any) -> None:
+    """A delay starts with an empty queue, which it fills in its first ticks."""
+    if len(module.queue) < module.delay_steps:
+        raise ExportError(
+            f"{who} fills its queue in the first ticks, and a step's state has its size from the start; set its queue "
+            f"= [torch.zeros(…)] * {module.delay_steps} in the shape of what it delays: until then it gives zeros."
+        )
+
+
+def _modes(module: nn.Module) -> tuple[str, ...]:
+    """The step modes that a module has; containers of PyTorch and modules without state have all."""
+    supported: Callable[[], tuple[str, ...]] | None = getattr(module, "supported_step_mode", None)
+    return (SINGLE,) if supported is None else supported()
 
 
 def _is_reset(value: Tensor, cold: Any) -> bool:

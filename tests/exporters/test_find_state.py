@@ -203,7 +203,7 @@ def test_memory_that_comes_and_goes_is_refused() -> None:
         def update(self, x: Tensor) -> None:
             self.box[f"tick{len(self.box)}"] = x
 
-    with pytest.raises(ExportError, match=r"'box\.tick2' comes or goes"):
+    with pytest.raises(ExportError, match=r"'box\.tick1' comes or goes"):
         found(Hoards({}))
 
 
@@ -216,3 +216,21 @@ def test_dtype_that_changes_is_refused() -> None:
 
     with pytest.raises(ExportError, match=r"from float32 \[1, 3\] to float16 \[1, 3\]"):
         found(Promotes(X * 0))
+
+
+class FillsUp(nn.Module):
+    """A queue of two that starts empty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.queue = [*self.queue, x][-2:]
+        return self.queue[0] + 0.0
+
+
+def test_memory_that_fills_up_is_refused() -> None:
+    """A list that is still to grow when the first tick is over has no value before it."""
+    with pytest.raises(ExportError, match=r"'queue\.1' comes or goes"):
+        found(FillsUp())

@@ -87,6 +87,47 @@ def test_settings_that_are_not_one_tick_are_refused(setting: Callable[[nn.Module
         check_model(model)
 
 
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (layer.MultiStepContainer(layer.Linear(6, 8), neuron.IFNode()), "MultiStepContainer has no single-step mode"),
+        (layer.SeqToANNContainer(nn.Linear(6, 8)), "SeqToANNContainer has no single-step mode.*what is inside it"),
+        (neuron.NonSpikingLIFNode(), "NonSpikingLIFNode has no single-step mode"),
+        (layer.DropConnectLinear(6, 8), "DropConnectLinear draws random numbers.*1 - p times its weight"),
+        (layer.Delay(2), r"Delay fills its queue .*torch.zeros\(…\)\] \* 2"),
+    ],
+)
+def test_modules_that_are_no_step_are_refused(module: nn.Module, message: str) -> None:
+    """Modules for sequences, random ones and a queue that grows are named, each with what to put in its place."""
+    with pytest.raises(ExportError, match=message):
+        check_model(module.eval())
+
+
+def test_filled_delay_is_exported() -> None:
+    """A queue filled with zeros, as the refusal says, does what the growing one does."""
+    delay = layer.Delay(3)
+    growing, filled = layer.Delay(3), nn.Sequential(network()[0], network()[1], delay).eval()
+    delay.queue[:] = [torch.zeros(1, 16)] * 3
+    graph = export(filled, X)
+    assert [state.name for state in graph.spec.states] == ["1.v", *(f"2.queue.{place}" for place in range(3))]
+    for tick in range(5):
+        value = torch.full((1, 16), float(tick))
+        assert torch.equal(growing(value), delay(value))
+
+
+def test_synapse_and_feedback_keep_their_state() -> None:
+    """A synapse's current and what containers feed back are states beside the potentials."""
+    torch.manual_seed(0)
+    feedback = layer.ElementWiseRecurrentContainer(neuron.LIFNode(v_threshold=0.4), lambda y, x: x - 0.25 * y)
+    mixing = layer.LinearRecurrentContainer(neuron.IFNode(), 8, 8)
+    graph = export(nn.Sequential(layer.Linear(6, 8), feedback, mixing, layer.SynapseFilter(tau=8.0)).eval(), X)
+    assert {state.name for state in graph.spec.states} == {
+        *("1.y", "1.sub_module.v", "2.y", "2.sub_module.v"),
+        "3.out_i",
+    }
+    assert any(0.01 < spikes.firing_rate < 0.6 for spikes in graph.spec.spikes)
+
+
 def test_warm_model_is_noted() -> None:
     """A model that has stepped is exported from what it holds, with a note; after reset_net there is none."""
     model = network()
