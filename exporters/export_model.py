@@ -19,7 +19,7 @@ from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.call import Call, make_call
 from astroedge.exporters.check_model import Example, Inputs, blame_model, check_model, dtype_name, example_ticks
 from astroedge.exporters.find_activations import find_activations
-from astroedge.exporters.find_spikes import find_spikes
+from astroedge.exporters.find_spikes import find_echoes, find_spikes
 from astroedge.exporters.find_state import find_hidden_state
 from astroedge.exporters.isolate import run_in_child
 from astroedge.exporters.names import Names, choose_names, wrapper_path
@@ -161,7 +161,8 @@ def _measure(
     graph = StepGraph(graph.model, spec)
     parity = compare(graph, found, _reference(call, traced, spec, examples))
     graph.save(scratch / FINISHED)
-    silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate]
+    echoes = find_echoes(graph.model.graph, found, spec.states)
+    silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate and spikes.name not in echoes]
     return parity, tuple(
         f"Spike tensor {name!r} never fired on the example data, so its firing rate says nothing; give real `examples`."
         for name in silent

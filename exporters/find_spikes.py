@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -61,6 +61,35 @@ def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[S
         name = unique(f"{stem}.spike" if stem else "spike", {spikes.name for spikes in found})
         found.append(Spikes(name, node.output[0]))
     return found
+
+
+def find_echoes(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: tuple[StateSpec, ...]) -> set[str]:
+    """The names of spike tensors that only say again what a neuron decided before.
+
+    Such a one compares a state as it comes in, while another compares what this tick makes of that state, as with
+    snnTorch's reset signal: whether a neuron fires shows in the other. With a reset at once the echo is silent, unless
+    a membrane stays above its threshold.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    stored = {tensor.name for tensor in graph.initializer}
+    carried = {state.input_name for state in states}
+    read = {
+        item.name: {
+            source
+            for comparison in _comparisons(makers, item.tensor)
+            for value in comparison.input
+            for source in _elementwise_sources(makers, value)
+            if source not in stored
+        }
+        for item in spikes
+    }
+    return {
+        name
+        for name, sources in read.items()
+        if len(sources) == 1
+        and sources <= carried
+        and any(sources < others for other, others in read.items() if other != name)
+    }
 
 
 def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.NodeProto]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import getclosurevars
 from typing import Any
 
 import torch
@@ -42,10 +44,32 @@ def scratch(module: nn.Module) -> frozenset[str]:
 
 
 def settle(module: nn.Module) -> None:
-    """The reset mechanism, a number in a buffer, on which forward decides with `if` where the reset has no delay."""
+    """What decides in Python or writes by index in a tick: with the same results, what a step can hold.
+
+    The reset mechanism is a number in a buffer, on which forward decides with `if` where the reset has no delay.
+    """
     value = module._buffers.pop("reset_mechanism_val", None)
     if value is not None:
         vars(module)["reset_mechanism_val"] = int(value)
+    if getattr(module, "inhibition", False) and hasattr(module, "fire_inhibition"):
+        vars(module)["fire_inhibition"] = partial(_fire_largest, module)
+    quantise = vars(module).get("state_quant")
+    if callable(quantise) and quantise.__module__ == "snntorch.functional.quant":
+        levels = getclosurevars(quantise).nonlocals["levels"]
+        vars(module)["state_quant"] = partial(_nearest, levels)
+
+
+def _fire_largest(module: Any, batch: int, mem: Tensor) -> Tensor:
+    """Spikes of the largest membrane alone, the first of equals."""
+    shift = mem - module.threshold
+    largest = torch.arange(mem.shape[1]) == torch.argmax(shift, dim=1, keepdim=True)
+    spikes: Tensor = module.spike_grad(shift) * largest.to(mem.dtype)
+    return spikes
+
+
+def _nearest(levels: Tensor, value: Tensor) -> Tensor:
+    """Every element as the nearest level, the first of two as near."""
+    return levels[torch.argmin(torch.abs(levels - value.unsqueeze(-1)), dim=-1)]
 
 
 def _forgets(module: nn.Module) -> bool:

@@ -13,6 +13,7 @@ from astroedge.exporters import export
 from astroedge.exporters.check_model import check_model
 
 snn = pytest.importorskip("snntorch", reason="snnTorch is not installed")
+quant = pytest.importorskip("snntorch.functional.quant", reason="snnTorch is not installed")
 
 X = torch.tensor([[1.9, -0.4, 1.1, 0.6, 2.2, 0.3]])
 
@@ -38,6 +39,31 @@ def test_resets_are_exported(options: dict[str, Any]) -> None:
     assert [state.name for state in graph.spec.states] == ["1.mem"]
     assert not any("left out" in note for note in graph.notes)
     assert 0.01 < max(spikes.firing_rate for spikes in graph.spec.spikes) < 0.6
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_silent_reset_signal_is_no_news(reset: str) -> None:
+    """A membrane reset at once is not above its threshold in the next tick; only a layer that is silent is noted."""
+    neuron = snn.Leaky(beta=0.9, reset_mechanism=reset, reset_delay=False, init_hidden=True)
+    graph = export(network(neuron), X)
+    rates = {spikes.name: spikes.firing_rate for spikes in graph.spec.spikes}
+    assert rates["1.mem.spike"] == 0.0 < rates["1.mem.spike_1"]
+    assert graph.notes == ()
+    silent = snn.Leaky(beta=0.9, threshold=100.0, reset_delay=False, init_hidden=True)
+    (note,) = export(network(silent), X).notes
+    assert "'1.mem.spike_1' never fired" in note
+
+
+@pytest.mark.parametrize("decays", [{"beta": 0.9}, {"alpha": 0.5, "beta": 0.9}], ids=["Leaky", "Synaptic"])
+def test_inhibition_and_quantised_state_are_exported(decays: dict[str, float]) -> None:
+    """Only the largest membrane fires, and membranes take the levels given, by operators that a step can hold."""
+    cell = snn.Synaptic if "alpha" in decays else snn.Leaky
+    options = {"threshold": 0.25, "state_quant": quant.state_quant(num_bits=4, threshold=0.5), **decays}
+    model = network(cell(inhibition=True, init_hidden=True, **options))
+    examples = [(X * scale,) for scale in (0.5, -1.0, 1.0, 2.0)]
+    graph = export(model, X, examples=examples)
+    assert not {"ScatterND", "ScatterElements"} & {node.op_type for node in graph.model.graph.node}
+    assert any(0.01 < spikes.firing_rate < 0.6 for spikes in graph.spec.spikes)
 
 
 def test_model_keeps_its_settings() -> None:
