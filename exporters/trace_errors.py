@@ -21,7 +21,8 @@ def why_not_traced(error: Exception) -> str:
     if "data-dependent" in text or "Could not guard" in text:
         return (
             f"The model decides in Python on the value of a tensor{place}, which a step graph can't do: a value read "
-            "with item(), int() or `if` would be fixed; use torch.where, or make it a Python constant."
+            "with item(), int(), `if` or as the place of a write would be fixed; use torch.where, an index of "
+            "shape [1] to write to, or a Python constant."
         )
     if "fake tensor" in text or ".numpy()" in text:
         return (

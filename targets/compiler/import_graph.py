@@ -132,6 +132,8 @@ class _RewriteCalls(PyExprMutator):
             return self._extreme(visited, stack) if _is_stack(stack) else visited
         if operator == "relax.split":
             return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
+        if operator in ("relax.scatter_nd", "relax.scatter_elements") and visited.attrs.reduction in ("update", "none"):
+            return self._select(visited)
         return visited
 
     def _clip(self, call: relax.Call) -> relax.Call:
@@ -146,6 +148,28 @@ class _RewriteCalls(PyExprMutator):
         dtype = indices.ty.dtype.dtype
         clipped = relax.op.maximum(relax.op.minimum(indices, relax.const(last, dtype)), relax.const(0, dtype))
         return relax.Call(call.op, [data, clipped], call.attrs)
+
+    def _select(self, call: relax.Call) -> relax.Call:
+        """A write of one slice, as into a ring buffer, as a choice between the slice and what was there before.
+
+        A choice is one of the operators that are fused and scheduled; a write at several places stays what it is, and
+        is refused later. An index outside the axis writes nothing.
+        """
+        data, indices, updates = call.args
+        shape, dtype = [int(extent) for extent in data.ty.shape], indices.ty.dtype.dtype
+        if call.op.name == "relax.scatter_nd":
+            axis, one = 0, [int(extent) for extent in indices.ty.shape] == [1, 1]
+            indices = relax.op.reshape(indices, [1] * len(shape)) if one else indices
+        else:
+            axis = int(call.attrs.axis) % len(shape)
+            one = [int(extent) for extent in indices.ty.shape] == [*shape[:axis], 1, *shape[axis + 1 :]]
+        if not one:
+            return call
+        places = np.arange(shape[axis]).reshape([-1 if place == axis else 1 for place in range(len(shape))])
+        wanted = self.builder_.emit(indices)
+        from_end = relax.op.equal(wanted, relax.const(places - shape[axis], dtype))
+        chosen = relax.op.logical_or(relax.op.equal(wanted, relax.const(places, dtype)), from_end)
+        return relax.op.where(chosen, updates, data)
 
     def _extreme(self, call: relax.Call, stack: relax.Call) -> relax.Expr:
         """The importer stacks the operands of Max and Min and reduces the stack, which takes many times as long."""

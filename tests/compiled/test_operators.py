@@ -100,6 +100,13 @@ CASES: dict[str, StepGraph] = {
     "gather": _step([_node("Gather", ["mixed", "i"], axis=1)], (3, 8), (3, 4), {"i": np.array([0, 7, 3, 3])}),
     "row of the largest": _step([_node("ArgMax", ["mixed"], "i", axis=1, keepdims=0), _node("Gather", ["T", "i"])],
                                 (3, 12), (3, 20), {"T": W}),
+    "write of a slice": _step([_node("ScatterND", ["mixed", "i", "U"])], (5, 8), (5, 8),
+                              {"i": np.array([[-5]]), "U": W[:1, :8]}),
+    "write at the largest": _step([_node("ArgMax", ["mixed"], "i", axis=0, keepdims=1),
+                                   _node("ScatterND", ["mixed", "i", "U"])], (12, 1), (12, 1), {"U": W[:1, :1]}),
+    "write of single elements": _step([_node("ArgMax", ["mixed"], "i", axis=1, keepdims=1),
+                                       _node("ScatterElements", ["mixed", "i", "U"], axis=1)],
+                                      (5, 8), (5, 8), {"U": W[:5, :1]}),
     "cast": _step([_node("Cast", ["mixed"], "i", to=TensorProto.INT32), _node("Cast", ["i"], to=TensorProto.FLOAT)],
                   (3, 8), (3, 8), {}),
 }  # fmt: skip

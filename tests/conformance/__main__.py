@@ -91,8 +91,9 @@ def _legend(machines: list[Machine]) -> str:
   {GRID_TICKS:,} ticks, neurons that reach their threshold exactly included;
 - *forced*: with drawn weights the compiled step follows ONNX Runtime by the forced rule over {FORCED_TICKS:,} ticks;
 - *processors*: the compiled step has equal bits on {names};
-- *NumPy*: where a cell is more than sums, products and comparisons, the compiled step equals its equations written out
-  in NumPy with AstroEdge's exact functions over {TRANSCRIBED_TICKS} ticks.
+- *NumPy*: where a cell is more than sums, products and comparisons, and for NIR, which is equations and no framework,
+  the compiled step equals the equations written out in NumPy with AstroEdge's exact functions over
+  {TRANSCRIBED_TICKS} ticks.
 """
 
 

@@ -10,6 +10,8 @@ from tests.conformance.cases import Case
 # The file that holds a framework's cases, and what must be installed for it.
 FRAMEWORKS = {
     "snntorch_cells": ("snntorch",),
+    "torch_cells": (),
+    "torch_layers": (),
 }
 
 

@@ -42,18 +42,18 @@ def signals(rng: np.random.Generator, ticks: int, weights: Weights, shape: tuple
     return (uniform < SPIKE_RATE if weights is Weights.GRID else uniform).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """A cell in a network that `build` makes, cold and in evaluation mode, the same at every call.
 
     The network takes one input, which `draw(rng, ticks, weights)` makes, and returns a tensor or a tuple of them. What
     carries over is hidden in it; with `states`, initial values, it is `forward(x, *states) -> (*outputs, *states)`; if
-    it `starts_itself`, it is `forward(x, state=None) -> (outputs, state)`.
+    it `starts_itself`, it is `forward(x, state=None) -> (outputs, state)`. PyTorch's cells return their state alone.
 
-    `exact` says that the cell uses only sums, products, comparisons and selections of numbers. Otherwise
-    `transcription` writes one tick of the network in NumPy: made from the model, called with inputs `(1, …)`, it
-    returns the outputs and keeps its state. `fires` is false for networks without spikes, `ties` for cells that no
-    single weight takes exactly to their threshold.
+    `exact` says that the cell uses only sums, products, comparisons and selections of numbers. Otherwise, and where no
+    framework but AstroEdge says what a cell does, `transcription` writes one tick of the network in NumPy: made from
+    the model, called with inputs `(1, …)`, it returns the outputs and keeps its state. `fires` is false for networks
+    without spikes, `ties` for cells that no single weight takes exactly to their threshold.
     """
 
     framework: str
@@ -61,7 +61,7 @@ class Case:
     variant: str
     build: Callable[[Weights], nn.Module]
     draw: Callable[[np.random.Generator, int, Weights], Array] = signals
-    states: tuple[Tensor, ...] | None = None
+    states: tuple[Any, ...] | None = None
     starts_itself: bool = False
     exact: bool = True
     transcription: Callable[[nn.Module], Tick] | None = None

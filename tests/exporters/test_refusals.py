@@ -106,6 +106,15 @@ class Branches(Leaky):
         return self.fc(x) if x.sum() > 0 else x
 
 
+class WritesRow(Leaky):
+    """Writes to a row that an index without dimensions says, which PyTorch reads as a Python number."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        rows = torch.zeros(3, 4)
+        rows[(x.sum() > 0).long()] = x[0]
+        return self.fc(x + rows.sum(0))
+
+
 class UsesData(Leaky):
     """Goes around autograd with `.data`."""
 
@@ -240,6 +249,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
     (Grows, ExportError, r"'seen' changes from float32 \[3, 4\] to float32 \[4, 4\]"),
     (Learns, ExportError, r"Parameter 'fc\.weight' changes"),
     (Branches, ExportError, r"decides in Python on the value of a tensor at test_refusals\.py:\d+"),
+    (WritesRow, ExportError, r"decides in Python .* an index of shape \[1\]"),
     (UsesData, ExportError, r"`\.data` or NumPy"),
     (UsesNumPy, ExportError, r"`\.data` or NumPy .*"),
     (Crashes, ExportError, r"crashed \(SIGSEGV\) while it traced the model at test_refusals\.py:\d+"),
