@@ -10,6 +10,9 @@ from tests.conformance.cases import Case
 # The file that holds a framework's cases, and what must be installed for it.
 FRAMEWORKS = {
     "snntorch_cells": ("snntorch",),
+    "spikingjelly_cells": ("spikingjelly",),
+    "spikingjelly_layers": ("spikingjelly",),
+    "norse_cells": ("norse",),
     "torch_cells": (),
     "torch_layers": (),
 }

@@ -52,8 +52,9 @@ class Case:
 
     `exact` says that the cell uses only sums, products, comparisons and selections of numbers. Otherwise, and where no
     framework but AstroEdge says what a cell does, `transcription` writes one tick of the network in NumPy: made from
-    the model, called with inputs `(1, …)`, it returns the outputs and keeps its state. `fires` is false for networks
-    without spikes, `ties` for cells that no single weight takes exactly to their threshold.
+    the model, called with inputs `(1, …)`, it returns the outputs and, if it likes, all next states after them, and
+    keeps its state. `fires` is false for networks without spikes, `ties` for cells that no single weight takes exactly
+    to their threshold.
     """
 
     framework: str

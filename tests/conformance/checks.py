@@ -130,8 +130,12 @@ def check_transcription(case: Case) -> str:
         expected = [np.stack(ticks) for ticks in zip(*map(tick, inputs), strict=True)]
     with load(build(graph)) as session:
         compiled = session.run(**{graph.spec.inputs[0].name: inputs})
-    for item, wanted in zip(graph.spec.outputs, expected, strict=True):
+        reached = [session.states[state.name].copy() for state in graph.spec.states]
+    outputs, states = expected[: len(compiled)], expected[len(compiled) :]
+    for item, wanted in zip(graph.spec.outputs, outputs, strict=True):
         demand_equal(compiled[item.name], wanted, f"{item.name!r} of the compiled step and of NumPy")
+    for state, found, wanted in zip(graph.spec.states, reached, states, strict=True) if states else ():
+        demand(same_bits(found, wanted[-1]), f"{state.name!r} of the compiled step is not NumPy's in the last tick")
     return f"{TRANSCRIBED_TICKS} ticks"
 
 
