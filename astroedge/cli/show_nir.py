@@ -20,6 +20,8 @@ def show_nir(record: dict[str, Any]) -> None:
     print_table(("choose", "because", "for"), choices, "Left open by the file, to be chosen when it is exported")
     for name in record["unsupported"]:
         print_line(f"Unsupported: {name!r} is of a kind that has no step, so this file can't be exported.")
+    for note in record["notes"]:
+        print_line(f"Note: {note}")
 
 
 def _rows(parameters: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -40,12 +40,12 @@ def refuse_nir_options(source: str, dt: float | None, choices: Mapping[str, str]
 
 
 def describe_nir(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What is in a NIR file as plain data: nodes with shapes and ranges, edges, open choices, unsupported nodes.
+    """What is in a NIR file as plain data: nodes with shapes and ranges, edges, open choices, unsupported nodes, notes.
 
     Raises InputError for a file that is missing or damaged.
     """
     require("torch", "reading NIR files")
-    from astroedge.exporters.frameworks.nir_choices import ALLOWED, WHY, open_choices
+    from astroedge.exporters.frameworks.nir_choices import ALLOWED, WHY, NirChoices, doubts, open_choices
     from astroedge.exporters.frameworks.nir_file import read_nir_file
 
     graph = read_nir_file(path)
@@ -58,6 +58,7 @@ def describe_nir(path: str | os.PathLike[str]) -> dict[str, Any]:
             for name, users in open_choices(graph.nodes).items()
         ],
         "unsupported": [node.name for node in graph.unsupported],
+        "notes": doubts(graph.nodes, NirChoices()),
     }
 
 

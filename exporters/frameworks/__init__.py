@@ -14,13 +14,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import nn
 
 from astroedge.exporters.frameworks import norse, snntorch, spikingjelly
 from astroedge.exporters.slots import Slot
+
+if TYPE_CHECKING:
+    from astroedge.exporters.frameworks.nir import NirStep
 
 
 class Framework(Protocol):
@@ -52,10 +55,8 @@ def source_of(model: nn.Module) -> dict[str, str]:
     A model of several frameworks names the first, in the order of its modules, and has the versions of all. The version
     of NIR is that in the file: the nir package's that wrote it.
     """
-    from astroedge.exporters.frameworks.nir import NirStep  # which imports names, and that this file
-
-    files = [module.version for module in model.modules() if isinstance(module, NirStep)]
-    versions = {"nir": files[0]} if files else {}
+    steps = _nir_steps(model)
+    versions = {"nir": steps[0].version} if steps else {}
     versions |= {name: _version(name) for name in dict.fromkeys(name for name, _, _ in _modules(model))}
     if not versions:
         return {"framework": "torch", "version": torch.__version__}
@@ -81,7 +82,7 @@ def settle(model: nn.Module) -> None:
 def notes(model: nn.Module) -> list[str]:
     """What to know about modules that are exported as they are."""
     found = [FRAMEWORKS[name].note(path, module) for name, path, module in _modules(model)]
-    return [note for note in found if note is not None]
+    return [note for step in _nir_steps(model) for note in step.notes] + [note for note in found if note is not None]
 
 
 def is_scratch(model: nn.Module, slot: Slot) -> bool:
@@ -96,6 +97,13 @@ def is_scratch(model: nn.Module, slot: Slot) -> bool:
 def readable(name: str) -> str:
     """A hidden state's name without the containers that frameworks put between a module and its state."""
     return name.replace(f".{spikingjelly.CONTAINER}.", ".").removeprefix(f"{spikingjelly.CONTAINER}.")
+
+
+def _nir_steps(model: nn.Module) -> list[NirStep]:
+    """The modules in `model` that stand for NIR files."""
+    from astroedge.exporters.frameworks.nir import NirStep  # which imports names, and that this file
+
+    return [module for module in model.modules() if isinstance(module, NirStep)]
 
 
 def _modules(model: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError, UnsupportedOpError
-from astroedge.exporters.frameworks.nir_choices import make_choices, settle_choices
+from astroedge.exporters.frameworks.nir_choices import doubts, make_choices, settle_choices
 from astroedge.exporters.frameworks.nir_file import FIELDS, NirGraph, Node, read_nir_file
 from astroedge.exporters.frameworks.nir_graph import delayed_edges, order
 from astroedge.exporters.frameworks.nir_layers import make_layer
@@ -36,7 +36,10 @@ def read_nir(path: str | os.PathLike[str], dt: float, choices: Mapping[str, str]
     if graph.unsupported:
         named = ", ".join(f"{node.name!r} ({node.kind})" for node in graph.unsupported)
         raise UnsupportedOpError(f"The NIR file has nodes without a step: {named}; there are {', '.join(FIELDS)}.")
-    return NirStep(graph, dt, settle_choices(graph.nodes, make_choices(choices or {})))
+    chosen = make_choices(choices or {})
+    step = NirStep(graph, dt, settle_choices(graph.nodes, chosen))
+    step.notes = doubts(graph.nodes, chosen)
+    return step
 
 
 class NirStep(nn.Module):
@@ -44,12 +47,12 @@ class NirStep(nn.Module):
 
     Inputs and outputs are the Input and Output nodes in the order of the file. Values of several edges into one node
     are added in the order of the edges. An edge that closes a loop carries the value of the tick before, 0 at first.
-    `version` is that of the nir package that wrote the file.
+    `version` is that of the nir package that wrote the file, `notes` what to know about the file.
     """
 
     def __init__(self, graph: NirGraph, dt: float, choices: Mapping[str, str]) -> None:
         super().__init__()
-        self.version = graph.version
+        self.version, self.notes = graph.version, list[str]()
         self._nodes = {node.name: node for node in graph.nodes}
         names = list(self._nodes)
         _check_ends(graph)

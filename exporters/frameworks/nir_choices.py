@@ -3,8 +3,9 @@
 Each choice below changes when neurons fire. Where a file needs one, it is asked for; nothing is guessed.
 
     reset      value      v becomes v_reset: NIR's equation
-               subtract   v_threshold is taken off, what is above it stays: the default of snnTorch, which writes
-                          v_reset = 0 into its files all the same
+               subtract   v_threshold is taken off at once, what is above it stays
+               later      v_threshold is taken off in the tick after, from what has leaked until then: snnTorch with
+                          reset_mechanism="subtract", its default
     threshold  above      a spike where v > v_threshold: NIR's equation, snnTorch, Norse
                reached    a spike where v >= v_threshold: SpikingJelly
     current    new        the membrane gets the current of this tick: snnTorch, Norse, SpikingJelly
@@ -13,6 +14,8 @@ Each choice below changes when neurons fire. Where a file needs one, it is asked
                impulse    an input is an impulse of area 1 per spike: dt does not enter
     start      zero       membranes start at 0: snnTorch
                rest       membranes start at v_leak, an IF at v_reset: Norse
+
+snnTorch writes v_reset = 0 into its files whatever its reset mechanism.
 
 Sources: the discussions of resets in discrete time in github.com/neuromorphs/NIR (63, 129), of dt and inputs in
 github.com/jeshraghian/snntorch (435, 452), and the importers of snnTorch 1.0, Norse 1.1 and SpikingJelly 2.0.
@@ -28,12 +31,13 @@ from astroedge.errors import ExportError
 from astroedge.exporters.frameworks.nir_file import Node
 
 ALLOWED = {
-    "reset": ("value", "subtract"),
+    "reset": ("value", "subtract", "later"),
     "threshold": ("above", "reached"),
     "current": ("new", "old"),
     "input": ("held", "impulse"),
     "start": ("zero", "rest"),
 }
+SUBTRACTING = ("subtract", "later")
 SPIKING = ("LIF", "CubaLIF", "IF")
 CUBA = ("CubaLIF", "CubaLI")
 # Their equations name a spike, or a current that half of the importers do not multiply by dt.
@@ -87,20 +91,32 @@ def open_choices(nodes: Sequence[Node]) -> dict[str, list[str]]:
 def settle_choices(nodes: Sequence[Node], chosen: NirChoices) -> dict[str, str]:
     """A value for every choice: the chosen one, else NIR's equation where that is clear.
 
-    Raises ExportError that names everything still open, and for `reset=subtract` of a node whose v_reset is not 0.
+    Raises ExportError that names everything still open, and for a reset by subtraction where v_reset is not 0.
     """
     given = {item.name: getattr(chosen, item.name) for item in fields(chosen)}
     missing = {name: users for name, users in open_choices(nodes).items() if given[name] is None}
     if missing:
         reasons = "; ".join(f"{_options(name)}, as {WHY[name]} ({_few(users)})" for name, users in missing.items())
         raise ExportError(f"The NIR file leaves open what its neurons do; choose {reasons}.")
-    if given["reset"] == "subtract":
+    if given["reset"] in SUBTRACTING:
         moved = [node.name for node in nodes if node.kind in SPIKING and node.numbers("v_reset", 0.0).any()]
         if moved:
             raise ExportError(
-                f"reset=subtract contradicts the v_reset of {_few(moved)}, which is not 0; use reset=value."
+                f"reset={given['reset']} contradicts the v_reset of {_few(moved)}, which is not 0; use reset=value."
             )
     return {name: given[name] or values[0] for name, values in ALLOWED.items()}
+
+
+def doubts(nodes: Sequence[Node], chosen: NirChoices) -> list[str]:
+    """What the file says that its writer may not have meant, where nothing was chosen."""
+    spiking = [node for node in nodes if node.kind in SPIKING]
+    zero = all("v_reset" in node.fields and not node.numbers("v_reset").any() for node in spiking)
+    if not spiking or not zero or chosen.reset is not None:
+        return []
+    return [
+        "Every neuron resets to v_reset = 0, which snnTorch writes whatever its network does; for its default, "
+        'reset_mechanism="subtract", choose reset=later, and reset=value if 0 is meant.'
+    ]
 
 
 def _options(name: str) -> str:

@@ -75,12 +75,18 @@ class Membrane(StatefulNode):
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, ...]:
         """One tick: v or spikes, then the next v."""
         driven = self.gain * x
-        v = v + (self.leak * (self.v_leak - v) + driven if self.leaks else driven)
+        moved = v + (self.leak * (self.v_leak - v) + driven if self.leaks else driven)
         if not self.fires:
-            return v, v
-        fired = v >= self.v_threshold if self.choices["threshold"] == "reached" else v > self.v_threshold
+            return moved, moved
+        if self.choices["reset"] == "later":
+            moved = torch.where(self._fires(v), moved - self.v_threshold, moved)
+            return self._fires(moved).to(v.dtype), moved
+        v, fired = moved, self._fires(moved)
         reset = v - self.v_threshold if self.choices["reset"] == "subtract" else self.v_reset
         return fired.to(v.dtype), torch.where(fired, reset, v)
+
+    def _fires(self, v: Tensor) -> Tensor:
+        return v >= self.v_threshold if self.choices["threshold"] == "reached" else v > self.v_threshold
 
 
 class Cuba(Membrane):

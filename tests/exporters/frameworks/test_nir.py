@@ -164,32 +164,89 @@ def test_conv1d_with_groups(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected.numpy())
 
 
-def test_snntorch_file(tmp_path: Path) -> None:
-    """snnTorch's own export of Leaky neurons that reset to zero at once spikes as snnTorch does."""
-    snntorch = pytest.importorskip("snntorch")
+def write_snntorch(path: Path, neurons: torch.nn.Module) -> torch.nn.Module:
+    """A layer of snnTorch's on a grid, and the file that snnTorch's own exporter makes of it."""
     export_to_nir = pytest.importorskip("snntorch.export_nir").export_to_nir
-    linear = torch.nn.Linear(SIZE, SIZE)
+    net = torch.nn.Sequential(on_grid(torch.nn.Linear(SIZE, SIZE)), neurons).eval()
+    nir.write(path, export_to_nir(net, torch.from_numpy(X[0])))
+    neurons.reset_mem()
+    return net
+
+
+def on_grid(linear: torch.nn.Linear) -> torch.nn.Linear:
+    """The same layer with this file's weights."""
     with torch.no_grad():
         linear.weight.copy_(torch.tensor(WEIGHT))
         linear.bias.copy_(torch.tensor(BIAS))
-    neurons = snntorch.Leaky(
-        beta=torch.full((SIZE,), 0.875),
-        threshold=torch.full((SIZE,), 0.75),
-        reset_mechanism="zero",
-        reset_delay=False,
-        init_hidden=True,
-    )
-    net = torch.nn.Sequential(linear, neurons).eval()
-    graph = export_to_nir(net, torch.from_numpy(X[0]))
-    nir.write(tmp_path / "net.nir", graph)
-    step = read_nir(tmp_path / "net.nir", 1e-4)
-    neurons.reset_mem()
+    return linear
+
+
+def run_torch(net: torch.nn.Module) -> np.ndarray:
+    """What a network of a framework gives over all ticks."""
     with torch.no_grad():
-        expected = np.array([net(torch.from_numpy(x[None])).numpy()[0] for x in X])
-    found = run(step, X)
+        results = [net(torch.from_numpy(x[None])) for x in X]
+    return np.array([(result[0] if isinstance(result, tuple) else result).numpy()[0] for result in results])
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "choices"),
+    [
+        ("Leaky", {"reset_mechanism": "zero", "reset_delay": False}, {"reset": "value"}),
+        ("Leaky", {}, {"reset": "later"}),
+        ("Synaptic", {"alpha": torch.full((SIZE,), 0.5)}, {"reset": "later", "current": "new", "input": "held"}),
+        ("RLeaky", {"linear_features": SIZE}, {"reset": "later"}),
+    ],
+)
+def test_snntorch_file(tmp_path: Path, cell: str, options: dict[str, object], choices: dict[str, str]) -> None:
+    """snnTorch's own file spikes as snnTorch does: its default reset is the one that takes place a tick later."""
+    snntorch = pytest.importorskip("snntorch")
+    settings = {"beta": torch.full((SIZE,), 0.875), "threshold": torch.full((SIZE,), 0.75), "init_hidden": True}
+    neurons = getattr(snntorch, cell)(**settings, **options)
+    if cell == "RLeaky":
+        on_grid(neurons.recurrent)
+    net = write_snntorch(tmp_path / "net.nir", neurons)
+    found = run(read_nir(tmp_path / "net.nir", 1e-4, choices), X)
     assert_active(found)
     # tau = dt / (1 - beta) is no exact number, so the two round apart, but not at these thresholds.
-    assert (found == expected).mean() > 0.999
+    np.testing.assert_array_equal(found, run_torch(net))
+
+
+def test_reset_to_zero_is_doubted(tmp_path: Path) -> None:
+    """A reset to 0 in every neuron, which snnTorch writes whatever it does, is noted until it is chosen."""
+    path = chain(tmp_path, lif())
+    step = read(path)
+    graph = astroedge.export(step, step.example_inputs(), step.initial_state())
+    assert any("v_reset = 0" in note and "reset=later" in note for note in graph.notes)
+    assert read(path, reset="value").notes == []
+    moved = nir.LIF(full(8 * DT), full(8), full(0), full(0.75), full(-0.5))
+    assert read(chain(tmp_path, lif(), moved), start="zero").notes == []
+    with pytest.raises(ExportError, match="reset=later contradicts the v_reset of 'n1'"):
+        read(chain(tmp_path, lif(), moved), start="zero", reset="later")
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "choices"),
+    [
+        ("LIFNode", {"tau": 8.0, "decay_input": False}, {}),
+        ("LIFNode", {"tau": 2.0, "v_reset": -0.5}, {"start": "rest"}),
+        ("ParametricLIFNode", {"init_tau": 2.0}, {}),
+        ("IFNode", {}, {"input": "held"}),
+        ("CUBALIFNode", {"c_decay": 0.5, "v_decay": 0.75}, {"current": "new", "input": "held"}),
+    ],
+)
+def test_spikingjelly_file(tmp_path: Path, cell: str, options: dict[str, float], choices: dict[str, str]) -> None:
+    """SpikingJelly's own file spikes as SpikingJelly does, which fires at the threshold itself."""
+    pytest.importorskip("spikingjelly")
+    from spikingjelly.activation_based import functional, layer, neuron
+    from spikingjelly.activation_based.nir_exchange import export_to_nir
+
+    neurons = getattr(neuron, cell)(v_threshold=0.25, **options)
+    net = torch.nn.Sequential(on_grid(layer.Linear(SIZE, SIZE)), neurons).eval()
+    export_to_nir(net, torch.from_numpy(X[:1]), save_path=tmp_path / "net.nir")
+    functional.reset_net(net)
+    found = run(read_nir(tmp_path / "net.nir", 1e-4, {"threshold": "reached", **choices}), X)
+    assert_active(found)
+    np.testing.assert_array_equal(found, run_torch(net))
 
 
 def test_norse_file(tmp_path: Path) -> None:

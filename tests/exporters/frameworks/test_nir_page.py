@@ -58,3 +58,6 @@ def test_command_line_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert record["nodes"][1]["parameters"]["tau"] == {"shape": [SIZE], "range": [1e-3, 1e-3]}
     assert record["choices"] == []
     assert record["unsupported"] == []
+    assert len(record["notes"]) == 1
+    assert main(["inspect", str(path)]) == 0
+    assert "Note: Every neuron resets to v_reset = 0" in capsys.readouterr().out
