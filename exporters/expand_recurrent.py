@@ -27,7 +27,7 @@ def expand_recurrent(model: onnx.ModelProto) -> None:
     """Replace each LSTM, GRU and RNN of a folded model in place.
 
     Raises UnsupportedOpError, which names the operator, for sequences longer than one, both directions, sequence_lens,
-    peepholes (P), clip, input_forget, an activation with parameters, and weights that are not constant.
+    peepholes (P), clip, input_forget, layout, an activation with parameters, and weights that are not constant.
     """
     shapes = inferred_shapes(model)
     weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
@@ -62,8 +62,7 @@ class _Expansion:
         w, r = (self._weight(name, weights)[0] for name in ("W", "R"))
         b = self._weight("B", weights)[0] if "B" in self._inputs else np.zeros(2 * len(w), w.dtype)
         self._hidden, self._dtype = r.shape[1], w.dtype
-        self._batch_first = bool(attributes.get("layout", 0))
-        self._batch = shapes[self._inputs["X"]][0 if self._batch_first else 1]
+        self._batch = shapes[self._inputs["X"]][1]
         self._activations = self._read_activations(attributes)
         x = self._reshape(self._inputs["X"], (self._batch, w.shape[1]))
         h = self._initial("initial_h")
@@ -82,8 +81,11 @@ class _Expansion:
     def _check(self, attributes: dict[str, object], shapes: Shapes) -> None:
         """Refuse what a step cannot hold or this file does not transcribe."""
         shape = shapes.get(self._inputs["X"])
-        length = None if shape is None else shape[1 if attributes.get("layout") else 0]
+        length = None if shape is None else shape[0]
         reasons = {
+            "it has its batch first (layout), which ONNX Runtime does not run; transpose around it": bool(
+                attributes.get("layout")
+            ),
             "its input has no fixed shape: fix all sizes with --shape": shape is None,
             f"it runs over {length} elements of a sequence; a step is one: give a graph of one tick": length
             not in (1, None),
@@ -150,8 +152,7 @@ class _Expansion:
     def _give(self, outputs: Sequence[str], results: tuple[str, ...]) -> None:
         """Y, Y_h and Y_c in the operator's shapes, as far as they are wanted."""
         b, n = self._batch, self._hidden
-        state = (b, 1, n) if self._batch_first else (1, b, n)
-        shapes = ((b, 1, 1, n) if self._batch_first else (1, 1, b, n), state, state)
+        shapes = ((1, 1, b, n), (1, b, n), (1, b, n))
         for output, result, shape in zip(outputs, (results[0], *results), shapes, strict=False):
             if output:
                 self._reshape(result, shape, output)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
-import torch
 from onnx import helper, version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
-from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes, open_session
-from astroedge.exporters.batch_axes import find_batch_axes
+from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.expand_recurrent import expand_recurrent
 from astroedge.exporters.find_activations import find_activations
 from astroedge.exporters.find_spikes import find_spikes
@@ -28,7 +26,8 @@ from astroedge.exporters.onnx_names import (
     hold_constant,
     values_of,
 )
-from astroedge.exporters.parity import compare, parity_inputs
+from astroedge.exporters.onnx_reference import open_foreign
+from astroedge.exporters.parity import compare
 from astroedge.exporters.plain_spikes import rewrite_spikes
 from astroedge.exporters.tidy import prune_states, store_initial_value, tidy
 from astroedge.graph_check import dtype_name
@@ -89,11 +88,10 @@ def export_onnx(
         if state.initial is None:
             store_initial_value(model.graph, state, first[state.name])
     ticks = [_tick(spec, tick) for tick in examples] if examples else _random_ticks(spec)
-    graph = _measured(StepGraph(model, spec), ticks, firing_rates or {})
-    graph = _with_batch_axes(graph, original, states, held, first, ticks[0])
-    reference = _reference(original, graph.spec, states, held, first, ticks)
+    foreign = open_foreign(original, states, held)
+    graph = _measured(StepGraph(model, spec), ticks, firing_rates or {}, foreign.batch_axes(ticks[0], first))
     spikes = find_spikes(graph.model.graph, graph.spec.states)
-    graph.parity = compare(graph, spikes, reference, original="the original graph")
+    graph.parity = compare(graph, spikes, foreign.run(graph.spec, first, ticks), original="the original graph")
     graph.notes = tuple(f"State {state!r} was left out: nothing in the step reads it." for state in pruned)
     return graph
 
@@ -235,8 +233,10 @@ def _random_ticks(spec: StepSpec) -> list[Tick]:
     return [{item.name: draw(item) for item in spec.inputs} for _ in range(ticks)]
 
 
-def _measured(graph: StepGraph, ticks: Sequence[Tick], rates: Mapping[str, float]) -> StepGraph:
-    """The graph with what the examples show: spans and rates of inputs, spikes, activations."""
+def _measured(
+    graph: StepGraph, ticks: Sequence[Tick], rates: Mapping[str, float], axes: Mapping[str, int | None]
+) -> StepGraph:
+    """The graph with what the examples show: spans and rates of inputs, spikes, activations; and with batch axes."""
     from astroedge.exporters.export_model import declare
 
     spikes = find_spikes(graph.model.graph, graph.spec.states)
@@ -245,48 +245,8 @@ def _measured(graph: StepGraph, ticks: Sequence[Tick], rates: Mapping[str, float
     spec = replace(
         graph.spec,
         inputs=declare(inputs, rates),
+        states=tuple(replace(state, batch_axis=axes[state.name]) for state in graph.spec.states),
         spikes=measure_spikes(graph, spikes, ticks),
         activations=measure_activations(graph, rectified, ticks),
     )
     return StepGraph(graph.model, spec)
-
-
-def _with_batch_axes(
-    graph: StepGraph,
-    original: onnx.ModelProto,
-    states: Mapping[str, str],
-    held: Mapping[str, Array],
-    first: Mapping[str, Array],
-    tick: Tick,
-) -> StepGraph:
-    """The graph with the batch axis of each state, where the original, whose sizes are open, runs with more streams."""
-    session = open_session(original)
-
-    def following(inputs: Sequence[torch.Tensor], carried: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        arrays = [tensor.numpy() for tensor in (*inputs, *carried)]
-        results = session.run(list(states.values()), {**dict(zip((*tick, *states), arrays, strict=True)), **held})
-        return [torch.from_numpy(result) for result in results]
-
-    tensors = ([torch.from_numpy(array.copy()) for array in arrays.values()] for arrays in (tick, first))
-    found = dict(zip(states, find_batch_axes(following, *tensors), strict=True))
-    kept = tuple(replace(state, batch_axis=found[state.name]) for state in graph.spec.states)
-    return StepGraph(graph.model, replace(graph.spec, states=kept))
-
-
-def _reference(
-    original: onnx.ModelProto,
-    spec: StepSpec,
-    states: Mapping[str, str],
-    held: Mapping[str, Array],
-    first: Mapping[str, Array],
-    ticks: Sequence[Tick],
-) -> Iterator[tuple[Tick, Tick]]:
-    """The original graph stepped in ONNX Runtime: inputs, then outputs and next states, tick by tick."""
-    session = open_session(original)
-    names = [output.name for output in session.get_outputs()]
-    carried = dict(first)
-    for tick in parity_inputs(spec, ticks):
-        results = dict(zip(names, session.run(names, {**tick, **held, **carried}), strict=True))
-        carried = {name: results[output] for name, output in states.items()}
-        wanted = {item.name: results[item.name] for item in spec.outputs}
-        yield tick, wanted | {f"{NEXT_PREFIX}{name}": value for name, value in carried.items()}

@@ -76,12 +76,23 @@ def test_recurrent_operator_of_one_tick_is_expanded(kind: str, attributes: dict[
     assert [state.name for state in graph.spec.states] == list(pairs(kind))
 
 
+def test_recurrent_operator_without_biases_has_none() -> None:
+    """B may be left out."""
+    model = recurrent("GRU")
+    model.graph.node[0].input[3] = ""
+    del model.graph.initializer[2]
+    graph = export_onnx(model, pairs("GRU"))
+    assert graph.parity is not None
+    assert graph.parity.divergence is None
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
         (recurrent("GRU", length=3), "over 3 elements"),
         (recurrent("GRU", clip=1.0), "clip"),
         (recurrent("LSTM", input_forget=1), "input_forget"),
+        (recurrent("GRU", layout=1), "layout"),
         (recurrent("RNN", activations=["HardSigmoid"]), "HardSigmoid"),
     ],
 )
@@ -174,29 +185,90 @@ def test_states_that_swap_and_an_only_output_that_is_a_state() -> None:
     assert graph.initial_state()["a"].tolist() == [[1, 2, 3]]
 
 
-def layered(batch: int | str) -> onnx.ModelProto:
-    """A leaky state that has its streams along axis 1, and one that adds up what all streams see."""
+def test_branches_that_use_one_name_keep_apart() -> None:
+    """Values inside two branches may have the same names, those of outer values included."""
+
+    def branch(name: str, factor: float) -> onnx.GraphProto:
+        stored = [numpy_helper.from_array(np.float32(factor), "factor")]
+        nodes = [helper.make_node("Mul", ["h", "factor"], ["kept"])]
+        return helper.make_graph(nodes, name, [], [value("kept", [1, 3])], stored)
+
     nodes = [
-        helper.make_node("Mul", ["h", "decay"], ["kept"]),
-        helper.make_node("Add", ["kept", "x"], ["h_out"]),
-        helper.make_node("ReduceSum", ["x"], ["seen"], keepdims=0),
-        helper.make_node("Add", ["total", "seen"], ["total_out"]),
-        helper.make_node("ReduceSum", ["h_out", "layers"], ["y"], keepdims=0),
+        helper.make_node("Cast", ["rate"], ["fast"], to=TensorProto.BOOL),
+        *(
+            helper.make_node("If", ["fast"], [f"out{n}"], then_branch=branch("a", n), else_branch=branch("b", -n))
+            for n in (0.25, 0.5)
+        ),
+        helper.make_node("Add", ["out0.25", "out0.5"], ["both"]),
+        helper.make_node("Add", ["both", "x"], ["h_out"]),
+        helper.make_node("Mul", ["h_out", "factor.outer"], ["y"]),
+    ]
+    model = model_of(
+        nodes,
+        [value("x", [1, 3]), value("h", [1, 3]), value("rate", [], TensorProto.INT64)],
+        [value("y", [1, 3]), value("h_out", [1, 3])],
+        **{"factor.outer": np.float32(3)},
+    )
+    graph = export_onnx(model, {"h": "h_out"}, constants={"rate": 1})
+    assert graph.parity is not None
+    assert graph.parity.worst == 0.0
+
+
+def adding(**attributes: Any) -> onnx.ModelProto:
+    """`h_out = h + x - mean(h + x)`, a state whose sum stays zero, and a threshold on it."""
+    nodes = [
+        helper.make_node("Add", ["x", "h"], ["sum"]),
+        helper.make_node("ReduceSum", ["sum"], ["total"], keepdims=1, **attributes),
+        helper.make_node("Mul", ["total", "third"], ["mean"]),
+        helper.make_node("Sub", ["sum", "mean"], ["h_out"]),
+        helper.make_node("Greater", ["h_out", "third"], ["above"]),
+        helper.make_node("Cast", ["above"], ["y"], to=TensorProto.FLOAT),
     ]
     return model_of(
         nodes,
-        [value("x", [batch, 3]), value("h", [2, batch, 3]), value("total", [])],
-        [value("y", [batch, 3]), value("h_out", [2, batch, 3]), value("total_out", [])],
-        decay=np.float32([[[0.5]], [[0.25]]]),
-        layers=np.array([0], np.int64),
+        [value("x", [1, 3]), value("h", [1, 3])],
+        [value("y", [1, 3]), value("h_out", [1, 3])],
+        third=np.float32(0.25),
     )
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-def test_batch_axis_is_found_where_sizes_are_open(batch: int) -> None:
-    """The graph is run with more streams, if its sizes allow it; a state that streams share has no batch axis."""
-    pairs = {"h": "h_out", "total": "total_out"}
-    found = export_onnx(layered("n"), pairs, batch=batch, shapes={"h": (2, batch, 3)})
-    assert {state.name: state.batch_axis for state in found.spec.states} == {"h": 1, "total": None}
-    fixed = export_onnx(layered(batch), pairs)
-    assert {state.name: state.batch_axis for state in fixed.spec.states} == {"h": None, "total": None}
+def test_examples_are_what_is_measured() -> None:
+    """Firing rates are those on the examples, or declared; a tick that does not fit is named."""
+    examples = [{"x": np.float32([[1, 0, 0]]) if tick == 3 else np.zeros((1, 3), np.float32)} for tick in range(4)]
+    graph = export_onnx(adding(), {"h": "h_out"}, examples=examples)
+    assert graph.spec.inputs[0].firing_rate == pytest.approx(1 / 12)
+    assert 0 < graph.spec.spikes[0].firing_rate < 0.6
+    declared = export_onnx(adding(), {"h": "h_out"}, examples=examples, firing_rates={"x": 0.25})
+    assert declared.spec.inputs[0].firing_rate == 0.25
+    with pytest.raises(ExportError, match=r"Input 'x' is float64 \[1, 3\] in the examples; .* float32 \[1, 3\]"):
+        export_onnx(adding(), {"h": "h_out"}, examples=[{"x": np.zeros((1, 3))}])
+
+
+def test_old_file_is_brought_up_to_date() -> None:
+    """Operator set 11, whose reductions have axes as attributes, with weights listed among the inputs."""
+    model = adding(axes=[1])
+    model.opset_import[0].version = 11
+    model.graph.input.append(value("third", []))
+    graph = export_onnx(model, {"h": "h_out"})
+    assert graph.model.opset_import[0].version >= 13
+    assert [item.name for item in graph.spec.inputs] == ["x"]
+    assert [item.name for item in graph.spec.outputs] == ["y"]
+
+
+def test_number_fills_a_constant_input_and_an_unread_state_is_noted() -> None:
+    """A single number stands for every element of a constant input; a state that nothing reads is left out."""
+    nodes = [
+        helper.make_node("Mul", ["h", "decay"], ["kept"]),
+        helper.make_node("Add", ["kept", "x"], ["h_out"]),
+        helper.make_node("Neg", ["x"], ["idle_out"]),
+        helper.make_node("Relu", ["h_out"], ["y"]),
+    ]
+    model = model_of(
+        nodes,
+        [value(name, [1, 3]) for name in ("x", "h", "decay", "idle")],
+        [value(name, [1, 3]) for name in ("y", "h_out", "idle_out")],
+    )
+    graph = export_onnx(model, {"h": "h_out", "idle": "idle_out"}, constants={"decay": 0.5})
+    assert [state.name for state in graph.spec.states] == ["h"]
+    assert graph.notes == ("State 'idle' was left out: nothing in the step reads it.",)
+    assert [0.5] * 3 in [numpy_helper.to_array(item).ravel().tolist() for item in graph.model.graph.initializer]
