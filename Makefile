@@ -33,8 +33,9 @@ APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --
 demo: .venv/ready
 	$(VENV_PYTHON) examples/char_lm/demo.py
 
+# Two at a time: a test that compiles needs a gigabyte.
 test: lint emulator .venv/frameworks
-	$(VENV_PYTHON) -m pytest
+	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/test_wheel.py
