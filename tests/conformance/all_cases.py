@@ -15,6 +15,7 @@ FRAMEWORKS = {
     "norse_cells": ("norse",),
     "torch_cells": (),
     "torch_layers": (),
+    "nir_cells": ("nir",),
 }
 
 

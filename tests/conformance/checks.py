@@ -120,23 +120,29 @@ def check_machines(case: Case, machines: Iterable[Machine]) -> str:
 
 
 def check_transcription(case: Case) -> str:
-    """Run the compiled step beside the cell written out in NumPy over 200 ticks."""
+    """Run the compiled step beside the cell written out in NumPy over 200 ticks, an exact one on the grid too."""
     demand(case.transcription is not None, "the cell is not exact and has no transcription")
+    for weights in (Weights.DRAWN, Weights.GRID) if case.exact else (Weights.DRAWN,):
+        _demand_transcribed(case, weights)
+    return f"{TRANSCRIBED_TICKS} ticks"
+
+
+def _demand_transcribed(case: Case, weights: Weights) -> None:
     assert case.transcription is not None
-    graph = exported(case, Weights.DRAWN)
-    inputs = case.inputs(TRANSCRIBED_TICKS, Weights.DRAWN)
-    tick = case.transcription(case.build(Weights.DRAWN))
+    graph = exported(case, weights)
+    inputs = case.inputs(TRANSCRIBED_TICKS, weights)
+    tick = case.transcription(case.build(weights))
     with np.errstate(all="ignore"):
         expected = [np.stack(ticks) for ticks in zip(*map(tick, inputs), strict=True)]
-    with load(build(graph)) as session:
+    with load(probed(case, weights)) as session:
         compiled = session.run(**{graph.spec.inputs[0].name: inputs})
         reached = [session.states[state.name].copy() for state in graph.spec.states]
-    outputs, states = expected[: len(compiled)], expected[len(compiled) :]
+    given = len(graph.spec.outputs)
+    outputs, states = expected[:given], expected[given:]
     for item, wanted in zip(graph.spec.outputs, outputs, strict=True):
         demand_equal(compiled[item.name], wanted, f"{item.name!r} of the compiled step and of NumPy")
     for state, found, wanted in zip(graph.spec.states, reached, states, strict=True) if states else ():
         demand(same_bits(found, wanted[-1]), f"{state.name!r} of the compiled step is not NumPy's in the last tick")
-    return f"{TRANSCRIBED_TICKS} ticks"
 
 
 @cache
