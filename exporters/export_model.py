@@ -104,7 +104,8 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         frameworks.settle(call.model)
         module, initial = _step_module(call, ticks)
         example = run_step(module, call.inputs, initial)
-        outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
+        with torch.no_grad():
+            outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
     inputs, named, names = choose_names(given, call, outputs, module.slots)
     axes = find_batch_axes(
         lambda data, states: list(run_step(module, data, states)[len(outputs) :]), call.inputs, initial

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from astroedge.errors import ExportError
@@ -42,7 +43,8 @@ def _repeat(call: Call, count: int) -> list[Tensor] | None:
         hidden = find_hidden_state(call, [call.inputs])
         module = StepModule(call, [state.slot for state in hidden])
         initial = [*call.state_leaves, *(state.initial for state in hidden)]
-        outputs = len(call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0])
+        with torch.no_grad():
+            outputs = len(call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0])
     found = repeat_first_stream(
         lambda data, states: list(run_step(module, data, states)[outputs:]), call.inputs, initial, count
     )

@@ -408,3 +408,18 @@ def test_decay_from_a_parameter_is_folded_with_the_bits_of_torch() -> None:
     stored = [tensor for tensor in graph.model.graph.initializer if tensor.name.startswith("log_tau")]
     assert [np.frombuffer(tensor.raw_data, np.float32).tolist() for tensor in stored] == [wanted.tolist()]
     assert "Exp" not in {node.op_type for node in graph.model.graph.node}
+
+
+class WithoutGradients(models.BufferLIF):
+    """Refuses to run while gradients are recorded, as modules made for inference do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            raise RuntimeError("no gradients here")
+        return super().forward(x)
+
+
+def test_model_is_never_run_with_gradients() -> None:
+    """A module that is made for inference alone is exported."""
+    graph = export(WithoutGradients(3, 2).eval(), torch.ones(1, 3))
+    assert [state.name for state in graph.spec.states] == ["v"]

@@ -272,3 +272,16 @@ def test_number_fills_a_constant_input_and_an_unread_state_is_noted() -> None:
     assert [state.name for state in graph.spec.states] == ["h"]
     assert graph.notes == ("State 'idle' was left out: nothing in the step reads it.",)
     assert [0.5] * 3 in [numpy_helper.to_array(item).ravel().tolist() for item in graph.model.graph.initializer]
+
+
+def test_part_of_a_shape_is_known() -> None:
+    """Shape with a start and an end gives that part of a size."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["width"], start=1, end=2),
+        helper.make_node("Reshape", ["x", "width"], ["flat"]),
+        helper.make_node("Add", ["h", "flat"], ["h_out"]),
+        helper.make_node("Relu", ["h_out"], ["y"]),
+    ]
+    inputs = [value("x", [1, 3, 1]), value("h", [3])]
+    graph = export_onnx(model_of(nodes, inputs, [value("y", [3]), value("h_out", [3])]), {"h": "h_out"})
+    assert "Shape" not in {node.op_type for node in graph.model.graph.node}

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.exporters.find_spikes import find_decisions, find_spikes
+from astroedge.exporters.find_spikes import find_decisions, find_echoes, find_spikes
 from astroedge.exporters.plain_spikes import rewrite_spikes
 from astroedge.step_spec import StateSpec
 
@@ -199,3 +199,23 @@ def test_names_are_unique() -> None:
     rows = [("m", "Greater", ["x", "one"], "a"), ("m", "Cast", ["a"], "a1"), ("m", "Greater", ["x", "half"], "b")]
     graph = model_of(*named(*rows, ("m", "Cast", ["b"], "y"))).graph
     assert [spikes.name for spikes in find_spikes(graph, ())] == ["m.spike", "m.spike_1"]
+
+
+def test_echo_compares_a_state_that_another_compares_later() -> None:
+    """A reset signal is an echo of the spikes; a neuron that decides on what it has from the tick before is none."""
+    graph = model_of(
+        *named(
+            ("lif", "Greater", ["state.lif.v", "one"], "again"),
+            ("lif", "Cast", ["again"], "reset"),
+            ("lif", "Add", ["x", "state.lif.v"], "v"),
+            ("lif", "Sub", ["v", "reset"], "kept"),
+            ("lif", "Greater", ["kept", "one"], "fired"),
+            ("lif", "Cast", ["fired"], "z"),
+            ("late", "Greater", ["state.late.u", "one"], "before"),
+            ("late", "Cast", ["before"], "y"),
+        )
+    ).graph
+    states = (StateSpec("lif.v", (1, 8), "float32"), StateSpec("late.u", (1, 8), "float32"))
+    found = find_spikes(graph, states)
+    assert [spikes.tensor for spikes in found] == ["again", "fired", "before"]
+    assert find_echoes(graph, found, states) == {found[0].name}
