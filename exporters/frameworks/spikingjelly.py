@@ -11,14 +11,15 @@ from astroedge.errors import ExportError
 from astroedge.exporters.frameworks.labels import derives_from, label
 
 CONTAINER = "_memories"
-SINGLE = "s"
+BASE = "MemoryModule"
+SINGLE_STEP = ("forward", "single_step_forward", "functional_forward", "single_step_functional_forward")
 
 
 def refuse(path: str, module: nn.Module) -> None:
     """Multi-step mode, recording of every tick, foreign kernels, random weights, and a queue that is still to grow."""
     settings: dict[str, Any] = {name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend")}
     who = label(path, module)
-    if SINGLE not in _modes(module):
+    if not _has_single_step(module):
         raise ExportError(
             f"{who} has no single-step mode: it takes whole sequences, and a step is one tick; use what is inside it, "
             "or a module that has the mode."
@@ -76,10 +77,13 @@ def _refuse_growing_queue(who: str, module: Any) -> None:
         )
 
 
-def _modes(module: nn.Module) -> tuple[str, ...]:
-    """The step modes that a module has; containers of PyTorch and modules without state have all."""
+def _has_single_step(module: nn.Module) -> bool:
+    """Whether a module says that it has single-step mode and, where its base class leaves that open, has written it."""
     supported: Callable[[], tuple[str, ...]] | None = getattr(module, "supported_step_mode", None)
-    return (SINGLE,) if supported is None else supported()
+    if supported is not None and "s" not in supported():
+        return False
+    base = next((kind for kind in type(module).__mro__ if kind.__name__ == BASE), None)
+    return base is None or any(getattr(type(module), name) is not getattr(base, name, None) for name in SINGLE_STEP)
 
 
 def _is_reset(value: Tensor, cold: Any) -> bool:

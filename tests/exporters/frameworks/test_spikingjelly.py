@@ -93,6 +93,7 @@ def test_settings_that_are_not_one_tick_are_refused(setting: Callable[[nn.Module
         (layer.MultiStepContainer(layer.Linear(6, 8), neuron.IFNode()), "MultiStepContainer has no single-step mode"),
         (layer.SeqToANNContainer(nn.Linear(6, 8)), "SeqToANNContainer has no single-step mode.*what is inside it"),
         (neuron.NonSpikingLIFNode(), "NonSpikingLIFNode has no single-step mode"),
+        (neuron.GatedLIFNode(T=4), "GatedLIFNode has no single-step mode"),
         (layer.DropConnectLinear(6, 8), "DropConnectLinear draws random numbers.*1 - p times its weight"),
         (layer.Delay(2), r"Delay fills its queue .*torch.zeros\(…\)\] \* 2"),
     ],
