@@ -52,6 +52,22 @@ class StateAsOutput(nn.Module):
         return y, v, y, x
 
 
+class RingBuffer(nn.Module):
+    """A delay of three ticks: what is written to place `at` is read when `at` comes round again."""
+
+    def forward(self, x: Tensor, ring: Tensor, at: Tensor) -> tuple[Tensor, ...]:
+        return ring.index_select(0, at)[0] - x, ring.index_copy(0, at, x[None]), (at + 1) % len(ring)
+
+
+class BooleanRegister(nn.Module):
+    """A shift register of Booleans, turned round and written at its first place."""
+
+    def forward(self, x: Tensor, register: Tensor) -> tuple[Tensor, ...]:
+        turned = torch.roll(register, 1, 0)
+        turned[0] = x > 0
+        return register[-1].to(x.dtype), turned
+
+
 class TwoAccumulators(nn.Module):
     """Two states that differ, whatever they start from."""
 
@@ -71,6 +87,8 @@ CASES: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
     "identity next": (IdentityNext(), (torch.arange(1.0, WIDTH + 1)[None] / 4, *states(0.0))),
     "shared next": (SharedNext(), states(0.0, 2.0)),
     "state as output": (StateAsOutput(), states(0.0, 0.0)),
+    "ring buffer": (RingBuffer(), (torch.zeros(3, 1, WIDTH), torch.zeros(1, dtype=torch.int64))),
+    "Boolean register": (BooleanRegister(), (torch.zeros(3, 1, WIDTH, dtype=torch.bool),)),
     "one tensor for two states": (TwoAccumulators(), (ONE_TENSOR, ONE_TENSOR)),
 }
 
