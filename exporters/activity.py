@@ -12,8 +12,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy import typing as npt
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from astroedge import onnx_file
+from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.find_activations import Rectified
 from astroedge.exporters.find_spikes import Spikes
 from astroedge.step_graph import StepGraph
@@ -87,7 +89,10 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
 
 
 def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on `model`, one thread, with inner values as further outputs."""
+    """ONNX Runtime on `model`, one thread, with inner values as further outputs.
+
+    Raises UnsupportedOpError when ONNX Runtime has no kernel for what it holds.
+    """
     present = {value.name for value in model.graph.output}
     wanted = [name for name in dict.fromkeys(extra_outputs) if name not in present]
     widened = onnx.ModelProto()
@@ -97,11 +102,17 @@ def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> o
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     providers = ["CPUExecutionProvider"]
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
-        return onnxruntime.InferenceSession(widened.SerializeToString(), sess_options=options, providers=providers)
-    with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
-        onnx_file.write_model(widened, Path(folder) / "graph.onnx")
-        return onnxruntime.InferenceSession(Path(folder) / "graph.onnx", sess_options=options, providers=providers)
+    try:
+        if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
+            return onnxruntime.InferenceSession(widened.SerializeToString(), sess_options=options, providers=providers)
+        with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
+            onnx_file.write_model(widened, Path(folder) / "graph.onnx")
+            return onnxruntime.InferenceSession(Path(folder) / "graph.onnx", sess_options=options, providers=providers)
+    except NoKernel as error:
+        raise UnsupportedOpError(
+            f"ONNX Runtime cannot run the step ({str(error).rpartition(' : ')[2]}); usually it has no kernel for the "
+            "dtype of an operand: use another one there, such as float32 or int64."
+        ) from error
 
 
 def run(session: onnxruntime.InferenceSession, inputs: Tick, state: Tick) -> Tick:

@@ -24,6 +24,7 @@ from astroedge.exporters.find_state import find_hidden_state
 from astroedge.exporters.isolate import run_in_child
 from astroedge.exporters.names import Names, choose_names, wrapper_path
 from astroedge.exporters.parity import compare, parity_inputs
+from astroedge.exporters.plain_booleans import rewrite_booleans
 from astroedge.exporters.plain_spikes import rewrite_spikes
 from astroedge.exporters.slots import Slot
 from astroedge.exporters.start_states import with_own_states
@@ -121,6 +122,7 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         [*named, *(state.output_name for state in states)],
     )
     tidy(model, title, [WRAPPER, *(wrapper_path(call.model) if not module.slots else [])])
+    rewrite_booleans(model)
     rewrite_spikes(model)
     pruned = prune_states(model.graph, states)
     if len(pruned) == len(states):

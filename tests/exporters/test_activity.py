@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.activity import measure_input, measure_spikes
-from astroedge.exporters.find_spikes import find_spikes
+from astroedge.exporters.find_spikes import Spikes, find_spikes
 from astroedge.step_spec import TensorSpec
 from tests import graphs
 
@@ -34,6 +35,17 @@ def test_one_example_is_stepped_64_times() -> None:
     (measured,) = measure_spikes(graph, found, [example])
     fired, _ = graphs.step_through(graph, {"x": np.ones((64, 1, 24), np.float32)}, [found[0].tensor])
     assert measured.firing_rate == pytest.approx(fired[found[0].tensor].mean())
+
+
+def test_operator_without_kernel_is_refused_in_one_line() -> None:
+    """ONNX allows a choice between Booleans and ONNX Runtime has no kernel for it; the message names the node."""
+    graph = graphs.swap()
+    nodes = graph.model.graph.node
+    nodes.append(helper.make_node("Greater", ["state.a", "state.b"], ["c"]))
+    nodes.append(helper.make_node("Where", ["c", "c", "c"], ["chosen"], name="cell/chosen"))
+    with pytest.raises(UnsupportedOpError, match=r"Where.*'cell/chosen'.*no kernel") as caught:
+        measure_spikes(graph, [Spikes("spike", "chosen")], [{"x": np.zeros((1, 5), np.float32)}])
+    assert "\n" not in str(caught.value)
 
 
 def test_graph_without_spikes_has_none() -> None:
