@@ -110,7 +110,7 @@ def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> o
             return onnxruntime.InferenceSession(Path(folder) / "graph.onnx", sess_options=options, providers=providers)
     except NoKernel as error:
         raise UnsupportedOpError(
-            f"ONNX Runtime cannot run the step ({str(error).rpartition(' : ')[2]}); usually it has no kernel for the "
+            f"ONNX Runtime does not run the step ({str(error).rpartition(' : ')[2]}); usually it has no kernel for the "
             "dtype of an operand: use another one there, such as float32 or int64."
         ) from error
 

@@ -13,7 +13,7 @@ from tests.conformance.random_agreement import check_network, tuned
 from tests.conformance.random_networks import KERNELS, networks
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(networks(exact=True), st.sampled_from(KERNELS))
 def test_exact_network_is_bit_for_bit_what_pytorch_computes(net: Net, kernels: str) -> None:
     """Free-running over 200 ticks all outputs and states are PyTorch's, in ONNX Runtime and compiled, on ties too."""
@@ -22,7 +22,7 @@ def test_exact_network_is_bit_for_bit_what_pytorch_computes(net: Net, kernels: s
     check_network(net, kernels)
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(networks(exact=False), st.sampled_from(KERNELS))
 def test_rounding_network_follows_its_graph(net: Net, kernels: str) -> None:
     """Forced over 200 ticks the compiled step stays within rounding of ONNX Runtime, and that of PyTorch."""
