@@ -51,14 +51,14 @@ class Gated(nn.Module):
         return self.lif(torch.cat([y[0], y[0]], 1)), h
 
 def gated():
-    return Gated(), (torch.ones(1, 8),), ((torch.arange(4.0) - 1).reshape(1, 1, 4),)
+    return Gated().eval(), (torch.ones(1, 8),), ((torch.arange(4.0) - 1).reshape(1, 1, 4),)
 
 class Mixed(Leaky):
     def forward(self, x, v):
         return super().forward(x, v.mean(0, keepdim=True).expand_as(v))
 
 def mixed():
-    return Mixed(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
+    return Mixed().eval(), (torch.ones(1, 8),), (torch.zeros(1, 6),)
 
 def hidden():
     return Hidden().eval(), (torch.ones(1, 8),)
