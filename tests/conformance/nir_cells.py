@@ -142,6 +142,7 @@ HELD = {"current": "new", "input": "held"}
 CASES = [
     _case("LIF", "reset=value", _neurons(Parameters.lif)),
     _case("LIF", "reset=subtract, threshold=reached", _neurons(Parameters.lif), reset="subtract", threshold="reached"),
+    _case("LIF", "reset=later", _neurons(Parameters.lif), reset="later"),
     _case("LIF", "start=rest, v_leak and v_reset not 0", _neurons(partial(Parameters.lif, leak=0.25, reset=-0.25)),
           start="rest"),
     _case("CubaLIF", "current=new, input=held", _neurons(Parameters.driven), **HELD),

@@ -61,12 +61,16 @@ def _driven(node: Any, x: Array, memory: Memory, dt: float, choices: Mapping[str
 
 def _settle(node: Any, v: Array, memory: Memory, choices: Mapping[str, str]) -> Array:
     """Fire and reset, or give the membrane."""
-    memory["v"] = v
+    before, memory["v"] = memory.get("v", np.zeros_like(v)), v
     if not hasattr(node, "v_threshold"):
         return v
-    threshold = node.v_threshold.astype(F)
-    fired = v >= threshold if choices.get("threshold") == "reached" else v > threshold
-    memory["v"] = np.where(fired, v - threshold if choices.get("reset") == "subtract" else node.v_reset.astype(F), v)
+    threshold, reset = node.v_threshold.astype(F), choices.get("reset", "value")
+    fires = np.greater_equal if choices.get("threshold") == "reached" else np.greater
+    if reset == "later":
+        memory["v"] = np.where(fires(before, threshold), v - threshold, v)
+        return fires(memory["v"], threshold).astype(F)
+    fired = fires(v, threshold)
+    memory["v"] = np.where(fired, v - threshold if reset == "subtract" else node.v_reset.astype(F), v)
     return fired.astype(F)
 
 
