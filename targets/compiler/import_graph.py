@@ -26,6 +26,7 @@ from astroedge.errors import CompileError, UnsupportedOpError
 from astroedge.spike_margin import float_comparisons, margin_nodes
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import NEXT_PREFIX, STATE_PREFIX
+from astroedge.targets.compiler.constant_scatters import replace_constant_scatters
 
 if TYPE_CHECKING:
     from astroedge.step_spec import SpikeSpec
@@ -59,6 +60,7 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
+    replace_constant_scatters(model)
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}

@@ -63,6 +63,17 @@ class Rolled(Shifted):
         return y
 
 
+class Moved(Shifted):
+    """The same by writing every entry to the place before it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One tick."""
+        y = self.queue[:, 0].clone()
+        self.queue[:, :-1] = self.queue[:, 1:].clone()
+        self.queue[:, -1] = x
+        return y
+
+
 class Ring(nn.Module):
     """The same by a ring buffer: a counter says which place is read and then written."""
 
@@ -217,6 +228,7 @@ CASES = [
     _case("GELU, SiLU, Softplus, Softmax", "", _activated, exact=False),
     _case("Delay", "queue", _delayed(Shifted)),
     _case("Delay", "roll", _delayed(Rolled)),
+    _case("Delay", "slices", _delayed(Moved)),
     _case("Delay", "ring buffer", _delayed(Ring)),
     Case("PyTorch", "Nested state", "made by the model", _nested, starts_itself=True),
     Case("PyTorch", "Nested state", "given", _nested, states=(nested_state(),)),
