@@ -117,7 +117,9 @@ def make_call(model: Any, inputs: Any, states: Any) -> Call:
         raise ExportError(
             f"The states hold something that is no tensor: {error}; give every state as a tensor."
         ) from error
-    for what, tensor in [("An input", tensor) for tensor in given] + [("A state", tensor) for _, tensor in found]:
+    named = [(f"Input {number}", tensor) for number, tensor in enumerate(given)]
+    named += [(f"State {path or number!r}", tensor) for number, (path, tensor) in enumerate(found)]
+    for what, tensor in named:
         if tensor.device.type != "cpu":
             raise ExportError(
                 f"{what} lies on {tensor.device}; export runs on the CPU: call .cpu() on it and on the model."

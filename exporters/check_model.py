@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.exporters import frameworks
 from astroedge.exporters.frameworks.labels import label
-from astroedge.exporters.slots import memory
+from astroedge.exporters.slots import memory, stray_modules
 from astroedge.step_spec import DTYPES
 
 Example = Tensor | Sequence[Tensor]
@@ -22,14 +22,20 @@ TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, 
 def check_model(model: nn.Module) -> None:
     """Refuse a model in training mode, off the CPU, in dtypes that a step doesn't carry or set to more than a tick."""
     _refuse_training(model)
-    remembered = [(place.name, value) for place, value in memory(model) if isinstance(value, Tensor)]
-    for name, tensor in (*model.named_parameters(), *remembered):
+    _refuse_strays(model)
+    remembered = [(place.name, place.module, value) for place, value in memory(model) if isinstance(value, Tensor)]
+    parameters = [(name, name.rpartition(".")[0], tensor) for name, tensor in model.named_parameters()]
+    for name, path, tensor in (*parameters, *remembered):
         if tensor.device.type != "cpu":
-            raise ExportError(f"{name!r} lies on {tensor.device}; export runs on the CPU: call model.cpu() first.")
+            raise ExportError(
+                f"{label(path, model.get_submodule(path))} keeps {name!r}, which lies on {tensor.device}; export runs "
+                "on the CPU: call model.cpu() before, and .cpu() on tensors in plain attributes."
+            )
     frameworks.refuse(model)
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+    buffers = [(name, name.rpartition(".")[0], tensor) for name, tensor in model.named_buffers()]
+    for name, path, tensor in (*parameters, *buffers):
         if tensor.is_floating_point():
-            dtype_name(name, tensor)
+            dtype_name(name, tensor, label(path, model.get_submodule(path)))
 
 
 def _refuse_training(model: nn.Module) -> None:
@@ -41,6 +47,17 @@ def _refuse_training(model: nn.Module) -> None:
             f"{label(path, module)} is in training mode; call model.eval() before export: for the command line, before "
             "the factory returns the model."
         )
+
+
+def _refuse_strays(model: nn.Module) -> None:
+    """Refuse modules in a plain list, dict or object: PyTorch does not find them, so their state would not be found."""
+    for place, stray in stray_modules(model):
+        if any(True for _ in stray.parameters()) or any(isinstance(value, Tensor) for _, value in memory(stray)):
+            raise ExportError(
+                f"{label(place.module, model.get_submodule(place.module))} keeps a {type(stray).__name__} at "
+                f"{place.name!r}, where PyTorch does not find modules, nor their state; use nn.ModuleList or "
+                "nn.ModuleDict in place of a plain list or dict."
+            )
 
 
 def example_ticks(inputs: Inputs, examples: Iterable[Example] | None) -> list[Inputs]:
@@ -63,19 +80,20 @@ def example_ticks(inputs: Inputs, examples: Iterable[Example] | None) -> list[In
     return ticks
 
 
-def dtype_name(name: str, tensor: Tensor) -> str:
-    """The dtype of the tensor called `name`, as a step carries it."""
+def dtype_name(name: str, tensor: Tensor, owner: str | None = None) -> str:
+    """The dtype of the tensor called `name`, as a step carries it; `owner` is the module that has it, in words."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise ExportError(
-            f"{name!r} has dtype {dtype}; a step carries {', '.join(DTYPES)}: call .float() on the model and data."
+            f"{f'{owner} keeps {name!r}, which' if owner else repr(name)} has dtype {dtype}; a step carries "
+            f"{', '.join(DTYPES)}: call .float() on the model and data."
         )
     return dtype
 
 
 @contextmanager
-def blame_model(label: str) -> Iterator[None]:
-    """Turn whatever the user's own code raises into an ExportError that names it."""
+def blame_model(name: str, model: nn.Module | None = None) -> Iterator[None]:
+    """Turn whatever the user's own code raises into an ExportError with its name and the part of `model` at fault."""
     try:
         yield
     except AstroEdgeError:
@@ -83,6 +101,18 @@ def blame_model(label: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise ExportError(
-            f"{label} fails on the example ({type(error).__name__}: {reason}); check the shapes and dtypes of inputs "
-            "and states, and reset the model if it still holds the state of another batch."
+            f"{name} fails on the example{_inside(error, model)} ({type(error).__name__}: {reason}); check "
+            "the shapes, dtypes and devices of inputs and states, and reset the model if it still holds the state of "
+            "another batch."
         ) from error
+
+
+def _inside(error: BaseException, model: nn.Module | None) -> str:
+    """` in Module 'path' (Class)`, the innermost part of `model` that was running; nothing for the model itself."""
+    parts = [] if model is None else [(path, module) for path, module in model.named_modules() if path]
+    labels = {id(module): f" in {label(path, module)}" for path, module in parts}
+    found, trace_back = "", error.__traceback__
+    while trace_back is not None:
+        found = labels.get(id(trace_back.tb_frame.f_locals.get("self")), found)
+        trace_back = trace_back.tb_next
+    return found

@@ -9,27 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 
-from astroedge.errors import ExportError, NoStateError
+from astroedge.errors import ExportError, GraphError, NoStateError, UnsupportedOpError
 from astroedge.exporters import frameworks
 from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.call import Call, make_call
 from astroedge.exporters.check_model import Example, Inputs, blame_model, check_model, dtype_name, example_ticks
+from astroedge.exporters.compiler_notes import compiler_notes
 from astroedge.exporters.find_activations import find_activations
 from astroedge.exporters.find_spikes import find_echoes, find_spikes
-from astroedge.exporters.find_state import find_hidden_state
+from astroedge.exporters.find_state import find_hidden_state, part_shared_items
 from astroedge.exporters.isolate import run_in_child
+from astroedge.exporters.kept_inputs import refuse_kept_inputs
 from astroedge.exporters.names import Names, choose_names, wrapper_path
-from astroedge.exporters.parity import compare, parity_inputs
+from astroedge.exporters.parity import PARITY_TICKS, compare, parity_inputs
 from astroedge.exporters.plain_booleans import rewrite_booleans
 from astroedge.exporters.plain_spikes import rewrite_spikes
-from astroedge.exporters.slots import Slot
+from astroedge.exporters.rehearsal import Rehearsal, rehearse
+from astroedge.exporters.remember import Memory, refuse_late_changes
+from astroedge.exporters.slots import Place, Slot
 from astroedge.exporters.start_states import with_own_states
 from astroedge.exporters.step_module import StepModule, run_step
-from astroedge.exporters.tidy import prune_states, store_initial_value, tidy
+from astroedge.exporters.tidy import cut, maker, prune_states, store_initial_value, tidy
 from astroedge.exporters.trace import trace, warm_up
 from astroedge.exporters.trace_errors import WRAPPER
 from astroedge.parity import Parity
@@ -37,6 +42,7 @@ from astroedge.step_graph import StepGraph
 from astroedge.step_spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
+SETTLING_TICKS = 3
 
 
 def export(
@@ -81,10 +87,12 @@ def export(
     with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
         scratch = Path(folder)
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
+        if traced.kept:
+            run_in_child(lambda: refuse_kept_inputs(call, traced.kept), scratch)
         declared = firing_rates or {}
         parity, notes = run_in_child(lambda: _measure(call, ticks, declared, traced, scratch), scratch)
         graph = StepGraph.load(scratch / FINISHED)
-    graph.parity, graph.notes = parity, (*traced.notes, *notes)
+    graph.parity, graph.notes = parity, (*traced.notes, *notes, *compiler_notes(graph.model.graph))
     return graph
 
 
@@ -95,15 +103,20 @@ class _Traced:
     slots: tuple[Slot, ...]
     states: tuple[str, ...]
     notes: tuple[str, ...]
+    kept: Mapping[Place, Any]
+    seen: Rehearsal
 
 
 def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
     """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
-    with blame_model(call.label):
+    with blame_model(call.label, call.model):
         call = with_own_states(call)
         known = frameworks.notes(call.model)
         frameworks.settle(call.model)
-        module, initial = _step_module(call, ticks)
+        module, initial, kept = _step_module(call, ticks)
+        seen = rehearse(module, call.inputs, initial)
+        if not initial:
+            raise NoStateError(_no_state(call, []))
         example = run_step(module, call.inputs, initial)
         with torch.no_grad():
             outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
@@ -120,10 +133,16 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         [*call.inputs, *initial],
         [*inputs, *(state.input_name for state in states)],
         [*named, *(state.output_name for state in states)],
+        seen,
     )
-    tidy(model, title, [WRAPPER, *(wrapper_path(call.model) if not module.slots else [])])
-    rewrite_booleans(model)
-    rewrite_spikes(model)
+    wrappers = wrapper_path(call.model) if not module.slots else []
+    classes = {cut(path, wrappers): type(owner).__name__ for path, owner in call.model.named_modules()}
+    tidy(model, title, [WRAPPER, *wrappers], classes)
+    try:
+        rewrite_booleans(model)
+        rewrite_spikes(model)
+    except GraphError as error:  # the first look at the shapes of all values
+        raise UnsupportedOpError(_wrong_translation(model, error, classes)) from error
     pruned = prune_states(model.graph, states)
     if len(pruned) == len(states):
         raise NoStateError(_no_state(call, pruned))
@@ -140,7 +159,7 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
     hidden = zip(names[len(names) - len(module.slots) :], module.slots, strict=True)
     scratch = {name for name, slot in hidden if frameworks.is_scratch(call.model, slot)}
     unread = [f"State {name!r} was left out: nothing in the step reads it." for name in pruned if name not in scratch]
-    return _Traced(module.slots, tuple(names), (*known, *unread))
+    return _Traced(module.slots, tuple(names), (*known, *unread), kept, seen)
 
 
 def _measure(
@@ -148,7 +167,7 @@ def _measure(
 ) -> tuple[Parity, tuple[str, ...]]:
     """Measure activity on the examples, write the finished graph and compare it with the model, which is cold here."""
     graph = StepGraph.load(scratch / TRACED)
-    with blame_model(call.label):
+    with blame_model(call.label, call.model):
         call = with_own_states(call)
     names = [item.name for item in graph.spec.inputs]
     examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in ticks]
@@ -162,7 +181,7 @@ def _measure(
         activations=measure_activations(graph, rectified, examples),
     )
     graph = StepGraph(graph.model, spec)
-    parity = compare(graph, found, _reference(call, traced, spec, examples))
+    parity = compare(graph, found, _reference(call, traced, spec, examples), reason=traced.seen.reason)
     graph.save(scratch / FINISHED)
     echoes = find_echoes(graph.model.graph, found, spec.states)
     silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate and spikes.name not in echoes]
@@ -193,23 +212,28 @@ def declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[T
 def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:
     """Run the model as its user does, from its initial state: inputs, then outputs and next states, tick by tick."""
     states = call.state_leaves
-    for tick in parity_inputs(spec, examples):
+    part_shared_items(call.model)
+    settled: Memory | None = None
+    for number, tick in enumerate(parity_inputs(spec, examples)):
+        if number == SETTLING_TICKS:
+            settled = Memory.of(call)
         inputs = [torch.from_numpy(array.copy()) for array in tick.values()]
-        with torch.no_grad(), blame_model(call.label):
+        with torch.no_grad(), blame_model(call.label, call.model):
             outputs, states = call(inputs, [tensor.clone() for tensor in states])
         following = [*states, *(slot.read(call.model) for slot in traced.slots)]
         results = {item.name: tensor for item, (_, tensor) in zip(spec.outputs, outputs, strict=True)}
         results |= {f"{NEXT_PREFIX}{name}": tensor for name, tensor in zip(traced.states, following, strict=True)}
         yield tick, {name: tensor.detach().numpy().copy() for name, tensor in results.items()}
+    if settled is not None:
+        known = {place for slot in traced.slots for place in slot.places}
+        refuse_late_changes(call.model, settled, Memory.of(call), known, PARITY_TICKS)
 
 
-def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor]]:
-    """The model with all its state made explicit, and the initial value of every state."""
-    hidden = find_hidden_state(call, ticks)
-    initial = [*call.state_leaves, *(state.initial for state in hidden)]
-    if not initial:
-        raise NoStateError(_no_state(call, []))
-    return StepModule(call, [state.slot for state in hidden]), initial
+def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor], Mapping[Place, Any]]:
+    """The model with all its state made explicit, the initial value of every state, and what it set once and kept."""
+    found = find_hidden_state(call, ticks)
+    initial = [*call.state_leaves, *(state.initial for state in found.states)]
+    return StepModule(call, [state.slot for state in found.states]), initial, found.kept
 
 
 def _no_state(call: Call, pruned: Sequence[str]) -> str:
@@ -218,6 +242,17 @@ def _no_state(call: Call, pruned: Sequence[str]) -> str:
         f"Nothing carries over from one call of {call.label} to the next (state found: {found}); a stateless model "
         "needs no AstroEdge, and a stateful one keeps its state out of sight: hold it in buffers or pass it with "
         "states=."
+    )
+
+
+def _wrong_translation(model: onnx.ModelProto, error: GraphError, classes: Mapping[str, str]) -> str:
+    """What PyTorch wrote in a form that ONNX does not allow, and the module that needed it."""
+    node = next((node for node in model.graph.node if f"node name: {node.name})" in str(error)), None)
+    who = "The model" if node is None else maker(node, classes)
+    what = "an operator" if node is None else node.op_type
+    return (
+        f"{who} uses a function that PyTorch writes to ONNX in a form which ONNX does not allow ({what}); write it "
+        "with other torch functions."
     )
 
 

@@ -7,17 +7,25 @@ grows: both are errors, because leaving them out would give a step that is silen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import combinations, cycle
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.errors import ExportError
+from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters.call import Call
+from astroedge.exporters.remember import (
+    Memory,
+    Note,
+    refuse_change,
+    refuse_changes,
+    refuse_growth,
+    refuse_outside,
+    same_value,
+)
 from astroedge.exporters.slots import MemorySlot, Place, memory
 
 
@@ -30,136 +38,89 @@ class HiddenState:
 
 
 @dataclass(frozen=True)
-class _Memory:
-    """All a model remembers at one moment; it keeps the tensors alive so that their ids stay theirs."""
+class Found:
+    """The hidden states of a model, and what else it set in its first ticks and kept since: tensors by their values."""
 
-    tensors: dict[Place, tuple[Tensor, int, Tensor]]
-    numbers: dict[Place, Any]
-    parameters: dict[str, tuple[Tensor, int]]
+    states: list[HiddenState]
+    kept: Mapping[Place, Any]
 
 
-def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> list[HiddenState]:
+def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Found:
     """Step the model and return its hidden states, in the order in which its modules were made; maybe none.
 
     `call.model` must not have stepped since its last reset; it is left as it is after the third tick. Raises
-    ExportError for a changing Python number or parameter, and for memory that grows or comes and goes.
+    ExportError for a changing Python number or parameter, for memory that grows or comes and goes, and for memory
+    outside the modules (NoStateError if there is no other).
     """
-    cold = _remember(call.model)
+    part_shared_items(call.model)
+    cold = Memory.of(call)
     ticks = _ticks(call, examples)
     next(ticks)
-    first = _remember(call.model)
+    first = Memory.of(call)
     next(ticks)
-    before = _remember(call.model)
+    before = Memory.of(call)
     next(ticks)
-    after = _remember(call.model)
-    _refuse_numbers(before, after)
-    _refuse_parameters(before, after)
-    _refuse_growth(first, before)
-    _refuse_growth(before, after)
-    for place, (tensor, _, _) in after.tensors.items():
-        _refuse_change(place.name, before.tensors[place][2], tensor)
-    changed = [place for place in after.tensors if _differs(before.tensors[place], after.tensors[place])]
-    states = [HiddenState(MemorySlot((place,)), _initial(cold, place, after.tensors[place][0])) for place in changed]
-    return _merged(states, before, after)
+    after = Memory.of(call)
+    refuse_growth(call.model, first, before)
+    refuse_changes(call.model, before, after)
+    changed = [place for place in after.tensors if before.tensors[place].differs(after.tensors[place])]
+    refuse_outside(before, after, ExportError if changed or call.states else NoStateError)
+    _refuse_overlaps(changed, before, after)
+    states = [
+        HiddenState(MemorySlot((place,)), _initial(cold, place, after.tensors[place].tensor)) for place in changed
+    ]
+    return Found(_merged(states, before, after), set_since(cold, after, frozenset(changed)))
+
+
+def part_shared_items(model: nn.Module) -> None:
+    """Give each item of a container a tensor of its own, as in `[torch.zeros(1, 8)] * 3`, in place.
+
+    A delay line that starts like that passes one object on for some ticks, and its places would seem not to change.
+    """
+    seen: set[tuple[int, Place]] = set()
+    for place, value in list(memory(model)):
+        if isinstance(value, Tensor) and place.inside:
+            container = Place(place.module, place.key, place.inside[:-1])
+            if (id(value), container) in seen:
+                place.set(model, value.clone())
+            seen.add((id(value), container))
+
+
+def set_since(cold: Memory, later: Memory, states: frozenset[Place]) -> dict[Place, Any]:
+    """What is no state and has another value than in the cold model, by place; tensors as their values."""
+    tensors = {place: note.value for place, note in later.tensors.items() if place not in states}
+    was = {place: note.value for place, note in cold.tensors.items()}
+    found = {place: value for place, value in tensors.items() if place not in was or not same_value(was[place], value)}
+    others = {place: value for place, value in later.others.items() if value is not None}
+    return found | {place: value for place, value in others.items() if not _equal(cold.others.get(place), value)}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(torch.as_tensor(one == other).all())
 
 
 def _ticks(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Iterator[None]:
     """Step the model over the examples, again and again, carrying its explicit states."""
     states = call.state_leaves
     for inputs in cycle(examples):
+        # Copies: a model may keep its input, and must not seem to keep the same one forever.
+        copies = [tensor.clone() for tensor in inputs]
         with torch.no_grad():
-            _, following = call(inputs, [tensor.clone() for tensor in states])
+            _, following = call(copies, [tensor.clone() for tensor in states])
         for name, old, new in zip(call.state_paths(), states, following, strict=True):
-            _refuse_change(name, old, new)
+            refuse_change(call.label, name, old, new)
         states = following
         yield
 
 
-def _remember(model: nn.Module) -> _Memory:
-    """Note every tensor, number and parameter of `model`."""
-    found = _Memory({}, {}, {name: (tensor, tensor._version) for name, tensor in model.named_parameters()})
-    for place, value in memory(model):
-        if isinstance(value, Tensor):
-            found.tensors[place] = _note(value)
-        else:
-            found.numbers[place] = value.copy() if isinstance(value, np.ndarray) else value
-    return found
-
-
-def _note(tensor: Tensor) -> tuple[Tensor, int, Tensor]:
-    """A tensor, its version, and a copy of its value (writing through `.data` doesn't count as a new version)."""
-    return tensor, 0 if tensor.is_inference() else tensor._version, tensor.detach().clone()
-
-
-def _differs(before: tuple[Tensor, int, Tensor], after: tuple[Tensor, int, Tensor]) -> bool:
-    """Whether a tensor was replaced, written to or has another value."""
-    return before[0] is not after[0] or before[1] != after[1] or not _same_value(before[2], after[2])
-
-
-def _same_value(one: Tensor, other: Tensor) -> bool:
-    """Equal in dtype, shape and every element; NaN equals NaN."""
-    if one.dtype != other.dtype or one.shape != other.shape:
-        return False
-    return (
-        bool(torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True))
-        if one.is_floating_point()
-        else one.equal(other)
-    )
-
-
-def _refuse_numbers(before: _Memory, after: _Memory) -> None:
-    """No number may change from tick to tick."""
-    for place, value in after.numbers.items():
-        old = before.numbers.get(place, value)
-        if not np.array_equal(np.asarray(old), np.asarray(value), equal_nan=isinstance(value, float)):
-            raise ExportError(
-                f"{place.name!r} is a Python {type(value).__name__} that changes every tick ({old} → {value}), which "
-                "a graph would freeze; make it a tensor (register_buffer), or remove it if it only counts."
-            )
-
-
-def _refuse_parameters(before: _Memory, after: _Memory) -> None:
-    """No parameter may change from tick to tick."""
-    for name, (tensor, version) in after.parameters.items():
-        old, old_version = before.parameters.get(name, (tensor, version))
-        if old is not tensor or old_version != version:
-            raise ExportError(
-                f"Parameter {name!r} changes in every step; make it a buffer (register_buffer) if it is state."
-            )
-
-
-def _refuse_growth(before: _Memory, after: _Memory) -> None:
-    """Memory keeps its structure."""
-    for place in [*after.tensors, *before.tensors]:
-        if place not in before.tensors or place not in after.tensors:
-            raise ExportError(
-                f"{place.name!r} comes or goes from one tick to the next, so the model's memory grows or changes its "
-                "structure; keep a fixed number of tensors (turn off what records every tick, such as `store_v_seq`)."
-            )
-
-
-def _refuse_change(name: str, old: Tensor, new: Tensor) -> None:
-    """A state keeps its shape and dtype."""
-    if (old.shape, old.dtype) != (new.shape, new.dtype):
-        raise ExportError(
-            f"State {name!r} changes from {_kind(old)} to {_kind(new)} in one tick; a state keeps its shape and "
-            "dtype: use torch.roll on a tensor of fixed length instead of one that grows, and return explicit states "
-            "last, in the order of the arguments."
-        )
-
-
-def _kind(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
-
-
-def _initial(cold: _Memory, place: Place, steady: Tensor) -> Tensor:
+def _initial(cold: Memory, place: Place, steady: Tensor) -> Tensor:
     """The value before the first tick, in the shape the state has later.
 
     What the cold model holds there if that broadcasts to the shape, be it a tensor or a number; else zeros, for
     memory that the model makes in its first tick. Export compares the first tick too, so a wrong guess does not pass.
     """
-    value: Any = cold.tensors[place][2] if place in cold.tensors else cold.numbers.get(place)
-    if value is not None:
+    value: Any = cold.tensors[place].value if place in cold.tensors else cold.others.get(place)
+    if isinstance(value, (Tensor, int, float)):
         start = torch.as_tensor(value).to(steady.dtype)
         try:
             return start.broadcast_to(steady.shape).clone()
@@ -168,18 +129,44 @@ def _initial(cold: _Memory, place: Place, steady: Tensor) -> Tensor:
     return torch.zeros_like(steady)
 
 
-def _merged(states: list[HiddenState], before: _Memory, after: _Memory) -> list[HiddenState]:
+def _merged(states: list[HiddenState], before: Memory, after: Memory) -> list[HiddenState]:
     """Join states whose places hold one tensor object at every tick and start alike: writing to one writes to all."""
     groups: dict[tuple[int, int], list[HiddenState]] = {}
     for state in states:
         place = state.slot.places[0]
-        key = (id(before.tensors[place][0]), id(after.tensors[place][0]))
+        key = (_identity(before.tensors[place]), _identity(after.tensors[place]))
         groups.setdefault(key, []).append(state)
     merged = []
     for members in groups.values():
-        if all(_same_value(members[0].initial, member.initial) for member in members):
+        if all(same_value(members[0].initial, member.initial) for member in members):
             places = tuple(member.slot.places[0] for member in members)
             merged.append(HiddenState(MemorySlot(places), members[0].initial))
         else:
             merged += members
     return merged
+
+
+def _refuse_overlaps(changed: Sequence[Place], before: Memory, after: Memory) -> None:
+    """Refuse states that are different views of the same elements: writing to one would write to the other."""
+    by_storage: dict[int, list[Place]] = {}
+    for place in changed:
+        by_storage.setdefault(after.tensors[place].tensor.untyped_storage().data_ptr(), []).append(place)
+    for places in by_storage.values():
+        for one, other in combinations(places, 2):
+            first, second = after.tensors[one].tensor, after.tensors[other].tensor
+            stays = first is before.tensors[one].tensor or second is before.tensors[other].tensor
+            if first is not second and stays and bool(torch.isin(_elements(first), _elements(second)).any()):
+                raise ExportError(
+                    f"States {one.name!r} and {other.name!r} are views of one memory, which the model writes in place, "
+                    "so a change of one changes the other; give each its own tensor (clone()), or keep only one."
+                )
+
+
+def _elements(tensor: Tensor) -> Tensor:
+    """The number of each element of a tensor in its storage."""
+    size = tensor.untyped_storage().nbytes() // tensor.element_size()
+    return torch.arange(size).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).flatten()
+
+
+def _identity(note: Note) -> int:
+    return id(note.tensor)

@@ -19,13 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from astroedge.errors import ExportError
 
 Result = TypeVar("Result")
 RESULT, LOG = "result", "log"
-LIBRARIES = tuple(os.path.dirname(file) for file in (__file__, torch.__file__, os.__file__))
+LIBRARIES = tuple(os.path.dirname(file) for file in (__file__, torch.__file__, np.__file__, os.__file__))
 
 
 def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
@@ -111,5 +112,5 @@ def _death(exit_code: int | None, log: Path) -> str:
 
 
 def is_library(file: str) -> bool:
-    """Whether a source file belongs to PyTorch, to this package or to Python itself, not to the user's model."""
+    """Whether a source file belongs to PyTorch, NumPy, this package or Python itself, not to the user's model."""
     return file.startswith(("<", *LIBRARIES))

@@ -18,6 +18,14 @@ from astroedge.step_spec import STATE_PREFIX
 TOLERANCE = 1e-5
 MAX_TRIALS = 200  # combinations of borderline decisions tried to explain one tick
 
+STATE_OUT_OF_SIGHT = (
+    "the model probably keeps state outside its modules (a global, a closure, NumPy), or starts a state from another "
+    "value than it shows: keep all state in buffers or pass it explicitly."
+)
+DATA_OUT_OF_RANGE = (
+    "the graph probably amplifies rounding, or relies on what ONNX leaves open: give realistic --example data."
+)
+
 Element = tuple[str, tuple[int, ...]]
 """A decision's value name and an index into it."""
 
@@ -44,9 +52,10 @@ class ForcedTick:
 class ObservedStep:
     """A step graph whose comparisons, and what they compare, come out with its results."""
 
-    def __init__(self, graph: StepGraph, original: str = "PyTorch") -> None:
-        """Open `graph` in ONNX Runtime; `original` is what its reference is called in messages."""
+    def __init__(self, graph: StepGraph, original: str = "PyTorch", reason: str | None = None) -> None:
+        """Open `graph` in ONNX Runtime; messages call its reference `original` and explain differences by `reason`."""
         self._original = original
+        self._reason = reason or (STATE_OUT_OF_SIGHT if original == "PyTorch" else DATA_OUT_OF_RANGE)
         self._graph = graph
         self._decisions = find_decisions(graph.model.graph)
         self._names = [value.name for value in graph.model.graph.output]
@@ -77,7 +86,7 @@ class ObservedStep:
             return ForcedTick(worst.relative, count)
         explained = self._explain(inputs, state, values, wanted)
         if explained is None:
-            raise ParityError(_message(tick, worst, self._original))
+            raise ParityError(_message(tick, worst, self._original, self._reason))
         relative, values, flipped = explained
         margins = {item.tensor: self._margins(item, values) for item in self._decisions}
         flips = tuple((name, index, float(margins[name][index])) for name, index in sorted(flipped))
@@ -174,14 +183,8 @@ def _computed(name: str) -> str:
     return f"{name}@computed"
 
 
-def _message(tick: int, worst: Worst, original: str) -> str:
+def _message(tick: int, worst: Worst, original: str, reason: str) -> str:
     where = f" at {list(worst.element)}" if worst.element else ""
-    reason = (
-        "the model probably keeps state outside its modules (a global, a closure, NumPy), or starts a state from "
-        "another value than it shows: keep all state in buffers or pass it explicitly."
-        if original == "PyTorch"
-        else "the graph probably amplifies rounding, or relies on what ONNX leaves open: give realistic --example data."
-    )
     return (
         f"At tick {tick + 1} the exported step's {worst.name!r} differs from {original}'s by "
         f"{worst.difference:.3g}{where}, more than rounding explains; {reason}"

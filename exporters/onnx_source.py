@@ -13,6 +13,7 @@ from onnx import helper, version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
 from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
+from astroedge.exporters.compiler_notes import compiler_notes
 from astroedge.exporters.expand_recurrent import expand_recurrent
 from astroedge.exporters.find_activations import find_activations
 from astroedge.exporters.find_spikes import find_spikes
@@ -92,7 +93,8 @@ def export_onnx(
     graph = _measured(StepGraph(model, spec), ticks, firing_rates or {}, foreign.batch_axes(ticks[0], first))
     spikes = find_spikes(graph.model.graph, graph.spec.states)
     graph.parity = compare(graph, spikes, foreign.run(graph.spec, first, ticks), original="the original graph")
-    graph.notes = tuple(f"State {state!r} was left out: nothing in the step reads it." for state in pruned)
+    unread = (f"State {state!r} was left out: nothing in the step reads it." for state in pruned)
+    graph.notes = (*unread, *compiler_notes(graph.model.graph))
     return graph
 
 

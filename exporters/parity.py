@@ -24,15 +24,20 @@ PARITY_TICKS = 200
 
 
 def compare(
-    graph: StepGraph, spikes: Sequence[Spikes], reference: Iterator[tuple[Tick, Tick]], *, original: str = "PyTorch"
+    graph: StepGraph,
+    spikes: Sequence[Spikes],
+    reference: Iterator[tuple[Tick, Tick]],
+    *,
+    original: str = "PyTorch",
+    reason: str | None = None,
 ) -> Parity:
     """Compare `graph` with `reference`, which yields for each tick the inputs and its outputs and next states.
 
-    `original` is what the reference is called in messages. Results are named as the graph's outputs, `next.<state>`
-    included. Flips are named after the spike tensor if they are one's. Raises ParityError for a difference that
-    rounding cannot explain.
+    `original` is what the reference is called in messages, `reason` what most likely explains a difference. Results
+    are named as the graph's outputs, `next.<state>` included. Flips are named after the spike tensor if they are one's.
+    Raises ParityError for a difference that rounding cannot explain.
     """
-    step = ObservedStep(graph, original)
+    step = ObservedStep(graph, original, reason)
     titles = {spike.tensor: spike.name for spike in spikes}
     free: Tick | None = graph.initial_state()
     state = graph.initial_state()

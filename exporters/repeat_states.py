@@ -40,7 +40,7 @@ def repeat_states(model: Any, inputs: Example, states: Any, count: int) -> tuple
 def _repeat(call: Call, count: int) -> list[Tensor] | None:
     """The state tensors for `count` streams; hidden states are tried along with them and not returned."""
     with blame_model(call.label):
-        hidden = find_hidden_state(call, [call.inputs])
+        hidden = find_hidden_state(call, [call.inputs]).states
         module = StepModule(call, [state.slot for state in hidden])
         initial = [*call.state_leaves, *(state.initial for state in hidden)]
         with torch.no_grad():

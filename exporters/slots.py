@@ -6,16 +6,24 @@ and a reference taken before would silently show the old value.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FunctionType, MethodType
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
+from astroedge.exporters.no_step import GENERATORS
+
 Step = tuple[Literal["item", "attribute"], Any]
 _MODULE_INTERNALS = frozenset(vars(nn.Module()))
+_NUMBERS = (int, float, complex, np.ndarray, np.generic)
+_LEAVES = (Tensor, *_NUMBERS, str, bytes, type(None), set, frozenset, *GENERATORS)
+_PLAIN_OBJECTS = {"types", "argparse"}  # SimpleNamespace and Namespace: what users put things into
+_FOREIGN = {"builtins", "torch", "numpy", *sys.stdlib_module_names} - _PLAIN_OBJECTS - {"__main__"}
 
 
 class Slot(Protocol):
@@ -89,23 +97,39 @@ class MemorySlot:
 
 
 def memory(model: nn.Module) -> Iterator[tuple[Place, Any]]:
-    """Every tensor that is not a parameter, every number and every array that `model` holds, with its place.
+    """Everything in `model` that may change from tick to tick, but for parameters, with its place.
 
-    Looks into buffers and attributes of all modules, and through tuples, lists, deques, dicts and plain objects.
+    That is tensors, numbers, arrays, texts, None, sets, iterators and generators of random numbers, in buffers and
+    attributes of all modules, and inside tuples, lists, deques, dicts and plain objects there.
     """
     seen: set[int] = set()
     for path, module in model.named_modules():
         own = {key: value for key, value in vars(module).items() if key not in _MODULE_INTERNALS}
         for key, value in {**module._buffers, **own}.items():
-            yield from _inside(Place(path, key), value, seen)
+            yield from walk(Place(path, key), value, seen)
 
 
-def _inside(place: Place, value: Any, seen: set[int]) -> Iterator[tuple[Place, Any]]:
-    """`value` if it is something that can be remembered, else what it contains."""
+def stray_modules(model: nn.Module) -> Iterator[tuple[Place, nn.Module]]:
+    """Modules in lists, dicts and the like of `model`, which PyTorch does not know to be parts of it."""
+    known = {id(module) for module in model.modules()}
+    seen: set[int] = set()
+    for path, module in model.named_modules():
+        for key, value in vars(module).items():
+            if key not in _MODULE_INTERNALS:
+                for place, found in walk(Place(path, key), value, seen, nn.Module):
+                    if id(found) not in known:
+                        yield place, found
+
+
+def walk(place: Place, value: Any, seen: set[int], wanted: type | None = None) -> Iterator[tuple[Place, Any]]:
+    """`value` if it can be remembered, else what it contains; with `wanted`, instances of that instead."""
+    if wanted is not None and isinstance(value, wanted):
+        yield place, value
     if isinstance(value, (nn.Parameter, nn.Module, type)):
         return
-    if isinstance(value, (Tensor, int, float, complex, np.ndarray, np.generic)):
-        yield place, value
+    if isinstance(value, _LEAVES) or (isinstance(value, Iterator) and _is_foreign(value)):
+        if wanted is None:
+            yield place, value
         return
     if id(value) in seen:
         return
@@ -113,7 +137,7 @@ def _inside(place: Place, value: Any, seen: set[int]) -> Iterator[tuple[Place, A
     if parts:
         seen.add(id(value))
         for step, part in parts:
-            yield from _inside(Place(place.module, place.key, (*place.inside, step)), part, seen)
+            yield from walk(Place(place.module, place.key, (*place.inside, step)), part, seen, wanted)
 
 
 def _parts(value: Any) -> list[tuple[Step, Any]]:
@@ -122,10 +146,24 @@ def _parts(value: Any) -> list[tuple[Step, Any]]:
         return [(("item", index), part) for index, part in enumerate(value)]
     if isinstance(value, dict):
         return [(("item", key), part) for key, part in value.items()]
-    foreign = type(value).__module__.partition(".")[0] in ("builtins", "torch", "numpy", "functools", "weakref")
-    if foreign or callable(value) or not hasattr(value, "__dict__"):
+    if _is_foreign(value) or isinstance(value, (FunctionType, MethodType)):
         return []
-    return [(("attribute", key), part) for key, part in vars(value).items()]
+    slots = [key for kind in type(value).__mro__ for key in _slot_names(kind) if hasattr(value, key)]
+    keys = dict.fromkeys((*slots, *getattr(value, "__dict__", ())))
+    return [(("attribute", key), getattr(value, key)) for key in keys]
+
+
+def _is_foreign(value: Any) -> bool:
+    """Whether an object's class comes from Python or PyTorch, so that its inside is its own business."""
+    return type(value).__module__.partition(".")[0] in _FOREIGN
+
+
+def _slot_names(kind: type) -> tuple[str, ...]:
+    """The names in a class's `__slots__`, as its objects know them."""
+    names = vars(kind).get("__slots__", ())
+    plain = [name for name in ((names,) if isinstance(names, str) else names) if not name.endswith("__")]
+    own = kind.__name__.lstrip("_")
+    return tuple(f"_{own}{name}" if name.startswith("__") else name for name in plain)
 
 
 def _get(container: Any, step: Step) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -25,16 +25,21 @@ RANDOM = (
     "RandomUniformLike",
 )
 VARYING_SIZE = ("Compress", "NonZero", "StringNormalizer", "Unique")
+CURES = dict.fromkeys(
+    ("NonZero", "Compress"), "x[mask] and nonzero() give as many elements as the data says: use torch.where(mask, x, 0)"
+)
+OTHER_CURE = "write it with other torch functions"
 RECURRENT = ("GRU", "LSTM", "RNN")  # PyTorch's are decomposed before they get here
 UNSUPPORTED = frozenset((*CONTROL_FLOW, *RANDOM, *VARYING_SIZE, *RECURRENT))
 
 
-def tidy(model: onnx.ModelProto, name: str, prefixes: Sequence[str]) -> None:
+def tidy(model: onnx.ModelProto, name: str, prefixes: Sequence[str], classes: Mapping[str, str] | None = None) -> None:
     """Clean a freshly traced model in place.
 
     Node names become `module.path/value`; stack traces, local paths and shape notes go. `prefixes` are cut, in turn,
-    from the front of module paths and of initialiser names. Raises UnsupportedOpError for an operator that a step
-    can't hold.
+    from the front of module paths and of initialiser names. `classes` are those of modules by path, for errors.
+
+    Raises UnsupportedOpError for an operator that a step can't hold.
     """
     graph = model.graph
     graph.name, graph.doc_string, model.doc_string = name, "", ""
@@ -45,7 +50,7 @@ def tidy(model: onnx.ModelProto, name: str, prefixes: Sequence[str]) -> None:
         del value.metadata_props[:]
     for node in graph.node:
         _name_node(node, prefixes)
-    _refuse_operators(graph.node)
+    _refuse_operators(graph.node, classes or {})
     _name_initialisers(graph, prefixes)
     _separate_outputs(graph)
     remove_dead(graph)
@@ -114,15 +119,21 @@ def cut(path: str, prefixes: Sequence[str]) -> str:
     return path
 
 
-def _refuse_operators(nodes: Iterable[onnx.NodeProto]) -> None:
+def _refuse_operators(nodes: Iterable[onnx.NodeProto], classes: Mapping[str, str]) -> None:
     """Only standard operators that compute the same thing every tick."""
     for node in nodes:
         if node.domain not in ("", "ai.onnx") or node.op_type in UNSUPPORTED:
-            path = module_of(node)
             raise UnsupportedOpError(
-                f"{f'Module {path!r}' if path else 'The model'} uses {node.op_type}, which a step graph cannot hold "
-                "(control flow, randomness, or a size that depends on data); write it with other torch functions."
+                f"{maker(node, classes)} uses {node.op_type}, which a step graph cannot hold (control flow, "
+                f"randomness, or a size that depends on data); {CURES.get(node.op_type, OTHER_CURE)}."
             )
+
+
+def maker(node: onnx.NodeProto, classes: Mapping[str, str]) -> str:
+    """The module that made a node, in words; `classes` are those of modules by path."""
+    path = module_of(node)
+    kind = f" ({classes[path]})" if path in classes else ""
+    return f"Module {path!r}{kind}" if path else f"The model{kind}"
 
 
 def _name_initialisers(graph: onnx.GraphProto, prefixes: Sequence[str]) -> None:

@@ -14,9 +14,11 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from astroedge.errors import ExportError, UnsupportedOpError
+from astroedge.errors import ExportError
 from astroedge.exporters.fold_constants import fold_constants
 from astroedge.exporters.names import unique
+from astroedge.exporters.no_step import refuse_control_flow, refuse_random
+from astroedge.exporters.rehearsal import Rehearsal
 from astroedge.exporters.trace_errors import operator, where, why_not_traced, why_not_translated
 
 OPSET = 18
@@ -24,9 +26,11 @@ INPUT, OUTPUT = "astroedge.input.", "astroedge.output."
 
 
 def trace(
-    module: nn.Module, arguments: Sequence[Tensor], input_names: list[str], output_names: list[str]
+    module: nn.Module, arguments: Sequence[Tensor], input_names: list[str], output_names: list[str], seen: Rehearsal
 ) -> onnx.ModelProto:
     """Trace one tick of `module` on example `arguments` into an ONNX model with these input and output names.
+
+    `seen` is what a rehearsal of the tick saw, for the words of errors.
 
     Raises ExportError when the model can't be traced and UnsupportedOpError for an operator that has no place in a
     step.
@@ -35,7 +39,7 @@ def trace(
         try:
             program = torch.export.export(module, tuple(arguments), strict=False).run_decompositions()
         except Exception as error:
-            raise ExportError(why_not_traced(error)) from error
+            raise ExportError(why_not_traced(error, seen)) from error
         _refuse_operators(program.graph)
         fold_constants(program)
         try:
@@ -112,12 +116,6 @@ def _refuse_operators(graph: fx.Graph) -> None:
         if node.op != "call_function":
             continue
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            raise UnsupportedOpError(
-                f"{where(node)} draws random numbers ({operator(node)}), so no two runs of the step would agree; call "
-                "model.eval() if it is dropout, else pass the noise in as an input."
-            )
+            refuse_random(where(node), operator(node))
         if isinstance(node.target, torch._ops.HigherOrderOperator):
-            raise UnsupportedOpError(
-                f"{where(node)} uses control flow inside the step ({operator(node)}); write it with torch.where or "
-                "unroll it."
-            )
+            refuse_control_flow(where(node), operator(node))

@@ -27,6 +27,7 @@ from astroedge.spike_margin import float_comparisons, margin_nodes
 from astroedge.step_graph import StepGraph
 from astroedge.step_spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.targets.compiler.constant_scatters import replace_constant_scatters
+from astroedge.uncompiled_operators import made_by
 
 if TYPE_CHECKING:
     from astroedge.step_spec import SpikeSpec
@@ -91,8 +92,9 @@ def _import_quietly(model: onnx.ModelProto) -> tvm.IRModule:
             return from_onnx(model, keep_params_in_input=False)
     except tvm.error.OpNotImplemented as error:
         missing = str(error).split("ONNX:")[-1].strip()
+        makers = [node for node in model.graph.node if node.op_type in missing.replace(",", " ").split()]
         raise UnsupportedOpError(
-            f"TVM has no importer for the ONNX operator {missing}; the step cannot be compiled. "
+            f"{made_by(makers)} uses {missing}, for which TVM has no importer; the step cannot be compiled. "
             "Replace the operator in the model by simpler ones, or run the step graph in ONNX Runtime."
         ) from error
     except Exception as error:

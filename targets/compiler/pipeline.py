@@ -30,6 +30,7 @@ from astroedge.targets.compiler.quantise_weights import StoredWeights
 from astroedge.targets.compiler.schedule import copy_kernel, schedule_calls
 from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
 from astroedge.targets.target import tvm_target
+from astroedge.uncompiled_operators import uncompiled
 
 MATH_CHOICES = ("exact", "fast")
 
@@ -60,6 +61,11 @@ def compile_step(
     """
     if math not in MATH_CHOICES:
         raise CompileError(f"math={math!r} is not one of {', '.join(MATH_CHOICES)}.")
+    for reason in uncompiled(graph.model.graph, fast=math == "fast"):
+        cure = " or compile with math='fast'" if "exact kernel" in reason else ""
+        raise UnsupportedOpError(
+            f"{reason}; write it with other functions in the model{cure}. ONNX Runtime can run the graph as it is."
+        )
     native = tvm_target(target)
     try:
         with native:

@@ -21,7 +21,7 @@ X = torch.ones(1, 3)
 def found(model: nn.Module, inputs: Tensor = X, states: Any = None) -> dict[str, HiddenState]:
     """The hidden states of a model by name."""
     call = make_call(model.eval(), inputs, states)
-    return {state.slot.name: state for state in find_hidden_state(call, [call.inputs])}
+    return {state.slot.name: state for state in find_hidden_state(call, [call.inputs]).states}
 
 
 class Keeps(nn.Module):
@@ -192,7 +192,7 @@ def test_changing_numpy_array_is_refused() -> None:
 
     import numpy as np
 
-    with pytest.raises(ExportError, match=r"'box' is a Python ndarray that changes"):
+    with pytest.raises(ExportError, match=r"Python ndarray that changes every tick, 'box'"):
         found(Counts(np.zeros(2)))
 
 
@@ -234,3 +234,94 @@ def test_memory_that_fills_up_is_refused() -> None:
     """A list that is still to grow when the first tick is over has no value before it."""
     with pytest.raises(ExportError, match=r"'queue\.1' comes or goes"):
         found(FillsUp())
+
+
+def test_delay_line_of_one_object_has_a_state_for_each_place() -> None:
+    """`[zeros] * 3` holds one tensor three times; they are three states, whose values go from one to the next."""
+
+    class Delay(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = deque([torch.zeros(1, 3)] * 5, maxlen=5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            late = self.line[0]
+            self.line.append(x)
+            return late + 0.0
+
+    assert list(found(Delay())) == [f"line.{place}" for place in range(5)]
+
+
+def test_states_that_are_views_of_one_memory_are_refused() -> None:
+    """Writing to one writes to the other, which a step's separate states would not."""
+
+    class Views(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            whole = torch.zeros(1, 6)
+            self.low, self.high = whole[:, :4], whole[:, 2:]
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.low.add_(1.0)
+            self.high.mul_(0.5)
+            return x + 0.0
+
+    with pytest.raises(ExportError, match=r"'low' and 'high' are views of one memory.*clone\(\)"):
+        found(Views())
+
+
+def test_halves_of_one_memory_are_two_states() -> None:
+    """Views that share no element are apart."""
+
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            whole = torch.zeros(2, 6)
+            self.left, self.right = whole[:, :3], whole[:, 3:]
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.left.add_(x)
+            self.right.sub_(x)
+            return x + 0.0
+
+    assert list(found(Halves())) == ["left", "right"]
+
+
+@pytest.mark.parametrize("slotted", [False, True])
+def test_state_in_objects_that_can_be_called_or_have_slots(slotted: bool) -> None:
+    """Cells that are no modules keep their state in attributes or slots."""
+
+    class Cell:
+        def __init__(self) -> None:
+            self.h = torch.zeros(1, 3)
+
+        def __call__(self, x: Tensor) -> Tensor:
+            self.h = 0.5 * self.h + x
+            return self.h + 0.0
+
+    class Slotted(Cell):
+        __slots__ = ("h",)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = Slotted() if slotted else Cell()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.cell(x)
+
+    assert list(found(Net())) == ["cell.h"]
+
+
+@pytest.mark.parametrize("flag", ["text", True, None])
+def test_changing_flag_is_refused(flag: Any) -> None:
+    """Texts, truth values and None decide in Python, which a graph would freeze."""
+
+    class Toggles(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box = "other" if self.box == flag else flag
+
+    with pytest.raises(
+        ExportError, match=r"^Toggles keeps a Python (str|bool|NoneType) that changes every tick, 'box'"
+    ):
+        found(Toggles(flag))

@@ -1,0 +1,56 @@
+"""What a model sets in its first ticks and then keeps: a constant of the step, unless it depends on the first input.
+
+A table that is made on demand is the same whatever comes in. A normalisation to the first frame is not: the graph would
+hold that of the example for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from astroedge.errors import ExportError
+from astroedge.exporters.call import Call
+from astroedge.exporters.frameworks.labels import label
+from astroedge.exporters.remember import Memory, same_value
+from astroedge.exporters.slots import Place
+
+TICKS = 3
+
+
+def refuse_kept_inputs(call: Call, kept: Mapping[Place, Any]) -> None:
+    """Step the cold model on other inputs than the example; raise ExportError if one of the `kept` values differs."""
+    states = call.state_leaves
+    inputs = [_other(tensor) for tensor in call.inputs]
+    try:
+        for _ in range(TICKS):
+            with torch.no_grad():
+                _, states = call([tensor.clone() for tensor in inputs], [tensor.clone() for tensor in states])
+    except Exception:  # the model's own code may refuse made-up inputs in any way
+        return
+    found = Memory.of(call)
+    for place, value in kept.items():
+        other: Any = found.tensors[place].value if place in found.tensors else found.others.get(place)
+        if not _equal(value, other):
+            raise ExportError(
+                f"{label(place.module, call.model.get_submodule(place.module))} sets {place.name!r} from its first "
+                "inputs and then keeps it, so a graph would keep that of the example; set it before export, or make it "
+                "state: a buffer that every tick writes, with torch.where."
+            )
+
+
+def _other(tensor: Tensor) -> Tensor:
+    """Another input of the same kind: smaller, in reverse order, and no index beyond what is there."""
+    turned = tensor.flip(tuple(range(tensor.ndim)))
+    if turned.is_floating_point():
+        return turned * 0.75 + 0.125
+    return ~turned if turned.dtype == torch.bool else (turned - 1).clamp_min(0)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return same_value(one, other)
+    return type(one) is type(other) and bool(torch.as_tensor(one == other).all())

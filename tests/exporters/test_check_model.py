@@ -1,0 +1,27 @@
+"""What is wrong with a model before it is run."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from astroedge.errors import ExportError
+from astroedge.exporters.check_model import check_model
+
+
+@pytest.mark.parametrize(("holder", "place"), [([nn.GRUCell(3, 3)], "0"), ({"cell": nn.GRUCell(3, 3)}, "cell")])
+def test_modules_in_plain_containers_are_refused(holder: object, place: str) -> None:
+    """PyTorch does not find them: their state would not be found either, and eval() does not reach them."""
+    model = nn.Module()
+    model.layers = holder  # type: ignore[assignment]
+    message = rf"^Module keeps a GRUCell at 'layers\.{place}', where PyTorch does not find.*nn\.ModuleList"
+    with pytest.raises(ExportError, match=message):
+        check_model(model.eval())
+
+
+def test_second_reference_to_a_module_is_no_stray() -> None:
+    """A list of modules that are registered elsewhere is only another way to them."""
+    model = nn.Module()
+    model.first = nn.GRUCell(3, 3)
+    model.order = [model.first]  # type: ignore[assignment]
+    check_model(model.eval())
