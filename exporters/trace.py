@@ -41,6 +41,7 @@ def trace(
         except Exception as error:
             raise ExportError(why_not_traced(error, seen)) from error
         _refuse_operators(program.graph)
+        _expand_copies(program)
         fold_constants(program)
         try:
             model = _to_onnx(program)
@@ -108,6 +109,20 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _expand_copies(program: ExportedProgram) -> None:
+    """Give what is copied into a slice the shape of the slice, which PyTorch's translation of a copy leaves out."""
+    for node in list(program.graph.nodes):
+        if node.op != "call_function" or node.target is not torch.ops.aten.copy.default:
+            continue
+        source, shape = node.args[1], node.meta["val"].shape
+        if source.meta["val"].shape != shape:
+            with program.graph.inserting_before(node):
+                expanded = program.graph.call_function(torch.ops.aten.expand.default, (source, list(shape)))
+            expanded.meta = {**node.meta, "val": source.meta["val"].expand(shape)}
+            node.args = (node.args[0], expanded)
+    program.graph_module.recompile()
 
 
 def _refuse_operators(graph: fx.Graph) -> None:

@@ -51,6 +51,14 @@ def in_place(x: Tensor, v: Tensor) -> tuple[Tensor, ...]:
     return v, v
 
 
+def written_slices(x: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    """Slices that are given a number and a row."""
+    v[:, :2] = 0
+    v[:] = v + x[0]
+    v[:, 2:] += 0.5 * x[0, 2:]
+    return v, v
+
+
 def all_equal(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     """Input, outputs and next states are one tensor."""
     total = x + a - b
@@ -64,6 +72,7 @@ CASES: dict[Step, tuple[float, ...]] = {
     shared_next: (0.0, 4.0),
     state_as_output: (1.0,),
     in_place: (1.0,),
+    written_slices: (1.0,),
     all_equal: (0.0, 0.0),
 }
 
