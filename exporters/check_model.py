@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from astroedge.errors import AstroEdgeError, ExportError
@@ -21,6 +22,7 @@ TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, 
 
 def check_model(model: nn.Module) -> None:
     """Refuse a model in training mode, off the CPU, in dtypes that a step doesn't carry or set to more than a tick."""
+    _refuse_scripts(model)
     _refuse_training(model)
     _refuse_strays(model)
     remembered = [(place.name, place.module, value) for place, value in memory(model) if isinstance(value, Tensor)]
@@ -36,6 +38,16 @@ def check_model(model: nn.Module) -> None:
     for name, path, tensor in (*parameters, *buffers):
         if tensor.is_floating_point():
             dtype_name(name, tensor, label(path, model.get_submodule(path)))
+
+
+def _refuse_scripts(model: nn.Module) -> None:
+    """Refuse what `torch.jit` has compiled: neither its memory nor its calls can be watched."""
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ExportError(
+                f"{label(path, module)} is compiled by torch.jit, so its memory cannot be seen; export the module that "
+                "it was made from."
+            )
 
 
 def _refuse_training(model: nn.Module) -> None:

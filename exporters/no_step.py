@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,6 +22,14 @@ def refuse_random(who: str, source: str) -> NoReturn:
         f"{who} draws random numbers ({source}), so no two runs of the step would agree; call model.eval() if it is "
         "dropout, else pass the noise in as an input."
     )
+
+
+def draws_random(operator: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+    """Whether a call of an operator draws random numbers: attention is marked as one that may, for its dropout."""
+    if torch.Tag.nondeterministic_seeded not in getattr(operator, "tags", ()):
+        return False
+    given = dict(zip((item.name for item in operator._schema.arguments), arguments, strict=False)) | dict(keywords)
+    return "dropout_p" not in (item.name for item in operator._schema.arguments) or bool(given.get("dropout_p", 0.0))
 
 
 def refuse_control_flow(who: str, operator: str) -> NoReturn:

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from astroedge.errors import ExportError
 from astroedge.exporters.frameworks.labels import label
 from astroedge.exporters.isolate import is_library
-from astroedge.exporters.no_step import refuse_random, shared_generators
+from astroedge.exporters.no_step import draws_random, refuse_random, shared_generators
 from astroedge.exporters.remember import same_value
 from astroedge.exporters.state_tree import leaves
 from astroedge.exporters.step_module import StepModule, run_step
@@ -180,7 +180,7 @@ class _Operators(TorchDispatchMode):
         self._watch = watch
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
+        if draws_random(func, args, kwargs or {}):
             refuse_random(self._watch.who, str(func).removesuffix(".default"))
         return func(*args, **(kwargs or {}))
 

@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind
 from astroedge.errors import ExportError
 from astroedge.exporters.fold_constants import fold_constants
 from astroedge.exporters.names import unique
-from astroedge.exporters.no_step import refuse_control_flow, refuse_random
+from astroedge.exporters.no_step import draws_random, refuse_control_flow, refuse_random
 from astroedge.exporters.rehearsal import Rehearsal
 from astroedge.exporters.trace_errors import operator, where, why_not_traced, why_not_translated
 
@@ -130,7 +130,7 @@ def _refuse_operators(graph: fx.Graph) -> None:
     for node in graph.nodes:
         if node.op != "call_function":
             continue
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        if draws_random(node.target, node.args, node.kwargs):
             refuse_random(where(node), operator(node))
         if isinstance(node.target, torch._ops.HigherOrderOperator):
             refuse_control_flow(where(node), operator(node))

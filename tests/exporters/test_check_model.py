@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 from astroedge.errors import ExportError
@@ -25,3 +26,12 @@ def test_second_reference_to_a_module_is_no_stray() -> None:
     model.first = nn.GRUCell(3, 3)
     model.order = [model.first]  # type: ignore[assignment]
     check_model(model.eval())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_module_compiled_by_torch_jit_is_refused() -> None:
+    """TorchScript shows neither its attributes nor its calls; the module that holds it is told which one it is."""
+    script = torch.jit.script(nn.GRUCell(3, 3))  # type: ignore[no-untyped-call]
+    model = nn.ModuleDict({"plain": nn.GRUCell(3, 3), "compiled": script})
+    with pytest.raises(ExportError, match=r"^Module 'compiled' \(RecursiveScriptModule\) is compiled by torch\.jit"):
+        check_model(model.eval())

@@ -75,6 +75,28 @@ def test_random_numbers_are_refused_whoever_draws_them(
         export(Leaky(Does(function)).eval(), X)
 
 
+class Attends(nn.Module):
+    """Attention of the present over the last four ticks, with `dropout`."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.register_buffer("keys", torch.zeros(1, 4, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.keys = torch.cat([self.keys[:, 1:], x[:, None]], 1)
+        found = nn.functional.scaled_dot_product_attention(x[:, None], self.keys, self.keys, dropout_p=self.dropout)
+        return found[:, 0]
+
+
+def test_attention_is_random_by_its_dropout_only() -> None:
+    """PyTorch marks the operator as random whatever its dropout is."""
+    graph = export(Attends(0.0).eval(), torch.rand(1, 8))
+    assert [state.name for state in graph.spec.states] == ["keys"]
+    with pytest.raises(UnsupportedOpError, match=r"^Attends draws random numbers"):
+        export(Attends(0.5).eval(), torch.rand(1, 8))
+
+
 def test_iterator_that_moves_on_is_refused() -> None:
     """A counter of itertools changes nothing for three hundred ticks, and is refused by name all the same."""
 
