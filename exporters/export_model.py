@@ -103,7 +103,7 @@ class _Traced:
     slots: tuple[Slot, ...]
     states: tuple[str, ...]
     notes: tuple[str, ...]
-    kept: Mapping[Place, Any]
+    kept: Mapping[Place | str, Any]
     seen: Rehearsal
 
 
@@ -229,7 +229,7 @@ def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[T
         refuse_late_changes(call.model, settled, Memory.of(call), known, PARITY_TICKS)
 
 
-def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor], Mapping[Place, Any]]:
+def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor], Mapping[Place | str, Any]]:
     """The model with all its state made explicit, the initial value of every state, and what it set once and kept."""
     found = find_hidden_state(call, ticks)
     initial = [*call.state_leaves, *(state.initial for state in found.states)]

@@ -20,8 +20,10 @@ from astroedge.exporters.call import Call
 from astroedge.exporters.remember import (
     Memory,
     Note,
+    equal,
     refuse_change,
     refuse_changes,
+    refuse_first_parameters,
     refuse_growth,
     refuse_outside,
     same_value,
@@ -42,7 +44,7 @@ class Found:
     """The hidden states of a model, and what else it set in its first ticks and kept since: tensors by their values."""
 
     states: list[HiddenState]
-    kept: Mapping[Place, Any]
+    kept: Mapping[Place | str, Any]
 
 
 def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Found:
@@ -63,6 +65,7 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Fou
     after = Memory.of(call)
     refuse_growth(call.model, first, before)
     refuse_changes(call.model, before, after)
+    refuse_first_parameters(call.model, cold, after)
     changed = [place for place in after.tensors if before.tensors[place].differs(after.tensors[place])]
     refuse_outside(before, after, ExportError if changed or call.states else NoStateError)
     _refuse_overlaps(changed, before, after)
@@ -86,17 +89,24 @@ def part_shared_items(model: nn.Module) -> None:
             seen.add((id(value), container))
 
 
-def set_since(cold: Memory, later: Memory, states: frozenset[Place]) -> dict[Place, Any]:
-    """What is no state and has another value than in the cold model, by place; tensors as their values."""
+def set_since(cold: Memory, later: Memory, states: frozenset[Place]) -> dict[Place | str, Any]:
+    """What is no state and has another value than in the cold model, by place or description.
+
+    Tensors are given as their values.
+    """
     tensors = {place: note.value for place, note in later.tensors.items() if place not in states}
     was = {place: note.value for place, note in cold.tensors.items()}
     found = {place: value for place, value in tensors.items() if place not in was or not same_value(was[place], value)}
     others = {place: value for place, value in later.others.items() if value is not None}
-    return found | {place: value for place, value in others.items() if not _equal(cold.others.get(place), value)}
+    outside = {where: _plain(value) for where, value in later.outside.items() if value is not None}
+    remote = {where: value for where, value in outside.items() if not equal(_plain(cold.outside.get(where)), value)}
+    return (
+        found | remote | {place: value for place, value in others.items() if not equal(cold.others.get(place), value)}
+    )
 
 
-def _equal(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(torch.as_tensor(one == other).all())
+def _plain(item: Any) -> Any:
+    return item.value if isinstance(item, Note) else item
 
 
 def _ticks(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Iterator[None]:

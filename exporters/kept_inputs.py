@@ -6,25 +6,31 @@ hold that of the example for ever.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from astroedge.errors import ExportError
 from astroedge.exporters.call import Call
 from astroedge.exporters.frameworks.labels import label
-from astroedge.exporters.remember import Memory, same_value
+from astroedge.exporters.remember import Memory, Note, equal
 from astroedge.exporters.slots import Place
 
 TICKS = 3
 
 
-def refuse_kept_inputs(call: Call, kept: Mapping[Place, Any]) -> None:
-    """Step the cold model on other inputs than the example; raise ExportError if one of the `kept` values differs."""
+def refuse_kept_inputs(call: Call, kept: Mapping[Place | str, Any]) -> None:
+    """Step the cold model on other inputs than the example; raise ExportError if one of the `kept` values differs.
+
+    Random numbers are others, too.
+    """
     states = call.state_leaves
     inputs = [_other(tensor) for tensor in call.inputs]
+    torch.rand(1), np.random.random(), random.random()
     try:
         for _ in range(TICKS):
             with torch.no_grad():
@@ -32,14 +38,22 @@ def refuse_kept_inputs(call: Call, kept: Mapping[Place, Any]) -> None:
     except Exception:  # the model's own code may refuse made-up inputs in any way
         return
     found = Memory.of(call)
+    values: dict[Any, Any] = {**found.others, **found.outside, **found.tensors}
     for place, value in kept.items():
-        other: Any = found.tensors[place].value if place in found.tensors else found.others.get(place)
-        if not _equal(value, other):
+        other = values.get(place)
+        if not equal(value, other.value if isinstance(other, Note) else other):
             raise ExportError(
-                f"{label(place.module, call.model.get_submodule(place.module))} sets {place.name!r} from its first "
-                "inputs and then keeps it, so a graph would keep that of the example; set it before export, or make it "
-                "state: a buffer that every tick writes, with torch.where."
+                f"{_who(call, place)} from its first inputs or at random and then keeps it, so a graph would keep "
+                "that of the example; set it before export, or make it state: a buffer that every tick writes, with "
+                "torch.where."
             )
+
+
+def _who(call: Call, place: Place | str) -> str:
+    """Who sets what, in words."""
+    if isinstance(place, str):
+        return f"{call.label} sets {place}"
+    return f"{label(place.module, call.model.get_submodule(place.module))} sets {place.name!r}"
 
 
 def _other(tensor: Tensor) -> Tensor:
@@ -48,9 +62,3 @@ def _other(tensor: Tensor) -> Tensor:
     if turned.is_floating_point():
         return turned * 0.75 + 0.125
     return ~turned if turned.dtype == torch.bool else (turned - 1).clamp_min(0)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return same_value(one, other)
-    return type(one) is type(other) and bool(torch.as_tensor(one == other).all())

@@ -84,6 +84,12 @@ def same_value(one: Tensor, other: Tensor) -> bool:
     return one.equal(other)
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Equal values of one type, tensors by their elements, whether or not they are one object; NaN equals NaN."""
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor)
+    return same_value(one, other) if tensors else _same(one, other)
+
+
 def refuse_changes(model: nn.Module, before: Memory, after: Memory) -> None:
     """In the modules, nothing but tensors of fixed shapes may change from one tick to the next.
 
@@ -108,6 +114,18 @@ def refuse_changes(model: nn.Module, before: Memory, after: Memory) -> None:
     refuse_growth(model, before, after)
     for place, note in after.tensors.items():
         refuse_change(_owner(model, place), place.name, before.tensors[place].value, note.value)
+
+
+def refuse_first_parameters(model: nn.Module, cold: Memory, later: Memory) -> None:
+    """Refuse parameters that the first ticks make or set: the user's own model lacks them."""
+    for name, (tensor, version) in later.parameters.items():
+        old, old_version = cold.parameters.get(name, (None, 0))
+        if old is not tensor or old_version != version:
+            path = name.rpartition(".")[0]
+            raise ExportError(
+                f"{label(path, model.get_submodule(path))} sets its parameter {name!r} when it is first called, and "
+                "export would keep what the example or chance makes of it; call the model once before, then reset it."
+            )
 
 
 def refuse_outside(before: Memory, after: Memory, kind: type[ExportError]) -> None:

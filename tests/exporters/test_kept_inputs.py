@@ -46,7 +46,54 @@ class Table(nn.Module):
         return x * self.tables[len(x)]
 
 
-@pytest.mark.parametrize(("drive", "name"), [(FirstFrame, "first"), (FirstSize, "size")])
+FIRST: dict[str, Tensor] = {}
+
+
+class FirstAnywhere(nn.Module):
+    """Keeps its first input in a global."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - FIRST.setdefault("first", x.clone())
+
+
+class Drawn(nn.Module):
+    """Draws a table in its first tick."""
+
+    table: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.table is None:
+            self.table = torch.randn(4)
+        return x * self.table
+
+
+class FirstOffset(nn.Module):
+    """Sets a parameter in its first tick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(4))
+        self.ready = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.ready:
+            self.offset.copy_(x.mean(0))
+            self.ready = True
+        return x - self.offset
+
+
+class NotANumber(nn.Module):
+    """Keeps a NaN, which never changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.best = float("nan")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.mark.parametrize(("drive", "name"), [(FirstFrame, "first"), (FirstSize, "size"), (Drawn, "table")])
 def test_value_of_the_first_input_is_refused(drive: type[nn.Module], name: str) -> None:
     """A graph would hold the example's for ever, and agree with the model on every run that starts with it."""
     message = rf"^Module 'drive' \({drive.__name__}\) sets 'drive\.{name}' from its first inputs .*set it before export"
@@ -57,3 +104,26 @@ def test_value_of_the_first_input_is_refused(drive: type[nn.Module], name: str) 
 def test_table_made_on_demand_is_a_constant() -> None:
     """It does not depend on the input's values."""
     assert [state.name for state in export(Leaky(Table()).eval(), X).spec.states] == ["v"]
+
+
+def test_first_input_in_a_global_is_refused() -> None:
+    """No graph shows it, and every run that starts with the example agrees."""
+    with pytest.raises(
+        ExportError, match=r"^Leaky\.forward sets 'first' of the global 'FIRST'.* from its first inputs"
+    ):
+        export(Leaky(FirstAnywhere()).eval(), X)
+
+
+@pytest.mark.parametrize(("drive", "name"), [(FirstOffset, "offset"), (nn.LazyLinear(4), "weight")])
+def test_parameter_set_in_the_first_tick_is_refused(drive: type[nn.Module] | nn.Module, name: str) -> None:
+    """The example or chance would make it, and the model itself would have another."""
+    module = drive if isinstance(drive, nn.Module) else drive()
+    with pytest.raises(
+        ExportError, match=rf"^Module 'drive' \(\w+\) sets its parameter 'drive\.{name}'.*call the model once"
+    ):
+        export(Leaky(module).eval(), X)
+
+
+def test_constant_nan_is_no_change() -> None:
+    """It equals nothing, itself included, and stays what it is."""
+    assert [state.name for state in export(Leaky(NotANumber()).eval(), X).spec.states] == ["v"]
