@@ -52,18 +52,26 @@ def main() -> None:
     print(f"| framework | cell | variants | {' | '.join(COLUMNS)} | firing rates |")
     print("|---|---|---|" + "---|" * (len(COLUMNS) + 1))
     failures = []
-    for (framework, cell), group in groupby(cases, lambda case: (case.framework, case.cell)):
-        members = list(group)
+    for (framework, cell), members in cells_of(cases):
         row = _check(members, machines)
-        variants = "; ".join(case.variant for case in members if case.variant)
         marks = " | ".join({None: "–", True: "✓", False: "✗"}[row.passed.get(name)] for name in COLUMNS)
         rates = f"{min(row.rates):.0%}–{max(row.rates):.0%}" if row.rates else "–"
-        print(f"| {framework} | {cell} | {variants} | {marks} | {rates} |", flush=True)
+        print(f"| {framework} | {cell} | {variants_of(members)} | {marks} | {rates} |", flush=True)
         failures += row.failures
     if missing():
         print(f"\nNot installed, and left out: {', '.join(missing())}.")
     print("".join(f"\n- {line}" for line in failures))
     raise SystemExit(1 if failures else 0)
+
+
+def cells_of(cases: list[Case]) -> list[tuple[tuple[str, str], list[Case]]]:
+    """The cases of each framework and cell, in their order."""
+    return [(name, list(group)) for name, group in groupby(cases, lambda case: (case.framework, case.cell))]
+
+
+def variants_of(cases: list[Case]) -> str:
+    """What tells the cases of a cell apart."""
+    return "; ".join(case.variant for case in cases if case.variant)
 
 
 def _check(cases: list[Case], machines: list[Machine]) -> Row:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.arm.arm_root import ArmRoot
+from tests.conformance.__main__ import cells_of, variants_of
 from tests.conformance.all_cases import all_cases, missing
 from tests.conformance.cases import Case
 from tests.conformance.checks import check_machines, checks_of
 from tests.exactness.machines import available
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 # `make conformance` compares more processors, and the exact cells too.
 CHOSEN = ("x86-64-v2", "x86-64-v4", "raspberry-pi-4")
 CHECKS = [
@@ -28,6 +31,17 @@ def test_frameworks_are_there() -> None:
     if missing() and "CI" not in os.environ:
         pytest.skip(f"not installed: {', '.join(missing())}")
     assert not missing()
+
+
+def test_readme_shows_every_cell() -> None:
+    """The table in the README has a row for each cell with all its variants, and no mark that says that one failed."""
+    if missing():
+        pytest.skip(f"not installed: {', '.join(missing())}")
+    table = README.read_text(encoding="utf-8").partition("<!-- printed by make conformance -->")[2]
+    rows = [line for line in table.partition("<!-- until here -->")[0].splitlines() if line.startswith("| ")][1:]
+    shown = [tuple(cell.strip() for cell in row.split("|")[1:4]) for row in rows]
+    assert shown == [(*name, variants_of(members)) for name, members in cells_of(all_cases())]
+    assert all("✓" in row and "✗" not in row for row in rows)
 
 
 @pytest.mark.parametrize(("case", "check"), CHECKS)
