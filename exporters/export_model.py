@@ -241,7 +241,7 @@ def _no_state(call: Call, pruned: Sequence[str]) -> str:
     return (
         f"Nothing carries over from one call of {call.label} to the next (state found: {found}); a stateless model "
         "needs no AstroEdge, and a stateful one keeps its state out of sight: hold it in buffers or pass it with "
-        "states=."
+        "states=. A loop over time inside forward must be taken out: export what stands inside the loop."
     )
 
 

@@ -14,6 +14,7 @@ import pickle
 import re
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,8 @@ def _child(work: Callable[[], Result], scratch: Path) -> None:
         outcome = (True, work())
     except Exception as error:
         outcome = (False, _portable(error))
+    except SystemExit as error:
+        outcome = (False, ExportError(_exit(error)))
     partial = scratch / f"{RESULT}.part"
     partial.write_bytes(pickle.dumps(outcome))
     partial.rename(scratch / RESULT)
@@ -95,6 +98,14 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
+def _exit(error: SystemExit) -> str:
+    """What to say about a model that called `sys.exit()`, and where."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not is_library(frame.filename)]
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    code = " ".join(str(error.code).split())
+    return f"The model exited{place} (sys.exit, code {code}) while export ran it; raise an error or return instead."
+
+
 def _death(exit_code: int | None, log: Path) -> str:
     """What to say about a child that did not come back."""
     how = f"exit code {exit_code}"
@@ -104,10 +115,16 @@ def _death(exit_code: int | None, log: Path) -> str:
     frames = re.findall(r'File "(.*)", line (\d+)', crash)
     place = next((f" at {os.path.basename(file)}:{line}" for file, line in frames if not is_library(file)), "")
     words = "; ".join(line.strip() for line in said.splitlines() if line.strip())[-300:]
+    last_words = f" It said last: {words}" if words else ""
+    if exit_code is not None and exit_code >= 0:
+        return (
+            f"The process that traced the model ended early ({how}); this usually comes from os._exit() in what the "
+            f"model runs: raise an error instead.{last_words}"
+        )
     return (
         f"PyTorch crashed ({how}) while it traced the model{place}; this usually comes from `.data` or NumPy in "
         "forward, or from too little memory: use detach() and torch functions instead."
-        f"{f' It said last: {words}' if words else ''}"
+        f"{last_words}"
     )
 
 

@@ -77,11 +77,11 @@ def _chosen(kind: str, given: Sequence[str] | None, model: nn.Module, default: l
 
 
 def _output_names(outputs: Sequence[Leaf], inputs: Sequence[str]) -> list[str]:
-    """The keys under which the model returns its outputs, if it does; else `y`, `y1`, `y2` and so on."""
+    """The keys under which the model returns its outputs; `y`, `y1`, `y2` and so on for those that have none."""
     keys = [path.rpartition(".")[2] for path, _ in outputs]
-    if keys and all(key and not key.isdigit() for key in keys) and not set(keys) & set(inputs):
-        return keys
-    return [unique(f"y{index}" if index else "y", inputs) for index in range(len(outputs))]
+    usable = [bool(key) and not key.isdigit() and key not in inputs for key in keys]
+    plain = (unique(f"y{number}" if number else "y", inputs) for number in count())
+    return [key if named else next(plain) for key, named in zip(keys, usable, strict=True)]
 
 
 def wrapper_path(model: nn.Module) -> list[str]:

@@ -19,6 +19,8 @@ from astroedge.exporters.slots import Place, memory, walk
 
 LIBRARIES = sys.stdlib_module_names | {"astroedge", "norse", "numpy", "onnx", "snntorch", "spikingjelly", "torch"}
 
+OF_A_MODULE = " of the module in "  # in the words for what a module keeps that is reached by name
+
 
 def outside_memory(call: Call) -> Iterator[tuple[str, Any]]:
     """Every tensor, number and the like that the model's own functions reach by name, with words for where it is."""
@@ -90,7 +92,7 @@ def _held(where: str, value: Any, own: set[int], seen: set[int]) -> Iterator[tup
     if isinstance(value, nn.Module):
         if id(value) not in own:
             found = memory(value)
-            yield from ((f"{place.name!r} of the module in {where}", part) for place, part in found)
+            yield from ((f"{place.name!r}{OF_A_MODULE}{where}", part) for place, part in found)
         return
     for place, part in walk(Place("", ""), value, seen):
         yield f"{place.name!r} of {where}" if place.name else where, part

@@ -17,7 +17,7 @@ from astroedge.errors import ExportError
 from astroedge.exporters.call import Call
 from astroedge.exporters.frameworks.labels import label
 from astroedge.exporters.no_step import GENERATORS, generator_state, refuse_random
-from astroedge.exporters.outside_state import outside_memory
+from astroedge.exporters.outside_state import OF_A_MODULE, outside_memory
 from astroedge.exporters.slots import Place, memory
 
 CURE = "make it a tensor (register_buffer) or an input, or remove it if it only counts"
@@ -132,9 +132,11 @@ def refuse_outside(before: Memory, after: Memory, kind: type[ExportError]) -> No
     """Nothing outside the modules may change from one tick to the next; raises `kind`."""
     new = before.outside.keys() ^ after.outside.keys()
     for where in (*new, *(where for where, _, _ in _changed(before.outside, after.outside))):
+        cure = "hold it in a buffer (register_buffer), pass it with states=, or remove it if it only records"
+        if OF_A_MODULE in where:
+            cure = "give export the module itself, or a method of a module that holds it"
         raise kind(
-            f"State is kept outside the modules: {where} changes every tick, and no graph can carry that; hold it in a "
-            "buffer (register_buffer), pass it with states=, or remove it if it only records."
+            f"State is kept outside the modules: {where} changes every tick, and no graph can carry that; {cure}."
         )
 
 
@@ -160,6 +162,11 @@ def refuse_late_changes(model: nn.Module, before: Memory, after: Memory, states:
 
 def refuse_change(who: str, name: str, old: Tensor, new: Tensor) -> None:
     """A state keeps its shape and dtype; `who` is the module or function that it belongs to."""
+    if new.numel() > old.numel() == 0:
+        raise ExportError(
+            f"{who} is given its state {name!r} empty, as {_kind(old)}, and makes it {_kind(new)} in one tick, and a "
+            f"state keeps its shape: give zeros of the shape it has after a tick, torch.zeros({_sizes(new)})."
+        )
     if (old.shape, old.dtype) != (new.shape, new.dtype):
         raise ExportError(
             f"{who} changes its state {name!r} from {_kind(old)} to {_kind(new)} in one tick, and a state keeps its "
@@ -229,6 +236,12 @@ def _shown(value: Any) -> str:
     plain = value.flatten().tolist() if isinstance(value, (Tensor, np.ndarray)) else value
     text = " ".join(repr(plain).split())
     return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+def _sizes(tensor: Tensor) -> str:
+    """The arguments of `torch.zeros` for a tensor of this shape and dtype."""
+    sizes = ", ".join(map(str, tensor.shape)) or "()"
+    return sizes if tensor.dtype == torch.float32 else f"{sizes}, dtype={tensor.dtype}"
 
 
 def _kind(tensor: Tensor) -> str:

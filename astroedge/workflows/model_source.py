@@ -26,6 +26,7 @@ from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.host_package import require
 
 CHECKPOINT_SUFFIX = ".safetensors"
+FILE_PREFIX = "astroedge_model_file_"
 
 # What a byte-level checkpoint reads when its firing rates are measured and no example is given: plain English prose.
 ENGLISH = b"""
@@ -97,12 +98,13 @@ def _import(place: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Not under the file's own name, which may be that of a module imported later: profile.py, queue.py.
+    spec = importlib.util.spec_from_file_location(f"{FILE_PREFIX}{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ExportError(f"{path} is no Python file; give path/to/file.py:factory.")
     module = importlib.util.module_from_spec(spec)
-    # Under its name, so that torch finds the source of its classes.
-    sys.modules[path.stem] = module
+    # There while it runs, so that dataclasses, pickle and torch find the module of its classes.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -134,10 +136,15 @@ def _run(action: Callable[[], Any], source: str) -> Any:
         return action()
     except AstroEdgeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         own = [frame for frame in frames if "importlib" not in frame.filename]
         where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+        if isinstance(error, SystemExit):
+            raise ExportError(
+                f"{source} exits{where} (code {error.code}) instead of giving a model; put what belongs to a script "
+                "under `if __name__ == '__main__':`."
+            ) from error
         reason = (str(error).strip().splitlines() or [""])[0]
         raise ExportError(
             f"{source} failed{where} ({type(error).__name__}: {reason}); run it in Python for the whole traceback."

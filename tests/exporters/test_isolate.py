@@ -72,9 +72,15 @@ def test_crash_is_an_error_with_the_last_words(tmp_path: Path) -> None:
         run_in_child(work, tmp_path)
 
 
+def test_sys_exit_is_an_error_that_says_so(tmp_path: Path) -> None:
+    """A model that calls `sys.exit` has not crashed: the message has the code and the line."""
+    with pytest.raises(ExportError, match=r"^The model exited at test_isolate\.py:\d+ \(sys\.exit, code 0\)"):
+        run_in_child(lambda: sys.exit(0), tmp_path)
+
+
 def test_exit_is_an_error(tmp_path: Path) -> None:
     """A model that leaves Python altogether is an ExportError with the exit code."""
-    with pytest.raises(ExportError, match="exit code 3"):
+    with pytest.raises(ExportError, match=r"ended early \(exit code 3\).*os\._exit"):
         run_in_child(lambda: os._exit(3), tmp_path)
 
 

@@ -111,8 +111,20 @@ def test_function_around_a_stateful_module_is_refused() -> None:
     def step(x: Tensor) -> Tensor:
         return model(x)  # type: ignore[no-any-return]
 
-    with pytest.raises(NoStateError, match=r"'v' of the module in 'model' in the closure of"):
+    with pytest.raises(NoStateError, match=r"'v' of the module in 'model' in the closure of .*the module itself"):
         export(step, X)
+
+
+def test_function_that_passes_the_state_of_a_module_on_is_refused() -> None:
+    """A state that is passed is refused if a module in a closure keeps it too; a method of a module is the cure."""
+    model = Leaky(nn.Identity()).eval()
+
+    def step(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        model.v = v
+        return model(x), model.v
+
+    with pytest.raises(ExportError, match=r"'v' of the module in 'model' .* or a method of a module that holds it"):
+        export(step, X, torch.zeros(1, 4))
 
 
 def test_constants_outside_are_no_state() -> None:

@@ -54,6 +54,16 @@ class OnlyRecords(Stateless):
         return self.last + 0.0
 
 
+class LoopsOverTime(Stateless):
+    """Runs five ticks from zeros in every call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = torch.zeros(1, 4)
+        for _ in range(5):
+            self.v = 0.5 * self.v + self.fc(x)
+        return self.v + 0.0
+
+
 class Counts(Leaky):
     """Counts ticks in a Python int."""
 
@@ -244,6 +254,7 @@ class HidesInAGlobal(Leaky):
 REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
     (Stateless, NoStateError, r"Nothing carries over .*Stateless\.forward.*none"),
     (OnlyRecords, NoStateError, r"'last', which nothing reads"),
+    (LoopsOverTime, NoStateError, r"loop over time .* must be taken out: export what stands inside the loop\.$"),
     (Counts, ExportError, r"Module 'unit' \(Module\) keeps a Python int that changes every tick, 'unit\.ticks'"),
     (KeepsHistory, ExportError, r"^KeepsHistory grows.*'history\.1' comes or goes.*fixed number of tensors"),
     (Grows, ExportError, r"^Grows changes its state 'seen' from float32 \[3, 4\] to float32 \[4, 4\].*torch\.roll"),
@@ -364,6 +375,12 @@ def widens(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return x, torch.cat([v, x])
 
 
+def starts_empty(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Its state may be empty at the start, as that of snnTorch's `init_leaky`."""
+    v = 0.5 * (v if v.numel() else torch.zeros_like(x)) + x
+    return v + 0.0, v
+
+
 def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Its next state has another dtype."""
     return x, v.double()
@@ -381,6 +398,8 @@ def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         ),
         (returns_nothing, X, X, {}, r"returns 0 tensors but was given 1 states"),
         (widens, X, X, {}, r"its state 'v' from float32 \[1, 4\] to float32 \[2, 4\].*torch.roll"),
+        (starts_empty, X, torch.zeros(0), {}, r"'v' empty, .*of the shape it has after a tick, torch.zeros\(1, 4\)\.$"),
+        (starts_empty, X.half(), torch.zeros(0).half(), {}, r"torch.zeros\(1, 4, dtype=torch.float16\)\.$"),
         (promotes, X, X, {}, r"its state 'v' from float32 .* to float64"),
         (step, X, 1.5, {}, r"the states hold something that is no tensor"),
         (step, 3.0, X, {}, r"tuple of tensors"),
