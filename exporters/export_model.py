@@ -16,6 +16,7 @@ from torch import Tensor
 from astroedge.errors import ExportError, GraphError, NoStateError, UnsupportedOpError
 from astroedge.exporters import frameworks
 from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
+from astroedge.exporters.assumptions import assumed_states, states_for_outputs
 from astroedge.exporters.batch_axes import find_batch_axes
 from astroedge.exporters.call import Call, make_call
 from astroedge.exporters.check_model import Example, Inputs, blame_model, check_model, dtype_name, example_ticks
@@ -110,8 +111,10 @@ class _Traced:
 def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
     """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
     with blame_model(call.label, call.model):
-        call = with_own_states(call)
+        given_states, call = call.states, with_own_states(call)
         known = frameworks.notes(call.model)
+        if call.states and not given_states:
+            known += assumed_states(call)
         frameworks.settle(call.model)
         module, initial, kept = _step_module(call, ticks)
         seen = rehearse(module, call.inputs, initial)
@@ -119,7 +122,8 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
             raise NoStateError(_no_state(call, []))
         example = run_step(module, call.inputs, initial)
         with torch.no_grad():
-            outputs = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0]
+            outputs, following = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])
+        known += states_for_outputs(call, outputs, following)
     inputs, named, names = choose_names(given, call, outputs, module.slots)
     axes = find_batch_axes(
         lambda data, states: list(run_step(module, data, states)[len(outputs) :]), call.inputs, initial

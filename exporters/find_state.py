@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters.call import Call
+from astroedge.exporters.frameworks.labels import label
 from astroedge.exporters.remember import (
     Memory,
     Note,
@@ -54,7 +55,7 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Fou
     ExportError for a changing Python number or parameter, for memory that grows or comes and goes, and for memory
     outside the modules (NoStateError if there is no other).
     """
-    part_shared_items(call.model)
+    shared = part_shared_items(call.model)
     cold = Memory.of(call)
     ticks = _ticks(call, examples)
     next(ticks)
@@ -63,6 +64,7 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Fou
     before = Memory.of(call)
     next(ticks)
     after = Memory.of(call)
+    _refuse_written(call.model, shared)
     refuse_growth(call.model, first, before)
     refuse_changes(call.model, before, after)
     refuse_first_parameters(call.model, cold, after)
@@ -75,18 +77,33 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Fou
     return Found(_merged(states, before, after), set_since(cold, after, frozenset(changed)))
 
 
-def part_shared_items(model: nn.Module) -> None:
+def part_shared_items(model: nn.Module) -> list[tuple[Place, Note]]:
     """Give each item of a container a tensor of its own, as in `[torch.zeros(1, 8)] * 3`, in place.
 
     A delay line that starts like that passes one object on for some ticks, and its places would seem not to change.
+    Returns the items that were one object, as they are now.
     """
-    seen: set[tuple[int, Place]] = set()
+    groups: dict[tuple[int, Place], list[Place]] = {}
     for place, value in list(memory(model)):
         if isinstance(value, Tensor) and place.inside:
             container = Place(place.module, place.key, place.inside[:-1])
-            if (id(value), container) in seen:
-                place.set(model, value.clone())
-            seen.add((id(value), container))
+            groups.setdefault((id(value), container), []).append(place)
+    shared = [places for places in groups.values() if len(places) > 1]
+    for places in shared:
+        for place in places[1:]:
+            place.set(model, place.get(model).clone())
+    return [(place, Note.of(place.get(model))) for places in shared for place in places]
+
+
+def _refuse_written(model: nn.Module, shared: Sequence[tuple[Place, Note]]) -> None:
+    """Refuse a model that wrote into one of the items that had been one object: in the model it changed all of them."""
+    for place, note in shared:
+        if note.differs(Note.of(note.tensor)):
+            raise ExportError(
+                f"{label(place.module, model.get_submodule(place.module))} holds one tensor at several places of "
+                f"{place.key!r}, as [tensor] * 3 makes them, and writes to it in place, so that a write to one changes "
+                "all; make each its own tensor, as in [torch.zeros(1, 8) for _ in range(3)]."
+            )
 
 
 def set_since(cold: Memory, later: Memory, states: frozenset[Place]) -> dict[Place | str, Any]:

@@ -57,8 +57,12 @@ def _who(call: Call, place: Place | str) -> str:
 
 
 def _other(tensor: Tensor) -> Tensor:
-    """Another input of the same kind: smaller, in reverse order, and no index beyond what is there."""
+    """Another input of the same kind: smaller, in reverse order, and no index beyond what is there if that can be."""
     turned = tensor.flip(tuple(range(tensor.ndim)))
     if turned.is_floating_point():
-        return turned * 0.75 + 0.125
-    return ~turned if turned.dtype == torch.bool else (turned - 1).clamp_min(0)
+        other = turned * 0.75 + 0.125
+        return other + 0.5 if torch.equal(other, tensor) else other
+    if turned.dtype == torch.bool:
+        return ~tensor
+    other = (turned - 1).clamp_min(0)
+    return other + 1 if torch.equal(other, tensor) else other

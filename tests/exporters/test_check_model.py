@@ -35,3 +35,12 @@ def test_module_compiled_by_torch_jit_is_refused() -> None:
     model = nn.ModuleDict({"plain": nn.GRUCell(3, 3), "compiled": script})
     with pytest.raises(ExportError, match=r"^Module 'compiled' \(RecursiveScriptModule\) is compiled by torch\.jit"):
         check_model(model.eval())
+
+
+def test_float16_weights_are_refused() -> None:
+    """Two runtimes agree on too few digits of a sum in float16 for spikes to be compared."""
+    model = nn.Sequential(nn.Linear(3, 3), nn.GRUCell(3, 3).half()).eval()
+    with pytest.raises(
+        ExportError, match=r"^Module '1' \(GRUCell\) has .* '1\.weight_ih' in float16, .* model\.float\(\)"
+    ):
+        check_model(model)

@@ -325,3 +325,22 @@ def test_changing_flag_is_refused(flag: Any) -> None:
         ExportError, match=r"^Toggles keeps a Python (str|bool|NoneType) that changes every tick, 'box'"
     ):
         found(Toggles(flag))
+
+
+def test_shared_items_written_in_place_are_refused() -> None:
+    """Of `[zeros] * 3` a write to one item changes all in the model, which three states would not do."""
+
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.membranes = [torch.zeros(1, 3)] * 3
+
+        def forward(self, x: Tensor) -> Tensor:
+            for membrane in self.membranes:
+                x = membrane.mul_(0.5).add_(x) * 1.0
+            return x
+
+    with pytest.raises(
+        ExportError, match=r"^Shared holds one tensor at several places of 'membranes'.* in place.*for _ in"
+    ):
+        found(Shared())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError
 from astroedge.exporters import export
+from astroedge.exporters.kept_inputs import _other
 from tests.exporters.test_outside_state import Leaky, X
 
 
@@ -127,3 +128,11 @@ def test_parameter_set_in_the_first_tick_is_refused(drive: type[nn.Module] | nn.
 def test_constant_nan_is_no_change() -> None:
     """It equals nothing, itself included, and stays what it is."""
     assert [state.name for state in export(Leaky(NotANumber()).eval(), X).spec.states] == ["v"]
+
+
+@pytest.mark.parametrize("first", [torch.full((1, 4), 0.5), torch.zeros(1, 4, dtype=torch.int64), torch.eye(2) > 0])
+def test_other_input_is_another(first: Tensor) -> None:
+    """An example that is what a smaller one in reverse order would be is replaced by another number."""
+    other = _other(first)
+    assert (other.shape, other.dtype) == (first.shape, first.dtype)
+    assert not torch.equal(other, first)
