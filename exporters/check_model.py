@@ -36,9 +36,9 @@ def check_model(model: nn.Module) -> None:
     for name, path, tensor in parameters:
         if tensor.dtype == torch.float16:
             raise ExportError(
-                f"{label(path, model.get_submodule(path))} has its parameter {name!r} in float16, in which two runtimes "
-                "agree to three digits at best, too few to compare spikes by; call model.float(), and keep weights small "
-                "with compile's precision, float16 or int8."
+                f"{label(path, model.get_submodule(path))} has its parameter {name!r} in float16, in which two "
+                "runtimes agree to three digits at best, too few to compare spikes by; call model.float(), and keep "
+                "weights small with compile's precision, float16 or int8."
             )
     frameworks.refuse(model)
     buffers = [(name, name.rpartition(".")[0], tensor) for name, tensor in model.named_buffers()]
