@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters.call import Call
@@ -27,6 +28,7 @@ from astroedge.exporters.remember import (
     refuse_first_parameters,
     refuse_growth,
     refuse_outside,
+    refuse_written_parameters,
     same_value,
 )
 from astroedge.exporters.slots import MemorySlot, Place, memory
@@ -62,11 +64,13 @@ def find_hidden_state(call: Call, examples: Sequence[tuple[Tensor, ...]]) -> Fou
     first = Memory.of(call)
     next(ticks)
     before = Memory.of(call)
+    parameters = {name: item.detach().clone() for name, item in call.model.named_parameters() if not is_lazy(item)}
     next(ticks)
     after = Memory.of(call)
     _refuse_written(call.model, shared)
     refuse_growth(call.model, first, before)
     refuse_changes(call.model, before, after)
+    refuse_written_parameters(call.model, parameters)
     refuse_first_parameters(call.model, cold, after)
     changed = [place for place in after.tensors if before.tensors[place].differs(after.tensors[place])]
     refuse_outside(before, after, ExportError if changed or call.states else NoStateError)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count, repeat
 from operator import length_hint
 from types import GeneratorType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -106,14 +106,25 @@ def refuse_changes(model: nn.Module, before: Memory, after: Memory) -> None:
     for name, (tensor, version) in after.parameters.items():
         old, old_version = before.parameters.get(name, (tensor, version))
         if old is not tensor or old_version != version:
-            path = name.rpartition(".")[0]
-            raise ExportError(
-                f"{label(path, model.get_submodule(path))} changes its parameter {name!r} in every step, and "
-                "parameters are constants of a step; make it a buffer (register_buffer) if it is state."
-            )
+            _refuse_parameter(model, name)
     refuse_growth(model, before, after)
     for place, note in after.tensors.items():
         refuse_change(_owner(model, place), place.name, before.tensors[place].value, note.value)
+
+
+def refuse_written_parameters(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Refuse parameters that are not what they were a tick ago: writing through `.data` makes no new version."""
+    for name, parameter in model.named_parameters():
+        if name in values and not same_value(values[name], parameter.detach()):
+            _refuse_parameter(model, name)
+
+
+def _refuse_parameter(model: nn.Module, name: str) -> NoReturn:
+    path = name.rpartition(".")[0]
+    raise ExportError(
+        f"{label(path, model.get_submodule(path))} changes its parameter {name!r} in every step, and "
+        "parameters are constants of a step; make it a buffer (register_buffer) if it is state."
+    )
 
 
 def refuse_first_parameters(model: nn.Module, cold: Memory, later: Memory) -> None:
@@ -208,7 +219,7 @@ def _still(value: Any) -> Any:
     """A value that stays as it is, and tells whether the original has changed."""
     if isinstance(value, Tensor):
         return Note.of(value)
-    if isinstance(value, (np.ndarray, set)):
+    if isinstance(value, (np.ndarray, set, bytearray)):
         return value.copy()
     if isinstance(value, GENERATORS):
         return Advance("generator of random numbers", generator_state(value))

@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Literal, Protocol
 
@@ -21,8 +22,9 @@ from astroedge.exporters.no_step import GENERATORS
 Step = tuple[Literal["item", "attribute"], Any]
 _MODULE_INTERNALS = frozenset(vars(nn.Module()))
 _NUMBERS = (int, float, complex, np.ndarray, np.generic)
-_LEAVES = (Tensor, *_NUMBERS, str, bytes, type(None), set, frozenset, *GENERATORS)
-_PLAIN_OBJECTS = {"types", "argparse"}  # SimpleNamespace and Namespace: what users put things into
+_LEAVES = (Tensor, *_NUMBERS, str, bytes, bytearray, type(None), set, frozenset, *GENERATORS)
+# SimpleNamespace, Namespace, UserDict and UserList: what users put things into.
+_PLAIN_OBJECTS = {"types", "argparse", "collections"}
 _FOREIGN = {"builtins", "torch", "numpy", *sys.stdlib_module_names} - _PLAIN_OBJECTS - {"__main__"}
 
 
@@ -65,7 +67,7 @@ class Place:
         return value
 
     def set(self, model: nn.Module, value: Any) -> None:
-        """Put `value` there; tuples on the way are replaced, other containers changed in place."""
+        """Put `value` there; tuples and partials on the way are replaced, other containers changed in place."""
         store = self._store(model)
         store[self.key] = _with(store[self.key], self.inside, value) if self.inside else value
 
@@ -99,8 +101,8 @@ class MemorySlot:
 def memory(model: nn.Module) -> Iterator[tuple[Place, Any]]:
     """Everything in `model` that may change from tick to tick, but for parameters, with its place.
 
-    That is tensors, numbers, arrays, texts, None, sets, iterators and generators of random numbers, in buffers and
-    attributes of all modules, and inside tuples, lists, deques, dicts and plain objects there.
+    That is tensors, numbers, arrays, texts, bytes, None, sets, iterators and generators of random numbers, in buffers
+    and attributes of all modules, and inside tuples, lists, deques, dicts, partials, distributions and plain objects.
     """
     seen: set[int] = set()
     for path, module in model.named_modules():
@@ -112,16 +114,21 @@ def memory(model: nn.Module) -> Iterator[tuple[Place, Any]]:
 def stray_modules(model: nn.Module) -> Iterator[tuple[Place, nn.Module]]:
     """Modules in lists, dicts and the like of `model`, which PyTorch does not know to be parts of it."""
     known = {id(module) for module in model.modules()}
-    seen: set[int] = set()
     for path, module in model.named_modules():
-        for key, value in vars(module).items():
-            if key not in _MODULE_INTERNALS:
-                for place, found in walk(Place(path, key), value, seen, nn.Module):
-                    if id(found) not in known:
-                        yield place, found
+        for place, found in stray(module, nn.Module):
+            if id(found) not in known:
+                yield Place(path, place.key, place.inside), found
 
 
-def walk(place: Place, value: Any, seen: set[int], wanted: type | None = None) -> Iterator[tuple[Place, Any]]:
+def stray(module: nn.Module, wanted: type) -> Iterator[tuple[Place, Any]]:
+    """The instances of `wanted` in a module's own attributes, alone or inside containers."""
+    seen: set[Any] = set()
+    for key, value in vars(module).items():
+        if key not in _MODULE_INTERNALS:
+            yield from walk(Place("", key), value, seen, wanted)
+
+
+def walk(place: Place, value: Any, seen: set[Any], wanted: type | None = None) -> Iterator[tuple[Place, Any]]:
     """`value` if it can be remembered, else what it contains; with `wanted`, instances of that instead."""
     if wanted is not None and isinstance(value, wanted):
         yield place, value
@@ -146,6 +153,8 @@ def _parts(value: Any) -> list[tuple[Step, Any]]:
         return [(("item", index), part) for index, part in enumerate(value)]
     if isinstance(value, dict):
         return [(("item", key), part) for key, part in value.items()]
+    if isinstance(value, partial):
+        return [(("attribute", key), getattr(value, key)) for key in ("args", "keywords")]
     if _is_foreign(value) or isinstance(value, (FunctionType, MethodType)):
         return []
     slots = [key for kind in type(value).__mro__ for key in _slot_names(kind) if hasattr(value, key)]
@@ -154,8 +163,12 @@ def _parts(value: Any) -> list[tuple[Step, Any]]:
 
 
 def _is_foreign(value: Any) -> bool:
-    """Whether an object's class comes from Python or PyTorch, so that its inside is its own business."""
-    return type(value).__module__.partition(".")[0] in _FOREIGN
+    """Whether an object's class comes from Python or PyTorch, so that its inside is its own business.
+
+    Distributions are what they are given.
+    """
+    file = type(value).__module__
+    return file.partition(".")[0] in _FOREIGN and not file.startswith("torch.distributions.")
 
 
 def _slot_names(kind: type) -> tuple[str, ...]:
@@ -172,10 +185,13 @@ def _get(container: Any, step: Step) -> Any:
 
 
 def _with(container: Any, inside: tuple[Step, ...], value: Any) -> Any:
-    """`container` with `value` at `inside`: itself, changed, or a new tuple."""
+    """`container` with `value` at `inside`: itself, changed, or a new tuple or partial."""
     step, rest = inside[0], inside[1:]
     kind, key = step
     part = _with(_get(container, step), rest, value) if rest else value
+    if isinstance(container, partial):
+        held = {"args": container.args, "keywords": container.keywords, key: part}
+        return partial(container.func, *held["args"], **held["keywords"])
     if kind == "attribute":
         object.__setattr__(container, key, part)
     elif isinstance(container, tuple):

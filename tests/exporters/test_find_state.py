@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,46 @@ def test_state_is_found_inside_containers(start: Any, name: str) -> None:
     assert slot.read(model).tolist() == [[7.0] * 3]
     model(X)
     assert slot.read(model).tolist() == [[8.0] * 3]
+
+
+def test_state_in_a_partial_is_read_and_written() -> None:
+    """A function that holds a tensor is made anew with the tensor that is written."""
+
+    class Bound(Keeps):
+        def update(self, x: Tensor) -> None:
+            self.box = partial(torch.add, self.box(x), alpha=1)
+
+    model = Bound(partial(torch.add, X * 0, alpha=1))
+    states = found(model)
+    assert list(states) == ["box.args.0"]
+    slot = states["box.args.0"].slot
+    slot.write(model, X * 7)
+    assert slot.read(model).tolist() == [[7.0] * 3]
+    model(X)
+    assert slot.read(model).tolist() == [[8.0] * 3]
+
+
+def test_object_of_a_module_whose_method_is_a_hook_is_inside() -> None:
+    """What it keeps is the module's state, though a hook reaches it too."""
+
+    class Trace:
+        def __init__(self) -> None:
+            self.v = X * 0
+
+        def hook(self, module: nn.Module, given: Any, out: Tensor) -> Tensor:
+            self.v = self.v * 0.5 + out
+            return self.v
+
+    class Hooked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unit, self.trace = nn.Identity(), Trace()
+            self.unit.register_forward_hook(self.trace.hook)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.unit(x) + 0.0  # type: ignore[no-any-return]
+
+    assert list(found(Hooked())) == ["trace.v"]
 
 
 def test_change_behind_data_is_found_by_value() -> None:

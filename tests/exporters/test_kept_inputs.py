@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -32,6 +35,28 @@ class FirstSize(nn.Module):
         if self.size is None:
             self.size = x.abs().max().item()
         return x / self.size
+
+
+class FirstPartial(nn.Module):
+    """Subtracts the largest number of its first input, by a function that holds it."""
+
+    shifted: Callable[[Tensor], Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.shifted is None:
+            self.shifted = partial(torch.sub, other=x.max())
+        return self.shifted(x)
+
+
+class FirstDistribution(nn.Module):
+    """Normalises to a distribution that it fits to its first input."""
+
+    fitted: torch.distributions.Normal | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.fitted is None:
+            self.fitted = torch.distributions.Normal(x.mean(), x.std(), validate_args=False)
+        return (x - self.fitted.loc) / self.fitted.scale
 
 
 class Table(nn.Module):
@@ -94,7 +119,16 @@ class NotANumber(nn.Module):
         return x
 
 
-@pytest.mark.parametrize(("drive", "name"), [(FirstFrame, "first"), (FirstSize, "size"), (Drawn, "table")])
+@pytest.mark.parametrize(
+    ("drive", "name"),
+    [
+        (FirstFrame, "first"),
+        (FirstSize, "size"),
+        (Drawn, "table"),
+        (FirstPartial, r"shifted\.keywords\.other"),
+        (FirstDistribution, r"fitted\.scale"),
+    ],
+)
 def test_value_of_the_first_input_is_refused(drive: type[nn.Module], name: str) -> None:
     """A graph would hold the example's for ever, and agree with the model on every run that starts with it."""
     message = rf"^Module 'drive' \({drive.__name__}\) sets 'drive\.{name}' from its first inputs .*set it before export"
@@ -113,6 +147,14 @@ def test_first_input_in_a_global_is_refused() -> None:
         ExportError, match=r"^Leaky\.forward sets 'first' of the global 'FIRST'.* from its first inputs"
     ):
         export(Leaky(FirstAnywhere()).eval(), X)
+
+
+def test_first_input_in_a_hook_is_refused() -> None:
+    """A hook's closure keeps it as well as a module does."""
+    model, first = Leaky(nn.Identity()).eval(), dict[str, Tensor]()
+    model.fc.register_forward_hook(lambda module, given, out: out - first.setdefault("mean", out.mean()))
+    with pytest.raises(ExportError, match=r"sets 'mean' of 'first' in the closure of .*Module 'fc'.* first inputs"):
+        export(model, X)
 
 
 @pytest.mark.parametrize(("drive", "name"), [(FirstOffset, "offset"), (nn.LazyLinear(4), "weight")])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters import export
+from tests.exporters import late_settings
 
 X = torch.linspace(-1.0, 2.0, 4)[None]
 WORLD: dict[str, float] = {"ticks": 0}
@@ -73,6 +77,106 @@ class EverySeventh(nn.Module):
         if type(x) is Tensor and int(self.ticks) % 7 == 0:
             self.level[0] += 1
         return x * (2.0 if self.level[0] > 50 else 1.0)
+
+
+class ElsewhereCounted(nn.Module):
+    """Counts by calling what it is given, and acts on the count after three hundred ticks."""
+
+    def __init__(self, counted: Callable[[], float]) -> None:
+        super().__init__()
+        self.counted = counted
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (2.0 if self.counted() > 300 else 1.0)
+
+
+class Tally:
+    """Counts on the class, or on an object."""
+
+    ticks = 0
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, *given: Any) -> None:
+        self.seen += 1
+
+
+def count_in_a_file() -> float:
+    """Counts on a module of Python's that this file imports."""
+    late_settings.ticks += 1
+    return late_settings.ticks
+
+
+def count_on_a_class() -> float:
+    """Counts on a class that is no module's."""
+    Tally.ticks += 1
+    return Tally.ticks
+
+
+def count_on_a_function() -> float:
+    """Counts in an attribute of a function."""
+    count_on_a_function.ticks = getattr(count_on_a_function, "ticks", 0) + 1  # type: ignore[attr-defined]
+    return count_on_a_function.ticks  # type: ignore[attr-defined, no-any-return]
+
+
+def count_in_a_default(counts: list[int] = [0]) -> float:  # noqa: B006 - this is what people write by mistake
+    """Counts in its default argument."""
+    counts[0] += 1
+    return counts[0]
+
+
+def count_in(memory: Any, key: Any) -> float:
+    """Counts in a container that a partial holds."""
+    memory[key] = min(memory[key] + 1, 255)
+    return memory[key]  # type: ignore[no-any-return]
+
+
+def hook_of(tally: Tally) -> Callable[..., None]:
+    """A hook that calls `tally`, which it has in its closure."""
+
+    def hook(*given: Any) -> None:
+        tally(*given)
+
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("counted", "message"),
+    [
+        (count_in_a_file, r"the global 'ticks' of tests\.exporters\.late_settings, which Module 'drive'"),
+        (count_on_a_class, r"the attribute 'ticks' of the class Tally, which Module 'drive'"),
+        (count_on_a_function, r"the attribute 'ticks' of the function count_on_a_function, which Module 'drive'"),
+        (count_in_a_default, r"'0' of default argument 0 of count_in_a_default, which Module 'drive'"),
+        (partial(count_in, UserDict(n=0), "n"), r"a Python int that changes .*'drive\.counted\.args\.0\.data\.n'"),
+        (
+            partial(count_in, memory=bytearray(1), key=0),
+            r"a Python bytearray that .*'drive\.counted\.keywords\.memory'",
+        ),
+    ],
+)
+def test_counts_in_other_places_are_named(counted: Callable[[], float], message: str) -> None:
+    """Imported files, classes, functions, partials and what Python's own containers wrap are all watched."""
+    with pytest.raises(ExportError, match=message):
+        export(Leaky(ElsewhereCounted(counted)).eval(), X)
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        (hook_of(Tally()), r"'seen' of 'tally' in the closure of hook_of\.<locals>\.hook, which Module 'fc'"),
+        (Tally(), r"'seen' of a hook of Module 'fc' \(Linear\) changes every tick"),
+        (Tally().__call__, r"'seen' of a hook of Module 'fc' \(Linear\) changes every tick"),
+        (partial(Tally().__call__, None), r"'seen' of a hook of Module 'fc' \(Linear\) changes every tick"),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_memory_of_hooks_is_named(hook: Callable[..., None], message: str, before: bool) -> None:
+    """Functions, objects, their methods and partials, called before a module or after it."""
+    model = Leaky(nn.Identity()).eval()
+    model.fc.register_forward_pre_hook(hook) if before else model.fc.register_forward_hook(hook)
+    with pytest.raises(ExportError, match=message):
+        export(model, X)
 
 
 @pytest.mark.parametrize(

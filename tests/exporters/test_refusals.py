@@ -109,6 +109,15 @@ class Learns(Leaky):
         return self.fc(x)
 
 
+class LearnsBehindData(Leaky):
+    """Changes its weights in every tick, where PyTorch counts no version."""
+
+    def drive(self, x: Tensor) -> Tensor:
+        if type(x) is Tensor:
+            self.fc.weight.data.add_(0.001)
+        return self.fc(x)
+
+
 class Branches(Leaky):
     """Decides in Python on a tensor's value."""
 
@@ -258,6 +267,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
     (Counts, ExportError, r"Module 'unit' \(Module\) keeps a Python int that changes every tick, 'unit\.ticks'"),
     (KeepsHistory, ExportError, r"^KeepsHistory grows.*'history\.1' comes or goes.*fixed number of tensors"),
     (Grows, ExportError, r"^Grows changes its state 'seen' from float32 \[3, 4\] to float32 \[4, 4\].*torch\.roll"),
+    (LearnsBehindData, ExportError, r"^Module 'fc' \(Linear\) changes its parameter 'fc\.weight'.*register_buffer"),
     (Learns, ExportError, r"^Module 'fc' \(Linear\) changes its parameter 'fc\.weight'.*register_buffer"),
     (Branches, ExportError, r"^Branches decides in Python on the value of a tensor with `if` at test_refusals\.py:\d+"),
     (WritesRow, ExportError, r"decides in Python .* an index of shape \[1\]"),
