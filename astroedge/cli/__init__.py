@@ -6,6 +6,7 @@ Nothing heavier than click is imported before a command runs, so that help is qu
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AstroEdgeError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
+        _drop_unwritten()
         where = f"{error.filename}: " if error.filename is not None else ""
         return _fail(f"{where}{error.strerror or error}.", 1)
     except MemoryError:
@@ -86,3 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     click.echo(f"Error: {message}", err=True)
     return code
+
+
+def _drop_unwritten() -> None:
+    """Give up what is still buffered for a standard output that takes no more: Python would try again when it ends.
+
+    It would then print a second error and replace the exit code.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

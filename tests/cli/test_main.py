@@ -96,11 +96,15 @@ def test_terminal_without_unicode_gets_question_marks() -> None:
     assert "4 ? Cortex-A72" in result.stdout
 
 
-def test_full_disk_behind_standard_output_is_one_line() -> None:
-    """What cannot be printed is an error, not a silence or a traceback."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_disk_behind_standard_output_is_one_line(unbuffered: str) -> None:
+    """What cannot be printed is an error, not a silence or a traceback, whether Python holds output back or not."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "astroedge", "targets", "detect"]
-        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
     assert (result.returncode, result.stderr) == (1, "Error: No space left on device.\n")
 
 
