@@ -38,7 +38,7 @@ test: lint emulator .venv/frameworks
 	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal
 
 test-wheel: .venv/ready
-	$(VENV_PYTHON) -m pytest tests/test_wheel.py
+	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py
 
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
@@ -51,13 +51,13 @@ bench: .venv/peers
 	$(VENV_PYTHON) -m benchmarks.bench
 
 bench-kernels: .venv/ready
-	$(VENV_PYTHON) -m benchmarks.kernels
+	$(VENV_PYTHON) -m benchmarks.studies.kernels
 
 bench-overheads: .venv/ready
-	$(VENV_PYTHON) -m benchmarks.overheads
+	$(VENV_PYTHON) -m benchmarks.studies.overheads
 
 bench-exactness: .venv/ready
-	$(VENV_PYTHON) -m benchmarks.exactness_cost
+	$(VENV_PYTHON) -m benchmarks.studies.exactness_cost
 
 lint: .venv/ready
 	.venv/bin/ruff check

@@ -18,18 +18,18 @@ from astroedge.host_package import require
 
 if TYPE_CHECKING:
     from astroedge import errors as errors
-    from astroedge.bundle import Bundle as Bundle
+    from astroedge.bundle.container import Bundle as Bundle
     from astroedge.exporters import export as export
-    from astroedge.exporters.onnx_source import export_onnx as export_onnx
-    from astroedge.exporters.sequence import sequence as sequence
+    from astroedge.exporters.export_onnx import export_onnx as export_onnx
+    from astroedge.exporters.graph.sequence import sequence as sequence
     from astroedge.runtimes import load as load
-    from astroedge.runtimes.profiler import profile as profile
+    from astroedge.runtimes.profiling.profiler import profile as profile
     from astroedge.session import Session as Session
-    from astroedge.step_graph import StepGraph as StepGraph
+    from astroedge.step.graph import StepGraph as StepGraph
+    from astroedge.step.spec import StateSpec as StateSpec
+    from astroedge.step.spec import StepSpec as StepSpec
+    from astroedge.step.spec import TensorSpec as TensorSpec
     from astroedge.step_profile import Profile as Profile
-    from astroedge.step_spec import StateSpec as StateSpec
-    from astroedge.step_spec import StepSpec as StepSpec
-    from astroedge.step_spec import TensorSpec as TensorSpec
     from astroedge.workflows.compile_graph import compile as compile
     from astroedge.workflows.verify_bundle import verify as verify
 
@@ -37,19 +37,19 @@ __version__ = "0.1.0"
 
 # Name → module that defines it. No name here is the name of a sub-module: importing that module would replace it.
 _DEFINED_IN = {
-    "Bundle": "astroedge.bundle",
+    "Bundle": "astroedge.bundle.container",
     "Profile": "astroedge.step_profile",
     "Session": "astroedge.session",
-    "StateSpec": "astroedge.step_spec",
-    "StepGraph": "astroedge.step_graph",
-    "StepSpec": "astroedge.step_spec",
-    "TensorSpec": "astroedge.step_spec",
+    "StateSpec": "astroedge.step.spec",
+    "StepGraph": "astroedge.step.graph",
+    "StepSpec": "astroedge.step.spec",
+    "TensorSpec": "astroedge.step.spec",
     "compile": "astroedge.workflows.compile_graph",
     "export": "astroedge.exporters",
-    "export_onnx": "astroedge.exporters.onnx_source",
+    "export_onnx": "astroedge.exporters.export_onnx",
     "load": "astroedge.runtimes",
-    "profile": "astroedge.runtimes.profiler",
-    "sequence": "astroedge.exporters.sequence",
+    "profile": "astroedge.runtimes.profiling.profiler",
+    "sequence": "astroedge.exporters.graph.sequence",
     "verify": "astroedge.workflows.verify_bundle",
 }
 

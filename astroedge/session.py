@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.step_spec import StepSpec
+from astroedge.step.spec import StepSpec
 
 Array: TypeAlias = NDArray[Any]
 # What an input takes: an array of its shape and dtype, or for inputs of size 1 a number.

@@ -1,7 +1,7 @@
 """Profile: what one measurement of a compiled step found, as plain data; every number says where it comes from.
 
-`astroedge.runtimes.profiler` fills it; this file knows how it is summarised, stored (`schemas/profile.schema.json`) and
-laid out in rows. Times are nanoseconds, sizes bytes, rates fractions between 0 and 1.
+`astroedge.runtimes.profiling.profiler` fills it; this file knows how it is summarised, stored
+(`schemas/profile.schema.json`) and laid out in rows. Times are nanoseconds, sizes bytes, rates fractions of 1.
 """
 
 from __future__ import annotations

@@ -16,14 +16,16 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import compare_contexts, compare_models, grow_sizes, markdown, sweep_rates
-from benchmarks.bandwidth import measure_bandwidth
-from benchmarks.compare import Record, bound_to_cores
-from benchmarks.documents import put_into, summary
-from benchmarks.machine import describe
-from benchmarks.settings import Settings
-from benchmarks.suite import RATES, REPOSITORY, SUITE
-from benchmarks.turns import FULL, QUICK, attempt
+from benchmarks.networks.suite import RATES, SUITE
+from benchmarks.places import REPOSITORY, RESULTS
+from benchmarks.report import markdown
+from benchmarks.report.documents import put_into, summary
+from benchmarks.sections import compare_contexts, compare_models, grow_sizes, sweep_rates
+from benchmarks.timing.bandwidth import measure_bandwidth
+from benchmarks.timing.compare import Record, bound_to_cores
+from benchmarks.timing.machine import describe
+from benchmarks.timing.settings import Settings
+from benchmarks.timing.turns import FULL, QUICK, attempt
 
 SECTIONS: dict[str, ModuleType] = {
     "models": compare_models,
@@ -31,7 +33,7 @@ SECTIONS: dict[str, ModuleType] = {
     "sizes": grow_sizes,
     "contexts": compare_contexts,
 }
-COMPLETE, PARTIAL = Path(__file__).with_name("results"), REPOSITORY / "out" / "benchmarks" / "results"
+COMPLETE, PARTIAL = RESULTS, REPOSITORY / "out" / "benchmarks" / "results"
 
 
 def main() -> None:

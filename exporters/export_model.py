@@ -15,32 +15,39 @@ from torch import Tensor
 
 from astroedge.errors import ExportError, GraphError, NoStateError, UnsupportedOpError
 from astroedge.exporters import frameworks
-from astroedge.exporters.activity import Tick, measure_activations, measure_input, measure_spikes
-from astroedge.exporters.assumptions import assumed_states, states_for_outputs
-from astroedge.exporters.batch_axes import find_batch_axes
-from astroedge.exporters.call import Call, make_call
-from astroedge.exporters.check_model import Example, Inputs, blame_model, check_model, dtype_name, example_ticks
-from astroedge.exporters.compiler_notes import compiler_notes
-from astroedge.exporters.find_activations import find_activations
-from astroedge.exporters.find_spikes import find_echoes, find_spikes
-from astroedge.exporters.find_state import find_hidden_state, part_shared_items
-from astroedge.exporters.isolate import run_in_child
-from astroedge.exporters.kept_inputs import refuse_kept_inputs
-from astroedge.exporters.names import Names, choose_names, wrapper_path
-from astroedge.exporters.parity import PARITY_TICKS, compare, parity_inputs
-from astroedge.exporters.plain_booleans import rewrite_booleans
-from astroedge.exporters.plain_spikes import rewrite_spikes
-from astroedge.exporters.rehearsal import Rehearsal, rehearse
-from astroedge.exporters.remember import Memory, refuse_late_changes
-from astroedge.exporters.slots import Place, Slot
-from astroedge.exporters.start_states import with_own_states
-from astroedge.exporters.step_module import StepModule, run_step
-from astroedge.exporters.tidy import cut, maker, prune_states, store_initial_value, tidy
-from astroedge.exporters.trace import trace, warm_up
-from astroedge.exporters.trace_errors import WRAPPER
+from astroedge.exporters.graph.clean_graph import cut, maker, prune_states, store_initial_value, tidy
+from astroedge.exporters.graph.compiler_notes import compiler_notes
+from astroedge.exporters.graph.find_activations import find_activations
+from astroedge.exporters.graph.find_spikes import find_echoes, find_spikes
+from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
+from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
+from astroedge.exporters.parity.compare import PARITY_TICKS, compare, parity_inputs
+from astroedge.exporters.parity.firing_rates import Tick, measure_activations, measure_input, measure_spikes
+from astroedge.exporters.shared.batch_axes import find_batch_axes
+from astroedge.exporters.shared.child_process import run_in_child
+from astroedge.exporters.state.find_state import find_hidden_state, part_shared_items
+from astroedge.exporters.state.first_input_values import refuse_kept_inputs
+from astroedge.exporters.state.locations import Place, Slot
+from astroedge.exporters.state.snapshot import Memory, refuse_late_changes
+from astroedge.exporters.step_call.signature import Call, make_call
+from astroedge.exporters.tracing.dry_run import Rehearsal, rehearse
+from astroedge.exporters.tracing.trace import trace, warm_up
+from astroedge.exporters.tracing.trace_errors import WRAPPER
+from astroedge.exporters.wrapping.assumptions import assumed_states, states_for_outputs
+from astroedge.exporters.wrapping.check_model import (
+    Example,
+    Inputs,
+    blame_model,
+    check_model,
+    dtype_name,
+    example_ticks,
+)
+from astroedge.exporters.wrapping.default_states import with_own_states
+from astroedge.exporters.wrapping.step_module import StepModule, run_step
+from astroedge.exporters.wrapping.value_names import Names, choose_names, wrapper_path
 from astroedge.parity import Parity
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
 SETTLING_TICKS = 3

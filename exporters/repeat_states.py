@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from astroedge.errors import ExportError
-from astroedge.exporters.batch_axes import repeat_first_stream
-from astroedge.exporters.call import Call, make_call
-from astroedge.exporters.check_model import Example, blame_model, check_model
-from astroedge.exporters.find_state import find_hidden_state
-from astroedge.exporters.isolate import run_in_child
-from astroedge.exporters.state_tree import rebuild
-from astroedge.exporters.step_module import StepModule, run_step
+from astroedge.exporters.shared.batch_axes import repeat_first_stream
+from astroedge.exporters.shared.child_process import run_in_child
+from astroedge.exporters.state.find_state import find_hidden_state
+from astroedge.exporters.step_call.signature import Call, make_call
+from astroedge.exporters.step_call.state_tree import rebuild
+from astroedge.exporters.wrapping.check_model import Example, blame_model, check_model
+from astroedge.exporters.wrapping.step_module import StepModule, run_step
 
 
 def repeat_states(model: Any, inputs: Example, states: Any, count: int) -> tuple[Any, ...]:

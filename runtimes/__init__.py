@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 
 if TYPE_CHECKING:
-    from astroedge.runtimes.compiled import CompiledSession
+    from astroedge.runtimes.session.compiled import CompiledSession
 
 __all__ = ["load"]
 
@@ -30,7 +30,7 @@ def load(
     was made for another processor or needs CPU features that this one lacks, InputError for a number of threads that
     cannot be, such as 2 for a step that is too small to be divided.
     """
-    from astroedge.runtimes.compiled import CompiledSession
+    from astroedge.runtimes.session.compiled import CompiledSession
 
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)

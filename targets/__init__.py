@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from astroedge.bundle import Bundle, describe_weights
+from astroedge.bundle.container import Bundle, describe_weights
+from astroedge.bundle.manifest import BundleFiles, Golden
 from astroedge.host_package import require
-from astroedge.manifest import BundleFiles, Golden
-from astroedge.targets.target import Target
+from astroedge.targets.boards.target import Target
 
 if TYPE_CHECKING:
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
     from astroedge.targets.compiler.pipeline import CompiledStep
-    from astroedge.targets.compiler.quantise_weights import QuantisedGraph, StoredWeights
+    from astroedge.targets.precision.quantise_weights import QuantisedGraph, StoredWeights
 
 
 def quantise(graph: StepGraph, precision: str | Mapping[str, str]) -> QuantisedGraph:
@@ -24,8 +24,8 @@ def quantise(graph: StepGraph, precision: str | Mapping[str, str]) -> QuantisedG
 
     Raises CompileError for an unknown precision or an override that matches no weight.
     """
-    from astroedge.targets.compiler.quantise_weights import quantise_weights
-    from astroedge.targets.precision_rules import read_precision
+    from astroedge.targets.precision.quantise_weights import quantise_weights
+    from astroedge.targets.precision.rules import read_precision
 
     return quantise_weights(graph, read_precision(precision))
 
@@ -57,7 +57,7 @@ def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None
 
     Raises LinkError when no linker is found or it fails.
     """
-    from astroedge.targets.link import find_linker, link_library
+    from astroedge.targets.link.linker import find_linker, link_library
 
     manifest = replace(
         step.manifest,

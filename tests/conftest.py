@@ -5,6 +5,7 @@ Property tests draw the same examples on every run and on slow machines.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.arm.arm_root import ArmRoot, NoArmRootError, arm_root
+from tests.support.arm_root import ArmRoot, NoArmRootError, arm_root
+from tests.support.command import Command, Outcome
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
@@ -35,14 +37,14 @@ class Compiled:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compiled]:
-    """Compile a graph of tests/graphs.py by the name of its builder, "token_net:256" with an argument; each once."""
+    """Compile a graph of tests/support/graphs.py by its builder's name, "token_net:256" with an argument; each once."""
     folder = tmp_path_factory.mktemp("compiled")
 
     @cache
     def build(name: str) -> Compiled:
         # Imported here, so that tests which need no compiler run where there is none.
         from astroedge.workflows.compile_graph import compile
-        from tests import graphs
+        from tests.support import graphs
 
         builder, _, argument = name.partition(":")
         graph = getattr(graphs, builder)(*([int(argument)] if argument else []))
@@ -77,3 +79,18 @@ def root() -> ArmRoot:
         if "CI" in os.environ:
             pytest.fail(f"ARM bundles must be run in CI: {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def astroedge_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `astroedge` with these arguments and this text on standard input."""
+    from astroedge.cli import main
+
+    def run(*arguments: str | Path, stdin: str = "") -> Outcome:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run

@@ -43,9 +43,9 @@ def compile_command(
     replaced in one move once the new one is whole. With --precision the graph with dequantised weights, which is what
     the step is compared with, is written beside it as NAME.dequantised.onnx.
     """
-    from astroedge.bundle_folder import check_replaceable
-    from astroedge.cli.display import print_line, size
-    from astroedge.cli.show_step import count_kernels, weights_summary
+    from astroedge.bundle.folder import check_replaceable
+    from astroedge.cli.shared.display import print_line, size
+    from astroedge.cli.shared.show_step import count_kernels, weights_summary
     from astroedge.workflows.compile_graph import compile_to
 
     check_replaceable(output)

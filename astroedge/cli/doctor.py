@@ -8,7 +8,7 @@ import click
 @click.command("doctor")
 def doctor_command() -> None:
     """Look at what is installed, with a cure for each gap."""
-    from astroedge.cli.display import print_line, print_table
+    from astroedge.cli.shared.display import print_line, print_table
     from astroedge.workflows.doctor import BROKEN, MISSING, examine
 
     findings = examine()

@@ -10,7 +10,7 @@ import click
 from astroedge.errors import InputError
 
 if TYPE_CHECKING:
-    from astroedge.workflows.evaluate import Contender, Evaluation
+    from astroedge.workflows.evaluation.evaluate import Contender, Evaluation
 
 
 @click.command("eval")
@@ -56,8 +56,8 @@ def eval_command(
     astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
     astroedge eval keywords-int8.astro --graph keywords.onnx --data frames.npy --labels words.npy
     """
-    from astroedge.cli.display import STANDARD_OUTPUT, write_json
-    from astroedge.workflows.evaluate import evaluate
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
+    from astroedge.workflows.evaluation.evaluate import evaluate
 
     if len(set(bundles)) < len(bundles):
         raise InputError("A bundle is named twice; name each once.")
@@ -77,7 +77,7 @@ def eval_command(
 
 
 def _show(found: Evaluation) -> None:
-    from astroedge.cli.display import print_line, print_table
+    from astroedge.cli.shared.display import print_line, print_table
 
     metrics = list(found.contenders[0].metrics)
     headers = ["", "weights", "size", "of float32"]
@@ -95,7 +95,7 @@ def _show(found: Evaluation) -> None:
 
 
 def _weights(item: Contender) -> tuple[str, str, str, str]:
-    from astroedge.cli.display import size
+    from astroedge.cli.shared.display import size
 
     if item.weights_bytes is None or item.float32_bytes is None:
         return item.name, item.precision, "–", "–"

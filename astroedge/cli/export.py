@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from astroedge.cli.named_numbers import named_numbers, named_shapes, named_values
+from astroedge.cli.shared.option_types import named_numbers, named_shapes, named_values
 
 
 @click.command("export")
@@ -98,8 +98,8 @@ def export_command(
       net.nir                      a NIR graph; with --dt
     The function returns the module, (module, inputs) or (module, inputs, states).
     """
-    from astroedge.cli.display import print_line
-    from astroedge.cli.show_step import show_spec
+    from astroedge.cli.shared.display import print_line
+    from astroedge.cli.shared.show_step import show_spec
     from astroedge.workflows.export_model import export_model
     from astroedge.workflows.export_onnx import OnnxOptions, write_sequence
 

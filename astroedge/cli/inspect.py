@@ -21,9 +21,9 @@ def inspect_command(path: Path, json_path: str | None, nir: bool) -> None:
     if nir or path.suffix == ".nir":
         _inspect_nir(path, json_path)
         return
-    from astroedge.bundle import Bundle
-    from astroedge.cli.display import write_json
-    from astroedge.cli.show_step import show_bundle, show_graph
+    from astroedge.bundle.container import Bundle
+    from astroedge.cli.shared.display import write_json
+    from astroedge.cli.shared.show_step import show_bundle, show_graph
     from astroedge.workflows.inspect_step import describe_bundle, describe_graph, open_step
 
     step = open_step(path)
@@ -34,9 +34,9 @@ def inspect_command(path: Path, json_path: str | None, nir: bool) -> None:
 
 
 def _inspect_nir(path: Path, json_path: str | None) -> None:
-    from astroedge.cli.display import write_json
-    from astroedge.cli.show_nir import show_nir
-    from astroedge.workflows.nir_source import describe_nir
+    from astroedge.cli.shared.display import write_json
+    from astroedge.cli.shared.show_nir import show_nir
+    from astroedge.workflows.inputs.nir_source import describe_nir
 
     record = describe_nir(path)
     if json_path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.options import threads_option
+from astroedge.cli.shared.options import threads_option
 
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
@@ -37,9 +37,9 @@ def profile_command(
     Time, memory, firing rates, synaptic operations, heat and energy: every number is measured, estimated or
     unavailable, and says so.
     """
-    from astroedge.cli.display import STANDARD_OUTPUT, write_json
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
+    from astroedge.replace_file import replace_file
     from astroedge.workflows.profile_bundle import profile_bundle
-    from astroedge.workflows.replace_file import replace_file
 
     profile = profile_bundle(bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads)
     if csv_path is not None:
@@ -51,7 +51,7 @@ def profile_command(
 
 
 def _show(profile: Profile) -> None:
-    from astroedge.cli.display import duration, print_line, print_table
+    from astroedge.cli.shared.display import duration, print_line, print_table
 
     threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
     print_line(
@@ -72,7 +72,7 @@ def _show(profile: Profile) -> None:
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
     """A number and its unit for people; a dash where there is none."""
-    from astroedge.cli.display import duration, percent, size
+    from astroedge.cli.shared.display import duration, percent, size
 
     if value is None or isinstance(value, str):
         return value or "–", ""
@@ -87,7 +87,7 @@ def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
 
 def _summary(profile: Profile) -> str:
     """The main figures in one sentence."""
-    from astroedge.cli.display import duration, percent
+    from astroedge.cli.shared.display import duration, percent
 
     text = f"One step takes {duration(profile.step.p50)} from Python (p99 {duration(profile.step.p99)})"
     throughput = profile.reading("throughput").value

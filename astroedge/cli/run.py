@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 import astroedge
-from astroedge.cli.options import threads_option
+from astroedge.cli.shared.options import threads_option
 from astroedge.errors import InputError
 
 if TYPE_CHECKING:
     from astroedge.session import Session
-    from astroedge.workflows.generate_text import Sampling
+    from astroedge.workflows.evaluation.generate_text import Sampling
 
 
 @click.command("run")
@@ -46,7 +46,7 @@ def run_command(
     astroedge run keywords.astro --input frames.npy --output scores.csv
     sensor | astroedge run monitor.astro --input -
     """
-    from astroedge.workflows.generate_text import Sampling, is_byte_model
+    from astroedge.workflows.evaluation.generate_text import Sampling, is_byte_model
 
     if source is not None and prompt is not None:
         raise click.UsageError("--prompt and --input exclude each other.")
@@ -63,7 +63,7 @@ def run_command(
 
 
 def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:
-    from astroedge.workflows.generate_text import as_text, generate
+    from astroedge.workflows.evaluation.generate_text import as_text, generate
 
     given = prompt.encode("utf-8", "surrogateescape")
     produced = generate(session, given, tokens, sampling)
@@ -78,8 +78,8 @@ def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) ->
 
 
 def _run_data(session: Session, source: str, output: Path | None) -> None:
-    from astroedge.workflows.array_files import check_suffix
-    from astroedge.workflows.replace_file import replace_file
+    from astroedge.replace_file import replace_file
+    from astroedge.workflows.inputs.array_files import check_suffix
     from astroedge.workflows.run_step import run_file, run_lines
 
     if output is not None:

@@ -16,7 +16,7 @@ def targets_command() -> None:
 @targets_command.command("list")
 def list_command() -> None:
     """List the targets that come with AstroEdge."""
-    from astroedge.cli.display import print_table
+    from astroedge.cli.shared.display import print_table
     from astroedge.workflows.describe_targets import summarise_targets
 
     rows = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.options import threads_option
+from astroedge.cli.shared.options import threads_option
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def verify_command(
     compiled it. With --graph it is compared with ONNX Runtime too, spike for spike. The exit code is 70 when anything
     disagrees.
     """
-    from astroedge.cli.display import STANDARD_OUTPUT, write_json
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
     from astroedge.workflows.verify_bundle import examine_file
 
     if graph is None and (steps, source, seed) != (None, None, None):
@@ -54,7 +54,7 @@ def verify_command(
 
 
 def _show(report: VerifyReport) -> None:
-    from astroedge.cli.display import print_line, print_table
+    from astroedge.cli.shared.display import print_line, print_table
 
     print_table(
         ("tick", "state", "outputs", "golden trace"),
@@ -76,7 +76,7 @@ def _show(report: VerifyReport) -> None:
 
 
 def _show_spikes(report: VerifyReport) -> None:
-    from astroedge.cli.display import percent, print_table
+    from astroedge.cli.shared.display import percent, print_table
 
     assert report.forced is not None
     print_table(

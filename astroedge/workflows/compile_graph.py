@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astroedge.bundle.manifest import Golden
 from astroedge.errors import GraphError, ParityError
-from astroedge.manifest import Golden
 
 if TYPE_CHECKING:
-    from astroedge.bundle import Bundle
-    from astroedge.runtimes.compiled import CompiledSession
-    from astroedge.step_graph import StepGraph
+    from astroedge.bundle.container import Bundle
+    from astroedge.runtimes.session.compiled import CompiledSession
+    from astroedge.step.graph import StepGraph
+    from astroedge.targets.boards.target import Target
     from astroedge.targets.compiler.pipeline import CompiledStep
-    from astroedge.targets.compiler.quantise_weights import QuantisedGraph
-    from astroedge.targets.target import Target
+    from astroedge.targets.precision.quantise_weights import QuantisedGraph
 
 PARITY_TICKS = 200
 
@@ -121,7 +121,7 @@ class _Options:
 
 
 def _quantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> QuantisedGraph:
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
     from astroedge.targets import quantise
 
     return quantise(graph if isinstance(graph, StepGraph) else StepGraph.load(graph), precision)
@@ -132,7 +132,7 @@ def _compile(
 ) -> Bundle:
     """The checked bundle, with its golden trace."""
     from astroedge.targets import link_bundle
-    from astroedge.targets.target import resolve_target
+    from astroedge.targets.boards.target import resolve_target
 
     goal = resolve_target(target)
     say(f"compiling {quantised.graph.name} for {goal.name}")
@@ -171,7 +171,7 @@ def probe_build(quantised: QuantisedGraph, target: Target, *, math: str, kernels
 
 def runs_here(target: Target) -> bool:
     """True when this machine's processor can run code for `target`."""
-    from astroedge.targets.target import detect_native
+    from astroedge.targets.boards.target import detect_native
 
     native = detect_native()
     return target.arch == native.arch and set(target.features) <= set(native.features)
@@ -180,9 +180,9 @@ def runs_here(target: Target) -> bool:
 def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options) -> dict[str, float]:
     """Compare a probe build with ONNX Runtime on drawn inputs, state taken from the reference each tick."""
     from astroedge.runtimes import load
-    from astroedge.runtimes.golden import draw_inputs
-    from astroedge.runtimes.parity import compare_forced
-    from astroedge.runtimes.reference import ObservedReference
+    from astroedge.runtimes.checking.golden import draw_inputs
+    from astroedge.runtimes.checking.parity import compare_forced
+    from astroedge.runtimes.checking.reference import ObservedReference
 
     graph = quantised.graph
     with load(probe_build(quantised, target, math=options.math, kernels=options.kernels)) as session:
@@ -208,7 +208,7 @@ def _golden(bundle: Bundle, parity: dict[str, float], say: Progress) -> Golden:
     Processors disagree in the sign of a NaN that arithmetic makes, so its bits prove nothing on another one.
     """
     from astroedge.runtimes import load
-    from astroedge.runtimes.golden import GOLDEN_TICKS, trace
+    from astroedge.runtimes.checking.golden import GOLDEN_TICKS, trace
 
     seed = bundle.manifest.golden.seed
     ticks = []

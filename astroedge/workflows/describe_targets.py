@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from astroedge.errors import TargetError
 
 if TYPE_CHECKING:
-    from astroedge.targets.target import Target
+    from astroedge.targets.boards.target import Target
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TargetSummary:
 
 def summarise_targets() -> list[TargetSummary]:
     """Every shipped target, in alphabetical order."""
-    from astroedge.targets.target import list_targets
+    from astroedge.targets.boards.target import list_targets
     from astroedge.workflows.compile_graph import runs_here
 
     try:
@@ -37,7 +37,7 @@ def detect_machine() -> tuple[Target, Target]:
 
     Raises TargetError on a machine that no bundle runs on.
     """
-    from astroedge.targets.detect import detect_board, detect_native
+    from astroedge.targets.boards.detect import detect_board, detect_native
 
     return detect_board(), detect_native()
 
@@ -47,6 +47,6 @@ def describe_target(name: str) -> dict[str, Any]:
 
     Raises TargetError for an unknown name, with the nearest one, and for an invalid board file.
     """
-    from astroedge.targets.target import resolve_target
+    from astroedge.targets.boards.target import resolve_target
 
     return asdict(resolve_target(name))

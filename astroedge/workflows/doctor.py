@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from astroedge.errors import AstroEdgeError, LinkError
-from astroedge.targets.detect import detect_board
-from astroedge.targets.link import find_linker
-from astroedge.targets.target import resolve_target
+from astroedge.targets.boards.detect import detect_board
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.link.linker import find_linker
 
 OK = "ok"
 UNTESTED = "untested"

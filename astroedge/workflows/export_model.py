@@ -13,11 +13,11 @@ import numpy as np
 
 from astroedge.errors import ExportError, InputError
 from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
-from astroedge.workflows.model_source import ModelSource, load_model
-from astroedge.workflows.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
+from astroedge.workflows.inputs.model_source import ModelSource, load_model
+from astroedge.workflows.inputs.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
 if TYPE_CHECKING:
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
 
 
 def export_model(
@@ -31,7 +31,7 @@ def export_model(
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
 ) -> StepGraph:
-    """Export the model that `source` names (see `astroedge.workflows.model_source`), compared with the original.
+    """Export the model that `source` names (see `astroedge.workflows.inputs.model_source`), compared with the original.
 
     `example` is a `.npz` or `.npy` file of realistic inputs `(T, …)`, named as the arguments of the model's `forward`:
     the first tick gives the shapes, all of them the firing rates. Or it is shapes, `1,700` or `x=1,700;y=1,3`, for

@@ -14,7 +14,7 @@ import numpy as np
 from astroedge.errors import ExportError, InputError
 
 if TYPE_CHECKING:
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
 
 ONNX_SUFFIX = ".onnx"
 
@@ -49,7 +49,7 @@ def export_onnx_file(
     firing_rates: Mapping[str, float] | None,
 ) -> StepGraph:
     """Export the ONNX graph in a file, compared with itself in ONNX Runtime; `example` is a file of inputs `(T, …)`."""
-    from astroedge.exporters.onnx_source import export_onnx
+    from astroedge.exporters.export_onnx import export_onnx
 
     examples = None
     if example is not None:
@@ -73,8 +73,8 @@ def export_onnx_file(
 
 def write_sequence(graph: StepGraph, output: Path) -> Path:
     """Write the step over any number of ticks beside the step graph `output`; the file's path."""
-    from astroedge.exporters.sequence import sequence
-    from astroedge.onnx_file import write_model
+    from astroedge.exporters.graph.sequence import sequence
+    from astroedge.step.onnx_file import write_model
 
     path = output.with_suffix(f".sequence{ONNX_SUFFIX}")
     write_model(sequence(graph), path)

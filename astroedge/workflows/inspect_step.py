@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 
 if TYPE_CHECKING:
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
 
 
 def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
@@ -22,7 +22,7 @@ def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
         bundle = Bundle.load(path)
         bundle.check()
         return bundle
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
 
     return StepGraph.load(path)
 

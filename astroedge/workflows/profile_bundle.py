@@ -6,10 +6,10 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.runtimes.profiler import profile
-from astroedge.workflows.array_files import read_arrays
+from astroedge.runtimes.profiling.profiler import profile
+from astroedge.workflows.inputs.array_files import read_arrays
 
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
@@ -35,7 +35,7 @@ def profile_bundle(
     alone = profile(path, steps=steps, inputs=data, keep_samples=keep_samples, threads=threads)
     if compare is None:
         return alone
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
 
     with load(path, threads=threads) as session:
         beside = profile(session, steps=steps, inputs=data, compare=StepGraph.load(compare))

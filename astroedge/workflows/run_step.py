@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from astroedge.session import Session
-from astroedge.workflows.array_files import (
+from astroedge.workflows.inputs.array_files import (
     column_names,
     csv_line,
     csv_values,

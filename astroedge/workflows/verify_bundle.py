@@ -13,22 +13,22 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.errors import TargetError, VerificationError
 from astroedge.runtimes import load
-from astroedge.runtimes.compiled import CompiledSession
-from astroedge.runtimes.golden import draw_inputs
-from astroedge.runtimes.verify import VerifyReport as VerifyReport
-from astroedge.runtimes.verify import choose_inputs, refuse_other_graph
-from astroedge.runtimes.verify import verify as verify_session
-from astroedge.workflows.array_files import read_arrays
+from astroedge.runtimes.checking.golden import draw_inputs
+from astroedge.runtimes.checking.verify import VerifyReport as VerifyReport
+from astroedge.runtimes.checking.verify import choose_inputs, refuse_other_graph
+from astroedge.runtimes.checking.verify import verify as verify_session
+from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.workflows.inputs.array_files import read_arrays
 
 if TYPE_CHECKING:
-    from astroedge.manifest import Manifest
+    from astroedge.bundle.manifest import Manifest
     from astroedge.session import Array
-    from astroedge.step_graph import StepGraph
-    from astroedge.targets.compiler.quantise_weights import QuantisedGraph
-    from astroedge.targets.target import Target
+    from astroedge.step.graph import StepGraph
+    from astroedge.targets.boards.target import Target
+    from astroedge.targets.precision.quantise_weights import QuantisedGraph
 
 
 def verify(
@@ -67,7 +67,7 @@ def examine(
             return examine(session, graph, steps=steps, inputs=inputs)
     if graph is None:
         return verify_session(bundle)
-    from astroedge.step_graph import StepGraph
+    from astroedge.step.graph import StepGraph
 
     source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
     quantised = _quantise_again(source, bundle.manifest)
@@ -125,7 +125,7 @@ def _target_of(manifest: Manifest) -> Target:
 
     Raises VerificationError where another target might have other bits.
     """
-    from astroedge.targets.target import NATIVE, resolve_target
+    from astroedge.targets.boards.target import NATIVE, resolve_target
 
     try:
         target = resolve_target(manifest.target.name)

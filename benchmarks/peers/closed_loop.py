@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from astroedge.runtimes.reference import ReferenceSession
+from astroedge.runtimes.checking.reference import ReferenceSession
 from benchmarks.peers.work import Array, Work
 
 CALIBRATION_TICKS = 100

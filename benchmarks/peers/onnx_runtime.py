@@ -7,8 +7,8 @@ from typing import Any
 
 import onnx
 
-from astroedge.runtimes.reference import aligned_array
-from astroedge.step_graph import StepGraph
+from astroedge.runtimes.checking.reference import aligned_array
+from astroedge.step.graph import StepGraph
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.work import Array, Tick, Work
 

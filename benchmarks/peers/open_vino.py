@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from astroedge.step_graph import StepGraph
+from astroedge.step.graph import StepGraph
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.work import Array, Tick, Work
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from shutil import which
 from typing import IO, Any, Literal, Protocol
 
@@ -26,10 +25,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astroedge.step_graph import StepGraph
+from astroedge.step.graph import StepGraph
 from benchmarks.peers.work import Array, Work
+from benchmarks.places import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 # Compiling 25 million weights takes a minute; whatever takes longer than this hangs. A block of ticks takes seconds.
 START_SECONDS, ANSWER_SECONDS = 1800.0, 300.0
 # How much of what a failed process printed goes into the error.
@@ -41,7 +40,7 @@ class PeerError(Exception):
 
 
 class Subject(Protocol):
-    """The network a peer steps, as `benchmarks.subjects` makes it.
+    """The network a peer steps, as `benchmarks.networks.subjects` makes it.
 
     `graph` is one tick in ONNX and `step` the same in PyTorch: `forward(*inputs, *state) -> (*outputs, *state)`, with
     `state` its initial state; inputs and states of both in the same order. `examples`, by name, `(T, …)`, are inputs

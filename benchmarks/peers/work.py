@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StepSpec
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StepSpec
+from benchmarks.places import REPOSITORY
 
-KEPT = Path(__file__).resolve().parents[2] / "out" / "benchmarks" / "peers"
+KEPT = REPOSITORY / "out" / "benchmarks" / "peers"
 
 Array = NDArray[Any]
 # One tick: an array for each input, in the order of the spec, → the first output, which the next tick may overwrite.

@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from astroedge.exporters.frameworks import norse, snntorch, spikingjelly
-from astroedge.exporters.slots import Slot
+from astroedge.exporters.state.locations import Slot
 
 if TYPE_CHECKING:
-    from astroedge.exporters.frameworks.nir import NirStep
+    from astroedge.exporters.nir.nir_step import NirStep
 
 
 class Framework(Protocol):
@@ -101,7 +101,7 @@ def readable(name: str) -> str:
 
 def _nir_steps(model: nn.Module) -> list[NirStep]:
     """The modules in `model` that stand for NIR files."""
-    from astroedge.exporters.frameworks.nir import NirStep  # which imports names, and that this file
+    from astroedge.exporters.nir.nir_step import NirStep  # which imports names, and that this file
 
     return [module for module in model.modules() if isinstance(module, NirStep)]
 

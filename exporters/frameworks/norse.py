@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from astroedge.exporters.frameworks.labels import derives_from, label
-from astroedge.exporters.state_tree import leaves
+from astroedge.exporters.shared.labels import derives_from, label
+from astroedge.exporters.step_call.state_tree import leaves
 
 OVER_TIME = ("SNN", "SNNRecurrent")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
-from astroedge.exporters.frameworks.labels import derives_from, label
+from astroedge.exporters.shared.labels import derives_from, label
 
 STATES = ("spk", "syn", "syn_exc", "syn_inh", "mem")
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
-from astroedge.exporters.frameworks.labels import derives_from, label
+from astroedge.exporters.shared.labels import derives_from, label
 
 CONTAINER = "_memories"
 BASE = "MemoryModule"

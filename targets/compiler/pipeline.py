@@ -10,27 +10,27 @@ import tvm_ffi
 from tvm.target import codegen
 
 from astroedge import __version__
+from astroedge.bundle.manifest import Manifest
 from astroedge.errors import AstroEdgeError, CompileError, UnsupportedOpError
-from astroedge.manifest import Manifest
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StepSpec, TensorSpec
-from astroedge.targets.board_file import Target
-from astroedge.targets.compiler.build_object import build_object
-from astroedge.targets.compiler.build_team import build_team_object
-from astroedge.targets.compiler.choose_kernels import choose_kernels
-from astroedge.targets.compiler.find_spikes import find_spikes
-from astroedge.targets.compiler.group_large_calls import group_large_calls
-from astroedge.targets.compiler.import_graph import import_graph
-from astroedge.targets.compiler.legalize import legalize
-from astroedge.targets.compiler.make_manifest import make_manifest, weights_bytes
-from astroedge.targets.compiler.merge_elementwise import merge_elementwise
-from astroedge.targets.compiler.plan_memory import plan_memory
-from astroedge.targets.compiler.plan_team import plan_team
-from astroedge.targets.compiler.quantise_weights import StoredWeights
-from astroedge.targets.compiler.schedule import copy_kernel, schedule_calls
-from astroedge.targets.compiler.step_program import StepProgram, build_program, fuse
-from astroedge.targets.target import tvm_target
-from astroedge.uncompiled_operators import uncompiled
+from astroedge.step.graph import StepGraph
+from astroedge.step.operators import uncompiled
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.boards.target import tvm_target
+from astroedge.targets.compiler.emit.build_object import build_object
+from astroedge.targets.compiler.emit.build_team import build_team_object
+from astroedge.targets.compiler.emit.make_manifest import make_manifest, weights_bytes
+from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.import_graph import import_graph
+from astroedge.targets.compiler.lower.legalize import legalize
+from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
+from astroedge.targets.compiler.program.plan_memory import plan_memory
+from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
+from astroedge.targets.compiler.program.step_program import StepProgram, build_program, fuse
+from astroedge.targets.compiler.select.choose_kernels import choose_kernels
+from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
+from astroedge.targets.compiler.threads.plan_team import plan_team
+from astroedge.targets.precision.quantise_weights import StoredWeights
 
 MATH_CHOICES = ("exact", "fast")
 

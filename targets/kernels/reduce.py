@@ -12,8 +12,8 @@ from collections.abc import Callable
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels import exact_math
-from astroedge.targets.kernels.authoring import (
+from astroedge.targets.exact import exact_math
+from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
     chunks,

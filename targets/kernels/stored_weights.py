@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from astroedge.errors import CompileError
-from astroedge.targets.kernels.authoring import BLOCK, Buffer, Expression, chunks, load
-from astroedge.targets.weight_format import GROUP, LARGEST, Precision
+from astroedge.targets.precision.weight_format import GROUP, LARGEST, Precision
+from astroedge.targets.tir_builder import BLOCK, Buffer, Expression, chunks, load
 
 CHUNK = 64
 """Columns of the widest int4 chunk: 32 bytes. Tiles of an int4 matrix end where a chunk ends."""

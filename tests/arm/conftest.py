@@ -14,21 +14,23 @@ import torch
 import astroedge
 from astroedge.models import load_checkpoint
 from astroedge.models.astrosnn import AstroSNNStep
-from astroedge.step_graph import StepGraph
-from astroedge.targets.link import find_linker, run_compiler
-from astroedge.targets.target import resolve_target
-from tests import graphs
-from tests.arm.arm_root import REPOSITORY, ArmRoot
-from tests.arm.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
-from tests.arm.every_function import every_function, function_inputs
-from tests.arm.run_bundle import run_bundle
-from tests.builds import build, build_for_teams, build_of
+from astroedge.step.graph import StepGraph
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.link.linker import find_linker
+from tests.support import graphs
+from tests.support.arm_root import ArmRoot
+from tests.support.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
+from tests.support.builds import build, build_for_teams, build_of
+from tests.support.c_host import build_c_host
+from tests.support.every_function import every_function, function_inputs
+from tests.support.places import ROOT
+from tests.support.run_bundle import run_bundle
 
 
 @pytest.fixture(scope="session")
 def demo_graph() -> StepGraph:
     """The example language model, trained."""
-    step = AstroSNNStep(load_checkpoint(REPOSITORY / "examples" / "char_lm" / "astrosnn.safetensors"))
+    step = AstroSNNStep(load_checkpoint(ROOT / "examples" / "char_lm" / "astrosnn.safetensors"))
     text = torch.from_numpy(np.frombuffer(Path(__file__).read_bytes(), np.uint8)[:200].astype(np.int64))
     return astroedge.export(step, (text[:1],), step.initial_state(), examples=[(byte,) for byte in text[:, None]])
 
@@ -36,7 +38,7 @@ def demo_graph() -> StepGraph:
 @pytest.fixture(scope="session")
 def demo_inputs() -> dict[str, np.ndarray]:
     """Bytes of text for `TICKS` ticks."""
-    text = (Path(__file__).with_name("arm_root.py")).read_bytes()
+    text = (ROOT / "tests" / "support" / "arm_root.py").read_bytes()
     return {"token": np.frombuffer(text, np.uint8)[:TICKS].astype(np.int64)[:, None]}
 
 
@@ -57,7 +59,7 @@ def board(
     folders = {name: write_case(place / name, *case) for name, case in cases.items()}
     divided = build_for_teams(graphs.recurrent_net(), BOARD)
     folders["threads"] = write_case(place / "threads", divided, inputs_of(graphs.recurrent_net), threads=2)
-    script = Path(__file__).with_name("run_bundle.py")
+    script = ROOT / "tests" / "support" / "run_bundle.py"
     finished = root.run(root.python, script, *folders.values())
     assert finished.returncode == 0, finished.stderr
     return Board(root, folders, json.loads(finished.stdout))
@@ -66,12 +68,8 @@ def board(
 @pytest.fixture(scope="session")
 def astro_run(root: ArmRoot, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CompletedProcess[str]]:
     """The C host, built for the board and run there; a function of its arguments."""
-    folder = tmp_path_factory.mktemp("host")
-    sources = sorted(str(path) for path in (REPOSITORY / "runtimes" / "c").glob("*.c"))
-    run_compiler(
-        find_linker(resolve_target(BOARD)), ["-std=c11", "-O2", *sources, "-o", "astro-run", "-ldl", "-pthread"], folder
-    )
-    return lambda *arguments: root.run(folder / "astro-run", *arguments)
+    host = build_c_host(find_linker(resolve_target(BOARD)), tmp_path_factory.mktemp("host"), "-O2")
+    return lambda *arguments: root.run(host, *arguments)
 
 
 @pytest.fixture

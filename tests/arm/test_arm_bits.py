@@ -11,10 +11,10 @@ import pytest
 
 import astroedge
 from astroedge.errors import IncompatibleError
-from astroedge.step_graph import StepGraph
-from astroedge.targets.target import resolve_target
+from astroedge.step.graph import StepGraph
+from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
-from tests.arm.board import HARD_CASES, TICKS, Board, Result, inputs_of
+from tests.support.board import HARD_CASES, TICKS, Board, Result, inputs_of
 
 AstroRun = Callable[..., "CompletedProcess[str]"]
 RunHere = Callable[[StepGraph, str, dict[str, np.ndarray]], Result]

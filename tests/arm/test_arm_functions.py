@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from astroedge.step_graph import StepGraph
-from astroedge.targets.target import resolve_target
+from astroedge.step.graph import StepGraph
+from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
-from tests.arm.board import Board, Result
-from tests.arm.every_function import every_function, function_inputs
+from tests.support.board import Board, Result
+from tests.support.every_function import every_function, function_inputs
 
 RunHere = Callable[[StepGraph, str, dict[str, np.ndarray]], Result]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm import arm_root
-from tests.arm.arm_root import ArmRoot, NoArmRootError
+from tests.support import arm_root
+from tests.support.arm_root import ArmRoot, NoArmRootError
 
 WHAT_IS_THERE = """
 import importlib.util, platform

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.compare import ratio_to_best, summarise
-from benchmarks.contenders import OWN_ENTRIES
+from benchmarks.timing.compare import ratio_to_best, summarise
+from benchmarks.timing.contenders import OWN_ENTRIES
 
 
 def comparison(model: str = "lif-tiny", threads: int = 1, rate: float = 0.1, **medians: float) -> dict[str, Any]:

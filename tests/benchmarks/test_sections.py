@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import bench
-from benchmarks.compare_contexts import LINES
-from benchmarks.suite import SUITE
+from benchmarks.networks.suite import SUITE
+from benchmarks.sections.compare_contexts import LINES
 from tests.benchmarks.records import MACHINE, comparison
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from tests.cli.conftest import Command
+from astroedge.step.graph import StepGraph
 from tests.conftest import Compiled
-from tests.graphs import lif_layer, random_inputs, recurrent_net
+from tests.support.command import Command
+from tests.support.graphs import lif_layer, random_inputs, recurrent_net
 
 Build = Callable[[str], Compiled]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builds import build
-from tests.cli.conftest import Command
 from tests.conftest import Compiled
-from tests.graphs import random_inputs, recurrent_net, token_net
+from tests.support.builds import build
+from tests.support.command import Command
+from tests.support.graphs import random_inputs, recurrent_net, token_net
 
 Build = Callable[[str], Compiled]
 

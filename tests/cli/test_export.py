@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from astroedge.models import AstroSNN, AstroSNNConfig, save_checkpoint
-from astroedge.step_graph import StepGraph
-from tests.cli.conftest import Command
+from astroedge.step.graph import StepGraph
+from tests.support.command import Command
 
 MODELS = '''
 import torch

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.builds import build
-from tests.cli.conftest import Command
 from tests.conftest import Compiled
-from tests.graphs import lif_layer
+from tests.support.builds import build
+from tests.support.command import Command
+from tests.support.graphs import lif_layer
 
 Build = Callable[[str], Compiled]
 

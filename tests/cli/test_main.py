@@ -11,12 +11,12 @@ import pytest
 
 from astroedge import __version__, errors
 from astroedge.cli import main
-from astroedge.cli.display import duration, percent, size
-from tests.cli.conftest import Command
+from astroedge.cli.shared.display import duration, percent, size
 from tests.conftest import Compiled
-from tests.test_imports import run_with_only
+from tests.repository.test_imports import run_with_only
+from tests.support.command import Command
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("export", "compile", "run", "verify", "eval", "profile", "inspect", "targets", "doctor")
 BASE = ("numpy", "click", "rich", "psutil", "tomli", "pygments", "markdown_it", "mdurl")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from astroedge.step_profile import Profile
-from tests.cli.conftest import Command
 from tests.conftest import Compiled
-from tests.graphs import random_inputs, recurrent_net
+from tests.support.command import Command
+from tests.support.graphs import random_inputs, recurrent_net
 
 Build = Callable[[str], Compiled]
 

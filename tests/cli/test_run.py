@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from astroedge.runtimes import load
-from tests.cli.conftest import Command
 from tests.conftest import Compiled
-from tests.graphs import random_inputs, recurrent_net
+from tests.support.command import Command
+from tests.support.graphs import random_inputs, recurrent_net
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 Build = Callable[[str], Compiled]
 
 

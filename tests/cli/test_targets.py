@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from astroedge.targets.target import list_targets, resolve_target
-from tests.cli.conftest import Command
+from astroedge.targets.boards.target import list_targets, resolve_target
+from tests.support.command import Command
 
 
 def test_every_shipped_target_is_listed(astroedge_command: Command) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bundles import make_tiny_bundle
-from tests.cli.conftest import Command
-from tests.teams import proven_team_bundle, stirred
+from tests.support.bundles import make_tiny_bundle
+from tests.support.command import Command
+from tests.support.teams import proven_team_bundle, stirred
 
 
 @pytest.fixture(scope="module")

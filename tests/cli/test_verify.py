@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astroedge.bundle import Bundle
-from astroedge.manifest import BundleFiles, TargetIdentity
-from astroedge.step_graph import StepGraph
+from astroedge.bundle.container import Bundle
+from astroedge.bundle.manifest import BundleFiles, TargetIdentity
+from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle
-from astroedge.targets.target import resolve_target
-from tests.cli.conftest import Command
+from astroedge.targets.boards.target import resolve_target
 from tests.conftest import Compiled
-from tests.graphs import random_inputs, recurrent_net
+from tests.support.command import Command
+from tests.support.graphs import random_inputs, recurrent_net
 
 Build = Callable[[str], Compiled]
 

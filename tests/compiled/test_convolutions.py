@@ -11,14 +11,14 @@ from onnx import helper
 from torch import Tensor, nn
 
 import astroedge
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
-from astroedge.targets.target import resolve_target
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
-from tests import graphs
-from tests.builds import assert_fires, assert_same_run, build, hashes
+from tests.support import graphs
+from tests.support.builds import assert_fires, assert_same_run, build, hashes
 
 TICKS = 60
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import astroedge
-from astroedge.bundle import Bundle
-from tests import graphs
+from astroedge.bundle.container import Bundle
+from tests.support import graphs
+from tests.support.places import ROOT
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TARGETS = {"native": "float32", "raspberry-pi-4": "int8, layers.1*=int4, W_out=float16"}
 COMPILE = """
 import sys
@@ -38,7 +38,7 @@ def test_two_processes_write_the_same_bundles(tmp_path: Path) -> None:
     arguments = [word for item in TARGETS.items() for word in item]
     command = [sys.executable, "-c", COMPILE, str(graph), str(there), *arguments]
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     first, second = content(here), content(there)
     assert [name for name in first if first[name] != second.get(name)] == []
     assert first.keys() == second.keys()

@@ -8,11 +8,11 @@ from onnx import NodeProto, helper
 
 from astroedge.errors import CompileError
 from astroedge.runtimes import load
-from astroedge.runtimes.reference import ReferenceSession
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import build
+from astroedge.runtimes.checking.reference import ReferenceSession
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import build
 
 TICKS = 5
 RNG = np.random.default_rng(0)

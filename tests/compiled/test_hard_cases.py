@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from tests import graphs
-from tests.builds import assert_fires, assert_same_run, build, build_of
+from astroedge.step.graph import StepGraph
+from tests.support import graphs
+from tests.support.builds import assert_fires, assert_same_run, build, build_of
 
 TICKS = 300
 Builder = Callable[[], StepGraph]

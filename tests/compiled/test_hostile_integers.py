@@ -7,9 +7,9 @@ import pytest
 from onnx import NodeProto, helper
 
 from astroedge.runtimes import load
-from astroedge.step_spec import StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import build
+from astroedge.step.spec import StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import build
 
 ROWS, WIDTH = 4, 8
 GATHERS: dict[str, tuple[NodeProto, tuple[int, ...], tuple[int, ...]]] = {

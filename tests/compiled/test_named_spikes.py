@@ -7,10 +7,10 @@ from onnx import TensorProto, helper
 
 import astroedge
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import SpikeSpec, StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import assert_same_run, build
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import assert_same_run, build
 
 TICKS, WIDTH = 40, 64
 SHAPE = (1, WIDTH)

@@ -7,11 +7,11 @@ import pytest
 from onnx import NodeProto, helper
 
 from astroedge.runtimes import load
-from astroedge.runtimes.reference import ReferenceSession
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import build
+from astroedge.runtimes.checking.reference import ReferenceSession
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import build
 
 TICKS, WIDTH = 6, 37
 VALUES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, 3.0, np.inf, -np.inf], np.float32)

@@ -10,12 +10,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from astroedge.runtimes import load
-from astroedge.runtimes.reference import ReferenceSession
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
+from astroedge.runtimes.checking.reference import ReferenceSession
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets import compile_step, link_bundle
-from astroedge.targets.target import resolve_target
-from tests import graphs
+from astroedge.targets.boards.target import resolve_target
+from tests.support import graphs
 
 TICKS = 6
 Shape = tuple[int, ...]

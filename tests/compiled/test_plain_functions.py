@@ -7,10 +7,10 @@ import pytest
 from onnx import NodeProto, helper
 
 from astroedge.runtimes import load
-from astroedge.runtimes.reference import ReferenceSession
-from astroedge.step_spec import StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import build
+from astroedge.runtimes.checking.reference import ReferenceSession
+from astroedge.step.spec import StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import build
 
 Shape = tuple[int, ...]
 TICKS = 5

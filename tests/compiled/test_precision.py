@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from astroedge.runtimes import load
-from astroedge.runtimes.golden import draw_inputs
-from astroedge.runtimes.parity import compare_forced
-from astroedge.runtimes.reference import ObservedReference
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
+from astroedge.runtimes.checking.golden import draw_inputs
+from astroedge.runtimes.checking.parity import compare_forced
+from astroedge.runtimes.checking.reference import ObservedReference
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from astroedge.targets import quantise
-from astroedge.targets.compiler.find_matrices import find_matrices
-from astroedge.targets.compiler.quantise_weights import QuantisedGraph
-from astroedge.targets.target import resolve_target
-from astroedge.targets.weight_format import GROUP, LARGEST, PRECISIONS, Precision
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.precision.find_matrices import find_matrices
+from astroedge.targets.precision.quantise_weights import QuantisedGraph
+from astroedge.targets.precision.weight_format import GROUP, LARGEST, PRECISIONS, Precision
 from astroedge.workflows.compile_graph import probe_build
-from tests import graphs
-from tests.builds import assert_fires, assert_same_run, build, hashes
+from tests.support import graphs
+from tests.support.builds import assert_fires, assert_same_run, build, hashes
 
 TICKS = 200
 LOSSY: tuple[Precision, ...] = ("float16", "int8", "int4")

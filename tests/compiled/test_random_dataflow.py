@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper
 
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import assert_same_run, build
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import assert_same_run, build
 
 TICKS = 40
 KINDS = ("Add", "Sub", "Max", "Min", "Neg", "Abs", "Relu", "halve", "select", "spike", "product", "roll", "reshape")

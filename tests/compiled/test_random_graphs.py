@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper
 
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.target import resolve_target
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
+from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
-from tests import graphs
-from tests.builds import assert_same_run, build
+from tests.support import graphs
+from tests.support.builds import assert_same_run, build
 
 TICKS = 200
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from astroedge.targets.target import resolve_target
-from astroedge.targets.weight_format import PRECISIONS
+from astroedge.step.graph import StepGraph
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.precision.weight_format import PRECISIONS
 from astroedge.workflows.compile_graph import runs_here
-from tests import graphs
-from tests.builds import build
-from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of, graph_of, inputs_of
+from tests.support import graphs
+from tests.support.builds import build
+from tests.support.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of, graph_of, inputs_of
 
 STORED = ("adaptive-threshold", "gru", "convolutional")
 SMALL = [name for name in NETWORKS if name != "demo"]

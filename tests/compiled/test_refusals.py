@@ -7,10 +7,10 @@ from onnx import helper
 
 import astroedge
 from astroedge.errors import CompileError, TargetError, UnsupportedOpError
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
-from tests import graphs
-from tests.builds import build
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from tests.support import graphs
+from tests.support.builds import build
 
 
 def graph_with(operator: str) -> StepGraph:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.step_graph import StepGraph
-from tests import graphs
-from tests.builds import assert_same_run, build, build_for_teams
+from astroedge.step.graph import StepGraph
 from tests.compiled.test_random_dataflow import Flow, flows, make_graph
-from tests.networks import NETWORKS, graph_of, inputs_of
+from tests.support import graphs
+from tests.support.builds import assert_same_run, build, build_for_teams
+from tests.support.networks import NETWORKS, graph_of, inputs_of
 
 TICKS = 100
 THREADS = (2, 3, 5)  # the last more than most machines that test this have cores

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import astroedge
 from astroedge.runtimes import load
-from tests import graphs
-from tests.builds import assert_same_run, build
+from tests.support import graphs
+from tests.support.builds import assert_same_run, build
 
 TICKS, WIDTH, DECAY = 200, 5, 0.875
 

@@ -26,7 +26,7 @@ from tests.conformance.checks import (
     check_machines,
     checks_of,
 )
-from tests.exactness.machines import Machine, available
+from tests.support.machines import Machine, available
 
 COLUMNS = ("wrapper", "grid", "forced", "processors", "NumPy")
 

@@ -19,20 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.exporters import export
-from astroedge.exporters.call import make_call
-from astroedge.exporters.find_state import find_hidden_state
-from astroedge.exporters.start_states import with_own_states
-from astroedge.exporters.state_tree import leaves, rebuild
-from astroedge.exporters.step_module import StepModule, run_step
+from astroedge.exporters.state.find_state import find_hidden_state
+from astroedge.exporters.step_call.signature import make_call
+from astroedge.exporters.step_call.state_tree import leaves, rebuild
+from astroedge.exporters.wrapping.default_states import with_own_states
+from astroedge.exporters.wrapping.step_module import StepModule, run_step
 from astroedge.runtimes import load
-from astroedge.runtimes.parity import compare_forced
-from astroedge.runtimes.reference import ObservedReference, ReferenceSession
-from astroedge.step_graph import StepGraph
-from tests.builds import build
+from astroedge.runtimes.checking.parity import compare_forced
+from astroedge.runtimes.checking.reference import ObservedReference, ReferenceSession
+from astroedge.step.graph import StepGraph
 from tests.conformance.cases import Array, Case, Weights
-from tests.exactness.machines import Machine, run_hashes
+from tests.support.builds import build
+from tests.support.machines import Machine, run_hashes
 
 WRAPPER_TICKS, GRID_TICKS, FORCED_TICKS, MACHINE_TICKS, TRANSCRIBED_TICKS = 200, 2_000, 1_000, 1_000, 200
 EXAMPLE_TICKS = 50

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from astroedge.targets.kernels.convolution import Convolution
+from astroedge.targets.kernels.convolutions.convolution import Convolution
 from tests.conformance.cases import Array, Tick
-from tests.targets.kernels.reference_convolution import convolve
-from tests.targets.kernels.reference_math import erf, exp, log, sigmoid
-from tests.targets.kernels.reference_order import layer_norm, product, tree
+from tests.support.kernels.reference_convolution import convolve
+from tests.support.kernels.reference_math import erf, exp, log, sigmoid
+from tests.support.kernels.reference_order import layer_norm, product, tree
 
 F = np.float32
 Layer = Callable[[Any, Array], Array]

@@ -14,10 +14,10 @@ import nir
 import numpy as np
 from torch import nn
 
-from astroedge.exporters.frameworks.nir import NirStep, read_nir
+from astroedge.exporters.nir.nir_step import NirStep, read_nir
 from tests.conformance.cases import INPUTS, OUTPUTS, Array, Case, Tick, Weights, drawn, signals
 from tests.conformance.nir_transcribed import transcribed
-from tests.exporters.frameworks.nir_files import write
+from tests.support.nir_files import write
 
 WIDTH = 32
 TICKS = 8  # of the time constants; 1 - 1/8 is the decay of 0.875

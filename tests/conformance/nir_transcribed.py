@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from astroedge.targets.kernels.convolution import Convolution
+from astroedge.targets.kernels.convolutions.convolution import Convolution
 from tests.conformance.cases import Array, Tick
-from tests.targets.kernels.reference_convolution import convolve
-from tests.targets.kernels.reference_order import product
+from tests.support.kernels.reference_convolution import convolve
+from tests.support.kernels.reference_order import product
 
 F = np.float32
 Memory = dict[str, Any]

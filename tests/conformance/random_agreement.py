@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 import astroedge
 from astroedge.runtimes import load
-from astroedge.runtimes.parity import compare_forced
-from astroedge.runtimes.reference import ObservedReference
-from astroedge.step_graph import StepGraph
-from tests.builds import assert_same_run, build
+from astroedge.runtimes.checking.parity import compare_forced
+from astroedge.runtimes.checking.reference import ObservedReference
+from astroedge.step.graph import StepGraph
 from tests.conformance.network_description import Net
 from tests.conformance.neuron_equations import GRADED, Threshold
 from tests.conformance.random_model import FlatStates, build_model
+from tests.support.builds import assert_same_run, build
 
 TICKS = 200
 TRIAL_TICKS, TRIALS = 40, 6

@@ -8,8 +8,8 @@ import numpy as np
 from torch import nn
 
 from tests.conformance.cases import Array, Tick
-from tests.targets.kernels.reference_math import sigmoid, tanh
-from tests.targets.kernels.reference_order import product
+from tests.support.kernels.reference_math import sigmoid, tanh
+from tests.support.kernels.reference_order import product
 
 
 def slstm_layers(model: nn.Module) -> Tick:

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from tests.conformance.cases import Array, Tick
-from tests.targets.kernels.reference_math import exp
-from tests.targets.kernels.reference_order import product
+from tests.support.kernels.reference_math import exp
+from tests.support.kernels.reference_order import product
 
 F = np.float32
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.arm.arm_root import ArmRoot
 from tests.conformance.__main__ import cells_of, variants_of
 from tests.conformance.all_cases import all_cases, missing
 from tests.conformance.cases import Case
 from tests.conformance.checks import check_machines, checks_of
-from tests.exactness.machines import available
+from tests.support.arm_root import ArmRoot
+from tests.support.machines import available
+from tests.support.places import ROOT
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
 # `make conformance` compares more processors, and the exact cells too.
 CHOSEN = ("x86-64-v2", "x86-64-v4", "raspberry-pi-4")
 CHECKS = [

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from tests.conformance.cases import Array, Tick
-from tests.targets.kernels.reference_math import sigmoid, tanh
-from tests.targets.kernels.reference_order import product
+from tests.support.kernels.reference_math import sigmoid, tanh
+from tests.support.kernels.reference_order import product
 
 # From the products with the input and with h, gate after gate, and the state: the next state, h first.
 Advance = Callable[[Array, Array, Sequence[Array]], tuple[Array, ...]]

@@ -17,12 +17,12 @@ from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.runtimes.golden import trace
-from astroedge.targets.weight_format import PRECISIONS
-from tests.exactness.machines import Machine, available, run_hashes
-from tests.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of
+from astroedge.runtimes.checking.golden import trace
+from astroedge.targets.precision.weight_format import PRECISIONS
+from tests.support.machines import Machine, available, run_hashes
+from tests.support.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of
 
 TICKS = 10_000
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import tvm
 
-from astroedge.targets.kernels import exact_math
-from tests.targets.kernels.harness import WIDTHS, build, same_bits, unary
-from tests.targets.kernels.true_math import FUNCTIONS, errors
+from astroedge.targets.exact import exact_math
+from tests.support.kernels.harness import WIDTHS, build, same_bits, unary
+from tests.support.kernels.true_math import FUNCTIONS, errors
 
 CHUNK = 1 << 15  # arrays that stay in the second-level cache
 Evaluate = Callable[[np.ndarray], np.ndarray]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.arm.arm_root import ArmRoot
 from tests.exactness.across_machines import TICKS, compare
-from tests.exactness.machines import available
-from tests.networks import HIGHEST_RATE, LOWEST_RATE
+from tests.support.arm_root import ArmRoot
+from tests.support.machines import available
+from tests.support.networks import HIGHEST_RATE, LOWEST_RATE
 
 # `make exactness` runs every network for 10,000 ticks on more machines; the demo takes minutes there.
 CHOSEN = ("x86-64-v3", "x86-64-v4", "raspberry-pi-4")

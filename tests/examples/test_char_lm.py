@@ -6,7 +6,6 @@ import math
 import random
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from pydoc_data.topics import topics
 from types import ModuleType
 
@@ -14,8 +13,9 @@ import pytest
 import torch
 
 from astroedge.models import AstroSNN, AstroSNNConfig, load_checkpoint
+from tests.support.places import ROOT
 
-FOLDER = Path(__file__).parents[2] / "examples" / "char_lm"
+FOLDER = ROOT / "examples" / "char_lm"
 MODULES = ("corpus", "evaluate", "kneser_ney", "train")
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from astroedge.cli import commands
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.places import ROOT
 
 
 @pytest.fixture(scope="module")

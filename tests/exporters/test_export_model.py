@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from astroedge import onnx_file
 from astroedge.exporters import export
-from astroedge.step_graph import StepGraph
-from tests.exporters import models
-from tests.graphs import step_through
+from astroedge.step import onnx_file
+from astroedge.step.graph import StepGraph
+from tests.support import hidden_state_models
+from tests.support.graphs import step_through
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 TICKS = 40
 Example = tuple[nn.Module, tuple[Tensor, ...], Any]
 
@@ -34,29 +33,37 @@ def zeros(*shape: int) -> Tensor:
 
 def hidden_net() -> Example:
     """State in a buffer, an attribute and a dict."""
-    return models.on_grid(models.RecurrentNet()), (models.spike_data(1, 12),), None
+    return (
+        hidden_state_models.on_grid(hidden_state_models.RecurrentNet()),
+        (hidden_state_models.spike_data(1, 12),),
+        None,
+    )
 
 
 def explicit_net() -> Example:
     """State as arguments."""
-    return models.on_grid(models.ExplicitLIF()), (models.spike_data(2, 12),), (zeros(2, 20), zeros(2, 20))
+    return (
+        hidden_state_models.on_grid(hidden_state_models.ExplicitLIF()),
+        (hidden_state_models.spike_data(2, 12),),
+        (zeros(2, 20), zeros(2, 20)),
+    )
 
 
 def nested_net() -> Example:
     """One state argument of nested containers."""
-    pair = models.Pair(zeros(1, 6), zeros(1, 6))
-    state = {"pair": pair, "line": [zeros(1, 6), zeros(1, 6)], "rest": models.Refractory(zeros(1, 6))}
-    return models.NestedState().eval(), (models.spike_data(1, 6),), state
+    pair = hidden_state_models.Pair(zeros(1, 6), zeros(1, 6))
+    state = {"pair": pair, "line": [zeros(1, 6), zeros(1, 6)], "rest": hidden_state_models.Refractory(zeros(1, 6))}
+    return hidden_state_models.NestedState().eval(), (hidden_state_models.spike_data(1, 6),), state
 
 
 def delays() -> Example:
     """State in a deque and in a ring buffer."""
-    return models.QueueDelay().eval(), (models.spike_data(1, 5),), None
+    return hidden_state_models.QueueDelay().eval(), (hidden_state_models.spike_data(1, 5),), None
 
 
 def token_net() -> Example:
     """An index as input."""
-    return models.on_grid(models.TokenNet()), (torch.tensor([3]),), None
+    return hidden_state_models.on_grid(hidden_state_models.TokenNet()), (torch.tensor([3]),), None
 
 
 def seeded(module: nn.Module) -> nn.Module:
@@ -70,22 +77,22 @@ def seeded(module: nn.Module) -> nn.Module:
 
 def gru_cell() -> Example:
     """A cell that returns nothing but its state."""
-    return seeded(nn.GRUCell(4, 6)), (models.spike_data(2, 4),), zeros(2, 6)
+    return seeded(nn.GRUCell(4, 6)), (hidden_state_models.spike_data(2, 4),), zeros(2, 6)
 
 
 def rnn_cell() -> Example:
     """The plain recurrent cell."""
-    return seeded(nn.RNNCell(4, 6)), (models.spike_data(1, 4),), zeros(1, 6)
+    return seeded(nn.RNNCell(4, 6)), (hidden_state_models.spike_data(1, 4),), zeros(1, 6)
 
 
 def lstm_cell() -> Example:
     """A cell with two states in one argument."""
-    return seeded(nn.LSTMCell(4, 6)), (models.spike_data(1, 4),), (zeros(1, 6), zeros(1, 6))
+    return seeded(nn.LSTMCell(4, 6)), (hidden_state_models.spike_data(1, 4),), (zeros(1, 6), zeros(1, 6))
 
 
 def gru_layers() -> Example:
     """Two layers of nn.GRU for one tick; the state's batch axis is not the first."""
-    return seeded(nn.GRU(4, 6, 2, batch_first=True)), (models.spike_data(3, 1, 4),), zeros(2, 3, 6)
+    return seeded(nn.GRU(4, 6, 2, batch_first=True)), (hidden_state_models.spike_data(3, 1, 4),), zeros(2, 3, 6)
 
 
 EXACT = (hidden_net, explicit_net, nested_net, delays, token_net)
@@ -119,7 +126,7 @@ def torch_outputs(example: Example, ticks: Sequence[Sequence[Tensor]]) -> list[n
         with torch.no_grad():
             if states is None:
                 result = model(*inputs)
-            elif isinstance(model, models.ExplicitLIF):
+            elif isinstance(model, hidden_state_models.ExplicitLIF):
                 result, *states = model(*inputs, *states)
             elif isinstance(model, nn.RNNCellBase):
                 result = states = model(*inputs, states)
@@ -220,7 +227,7 @@ def test_inputs_are_measured() -> None:
     """A spike input has its rate, a float input its largest value, a token the size of the table it selects from."""
     assert exported(token_net).spec.inputs[0].index_range == (0, 11)
     spikes = exported(hidden_net).spec.inputs[0]
-    assert spikes.firing_rate == pytest.approx(models.spike_data(1, 12).mean().item())
+    assert spikes.firing_rate == pytest.approx(hidden_state_models.spike_data(1, 12).mean().item())
     assert spikes.span == 1.0
 
 
@@ -298,12 +305,12 @@ def test_model_is_left_exactly_as_it_was() -> None:
 
 def test_present_content_is_the_initial_value() -> None:
     """A membrane that starts at −2, and one that starts unevenly, are initial values: a fill and a stored tensor."""
-    model = models.BufferLIF(6, 3)
-    models.on_grid(model)
+    model = hidden_state_models.BufferLIF(6, 3)
+    hidden_state_models.on_grid(model)
     model.v.fill_(-2.0)
-    assert export(model, (models.spike_data(1, 6),)).spec.states[0].initial == -2.0
+    assert export(model, (hidden_state_models.spike_data(1, 6),)).spec.states[0].initial == -2.0
     model.v.copy_(torch.tensor([[0.5, -1.0, 0.25]]))
-    graph = export(model, (models.spike_data(1, 6),))
+    graph = export(model, (hidden_state_models.spike_data(1, 6),))
     assert graph.spec.states[0].initial is None
     assert graph.initial_state()["v"].tolist() == [[0.5, -1.0, 0.25]]
 
@@ -311,7 +318,7 @@ def test_present_content_is_the_initial_value() -> None:
 def test_rates_come_from_the_examples() -> None:
     """With a sequence of examples the rates are those of the sequence, and a silent layer is noted."""
     model, inputs, _ = hidden_net()
-    loud = [(models.spike_data(1, 12, rate=0.6, seed=seed),) for seed in range(70)]
+    loud = [(hidden_state_models.spike_data(1, 12, rate=0.6, seed=seed),) for seed in range(70)]
     rate = export(model, inputs, examples=loud).spec.inputs[0].firing_rate
     assert rate == pytest.approx(float(np.mean([tick[0].mean().item() for tick in loud])))
     biased = copy.deepcopy(model)
@@ -326,12 +333,12 @@ def test_method_of_a_module_can_be_exported() -> None:
     class Stepper(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.lif = models.BufferLIF(4, 3)
+            self.lif = hidden_state_models.BufferLIF(4, 3)
 
         def step(self, x: Tensor) -> Tensor:
             return self.lif(x)
 
-    graph = export(models.on_grid(Stepper()).step, models.spike_data(1, 4))
+    graph = export(hidden_state_models.on_grid(Stepper()).step, hidden_state_models.spike_data(1, 4))
     assert [state.name for state in graph.spec.states] == ["lif.v"]
 
 
@@ -353,20 +360,20 @@ def test_explicit_and_hidden_state_go_together() -> None:
     class Mixed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.lif = models.BufferLIF(3, 3)
+            self.lif = hidden_state_models.BufferLIF(3, 3)
 
         def forward(self, x: Tensor, trace: Tensor) -> tuple[Tensor, Tensor]:
             spikes = self.lif(x)
             return spikes + trace, 0.5 * trace + spikes
 
-    graph = export(models.on_grid(Mixed()), models.spike_data(1, 3), torch.zeros(1, 3))
+    graph = export(hidden_state_models.on_grid(Mixed()), hidden_state_models.spike_data(1, 3), torch.zeros(1, 3))
     assert [state.name for state in graph.spec.states] == ["trace", "lif.v"]
 
 
 def test_state_that_nobody_reads_is_left_out_and_noted() -> None:
     """A record of the last output is no state of the step: it goes, with a note, and takes its own delay line along."""
 
-    class Recorder(models.BufferLIF):
+    class Recorder(hidden_state_models.BufferLIF):
         def __init__(self) -> None:
             super().__init__(4, 3)
             self.last = self.before_last = torch.zeros(1, 3)
@@ -376,7 +383,7 @@ def test_state_that_nobody_reads_is_left_out_and_noted() -> None:
             self.before_last, self.last = self.last, fired.clone()
             return fired
 
-    graph = export(models.on_grid(Recorder()), models.spike_data(1, 4))
+    graph = export(hidden_state_models.on_grid(Recorder()), hidden_state_models.spike_data(1, 4))
     assert [state.name for state in graph.spec.states] == ["v"]
     assert [note for note in graph.notes if "'last'" in note]
     assert [note for note in graph.notes if "'before_last'" in note]
@@ -410,7 +417,7 @@ def test_decay_from_a_parameter_is_folded_with_the_bits_of_torch() -> None:
     assert "Exp" not in {node.op_type for node in graph.model.graph.node}
 
 
-class WithoutGradients(models.BufferLIF):
+class WithoutGradients(hidden_state_models.BufferLIF):
     """Refuses to run while gradients are recorded, as modules made for inference do."""
 
     def forward(self, x: Tensor) -> Tensor:

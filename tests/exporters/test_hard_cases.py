@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from astroedge.exporters import export
-from astroedge.step_graph import StepGraph
-from tests.graphs import step_through
+from astroedge.step.graph import StepGraph
+from tests.support.graphs import step_through
 
 Step = Callable[..., tuple[Tensor, ...]]
 TICKS = 9

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from astroedge.models import ALIFNetwork
-from tests.models.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
+from tests.support.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
 
 ALPHA, RHO = math.exp(-1 / 20), math.exp(-1 / 200)
 

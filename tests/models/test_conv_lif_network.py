@@ -10,7 +10,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from astroedge.models import ConvLIFNetwork
-from tests.models.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
+from tests.support.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
 
 DECAY = 0.875
 

@@ -10,7 +10,7 @@ import torch
 
 import astroedge
 from astroedge.models import GRUNetwork
-from tests.models.stepping import Array, assert_follows, compiled, walk
+from tests.support.stepping import Array, assert_follows, compiled, walk
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from astroedge.models import LIFNetwork
-from tests.models.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
+from tests.support.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
 
 DECAY = 0.875
 

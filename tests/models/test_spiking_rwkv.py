@@ -11,7 +11,7 @@ import torch
 import astroedge
 from astroedge.errors import InputError
 from astroedge.models import SpikingRWKV, SpikingRWKVConfig
-from tests.models.stepping import Array, assert_fires, assert_follows, compiled
+from tests.support.stepping import Array, assert_fires, assert_follows, compiled
 
 CONFIG = SpikingRWKVConfig(vocabulary=50, width=24, feed_forward=40, layers=2)
 

@@ -13,27 +13,33 @@ import numpy as np
 import pytest
 
 import astroedge
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
+from astroedge.bundle.manifest import BufferField, Golden, InputField, Layout, StateField, TargetIdentity
 from astroedge.errors import BundleError, IncompatibleError, InputError, VerificationError
-from astroedge.manifest import BufferField, Golden, InputField, Layout, StateField, TargetIdentity
-from astroedge.runtimes.golden import make_golden, trace
-from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
-from astroedge.targets.link import Linker, find_linker, run_compiler
-from astroedge.targets.target import resolve_target
-from tests import elf
-from tests.bundles import SEED, TINY_TICK, draw_ticks, make_bundle, make_tiny_bundle, tiny_manifest, weights_bytes
-from tests.teams import team_bundle
+from astroedge.runtimes.checking.golden import make_golden, trace
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.link.linker import Linker, find_linker, run_compiler
+from tests.support import elf
+from tests.support.bundles import (
+    SEED,
+    TINY_TICK,
+    draw_ticks,
+    make_bundle,
+    make_tiny_bundle,
+    tiny_manifest,
+    weights_bytes,
+)
+from tests.support.c_host import SOURCES, build_c_host
+from tests.support.teams import team_bundle
 
-SOURCES = Path(astroedge.__file__).parent / "runtimes" / "c"
-STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-pedantic"]
+STRICT = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-pedantic"]
 Host = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 def build(linker: Linker, folder: Path, *options: str) -> Path:
     """Build astro-run from the sources as the Makefile does; warnings are errors."""
-    sources = sorted(str(path) for path in SOURCES.glob("*.c"))
-    run_compiler(linker, [*STRICT, *options, *sources, "-o", "astro-run", "-ldl", "-pthread"], folder)
-    return folder / "astro-run"
+    return build_c_host(linker, folder, *STRICT, *options)
 
 
 def host_of(program: Path) -> Host:

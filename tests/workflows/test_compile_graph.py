@@ -6,12 +6,12 @@ import numpy as np
 from onnx import helper
 
 from astroedge.runtimes import load
-from astroedge.runtimes.golden import replay
-from astroedge.step_graph import StepGraph
-from astroedge.step_spec import StateSpec, StepSpec, TensorSpec
-from astroedge.targets.target import resolve_target
+from astroedge.runtimes.checking.golden import replay
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import compile, runs_here
-from tests import graphs
+from tests.support import graphs
 
 
 def _overflowing() -> StepGraph:

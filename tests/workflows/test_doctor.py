@@ -4,14 +4,12 @@ import platform
 import re
 import shutil
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
 from astroedge.workflows import doctor
 from astroedge.workflows.doctor import BROKEN, MISSING, OK, PACKAGES, UNTESTED, Finding, Package, examine
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.places import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 import astroedge
-from astroedge.bundle import Bundle
+from astroedge.bundle.container import Bundle
+from astroedge.bundle.manifest import BundleFiles
 from astroedge.errors import VerificationError
-from astroedge.manifest import BundleFiles
-from astroedge.runtimes.verify import verify as verify_session
-from astroedge.step_graph import StepGraph
+from astroedge.runtimes.checking.verify import verify as verify_session
+from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle
-from astroedge.targets.target import resolve_target
+from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import dequantise
 from astroedge.workflows.verify_bundle import examine
-from tests.builds import build
 from tests.conftest import Compiled
-from tests.graphs import random_inputs
+from tests.support.builds import build
+from tests.support.graphs import random_inputs
 
 Build = Callable[[str], Compiled]
 

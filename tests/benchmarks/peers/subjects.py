@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import astroedge
 from astroedge.models import GRUNetwork
-from astroedge.step_graph import StepGraph
+from astroedge.step.graph import StepGraph
 from benchmarks.peers.work import Array
 
 TICKS = 40

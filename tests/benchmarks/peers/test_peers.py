@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astroedge.runtimes.reference import ReferenceSession
+from astroedge.runtimes.checking.reference import ReferenceSession
 from benchmarks.peers import PEERS, Peer
 from tests.benchmarks.peers.subjects import TICKS, SmallSubject, convolutional, recurrent
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError
 from astroedge.exporters import export
-from astroedge.exporters.check_model import check_model
+from astroedge.exporters.wrapping.check_model import check_model
 
 snn = pytest.importorskip("snntorch", reason="snnTorch is not installed")
 quant = pytest.importorskip("snntorch.functional.quant", reason="snnTorch is not installed")

@@ -10,7 +10,7 @@ from torch import nn
 
 from astroedge.errors import ExportError
 from astroedge.exporters import export
-from astroedge.exporters.check_model import check_model
+from astroedge.exporters.wrapping.check_model import check_model
 
 pytest.importorskip("spikingjelly", reason="SpikingJelly is not installed")
 from spikingjelly.activation_based import functional, layer, neuron

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
-from tests.targets.kernels import reference_math, reference_order
-from tests.targets.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
+from tests.support.kernels import reference_math, reference_order
+from tests.support.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
 
 WIDTHS = st.one_of(st.integers(1, 70), st.sampled_from([128, 250, 512, 1000]))
 TARGETS = st.sampled_from(RUNNABLE)

@@ -1,0 +1,119 @@
+"""astro_abi.h in Python: its codes and its structures, member for member.
+
+A test compiles the header and compares every code, size and offset with this file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, c_char_p, c_int64, c_uint32, c_uint64, c_void_p
+
+from astroedge.abi.limits import MAX_THREADS
+
+OK, STOPPED = 0, 1
+E_CALL, E_ALIGNMENT, E_NAN, E_RANGE, E_STRIDE, E_TICK = -1, -2, -3, -4, -5, -6
+
+DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")
+DRAWS = ("index", "spike", "uniform")
+
+
+class AstroField(ctypes.Structure):
+    """astro_field."""
+
+    _fields_ = (
+        ("name", c_char_p),
+        ("shape", POINTER(c_int64)),
+        ("dtype", c_uint32),
+        ("rank", c_uint32),
+        ("offset", c_uint64),
+        ("nbytes", c_uint64),
+        ("check_nan", c_uint32),
+        ("check_range", c_uint32),
+        ("low", c_int64),
+        ("high", c_int64),
+        ("draw", c_uint32),
+        ("initial", c_uint32),
+        ("draw_parameter", c_int64),
+        ("initial_bits", c_uint64),
+        ("initial_offset", c_uint64),
+    )
+
+
+class AstroLayout(ctypes.Structure):
+    """astro_layout."""
+
+    _fields_ = (("size", c_uint64), ("count", c_uint64), ("fields", POINTER(AstroField)))
+
+
+class AstroActivity(ctypes.Structure):
+    """astro_activity."""
+
+    _fields_ = (("name", c_char_p), ("size", c_uint64), ("offset", c_uint64))
+
+
+class AstroGoldenTick(ctypes.Structure):
+    """astro_golden_tick."""
+
+    _fields_ = (("tick", c_uint64), ("state", c_char_p), ("outputs", c_char_p))
+
+
+class AstroGolden(ctypes.Structure):
+    """astro_golden."""
+
+    _fields_ = (("seed", c_uint64), ("count", c_uint64), ("ticks", POINTER(AstroGoldenTick)))
+
+
+class AstroInfo(ctypes.Structure):
+    """astro_info."""
+
+    _fields_ = (
+        ("size", c_uint64),
+        ("abi_version", c_uint32),
+        ("alignment", c_uint32),
+        ("model", c_char_p),
+        ("target", c_char_p),
+        ("graph_sha256", c_char_p),
+        ("weights_sha256", c_char_p),
+        ("features", c_char_p),
+        ("inputs", AstroLayout),
+        ("outputs", AstroLayout),
+        ("state", AstroLayout),
+        ("weights_size", c_uint64),
+        ("workspace_size", c_uint64),
+        ("activity_count", c_uint64),
+        ("activity", POINTER(AstroActivity)),
+        ("golden", AstroGolden),
+    )
+
+
+class AstroCall(ctypes.Structure):
+    """astro_call."""
+
+    _fields_ = (
+        ("size", c_uint64),
+        ("inputs", c_void_p),
+        ("outputs", c_void_p),
+        ("state", c_void_p),
+        ("weights", c_void_p),
+        ("workspace", c_void_p),
+        ("steps", c_uint64),
+        ("input_stride", c_uint64),
+        ("output_stride", c_uint64),
+        ("stop", c_void_p),
+        ("steps_done", c_uint64),
+        ("bad_input", c_uint64),
+        ("bad_step", c_uint64),
+        ("bad_element", c_uint64),
+        ("team", c_void_p),
+    )
+
+
+class AstroTeam(ctypes.Structure):
+    """astro_team."""
+
+    _fields_ = (
+        ("size", c_uint64),
+        ("threads", c_uint32),
+        ("unused", c_uint32 * 13),
+        ("internal", c_uint64 * (8 + 16 * MAX_THREADS)),
+    )

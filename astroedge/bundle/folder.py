@@ -1,0 +1,179 @@
+"""A bundle's folder on disk: replaced so that at every moment the old bundle or the new one is there, whole.
+
+Every file but the manifest has a name made from its content, so writing a new one never touches an old one. The
+manifest is renamed over the old one last; then files that it does not name are removed. A process that is killed leaves
+at most files nobody names, which the next save removes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_ISREG
+
+from astroedge.bundle.manifest_file import MANIFEST_NAME
+from astroedge.errors import BundleError
+
+ASSETS = "assets"
+
+_TEMPORARY = ".new-"
+# What this module may remove: names that only it writes.
+_OWN_NAME = re.compile(r"(step-[0-9a-f]{16}\.so|weights-[0-9a-f]{16}\.bin|assets/[0-9a-f]{16}-.+|\.new-[0-9a-f]{32})")
+
+
+def open_file(folder: Path, name: str, size: int | None) -> int:
+    """Open a file of a bundle for reading and return its descriptor; `size` is what the manifest says, None for itself.
+
+    Raises BundleError when the file is missing, is a link or no regular file, or has another size.
+    """
+    path = folder / name
+    try:
+        if path.parent.is_symlink() and path.parent != folder:
+            raise BundleError(f"{path.parent} is a symbolic link; a bundle holds its own files: copy the bundle again.")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{path} is missing; the bundle was copied in part or replaced a moment ago: try again, else copy it again."
+        ) from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be opened ({error.strerror}); a bundle's files are plain files.") from error
+    status = os.fstat(descriptor)
+    if S_ISREG(status.st_mode) and size in (None, status.st_size):
+        return descriptor
+    os.close(descriptor)
+    if not S_ISREG(status.st_mode):
+        raise BundleError(f"{path} is not a regular file; copy the bundle again.")
+    raise BundleError(
+        f"{path} has {status.st_size} bytes and must have {size}; it was probably cut short: copy the bundle again."
+    )
+
+
+def read_file(folder: Path, name: str, size: int | None) -> bytes:
+    """The content of a file of a bundle; raises what `open_file` raises."""
+    with open(open_file(folder, name, size), "rb") as file:
+        return file.read()
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise BundleError when a bundle could not take the place of what is there: before long work, or before saving."""
+    if not folder.parent.is_dir():
+        raise BundleError(f"There is no folder {folder.parent} to write the bundle into; make it, or check the path.")
+    if folder.exists() and not folder.is_dir():
+        raise BundleError(f"{folder} is a file and no bundle; choose a new or empty folder.")
+    if folder.exists() and not (folder / MANIFEST_NAME).exists():
+        foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
+        if foreign:
+            raise BundleError(f"{folder} holds {foreign[0]!r} and is no bundle; choose a new or empty folder.")
+
+
+def replace_folder(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryview]) -> None:
+    """Make a folder hold a bundle: `files` by their names inside it, then the manifest.
+
+    Raises BundleError when that is not possible, for example because the disk is full; what was there before is then
+    unchanged and nothing new is left behind.
+    """
+    try:
+        created = _make_folder(folder)
+        with _lock(folder):
+            _replace(folder, manifest, files, created)
+    except OSError as error:
+        raise BundleError(
+            f"The bundle cannot be written to {folder}: {error.strerror}. What was there before is unchanged."
+        ) from error
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make the folder where there is none; True when it was made. Folders with foreign files are refused."""
+    with suppress(FileExistsError):
+        folder.mkdir(parents=False)
+        return True
+    check_replaceable(folder)
+    return False
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keep other processes from saving into the folder; the lock ends with the process at the latest."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryview], created: bool) -> None:
+    before = set(_names(folder))
+    try:
+        if any(name.startswith(f"{ASSETS}/") for name in files):
+            _make_assets(folder / ASSETS)
+        for name, content in files.items():
+            _write(folder, name, content)
+        _write(folder, MANIFEST_NAME, manifest)
+    except BaseException:
+        new = set(_names(folder)) - before
+        # An interrupt can come after the last rename: then the new bundle is in place and its files must stay.
+        in_place = _content(folder / MANIFEST_NAME) == manifest
+        _remove(folder, {name for name in new if name.startswith(_TEMPORARY)} if in_place else new)
+        if created:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    _remove(folder, {name for name in _names(folder) if _OWN_NAME.fullmatch(name)} - files.keys())
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _make_assets(folder: Path) -> None:
+    if folder.is_symlink():
+        raise BundleError(f"{folder} is a symbolic link; remove it, or save the bundle elsewhere.")
+    folder.mkdir(exist_ok=True)
+
+
+def _names(folder: Path) -> list[str]:
+    """The files in a bundle's folder and in its assets, as the manifest names them."""
+    names = [path.name for path in folder.iterdir() if path.name != ASSETS]
+    assets = folder / ASSETS
+    if assets.is_dir() and not assets.is_symlink():
+        names += [f"{ASSETS}/{path.name}" for path in assets.iterdir()]
+    return names
+
+
+def _write(folder: Path, name: str, content: bytes | memoryview) -> None:
+    """Write a file under a temporary name, make it durable and give it its name in one move."""
+    temporary = folder / f"{_TEMPORARY}{os.urandom(16).hex()}"
+    with open(temporary, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / name)
+    for changed in {folder, (folder / name).parent}:
+        _sync_folder(changed)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames durable in their order, so that a power cut is as harmless as a kill, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path, names: set[str]) -> None:
+    """Remove files, and the assets folder once it is empty; what cannot be removed only takes room."""
+    for name in names:
+        with suppress(OSError):
+            (folder / name).unlink()
+    with suppress(OSError):
+        (folder / ASSETS).rmdir()

@@ -1,0 +1,156 @@
+"""The rules a manifest keeps beyond its form: what a loader relies on before it hands buffers to native code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+
+from astroedge.abi.limits import ABI_VERSION, ALIGNMENT, MAX_THREADS
+from astroedge.bundle.initial_state import fill_value
+from astroedge.bundle.manifest import BufferField, FileRecord, InputField, Layout, Manifest
+from astroedge.errors import BundleError, IncompatibleError
+from astroedge.step.spec import DTYPES, StateSpec, TensorSpec
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# One file name in one folder: no path, nothing hidden, nothing a shell or another file system trips over.
+_ASSET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# The exponents whose products with the drawn integers are exact in the dtype (astro_abi.h, ASTRO_DRAW_UNIFORM).
+_UNIFORM_EXPONENTS = {"float16": (-14, 15), "float32": (-126, 127)}
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Check names, sizes, offsets and digests against each other.
+
+    Raises BundleError for the first rule that is broken, IncompatibleError for another version of the C interface.
+    """
+    if manifest.abi_version != ABI_VERSION:
+        raise IncompatibleError(
+            f"The bundle has binary interface {manifest.abi_version!r}, this AstroEdge calls {ABI_VERSION}; compile "
+            "the graph again with this release or install the release that compiled it."
+        )
+    layout = manifest.layout
+    for name, size, fields in (
+        ("inputs", layout.inputs_size, layout.inputs),
+        ("outputs", layout.outputs_size, layout.outputs),
+        ("state", layout.state_size, layout.state),
+        ("weights", layout.weights_size, layout.weights),
+    ):
+        _check_buffer(name, size, fields)
+    _check_agreement("input", layout.inputs, manifest.step.inputs)
+    _check_agreement("output", layout.outputs, manifest.step.outputs)
+    _check_agreement("state", [item for item in layout.state if not item.private], manifest.step.states)
+    for item in layout.inputs:
+        _check_input(item)
+    _check_initial_values(layout)
+    _check_activity(manifest)
+    _check_files(manifest)
+    counts = (manifest.default_threads, manifest.threads)
+    right = all(map(_is_count, counts)) and 1 <= counts[0] <= counts[1] <= MAX_THREADS
+    _require(right, f"default_threads and threads are {counts}")
+
+
+def _require(right: bool, message: str) -> None:
+    if not right:
+        raise BundleError(f"The manifest contradicts itself: {message}; compile the graph again.")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _check_buffer(buffer: str, size: int, fields: Sequence[BufferField]) -> None:
+    """Every field is aligned, as large as its shape says and inside the buffer; no two share a name or a byte."""
+    _require(_is_count(size) and size % ALIGNMENT == 0, f"the {buffer} buffer has size {size!r}")
+    names = [item.name for item in fields]
+    _require(len(set(names)) == len(names), f"two fields of {buffer} have one name")
+    for item in fields:
+        where = f"{item.name!r} in {buffer}"
+        _require(item.dtype in DTYPES, f"{where} has dtype {item.dtype!r}")
+        _require(all(_is_count(extent) and extent > 0 for extent in item.shape), f"{where} has shape {item.shape!r}")
+        nbytes = prod(item.shape) * np.dtype(item.dtype).itemsize
+        _require(_is_count(item.nbytes) and item.nbytes == nbytes, f"{where} has {item.nbytes!r} bytes")
+        _require(_is_count(item.offset) and item.offset % ALIGNMENT == 0, f"{where} starts at {item.offset!r}")
+        _require(item.offset + item.nbytes <= size, f"{where} ends behind the buffer")
+    if buffer == "weights":
+        return  # read only: two names may well stand for the same numbers
+    for left, right in pairwise(sorted(fields, key=lambda item: item.offset)):
+        _require(left.offset + left.nbytes <= right.offset, f"{left.name!r} and {right.name!r} overlap in {buffer}")
+
+
+def _check_agreement(kind: str, fields: Sequence[BufferField], specs: Sequence[TensorSpec | StateSpec]) -> None:
+    """The buffer holds exactly the arrays of the step description."""
+    held = {item.name: (item.shape, item.dtype) for item in fields}
+    promised = {item.name: (item.shape, item.dtype) for item in specs}
+    different = sorted(name for name in held.keys() | promised.keys() if held.get(name) != promised.get(name))
+    _require(not different, f"layout and step disagree on {kind} {different[:1]}")
+
+
+def _check_input(item: InputField) -> None:
+    """The checks and the drawing rule of an input fit its dtype."""
+    floating = item.dtype.startswith("float")
+    _require(type(item.check_nan) is bool and (floating or not item.check_nan), f"{item.name!r} is checked for NaN")
+    _require(type(item.check_range) is bool and not (floating and item.check_range), f"{item.name!r} is range-checked")
+    numbers = all(type(number) is int for number in (item.low, item.high, item.draw_parameter))
+    _require(numbers and (item.low < item.high or not item.check_range), f"{item.name!r} has a range that is none")
+    parameter = item.draw_parameter
+    if item.draw == "index":
+        right = not floating and 0 < item.high - item.low < 2**32 and _holds(item.dtype, item.low, item.high - 1)
+    elif item.draw == "spike":
+        right = 0 <= parameter <= 2**53
+    else:
+        low, high = _UNIFORM_EXPONENTS.get(item.dtype, (1, 0))
+        right = item.draw == "uniform" and low <= parameter <= high
+    _require(right, f"{item.name!r} of dtype {item.dtype} cannot be drawn as {item.draw!r} with {parameter!r}")
+
+
+def _holds(dtype: str, low: int, high: int) -> bool:
+    """Whether an integer dtype, or bool, holds both numbers."""
+    if dtype == "bool":
+        return low >= 0 and high <= 1
+    limits = np.iinfo(dtype)
+    return int(limits.min) <= low and high <= int(limits.max)
+
+
+def _check_initial_values(layout: Layout) -> None:
+    for item in layout.state:
+        if item.fill is not None:
+            fill_value(item)
+            continue
+        inside = _is_count(item.weights_offset) and item.weights_offset + item.nbytes <= layout.weights_size
+        _require(inside, f"the initial value of {item.name!r} lies outside the weights")
+
+
+def _check_activity(manifest: Manifest) -> None:
+    size = manifest.layout.workspace_size
+    _require(_is_count(size) and size % ALIGNMENT == 0, f"the workspace has size {size!r}")
+    for item in manifest.activity:
+        inside = _is_count(item.offset) and item.offset % 8 == 0 and item.offset + 8 <= size
+        _require(inside and _is_count(item.size), f"the counter of {item.name!r} lies outside the workspace")
+
+
+def _check_files(manifest: Manifest) -> None:
+    digests = [
+        *(record.sha256 for record in (manifest.library, manifest.weights, *manifest.assets)),
+        *(digest for tick in manifest.golden.ticks for digest in (tick.state, tick.outputs)),
+        manifest.graph_sha256,
+        manifest.reference_sha256,
+    ]
+    for digest in digests:
+        _require(isinstance(digest, str) and _SHA256.fullmatch(digest) is not None, f"{digest!r} is not a SHA-256")
+    same_size = manifest.weights.size == manifest.layout.weights_size
+    _require(same_size, "the weights file and the weights buffer differ in size")
+    _check_name(manifest.library, f"step-{manifest.library.sha256[:16]}.so")
+    _check_name(manifest.weights, f"weights-{manifest.weights.sha256[:16]}.bin")
+    for record in manifest.assets:
+        _require(_ASSET_NAME.fullmatch(record.name) is not None, f"{record.name!r} is not a plain file name")
+    names = [record.name for record in manifest.assets]
+    _require(len(set(names)) == len(names), "two assets have one name")
+
+
+def _check_name(record: FileRecord, expected: str) -> None:
+    _require(_is_count(record.size), f"{expected} has size {record.size!r}")
+    _require(record.name == expected, f"a file is called {record.name!r} and must be {expected!r}")

@@ -1,0 +1,88 @@
+"""Tables and numbers for people, through rich."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from astroedge.replace_file import replace_file
+
+PIPED_WIDTH = 120  # where there is no terminal to ask
+STANDARD_OUTPUT = "-"
+
+
+@cache
+def console() -> Console:
+    """Standard output; nothing in a text is taken for markup, an emoji or something to highlight."""
+    plain = Console(markup=False, emoji=False, highlight=False)
+    return plain if plain.is_terminal else Console(markup=False, emoji=False, highlight=False, width=PIPED_WIDTH)
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print rows under a title and their headers, columns of numbers to the right; nothing when there are no rows."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    if not lines:
+        return
+    if title:
+        console().print(Text(title, style="bold"))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, header in enumerate(headers):
+        numbers = all(line[index][:1].isdigit() or line[index] in ("", "–") for line in lines)
+        table.add_column(header, justify="right" if numbers else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    console().print(table)
+    console().print()
+
+
+def print_line(text: str) -> None:
+    """Print a text as it is, without breaking its lines."""
+    console().print(text, soft_wrap=True)
+
+
+def write_json(record: Any, destination: str) -> None:
+    """Write a record as JSON to a file, or to standard output for "-"."""
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    if destination == STANDARD_OUTPUT:
+        click.echo(text, nl=False)
+    else:
+        replace_file(Path(destination), text.encode())
+
+
+def size(count: int) -> str:
+    """Bytes for people: 512 B, 4.2 kB, 1.7 MB; powers of 1000."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def shape(extents: Sequence[int]) -> str:
+    """A shape such as 1 × 192; "scalar" without axes."""
+    return " × ".join(map(str, extents)) or "scalar"
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage with two significant digits below 10 %."""
+    return f"{100 * fraction:.2g} %" if fraction < 0.0995 else f"{100 * fraction:.0f} %"
+
+
+def duration(nanoseconds: float) -> str:
+    """A time with its fitting unit: 350 ns, 12.3 µs, 1.20 ms."""
+    value = nanoseconds
+    for unit in ("ns", "µs", "ms", "s"):
+        if value < 999.5 or unit == "s":
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    raise AssertionError

@@ -1,0 +1,128 @@
+"""StepGraph: one tick of a model as an ordinary ONNX file that says what carries over.
+
+`docs/step-graph.md` describes the file; `astroedge/schemas/step.schema.json` checks its metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from astroedge.errors import GraphError
+from astroedge.host_package import require
+from astroedge.parity import Parity
+from astroedge.step.graph_check import check_graph, initial_fill
+from astroedge.step.onnx_file import read_model, serialise, write_model
+from astroedge.step.spec import StepSpec
+
+if TYPE_CHECKING:
+    import onnx
+    from onnx import numpy_helper
+else:
+    onnx = require("onnx", "reading a step graph")
+    numpy_helper = require("onnx.numpy_helper", "reading a step graph")
+
+METADATA_KEY = "astroedge.step"
+
+
+class StepGraph:
+    """An ONNX model of one tick together with the `StepSpec` in its metadata.
+
+    Inputs are the data inputs, then `state.<name>` for each state; outputs are the data outputs, then `next.<name>`
+    in the same order. To step, feed `initial_state()` at the first tick and each `next.<name>` back as `state.<name>`
+    after it.
+    """
+
+    parity: Parity | None = None
+    """How export compared the graph with the model; None for a graph read from a file."""
+    notes: tuple[str, ...] = ()
+    """What export found worth telling, one sentence each; empty for a graph read from a file."""
+
+    def __init__(self, model: onnx.ModelProto, spec: StepSpec) -> None:
+        """Take over `model`, write `spec` into its metadata and check both.
+
+        `model` belongs to the StepGraph from here on. Raises GraphError when the two don't fit or the model isn't
+        valid.
+        """
+        self.model = model
+        self.spec = spec
+        _write_spec(model, spec)
+        self.check()
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> StepGraph:
+        """Read a step graph from `path`, with its external data, and check it.
+
+        Raises GraphError for a file that is missing, damaged, not a step graph, of an unknown version, or that breaks
+        its contract.
+        """
+        model = read_model(path)
+        return StepGraph(model, _read_spec(model, os.fspath(path)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the graph to `path`; the same graph gives the same bytes, and an older file is replaced whole.
+
+        Weights over about 1.5 GB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be
+        written.
+        """
+        write_model(self.model, path)
+
+    def check(self) -> None:
+        """Check the model against the spec.
+
+        Raises GraphError if it is not valid ONNX, if inputs or outputs differ from the spec in name, order, dtype or
+        shape, if a state is never read or lacks its initial value, or if a spike tensor doesn't exist.
+        """
+        check_graph(self.model, self.spec)
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.model.graph.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file that `save` writes, in hexadecimal."""
+        return hashlib.sha256(serialise(self.model)).hexdigest()
+
+    def initial_state(self) -> dict[str, np.ndarray]:
+        """The value of each state before the first tick, by the state's name; fresh arrays."""
+        stored = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        return {
+            state.name: initial_fill(state)
+            if state.initial is not None
+            else np.array(numpy_helper.to_array(stored[state.initial_name]))
+            for state in self.spec.states
+        }
+
+    def __repr__(self) -> str:
+        """Name and sizes, for people."""
+        sizes = (f"{len(getattr(self.spec, kind))} {kind}" for kind in ("inputs", "outputs", "states", "spikes"))
+        return f"StepGraph({self.name!r}, {', '.join(sizes)})"
+
+
+def _write_spec(model: onnx.ModelProto, spec: StepSpec) -> None:
+    """Put `spec` into the model's metadata, in place of what was there."""
+    for index in reversed([i for i, entry in enumerate(model.metadata_props) if entry.key == METADATA_KEY]):
+        del model.metadata_props[index]
+    text = json.dumps(spec.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    model.metadata_props.add(key=METADATA_KEY, value=text)
+
+
+def _read_spec(model: onnx.ModelProto, path: str) -> StepSpec:
+    """The step description in a model's metadata."""
+    texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    if not texts:
+        raise GraphError(
+            f"{path!r} is an ONNX file without a step description (metadata {METADATA_KEY!r}), so nothing says which "
+            "of its inputs are state; make it with astroedge.export."
+        )
+    try:
+        record = json.loads(texts[0])
+    except ValueError as error:
+        raise GraphError(f"The step description in {path!r} is not JSON; export the model again.") from error
+    return StepSpec.from_json(record)

@@ -1,0 +1,145 @@
+"""What precision costs: a PyTorch model, its graph in ONNX Runtime and bundles on the same labelled data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astroedge.bundle.container import Bundle
+from astroedge.bundle.manifest import Manifest
+from astroedge.errors import InputError
+from astroedge.runtimes import load
+from astroedge.step.spec import StepSpec
+from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
+from astroedge.workflows.evaluation.score_step import count_classes, score
+
+if TYPE_CHECKING:
+    from astroedge.step.graph import StepGraph
+
+Progress = Callable[[str], None]
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What was scored: `precision` of its weights; of a bundle the bytes of its weights file, and of that in float32.
+
+    `note` says what makes a comparison doubtful, such as another graph.
+    """
+
+    name: str
+    precision: str
+    weights_bytes: int | None
+    float32_bytes: int | None
+    metrics: dict[str, float]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The contenders in order, on `counted` labelled units ("sequence", "tick" or "byte") of the file `data`."""
+
+    data: str
+    unit: str
+    counted: int
+    readout: str
+    contenders: tuple[Contender, ...]
+
+    def change(self, contender: Contender, metric: str) -> float:
+        """How a contender differs from the first: bits relative to the first's, accuracy as a difference."""
+        first, own = self.contenders[0].metrics[metric], contender.metrics[metric]
+        return own - first if metric == "accuracy" else own / first - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def evaluate(
+    bundles: Sequence[PathLike],
+    data: PathLike,
+    labels: PathLike | None = None,
+    *,
+    graph: PathLike | None = None,
+    model: str | None = None,
+    readout: str = "sum",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score bundles on labelled data (see `labelled_data` and `score_step`), beside what they were made from.
+
+    `graph` is the path of the step graph they were compiled from, run in ONNX Runtime; `model` names the PyTorch model
+    as `astroedge export` takes it. `progress` is called with a line before each contender.
+
+    Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
+    ExportError for what cannot be loaded; OSError for a file that cannot be read.
+    """
+    say = progress or (lambda line: None)
+    manifests = {path: Bundle.load(path).manifest for path in bundles}
+    reference = None if graph is None else _load_graph(graph)
+    spec = _common_step(manifests, graph, reference)
+    count_classes(spec)
+    read = read_labelled(data, labels, spec)
+    contenders = []
+    if model is not None:
+        say("PyTorch")
+        contenders.append(_score_model(model, spec, read, readout))
+    if reference is not None:
+        say("ONNX Runtime")
+        contenders.append(_score_graph(reference, read, readout))
+    for path, manifest in manifests.items():
+        say(os.fspath(path))
+        contenders.append(_score_bundle(path, manifest, reference, read, readout))
+    counted = int((read.labels >= 0).sum())
+    return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders))
+
+
+def _load_graph(path: PathLike) -> StepGraph:
+    from astroedge.step.graph import StepGraph
+
+    return StepGraph.load(path)
+
+
+def _common_step(manifests: dict[PathLike, Manifest], graph: PathLike | None, reference: StepGraph | None) -> StepSpec:
+    """The step of all contenders; InputError where one takes other inputs or gives another first output."""
+    steps = {os.fspath(path): manifest.step for path, manifest in manifests.items()}
+    if graph is not None and reference is not None:
+        steps[os.fspath(graph)] = reference.spec
+    (name, first), *others = steps.items()
+    for other, step in others:
+        if _interface(step) != _interface(first):
+            raise InputError(
+                f"{other} takes other inputs than {name} or gives another output first, so one file of data cannot "
+                "serve both; evaluate them apart."
+            )
+    return first
+
+
+def _interface(step: StepSpec) -> list[tuple[str, tuple[int, ...], str]]:
+    return [(item.name, item.shape, item.dtype) for item in (*step.inputs, step.outputs[0])]
+
+
+def _score_model(source: str, spec: StepSpec, data: LabelledData, readout: str) -> Contender:
+    from astroedge.workflows.evaluation.torch_stream import TorchStream
+    from astroedge.workflows.inputs.model_source import load_model
+
+    return Contender("PyTorch", "float32", None, None, score(TorchStream(load_model(source), spec), data, readout))
+
+
+def _score_graph(graph: StepGraph, data: LabelledData, readout: str) -> Contender:
+    from astroedge.runtimes.checking.reference import ReferenceSession
+
+    return Contender("ONNX Runtime", "float32", None, None, score(ReferenceSession(graph), data, readout))
+
+
+def _score_bundle(
+    path: PathLike, manifest: Manifest, reference: StepGraph | None, data: LabelledData, readout: str
+) -> Contender:
+    with load(path) as session:
+        metrics = score(session, data, readout)
+    own = (manifest.graph_sha256, manifest.reference_sha256)
+    note = "" if reference is None or reference.digest in own else "compiled from another graph"
+    size, plain = manifest.layout.weights_size, manifest.float32_weights_size
+    return Contender(Path(path).name, manifest.precision, size, plain, metrics, note)

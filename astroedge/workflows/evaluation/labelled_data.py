@@ -1,0 +1,106 @@
+"""Data with known answers: text whose next byte is the answer, or sequences with a class each or at every tick."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.errors import InputError
+from astroedge.session import Array
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.workflows.evaluation.generate_text import START, is_byte_model
+from astroedge.workflows.inputs.array_files import read_arrays
+
+ARRAY_SUFFIXES = (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """`inputs` are arrays (N, T, …) by name: N sequences of T ticks, each from the initial state.
+
+    `labels` are classes, (N,) one for a sequence or (N, T) one for a tick; a tick whose label is negative is not
+    counted. `unit` names what has a label: "sequence", "tick", or "byte" of a text.
+    """
+
+    inputs: Mapping[str, Array]
+    labels: NDArray[np.int64]
+    unit: str
+
+
+def read_labelled(data: str | os.PathLike[str], labels: str | os.PathLike[str] | None, spec: StepSpec) -> LabelledData:
+    """Data for a step from a file of arrays, `.npy` or `.npz` with a `.npy` of labels, or from any other file as text.
+
+    An array is (N, T, *shape of the input); axes of 1 in that shape may be left out. Text is for byte-level language
+    models and is one sequence that follows a line end.
+
+    Raises InputError for what the step does not take and for labels that do not fit; OSError when a file cannot be
+    read.
+    """
+    path = Path(data)
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        return _read_text(path, labels, spec)
+    if labels is None:
+        raise InputError(f"{path} holds arrays; give the right answers with --labels, a .npy file of classes.")
+    inputs = {item.name: _sequences(array, item, path) for item, array in _by_input(path, spec)}
+    extents = {array.shape[:2] for array in inputs.values()}
+    if len(extents) != 1 or 0 in min(extents):
+        raise InputError(f"The arrays in {path} need common leading axes (sequences, ticks), none of them empty.")
+    answers = _read_labels(Path(labels), extents.pop())
+    return LabelledData(inputs, answers, "sequence" if answers.ndim == 1 else "tick")
+
+
+def _read_text(path: Path, labels: str | os.PathLike[str] | None, spec: StepSpec) -> LabelledData:
+    """A text as one sequence: every byte is to be told from those before it."""
+    if not is_byte_model(spec):
+        raise InputError(
+            f"{path} is no .npy or .npz file, and the step is no byte-level language model that could read it as text; "
+            "give arrays (N, T, …)."
+        )
+    if labels is not None:
+        raise InputError(f"{path} is text, whose next byte is the answer; leave out --labels.")
+    text = path.read_bytes()
+    if not text:
+        raise InputError(f"{path} is empty; give the text to predict.")
+    token = spec.inputs[0]
+    read = np.frombuffer(START + text[:-1], np.uint8).astype(token.dtype).reshape(1, -1, *token.shape)
+    return LabelledData({token.name: read}, np.frombuffer(text, np.uint8).astype(np.int64)[None], "byte")
+
+
+def _by_input(path: Path, spec: StepSpec) -> list[tuple[TensorSpec, Array]]:
+    arrays = read_arrays(path, spec.inputs)
+    return [(item, arrays[item.name]) for item in spec.inputs]
+
+
+def _sequences(array: Array, item: TensorSpec, path: Path) -> Array:
+    """The array with the input's shape behind sequences and ticks."""
+    squeezed = tuple(extent for extent in item.shape if extent > 1)
+    given = tuple(extent for extent in array.shape[2:] if extent > 1)
+    if array.ndim < 2 or given != squeezed or array.dtype != item.dtype:
+        wanted = ", ".join(map(str, ("N", "T", *item.shape)))
+        raise InputError(
+            f"{item.name!r} in {path} is {array.dtype}{list(array.shape)} and must be {item.dtype} ({wanted}): "
+            "sequences, ticks, then the input's shape."
+        )
+    return array.reshape(*array.shape[:2], *item.shape)
+
+
+def _read_labels(path: Path, extents: tuple[int, int]) -> NDArray[np.int64]:
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} is not a NumPy file of one plain array ({error}); save it with numpy.save."
+        ) from error
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "iub":
+        raise InputError(f"{path} must hold one array of integers, the number of the right class.")
+    if stored.shape not in (extents[:1], extents):
+        raise InputError(
+            f"The labels in {path} have shape {list(stored.shape)}; {extents[0]} sequences of {extents[1]} ticks need "
+            f"[{extents[0]}], a class each, or {list(extents)}, one a tick."
+        )
+    return stored.astype(np.int64)

@@ -1,0 +1,1 @@
+"""What `make bench` measures: models, firing rates, sizes, contexts; one file each."""

@@ -1,0 +1,1 @@
+"""Measurements of one question each, with a make target of their own."""

@@ -1,0 +1,178 @@
+"""From what the tracer wrote to a step graph's model: nothing left over, nothing local, the same bytes every time."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from astroedge.errors import UnsupportedOpError
+from astroedge.step.graph_check import live_nodes, node_reads
+from astroedge.step.spec import StateSpec
+
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+CONTROL_FLOW = ("If", "Loop", "Scan")
+RANDOM = (
+    "Bernoulli",
+    "Dropout",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+)
+VARYING_SIZE = ("Compress", "NonZero", "StringNormalizer", "Unique")
+CURES = dict.fromkeys(
+    ("NonZero", "Compress"), "x[mask] and nonzero() give as many elements as the data says: use torch.where(mask, x, 0)"
+)
+OTHER_CURE = "write it with other torch functions"
+RECURRENT = ("GRU", "LSTM", "RNN")  # PyTorch's are decomposed before they get here
+UNSUPPORTED = frozenset((*CONTROL_FLOW, *RANDOM, *VARYING_SIZE, *RECURRENT))
+
+
+def tidy(model: onnx.ModelProto, name: str, prefixes: Sequence[str], classes: Mapping[str, str] | None = None) -> None:
+    """Clean a freshly traced model in place.
+
+    Node names become `module.path/value`; stack traces, local paths and shape notes go. `prefixes` are cut, in turn,
+    from the front of module paths and of initialiser names. `classes` are those of modules by path, for errors.
+
+    Raises UnsupportedOpError for an operator that a step can't hold.
+    """
+    graph = model.graph
+    graph.name, graph.doc_string, model.doc_string = name, "", ""
+    for place in (model.metadata_props, graph.metadata_props, graph.value_info, graph.quantization_annotation):
+        del place[:]
+    for value in (*graph.input, *graph.output):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    for node in graph.node:
+        _name_node(node, prefixes)
+    _refuse_operators(graph.node, classes or {})
+    _name_initialisers(graph, prefixes)
+    _separate_outputs(graph)
+    remove_dead(graph)
+
+
+def prune_states(graph: onnx.GraphProto, states: Iterable[StateSpec]) -> list[str]:
+    """Remove states that nobody reads, in place, and return their names.
+
+    A state is read when another state's next value or an output depends on it, or when its own next value does by more
+    than a plain copy.
+    """
+    kept = list(states)
+    outputs = [value.name for value in graph.output]
+    gone: list[StateSpec] = []
+    while True:
+        unread = [state for state in kept if not _is_read(graph, state, outputs)]
+        if not unread:
+            break
+        gone += unread
+        kept = [state for state in kept if state not in unread]
+        outputs = [output for output in outputs if output not in {state.output_name for state in unread}]
+    for values, names in (
+        (graph.input, {state.input_name for state in gone}),
+        (graph.output, {state.output_name for state in gone}),
+    ):
+        _keep(values, [value for value in values if value.name not in names])
+    remove_dead(graph)
+    return [state.name for state in gone]
+
+
+def remove_dead(graph: onnx.GraphProto) -> None:
+    """Remove nodes and initialisers that no output depends on."""
+    _keep(graph.node, live_nodes(graph, [value.name for value in graph.output]))
+    read = set().union(*(node_reads(node) for node in graph.node))
+    _keep(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
+
+
+def module_of(node: onnx.NodeProto) -> str:
+    """Path of the module that made a node, from its name; "" for the root."""
+    return node.name.rpartition("/")[0]
+
+
+def _is_read(graph: onnx.GraphProto, state: StateSpec, outputs: Sequence[str]) -> bool:
+    """Whether an output other than the state's own next value reads it, or that one by more than a plain copy."""
+    others = live_nodes(graph, [output for output in outputs if output != state.output_name])
+    own = [node for node in live_nodes(graph, [state.output_name]) if node.op_type != "Identity"]
+    return any(state.input_name in node_reads(node) for node in (*others, *own))
+
+
+def _name_node(node: onnx.NodeProto, prefixes: Sequence[str]) -> None:
+    """Name a node after the module and the value it makes; drop its documentation."""
+    notes = {entry.key: entry.value for entry in node.metadata_props}
+    scopes = ast.literal_eval(notes.get(SCOPES_KEY, "[]"))
+    path = scopes[-2] if len(scopes) > 1 else ""
+    node.name = f"{cut(path, prefixes)}/{node.output[0]}"
+    node.doc_string = ""
+    del node.metadata_props[:]
+
+
+def cut(path: str, prefixes: Sequence[str]) -> str:
+    """A dotted path without leading `prefixes`."""
+    for prefix in prefixes:
+        if path == prefix:
+            path = ""
+        path = path.removeprefix(f"{prefix}.")
+    return path
+
+
+def _refuse_operators(nodes: Iterable[onnx.NodeProto], classes: Mapping[str, str]) -> None:
+    """Only standard operators that compute the same thing every tick."""
+    for node in nodes:
+        if node.domain not in ("", "ai.onnx") or node.op_type in UNSUPPORTED:
+            raise UnsupportedOpError(
+                f"{maker(node, classes)} uses {node.op_type}, which a step graph cannot hold (control flow, "
+                f"randomness, or a size that depends on data); {CURES.get(node.op_type, OTHER_CURE)}."
+            )
+
+
+def maker(node: onnx.NodeProto, classes: Mapping[str, str]) -> str:
+    """The module that made a node, in words; `classes` are those of modules by path."""
+    path = module_of(node)
+    kind = f" ({classes[path]})" if path in classes else ""
+    return f"Module {path!r}{kind}" if path else f"The model{kind}"
+
+
+def _name_initialisers(graph: onnx.GraphProto, prefixes: Sequence[str]) -> None:
+    """Cut the prefixes from initialiser names and store every initialiser as raw little-endian bytes."""
+    taken = {item.name for item in (*graph.input, *graph.initializer)}
+    taken |= {output for node in graph.node for output in node.output}
+    renamed: dict[str, str] = {}
+    for tensor in graph.initializer:
+        short = cut(tensor.name, prefixes)
+        renamed[tensor.name] = short if short not in taken else tensor.name
+        taken.add(short)
+    stored = [numpy_helper.from_array(numpy_helper.to_array(item), renamed[item.name]) for item in graph.initializer]
+    _keep(graph.initializer, stored)
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+
+
+def _separate_outputs(graph: onnx.GraphProto) -> None:
+    """Let a node make every output: one that is a constant gets an Identity."""
+    made = {output for node in graph.node for output in node.output}
+    for value in graph.output:
+        if value.name in made:
+            continue
+        source = f"{value.name}.constant"
+        for tensor in graph.initializer:
+            if tensor.name == value.name:
+                tensor.name = source
+        for node in graph.node:
+            node.input[:] = [source if name == value.name else name for name in node.input]
+        graph.node.append(onnx.helper.make_node("Identity", [source], [value.name], name=f"/{value.name}"))
+
+
+def _keep(field: Collection[object], kept: Sequence[object]) -> None:
+    """Replace the contents of a protobuf list."""
+    copies = list(kept)
+    del field[:]  # type: ignore[attr-defined]
+    field.extend(copies)  # type: ignore[attr-defined]
+
+
+def store_initial_value(graph: onnx.GraphProto, state: StateSpec, value: np.ndarray) -> None:
+    """Store the value of a state before the first tick as the initialiser `initial.<name>`."""
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), state.initial_name))

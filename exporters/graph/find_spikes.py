@@ -1,0 +1,129 @@
+"""Find the spike tensors of a step: Booleans that come from comparisons and become numbers 0 and 1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from astroedge.exporters.graph.clean_graph import module_of
+from astroedge.exporters.wrapping.value_names import unique
+from astroedge.step.spec import StateSpec
+
+COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+LOGIC = frozenset({"Not", "And", "Or", "Xor", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten"})
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Identity", "Where", "Cast", "Clip", "Min", "Max"})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A comparison in the step: its Boolean value and the two values it compares."""
+
+    tensor: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """A spike tensor: its name and the Boolean value that is true where a neuron fires."""
+
+    name: str
+    tensor: str
+
+
+def find_decisions(graph: onnx.GraphProto) -> list[Decision]:
+    """Every comparison, in graph order, whether it makes spikes or not."""
+    return [
+        Decision(node.output[0], node.input[0], node.input[1]) for node in graph.node if node.op_type in COMPARISONS
+    ]
+
+
+def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[Spikes]:
+    """Every spike tensor of a tidy graph, in graph order, with a unique readable name.
+
+    A spike tensor is the Boolean that is cast to numbers, or is an output or next state itself: a comparison, or what
+    logic makes of comparisons (a neuron that is above threshold and not refractory). It is named after the module that
+    made it, plus `.spike`; where a module makes several, after the state that is compared, or else after the module
+    whose result is compared.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    leaving = {value.name for value in graph.output}
+    cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
+    fired = [node for node in graph.node if node.output[0] in leaving | cast and _comparisons(makers, node.output[0])]
+    per_module = Counter(module_of(node) for node in fired)
+    found: list[Spikes] = []
+    for node in fired:
+        module = module_of(node)
+        stem = module if per_module[module] == 1 else _source(makers, node, states) or module
+        name = unique(f"{stem}.spike" if stem else "spike", {spikes.name for spikes in found})
+        found.append(Spikes(name, node.output[0]))
+    return found
+
+
+def find_echoes(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: tuple[StateSpec, ...]) -> set[str]:
+    """The names of spike tensors that only say again what a neuron decided before.
+
+    Such a one compares a state as it comes in, while another compares what this tick makes of that state, as with
+    snnTorch's reset signal: whether a neuron fires shows in the other. With a reset at once the echo is silent, unless
+    a membrane stays above its threshold.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    stored = {tensor.name for tensor in graph.initializer}
+    carried = {state.input_name for state in states}
+    read = {
+        item.name: {
+            source
+            for comparison in _comparisons(makers, item.tensor)
+            for value in comparison.input
+            for source in _elementwise_sources(makers, value)
+            if source not in stored
+        }
+        for item in spikes
+    }
+    return {
+        name
+        for name, sources in read.items()
+        if len(sources) == 1
+        and sources <= carried
+        and any(sources < others for other, others in read.items() if other != name)
+    }
+
+
+def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.NodeProto]:
+    """The comparisons that a Boolean value is made of; none if it is made of something else, too."""
+    node = makers.get(value)
+    if node is None:
+        return []
+    if node.op_type in COMPARISONS:
+        return [node]
+    if node.op_type not in LOGIC:
+        return []
+    operands = node.input if node.op_type in ("And", "Or", "Xor") else node.input[:1]
+    parts = [_comparisons(makers, name) for name in operands]
+    return [comparison for part in parts for comparison in part] if all(parts) else []
+
+
+def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:
+    """The state that reaches the comparison element by element, else the module that made what is compared."""
+    names = {state.input_name: state.name for state in states}
+    modules = []
+    for comparison in _comparisons(makers, spikes.output[0]):
+        for value in _elementwise_sources(makers, comparison.input[0]):
+            if value in names:
+                return names[value]
+            if value in makers and module_of(makers[value]) != module_of(spikes):
+                modules.append(module_of(makers[value]))
+    return modules[0] if modules else ""
+
+
+def _elementwise_sources(makers: dict[str, onnx.NodeProto], value: str) -> Iterator[str]:
+    """The values from which `value` is made element by element."""
+    node = makers.get(value)
+    if node is None or node.op_type not in ELEMENTWISE:
+        yield value
+        return
+    for name in node.input:
+        yield from _elementwise_sources(makers, name)

@@ -1,0 +1,135 @@
+"""What the example data does to a step: how often each spike tensor fires, and what the inputs look like."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy import typing as npt
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
+
+from astroedge.errors import UnsupportedOpError
+from astroedge.exporters.graph.find_activations import Rectified
+from astroedge.exporters.graph.find_spikes import Spikes
+from astroedge.step import onnx_file
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import ActivationSpec, SpikeSpec, TensorSpec
+
+MEASURED_TICKS = 64
+SPARSE_RATE = 0.5
+"""Below this fraction of non-zero elements a graded tensor counts as sparse."""
+Array = npt.NDArray[Any]
+Tick = dict[str, Array]
+"""One array for each data input, by name."""
+FOLLOWED = frozenset({"Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Flatten"})
+
+
+def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequence[Tick]) -> tuple[SpikeSpec, ...]:
+    """The firing rate of each tensor over all examples, at least 64 ticks, from the initial state."""
+    measured = _measure(graph, [spike.tensor for spike in spikes], examples)
+    return tuple(
+        SpikeSpec(spike.name, spike.tensor, shape, rate) for spike, (shape, rate) in zip(spikes, measured, strict=True)
+    )
+
+
+def measure_activations(
+    graph: StepGraph, rectified: Sequence[Rectified], examples: Sequence[Tick]
+) -> tuple[ActivationSpec, ...]:
+    """The tensors that are zero more often than not, with the fraction that is not, over at least 64 ticks.
+
+    One that is zero throughout the examples is left out: that says nothing about real data.
+    """
+    measured = _measure(graph, [item.tensor for item in rectified], examples)
+    return tuple(
+        ActivationSpec(item.name, item.tensor, shape, rate)
+        for item, (shape, rate) in zip(rectified, measured, strict=True)
+        if 0 < rate < SPARSE_RATE
+    )
+
+
+def _measure(graph: StepGraph, tensors: Sequence[str], examples: Sequence[Tick]) -> list[tuple[tuple[int, ...], float]]:
+    """The shape of each value and the fraction of its elements that is not zero, with state carried."""
+    if not tensors:
+        return []
+    session = open_session(graph.model, tensors)
+    ticks = max(MEASURED_TICKS, len(examples))
+    counts = np.zeros(len(tensors))
+    state = graph.initial_state()
+    shapes: list[tuple[int, ...]] = []
+    for tick in range(ticks):
+        values = run(session, examples[tick % len(examples)], state)
+        state = {name: values[f"next.{name}"] for name in state}
+        counts += [np.count_nonzero(values[tensor]) / values[tensor].size for tensor in tensors]
+        shapes = [values[tensor].shape for tensor in tensors]
+    return [(shape, float(count / ticks)) for shape, count in zip(shapes, counts, strict=True)]
+
+
+def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
+    """`item` with the range of indices it may take, or its largest absolute value and how much of it is not zero.
+
+    A firing rate is given only to data of zeros and ones that holds both, and to data that is zero more often than not
+    (event counts, say): an example of nothing but zeros is a placeholder.
+    """
+    arrays = [tick[item.name] for tick in examples]
+    if item.dtype.startswith(("int", "uint")):
+        extent = _indexed_extent(graph, item.name)
+        if extent is not None:
+            return replace(item, index_range=(0, extent))
+    values = np.unique(np.concatenate([np.unique(array) for array in arrays]))
+    rate = float(np.mean([np.count_nonzero(array) / array.size for array in arrays]))
+    spiking = values.tolist() == [0, 1] or item.dtype == "bool" or 0 < rate < SPARSE_RATE
+    span = float(np.max(np.abs(values))) if item.dtype.startswith("float") else None
+    return replace(item, span=span, firing_rate=rate if spiking else None)
+
+
+def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on `model`, one thread, with inner values as further outputs.
+
+    Raises UnsupportedOpError when ONNX Runtime has no kernel for what it holds.
+    """
+    present = {value.name for value in model.graph.output}
+    wanted = [name for name in dict.fromkeys(extra_outputs) if name not in present]
+    widened = onnx.ModelProto()
+    widened.CopyFrom(model)
+    widened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    try:
+        if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
+            return onnxruntime.InferenceSession(widened.SerializeToString(), sess_options=options, providers=providers)
+        with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
+            onnx_file.write_model(widened, Path(folder) / "graph.onnx")
+            return onnxruntime.InferenceSession(Path(folder) / "graph.onnx", sess_options=options, providers=providers)
+    except NoKernel as error:
+        raise UnsupportedOpError(
+            f"ONNX Runtime does not run the step ({str(error).rpartition(' : ')[2]}); usually it has no kernel for the "
+            "dtype of an operand: use another one there, such as float32 or int64."
+        ) from error
+
+
+def run(session: onnxruntime.InferenceSession, inputs: Tick, state: Tick) -> Tick:
+    """One tick: every output by name, for data inputs and states by their plain names."""
+    feeds = {**inputs, **{f"state.{name}": value for name, value in state.items()}}
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def _indexed_extent(graph: onnx.GraphProto, name: str) -> int | None:
+    """How many rows a constant table has from which this input selects; the smallest if there are several."""
+    tables = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    reached, extents = {name}, []
+    for node in graph.node:
+        if node.op_type in FOLLOWED and node.input[0] in reached:
+            reached.update(node.output)
+        if node.op_type == "Gather" and node.input[1] in reached and node.input[0] in tables:
+            axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+            extents.append(tables[node.input[0]][axis])
+    return min(extents, default=None)

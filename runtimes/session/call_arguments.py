@@ -1,0 +1,48 @@
+"""What a session's `step` and `run` are called with, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy import ndarray
+
+from astroedge.errors import InputError
+from astroedge.runtimes.session.input_slot import InputSlot
+from astroedge.runtimes.session.session_errors import unknown_name, wrong_names
+from astroedge.session import Array
+
+
+def check_out(out: Mapping[str, Any], views: Mapping[str, Array]) -> None:
+    """Raise InputError unless outputs can be copied into the arrays of `out`; `views` are the outputs by name."""
+    if not isinstance(out, Mapping):
+        raise InputError(f"out= takes a dict of arrays by output name and got a {type(out).__name__}.")
+    for name, target in out.items():
+        view = views.get(name)
+        if view is None:
+            raise unknown_name("output", name, list(views))
+        right = isinstance(target, ndarray) and target.dtype == view.dtype and target.shape == view.shape
+        if not (right and target.flags.writeable):
+            raise InputError(f"out[{name!r}] must be a writeable NumPy array {view.dtype} {view.shape}.")
+
+
+def count_ticks(slots: Mapping[str, InputSlot], inputs: Mapping[str, Array], steps: Any) -> int:
+    """How many ticks a run has: `steps` of a step without inputs, else the rows of every input.
+
+    Raises InputError for wrong names, shapes and dtypes.
+    """
+    if inputs.keys() != slots.keys():
+        raise wrong_names(inputs, list(slots))
+    if not inputs:
+        if type(steps) is not int or steps < 0:
+            raise InputError("The step has no inputs: say how many ticks to run with steps=.")
+        return steps
+    if steps is not None:
+        raise InputError("steps= is for a step without inputs; here the inputs' first axis is the number of ticks.")
+    ticks = -1
+    for name, value in inputs.items():
+        if not isinstance(value, ndarray) or value.ndim == 0:
+            raise InputError(f"Input {name!r} of a run must be a NumPy array with a leading axis of ticks.")
+        ticks = value.shape[0] if ticks < 0 else ticks
+        slots[name].check_array(value, (ticks, *slots[name].shape))
+    return ticks

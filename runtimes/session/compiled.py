@@ -1,0 +1,272 @@
+"""The device runtime: a bundle's C entries through ctypes, with NumPy buffers."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from contextlib import nullcontext
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from numpy.typing import NDArray
+
+from astroedge.abi.aligned import address_of, aligned_zeros
+from astroedge.abi.layout import STOPPED, AstroCall
+from astroedge.bundle.container import Bundle
+from astroedge.bundle.initial_state import write_initial_state
+from astroedge.bundle.manifest import Manifest
+from astroedge.bundle.manifest_check import check_manifest
+from astroedge.runtimes.library.c_interface import check_description
+from astroedge.runtimes.library.native_library import load_library
+from astroedge.runtimes.library.processor import check_processor
+from astroedge.runtimes.session.call_arguments import check_out, count_ticks
+from astroedge.runtimes.session.input_slot import InputSlot, Records, field_view
+from astroedge.runtimes.session.session_errors import refused_by_step, wrong_names, wrong_snapshot
+from astroedge.runtimes.session.session_team import BUSY, TeamOwner
+from astroedge.runtimes.session.stop_signal import stop_on_signal
+from astroedge.runtimes.session.team import choose_threads
+from astroedge.session import Array, InputValue, SpikeCount
+from astroedge.step.spec import StepSpec
+
+_NO_FLAG = nullcontext()
+
+
+class CompiledSession(TeamOwner):
+    """One stream of a bundle's compiled step; see `astroedge.session.Session`.
+
+    Outputs and `state` snapshots are plain NumPy arrays that outlive the session. The library itself stays in memory
+    until the process ends, shared by all sessions of the bundle. `threads` is how many threads compute a tick; the bits
+    do not depend on it.
+    """
+
+    def __init__(self, bundle: Bundle, *, trust_weights: bool = False, threads: int | None = None) -> None:
+        manifest = bundle.manifest
+        check_manifest(manifest)
+        check_processor(manifest.target)
+        self.bundle = bundle
+        self._library = load_library(bundle.library())
+        check_description(self._library, manifest)
+        threads = choose_threads(manifest, threads)
+        self._weights = bundle.weights(trust=trust_weights)
+        self._allocate(manifest)
+        self._bind(manifest)
+        self._ticks = 0
+        super().__init__(self._library, threads, (self._call, self._run_call))
+        self.reset()
+
+    def _allocate(self, manifest: Manifest) -> None:
+        """The buffers of the C interface and the views on them."""
+        layout = manifest.layout
+        self._inputs = aligned_zeros(layout.inputs_size)
+        self._outputs = aligned_zeros(layout.outputs_size)
+        self._state = aligned_zeros(layout.state_size)
+        self._workspace = aligned_zeros(layout.workspace_size)
+        self._slots = {item.name: InputSlot(item, self._inputs) for item in layout.inputs}
+        self._output_views = {item.name: field_view(self._outputs, item) for item in layout.outputs}
+        # What `step` goes through at every tick, looked up once.
+        self._accepted = tuple((name, slot.dtype, slot.shape, slot.view) for name, slot in self._slots.items())
+        self._copies = tuple((name, view.copy) for name, view in self._output_views.items())
+        self._state_view = _read_only(self._state.view())
+        public = {item.name: _read_only(field_view(self._state, item)) for item in layout.state if not item.private}
+        self._states = MappingProxyType(public)
+        self._counters = {
+            item.name: (self._workspace[item.offset : item.offset + 8].view(np.uint64), item.size)
+            for item in manifest.activity
+        }
+
+    def _bind(self, manifest: Manifest) -> None:
+        """The call structures, filled once, and the entries that take them."""
+        self._call = AstroCall(
+            size=ctypes.sizeof(AstroCall),
+            inputs=address_of(self._inputs),
+            outputs=address_of(self._outputs),
+            state=address_of(self._state),
+            weights=address_of(self._weights),
+            workspace=address_of(self._workspace),
+        )
+        self._call_reference = ctypes.byref(self._call)
+        self._run_call = AstroCall.from_buffer_copy(self._call)
+        self._run_call.input_stride = manifest.layout.inputs_size
+        self._run_call.output_stride = manifest.layout.outputs_size
+        self._run_call_reference = ctypes.byref(self._run_call)
+        self._native_step = self._library.astro_step
+        self._native_run = self._library.astro_run
+        for entry in (self._native_step, self._native_run):
+            entry.restype = ctypes.c_int32
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    @property
+    def spec(self) -> StepSpec:
+        """What a tick takes, gives and carries over."""
+        return self.bundle.manifest.step
+
+    @property
+    def state(self) -> NDArray[np.uint8]:
+        """The state buffer as bytes, public and private states, read only; a `.copy()` is a snapshot of the stream."""
+        self._check_available()
+        return self._state_view
+
+    @state.setter
+    def state(self, snapshot: NDArray[np.uint8]) -> None:
+        """Go back to a snapshot that `state.copy()` of a session of this very bundle gave.
+
+        Raises InputError for anything but a uint8 array of the state's size.
+        """
+        self._check_available()
+        if not isinstance(snapshot, np.ndarray) or snapshot.dtype != np.uint8 or snapshot.shape != self._state.shape:
+            raise wrong_snapshot(snapshot, self._state.shape)
+        self._state[:] = snapshot
+
+    @property
+    def states(self) -> Mapping[str, Array]:
+        """The public states by name, shaped, as read-only views of the present state."""
+        self._check_available()
+        return self._states
+
+    def step(self, /, *, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
+        """One tick; returns the outputs by name.
+
+        Every input is a NumPy array of the shape and dtype in `spec.inputs`; those of size 1 take a Python number too.
+        The outputs are fresh arrays. With `out`, a dict of arrays by output name, those outputs are copied into the
+        arrays given and `out` is returned. (Where an input is itself called "out", that name means the input.)
+
+        Raises InputError for a wrong name, shape, dtype, NaN or an index out of range; the state is then unchanged.
+        """
+        if self._unavailable:
+            self._check_available()
+        try:
+            self._unavailable = BUSY
+            if out is not None:
+                if "out" in self._slots:
+                    inputs["out"], out = out, None
+                else:
+                    check_out(out, self._output_views)
+            if len(inputs) != len(self._accepted):
+                raise wrong_names(inputs, list(self._slots))
+            for name, dtype, shape, view in self._accepted:
+                try:
+                    value = inputs[name]
+                except KeyError:
+                    raise wrong_names(inputs, list(self._slots)) from None
+                if type(value) is ndarray and value.dtype is dtype and value.shape == shape:
+                    view[...] = value
+                else:
+                    self._slots[name].write(value)
+            status = self._native_step(self._call_reference)
+            if status:
+                raise refused_by_step(status, self._call, self.manifest.layout, self._inputs, None)
+            self._ticks += 1
+            if out is None:
+                outputs = {}
+                for name, copy in self._copies:
+                    outputs[name] = copy()
+                return outputs
+            for name, target in out.items():
+                target[...] = self._output_views[name]
+            return out  # type: ignore[no-any-return]
+        finally:
+            self._unavailable = ""
+
+    def run(self, /, *, steps: Any = None, **inputs: Array) -> dict[str, Array]:
+        """As many ticks as the inputs have rows, in one native call; returns the outputs by name.
+
+        Every input has the shape in `spec.inputs` after a leading axis of T ticks, T the same for all, and so have the
+        outputs. All ticks are checked before the first. `steps` says how many ticks only where a step has no inputs.
+        Ctrl-C stops after the tick that is being computed: KeyboardInterrupt is raised and the state is that of the
+        ticks done. (In a thread that is not the main one Python delivers no Ctrl-C.)
+
+        Raises InputError as `step` does; the state is then unchanged.
+        """
+        self._check_available()
+        try:
+            self._unavailable = BUSY
+            if steps is not None and "steps" in self._slots:
+                inputs["steps"], steps = steps, None
+            ticks = count_ticks(self._slots, inputs, steps)
+            layout = self.manifest.layout
+            records, results = Records(layout.inputs_size, ticks), Records(layout.outputs_size, ticks)
+            for name, slot in self._slots.items():
+                records.field(slot.field, slot.view)[...] = inputs[name]
+            self._run_records(records, results)
+            views = self._output_views
+            return {item.name: _dense(results.field(item, views[item.name])) for item in layout.outputs}
+        finally:
+            self._unavailable = ""
+
+    def reset(self) -> None:
+        """Go back to the initial state; activity counts go on."""
+        self._check_available()
+        write_initial_state(self.manifest.layout, self._weights, self._state)
+
+    def activity(self) -> dict[str, SpikeCount]:
+        """How often each spike tensor fired since the session was loaded or `reset_activity` was called."""
+        self._check_available()
+        return {
+            name: SpikeCount(int(counter[0]), self._ticks * size, self._ticks)
+            for name, (counter, size) in self._counters.items()
+        }
+
+    def reset_activity(self) -> None:
+        """Count activity from here on."""
+        self._check_available()
+        for counter, _ in self._counters.values():
+            counter[0] = 0
+        self._ticks = 0
+
+    @property
+    def output_bytes(self) -> NDArray[np.uint8]:
+        """The outputs buffer of the last `step`, padding included, read only: what a golden trace hashes."""
+        self._check_available()
+        return _read_only(self._outputs.view())
+
+    def close(self) -> None:
+        """Let go of threads, buffers and weights; arrays that were given out stay valid. Closing twice does nothing."""
+        self._end_team()
+        for name in self.__dict__.keys() - {"bundle", "threads", "_unavailable"}:
+            del self.__dict__[name]
+
+    def __enter__(self) -> CompiledSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run_records(self, records: Records, results: Records) -> None:
+        """`astro_run` over packed records, going on after signals whose handlers raise nothing."""
+        call, ticks, done = self._run_call, records.ticks, 0
+        # One tick cannot be stopped in its middle, so it needs no flag.
+        with stop_on_signal() if ticks > 1 else _NO_FLAG as flag:
+            call.stop = None if flag is None else flag.address
+            while True:
+                call.inputs = records.address + done * records.size
+                call.outputs = results.address + done * results.size
+                call.steps, call.steps_done = ticks - done, 0
+                try:
+                    status = self._native_run(self._run_call_reference)
+                finally:
+                    self._ticks += call.steps_done
+                done += call.steps_done
+                if status != STOPPED or flag is None:
+                    break
+                flag.clear()
+        if status:
+            bad = done + call.bad_step
+            raise refused_by_step(status, call, self.manifest.layout, records.record(bad), bad)
+
+
+def _dense(array: Array) -> Array:
+    """An array of its own without gaps, so that it does not keep the other outputs' memory."""
+    return array.copy() if array.base is not None and not array.flags.c_contiguous else array
+
+
+def _read_only(array: Array) -> Array:
+    array.flags.writeable = False
+    return array

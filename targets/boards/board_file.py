@@ -1,0 +1,137 @@
+"""Target and its board files: one TOML file a processor, whose keys are the fields of `Target`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from astroedge.bundle.manifest import TargetIdentity
+from astroedge.errors import TargetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BOARDS = Path(__file__).resolve().parent
+
+_FAMILIES = {"x86_64": "x86", "aarch64": "arm"}
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_GLIBC = re.compile(r"2\.\d{1,2}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor to compile for.
+
+    `cpu` and `attributes` are LLVM's names (mcpu, mattr); `features` are the flags of /proc/cpuinfo that compiled code
+    may use, so a loader must find every one. `vector_bits` is the width of one vector register. `l1_bytes` (data),
+    `l2_bytes` and `l3_bytes` are the caches one core can use, 0 where there is none or it is not known. `cores` and
+    `memory_bytes` are those of the smallest machine sold; `memory_bytes` is 0 where the target is no one machine.
+    `glibc` is the oldest C library that the compiled library must load on. A board is recognised by `device_tree`:
+    texts, one of which its /proc/device-tree/model contains.
+    """
+
+    name: str
+    description: str
+    arch: str
+    triple: str
+    cpu: str
+    features: tuple[str, ...]
+    vector_bits: int
+    l1_bytes: int
+    l2_bytes: int
+    l3_bytes: int
+    cores: int
+    memory_bytes: int
+    glibc: str
+    attributes: tuple[str, ...] = ()
+    device_tree: tuple[str, ...] = ()
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no compiler or linker could use.
+
+        Raises TargetError naming the field, its value and what is allowed.
+        """
+        _check(bool(_NAME.fullmatch(self.name)), "name", self.name, "lower-case letters, digits, '.', '_' and '-'")
+        _check(self.arch in _FAMILIES, "arch", self.arch, " or ".join(_FAMILIES))
+        _check(self.triple == f"{self.arch}-linux-gnu", "triple", self.triple, f"{self.arch}-linux-gnu")
+        _check(bool(self.cpu), "cpu", self.cpu, "LLVM's name of the processor, such as cortex-a72")
+        _check(bool(_GLIBC.fullmatch(self.glibc)), "glibc", self.glibc, 'a version such as "2.28"')
+        _check(self.vector_bits in (128, 256, 512), "vector_bits", self.vector_bits, "128, 256 or 512")
+        _check(self.l1_bytes >= 4096, "l1_bytes", self.l1_bytes, "at least 4096 bytes")
+        _check(self.cores >= 1, "cores", self.cores, "at least 1")
+        for name in ("l2_bytes", "l3_bytes", "memory_bytes"):
+            _check(
+                getattr(self, name) >= 0, name, getattr(self, name), "bytes, 0 where there is none or it is not known"
+            )
+        for text in self.attributes:
+            _check(text[:1] in ("+", "-"), "attributes", text, "LLVM attributes, each with + or - before it")
+
+    @property
+    def family(self) -> str:
+        """Which instruction-set family's rules apply: "x86" or "arm"."""
+        return _FAMILIES[self.arch]
+
+    @property
+    def identity(self) -> TargetIdentity:
+        """What a bundle's manifest keeps of its target."""
+        return TargetIdentity(self.name, self.triple, self.arch, self.cpu, self.features)
+
+
+def read_board(path: Path) -> Target:
+    """Read a board file.
+
+    Raises TargetError when the file is missing, not TOML, has an unknown key, lacks one, or holds a value of a wrong
+    type or range; the message names the file and the key.
+    """
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TargetError(f"Board file {path} cannot be read ({error.strerror}); check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TargetError(f"Board file {path} is not valid TOML: {error}.") from error
+    try:
+        return Target(**_checked(record))
+    except TargetError as error:
+        raise TargetError(f"Board file {path}: {error}") from error
+
+
+@cache
+def shipped_boards() -> dict[str, Target]:
+    """The board files that come with AstroEdge, by name, in alphabetical order."""
+    boards = [read_board(path) for path in BOARDS.glob("*.toml")]
+    return {board.name: board for board in sorted(boards, key=lambda board: board.name)}
+
+
+def _checked(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with lists as tuples, once its keys and the types of its values are right."""
+    known = {item.name: item for item in fields(Target)}
+    for key in record:
+        if key not in known:
+            raise TargetError(f"unknown key {key!r}; the keys are {', '.join(known)}.")
+    missing = [name for name, item in known.items() if name not in record and item.default is MISSING]
+    if missing:
+        raise TargetError(f"{', '.join(missing)} missing; copy a shipped board file and change it.")
+    return {key: _typed(key, value, str(known[key].type)) for key, value in record.items()}
+
+
+def _typed(key: str, value: Any, kind: str) -> Any:
+    """The value of a key whose field is annotated `kind`, or TargetError."""
+    if kind == "tuple[str, ...]":
+        right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        _check(right, key, value, "a list of texts")
+        return tuple(value)
+    expected = {"str": str, "int": int}[kind]
+    _check(type(value) is expected, key, value, "a text" if expected is str else "an integer")
+    return value
+
+
+def _check(right: bool, key: str, value: object, allowed: str) -> None:
+    if not right:
+        raise TargetError(f"{key} is {value!r}; it must be {allowed}.")

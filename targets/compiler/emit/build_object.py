@@ -1,0 +1,162 @@
+"""The planned calls → one native function in an object file.
+
+    int32_t astroedge_tick(uint8_t *inputs, uint8_t *outputs, uint8_t *state, uint8_t *weights, uint8_t *workspace)
+
+Each kernel becomes a private function of raw pointers; the entry calls them with addresses inside the five buffers. No
+TVM runtime is left in the object: nothing allocates, checks shapes or starts threads.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import tvm
+from tvm import ir, s_tir, tirx
+from tvm.script import tirx as T
+from tvm_ffi import structural_equal
+
+from astroedge.targets.compiler.emit.shuffle_strides import ShuffleStrides
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan
+from astroedge.targets.compiler.program.step_program import Call
+from astroedge.targets.compiler.threads.divide_loops import undivided
+from astroedge.targets.exact.exact_intrinsics import exact_intrinsics
+from astroedge.targets.exact.fence_products import FenceProducts
+from astroedge.targets.exact.guard_divisions import guard_divisions
+from astroedge.targets.exact.hoist_lets import hoist_lets
+from astroedge.targets.exact.select_casts import select_casts
+from astroedge.targets.exact.widen_halves import needs_widening, widen_halves
+
+BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
+ENTRY = "astroedge_tick"
+RAW_C_CALL = -1  # calling_conv: the parameters as they are, no packed arguments
+
+
+def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> bytes:
+    """Compile the calls of `plan` for `target` and return the object file.
+
+    `math` is "exact" or "fast": products are free to contract, and functions that have no exact form come from libm.
+    (The others are faster than libm's, which take one number at a time.)
+
+    Raises CompileError when code generation fails, UnsupportedOpError for a function without an exact kernel.
+    """
+    tick = Tick(plan, target, math, ENTRY)
+    return tick.compile([tick.call(call, undivided(call.function)) for call in plan.calls])
+
+
+class Tick:
+    """A native function under construction: private kernels, and what calls them on addresses in the five buffers."""
+
+    def __init__(
+        self, plan: MemoryPlan, target: tvm.target.Target, math: str, symbol: str, further: tuple[tirx.Var, ...] = ()
+    ) -> None:
+        """`further` are the parameters behind the five buffers."""
+        self.plan = plan
+        self.target = target
+        self.math = math
+        self.symbol = symbol
+        self.pointers = {name: tirx.Var(name, pointer("uint8")) for name in BUFFERS}
+        self.further = further
+        self._buffers = {name: tirx.decl_buffer((plan.sizes[name],), "uint8", name=f"{name}_bytes") for name in BUFFERS}
+        self._kernels: dict[ir.GlobalVar, tirx.PrimFunc] = {}
+        self._known: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]] = []
+
+    def call(self, call: Call, function: tirx.PrimFunc, *further: tirx.Var) -> tirx.Stmt:
+        """The statement that makes `call` by the kernel `function`, which takes `further` after its arrays."""
+        places = [self.plan.places[value] for value in (*call.reads, *call.writes)]
+        addresses = [T.address_of(self._buffers[place.buffer][place.offset]) for place in places]
+        return tirx.Evaluate(ir.Call(self._kernel(call, function), [*addresses, *further], ret_ty="void"))
+
+    def compile(self, statements: list[tirx.Stmt]) -> bytes:
+        """The object file in which the function consists of these statements and returns 0."""
+        module = tirx.transform.BindTarget(self.target)(tvm.IRModule(self._kernels | self._entry(statements)))
+        with tvm.transform.PassContext(opt_level=3):
+            module = _lower(self.math)(module)
+            native = tvm.get_global_func("target.build.llvm")(module, self.target)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "step.o"
+            native.write_to_file(str(path), "o")
+            return path.read_bytes()
+
+    def _kernel(self, call: Call, function: tirx.PrimFunc) -> ir.GlobalVar:
+        """The private function for a call; equal kernels are one."""
+        aliased = _writes_over_a_read(call, self.plan)
+        for known, known_aliased, global_var in self._known:
+            if known_aliased == aliased and (known is function or structural_equal(known, function)):
+                return global_var
+        global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(self._known)}")
+        self._known.append((function, aliased, global_var))
+        self._kernels[global_var] = _private(function, self.math, aliased, needs_widening(self.target))
+        return global_var
+
+    def _entry(self, statements: list[tirx.Stmt]) -> dict[ir.GlobalVar, tirx.PrimFunc]:
+        declared = [tirx.DeclBuffer(self._buffers[name], data=self.pointers[name]) for name in BUFFERS]
+        result = tirx.stmt.Return(tirx.const(0, "int32"))
+        zero, cpu = tirx.const(0, "int32"), tirx.const(1, "int32")
+        body: tirx.Stmt = tirx.SeqStmt([*declared, *statements, result])
+        body = tirx.AttrStmt(zero, "device_id", zero, tirx.AttrStmt(zero, "device_type", cpu, body))
+        entry = tirx.PrimFunc([*self.pointers.values(), *self.further], body, ret_type=ir.PrimType("int32"))
+        attributes = {"global_symbol": self.symbol, "calling_conv": RAW_C_CALL, "s_tir": True}
+        return {ir.GlobalVar(self.symbol): entry.with_attrs(attributes)}
+
+
+def _lower(math: str) -> tvm.ir.transform.Pass:
+    """TVM's CPU lowering without packed entries; products are fenced last, before intrinsics are chosen."""
+    passes = [
+        tirx.transform.FlattenBuffer(),
+        tirx.transform.NarrowDataType(32),
+        s_tir.transform.LoopPartition(),
+        tirx.transform.VectorizeLoop(True),
+        tirx.transform.StorageRewrite(),
+        tirx.transform.UnrollLoop(),
+        s_tir.transform.RenormalizeSplitPattern(),
+        tirx.transform.StmtSimplify(),
+        ShuffleStrides(),
+        tirx.transform.RemoveNoOp(),
+        s_tir.transform.RewriteUnsafeSelect(),
+        tirx.transform.CommonSubexprElim(),
+        tirx.transform.VerifyMemory(),
+        tirx.transform.AnnotateEntryFunc(),
+        tirx.transform.SplitHostDevice(),
+        tirx.transform.MakePackedAPI(),
+        *([FenceProducts()] if math == "exact" else []),
+        tirx.transform.LowerTVMBuiltin(),
+        tirx.transform.LowerIntrin(),
+    ]
+    return tvm.ir.transform.Sequential(passes)
+
+
+def _private(function: tirx.PrimFunc, math: str, aliased: bool, widen: bool) -> tirx.PrimFunc:
+    """A scheduled kernel as a private function of raw pointers; `widen` replaces conversions from float16."""
+    lowered = tvm.ir.transform.Sequential(
+        [
+            s_tir.transform.LowerInitBlock(),
+            s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
+            s_tir.transform.ConvertBlocksToOpaque(),
+            s_tir.transform.CompactBufferAllocation(),
+            s_tir.transform.LowerMatchBuffer(),
+            s_tir.transform.StmtSimplify(),
+            s_tir.transform.LowerOpaqueBlock(),
+        ]
+    )(tvm.IRModule({"kernel": function.without_attr("global_symbol")}))["kernel"]
+    lowered = select_casts(guard_divisions(lowered))
+    lowered = hoist_lets(exact_intrinsics(lowered, required=math == "exact"))
+    if widen:
+        lowered = widen_halves(lowered)
+    arrays = [item for item in lowered.params if not isinstance(item.ty, ir.PrimType)]
+    pointers = [tirx.Var(f"{array.name}_pointer", pointer(array.dtype)) for array in arrays]
+    declared = [tirx.DeclBuffer(array, data=item) for array, item in zip(arrays, pointers, strict=True)]
+    body = tirx.SeqStmt([*declared, lowered.body])
+    parameters = [*pointers, *lowered.params[len(arrays) :]]
+    return tirx.PrimFunc(parameters, body).with_attrs({"tirx.noalias": not aliased, "s_tir": True})
+
+
+def pointer(dtype: str) -> ir.PointerType:
+    """The type of a raw pointer to numbers."""
+    return ir.PointerType(ir.PrimType(dtype))
+
+
+def _writes_over_a_read(call: Call, plan: MemoryPlan) -> bool:
+    """True when the call works in place, so that its pointers may be equal."""
+    read = {plan.places[value] for value in call.reads}
+    return any(plan.places[value] in read for value in call.writes)

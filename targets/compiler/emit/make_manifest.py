@@ -1,0 +1,170 @@
+"""The planned step as a manifest: layouts, checks, counters, matrices and kernels."""
+
+from __future__ import annotations
+
+import math as mathematics
+from collections import Counter as Multiset
+
+import numpy as np
+
+from astroedge.bundle.manifest import (
+    Activity,
+    BufferField,
+    FileRecord,
+    Golden,
+    InputField,
+    Kernel,
+    Layout,
+    Manifest,
+    StateField,
+    WeightRecord,
+)
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan
+from astroedge.targets.compiler.program.step_program import StepProgram
+from astroedge.targets.compiler.select.choose_kernels import KernelChoice
+from astroedge.targets.precision.quantise_weights import StoredWeights, WeightChoice
+
+SPIKE_BITS = 53  # a spike is drawn by comparing 53 random bits with the firing rate
+UNMEASURED_RATE = 0.1  # of an input that is 0 or 1 and whose examples did not fire: silence proves nothing
+NOT_WRITTEN = FileRecord("", 0, "")
+
+
+def make_manifest(
+    graph: StepGraph,
+    spec: StepSpec,
+    target: Target,
+    program: StepProgram,
+    plan: MemoryPlan,
+    choice: KernelChoice,
+    compiler: dict[str, str],
+    math: str,
+    probes: bool,
+    weights: StoredWeights,
+) -> Manifest:
+    """Describe the compiled step; file records and golden ticks are filled in once they exist.
+
+    `spec` is the graph's, with the outputs of a probe build.
+    """
+    source = weights.source_sha256 or graph.digest
+    return Manifest(
+        model=graph.name,
+        graph_sha256=source,
+        target=target.identity,
+        step=spec,
+        layout=_layout(graph, spec, program, plan),
+        activity=tuple(
+            Activity(counter.name, counter.size, plan.places[counter.value].offset, counter.rate)
+            for counter in choice.counters
+        ),
+        matrices=tuple(choice.matrices),
+        kernels=_kernels(plan),
+        golden=Golden(seed=int(source[:16], 16), ticks=(), parity={}),
+        library=NOT_WRITTEN,
+        weights=NOT_WRITTEN,
+        assets=(),
+        compiler=compiler,
+        math=math,
+        precision=weights.precision,
+        probes=probes,
+        dequantised_sha256=None if weights.source_sha256 is None else graph.digest,
+        stored=tuple(_weight_record(item, choice) for item in weights.choices),
+    )
+
+
+def _layout(graph: StepGraph, spec: StepSpec, program: StepProgram, plan: MemoryPlan) -> Layout:
+    """Where everything lies. Outputs have the shapes of `spec`: the value behind one may be what it is a view of."""
+    return Layout(
+        inputs_size=plan.sizes["inputs"],
+        inputs=tuple(
+            _input_field(tensor, plan.places[value].offset)
+            for tensor, value in zip(graph.spec.inputs, program.inputs, strict=True)
+        ),
+        outputs_size=plan.sizes["outputs"],
+        outputs=tuple(
+            BufferField(tensor.name, tensor.shape, tensor.dtype, place.offset, tensor.nbytes)
+            for tensor, place in zip(spec.outputs, plan.outputs, strict=True)
+        ),
+        state_size=plan.sizes["state"],
+        state=tuple(_state_field(graph, plan, index) for index in range(len(graph.spec.states))),
+        weights_size=plan.sizes["weights"],
+        weights=tuple(
+            BufferField(value.name, value.shape, value.dtype, plan.places[value].offset, value.nbytes)
+            for value in plan.weights
+        ),
+        workspace_size=plan.sizes["workspace"],
+    )
+
+
+def _input_field(tensor: TensorSpec, offset: int) -> InputField:
+    low, high = tensor.index_range or (0, 0)
+    draw, parameter = _draw(tensor)
+    return InputField(
+        name=tensor.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        offset=offset,
+        nbytes=tensor.nbytes,
+        check_nan=tensor.dtype.startswith("float"),
+        check_range=tensor.index_range is not None,
+        low=low,
+        high=high,
+        draw=draw,
+        draw_parameter=parameter,
+    )
+
+
+def _draw(tensor: TensorSpec) -> tuple[str, int]:
+    """How the golden trace draws this input: like the data it was exported with."""
+    if tensor.index_range is not None:
+        return "index", 0
+    if tensor.firing_rate is not None or not tensor.dtype.startswith("float"):
+        return "spike", round((tensor.firing_rate or UNMEASURED_RATE) * 2**SPIKE_BITS)
+    exponent = mathematics.ceil(mathematics.log2(tensor.span)) if tensor.span else 0
+    low, high = (-14, 15) if tensor.dtype == "float16" else (-126, 127)  # normal numbers of the type
+    return "uniform", min(max(exponent, low), high)
+
+
+def _state_field(graph: StepGraph, plan: MemoryPlan, index: int) -> StateField:
+    state, place = graph.spec.states[index], plan.states[index]
+    stored = plan.initial.get(state.name)
+    return StateField(
+        name=state.name,
+        shape=state.shape,
+        dtype=state.dtype,
+        offset=place.offset,
+        nbytes=state.nbytes,
+        private=False,
+        fill=float(state.initial).hex() if state.initial is not None else None,
+        weights_offset=plan.places[stored].offset if stored is not None else 0,
+    )
+
+
+def _weight_record(item: WeightChoice, choice: KernelChoice) -> WeightRecord:
+    """How a weight is stored in the end: as it was to be, or in float32 where no kernel reads it so."""
+    if item.precision != "float32" and item.key in choice.stored:
+        return WeightRecord(item.name, item.rows, item.columns, item.precision, choice.stored[item.key], item.reason)
+    reason = item.reason if item.precision == "float32" else f"no kernel reads it as {item.precision}"
+    return WeightRecord(item.name, item.rows, item.columns, "float32", 4 * item.rows * item.columns, reason)
+
+
+def _kernels(plan: MemoryPlan) -> tuple[Kernel, ...]:
+    """One entry per call, numbered within its kind, in the order of the tick."""
+    seen: Multiset[str] = Multiset()
+    kernels = []
+    for call in plan.calls:
+        kernels.append(Kernel(f"{call.kind}-{seen[call.kind]}", call.kind, call.operators))
+        seen[call.kind] += 1
+    return tuple(kernels)
+
+
+def weights_bytes(plan: MemoryPlan) -> bytes:
+    """The weights buffer: every weight at its offset, zero bytes between."""
+    buffer = np.zeros(plan.sizes["weights"], np.uint8)
+    for value in plan.weights:
+        assert value.data is not None
+        offset = plan.places[value].offset
+        buffer[offset : offset + value.nbytes] = np.ascontiguousarray(value.data).reshape(-1).view(np.uint8)
+    return buffer.tobytes()

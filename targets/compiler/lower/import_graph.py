@@ -1,0 +1,275 @@
+"""ONNX step graph → Relax, keeping track of which value is which.
+
+TVM's importer renames values, so nothing here goes by name: every ONNX value that later passes must find again is made
+an extra graph output, and outputs keep their position through import, folding and simplification.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import tvm
+from tvm import relax
+from tvm.relax.expr_functor import PyExprMutator, mutator
+from tvm.relax.frontend.onnx import from_onnx
+
+from astroedge.errors import CompileError, UnsupportedOpError
+from astroedge.step.graph import StepGraph
+from astroedge.step.operators import made_by
+from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
+from astroedge.step.spike_margin import float_comparisons, margin_nodes
+from astroedge.targets.compiler.lower.constant_scatters import replace_constant_scatters
+
+if TYPE_CHECKING:
+    from astroedge.step.spec import SpikeSpec
+
+PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+EXTREMES = {"relax.max": relax.op.maximum, "relax.min": relax.op.minimum}
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+
+
+@dataclass(frozen=True)
+class ImportedStep:
+    """A Relax module whose `main` returns a tuple: data outputs, next states, spikes, then margins when probing.
+
+    `margins` names the spike tensors that the margins belong to. `spikes`, `activations` and `products` map the Relax
+    variable of a spike tensor, of a sparse activation, or of a matrix product's result, to its name.
+    """
+
+    module: tvm.IRModule
+    spikes: dict[relax.Var, str]
+    activations: dict[relax.Var, str]
+    products: dict[relax.Var, str]
+    margins: tuple[str, ...]
+
+
+def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
+    """Import, decompose and fold `graph`; its spike tensors become outputs, and their margins too when `probes`.
+
+    A margin says how far a neuron is from its threshold (astroedge/step/spike_margin.py).
+
+    Raises UnsupportedOpError for an operator TVM cannot import, CompileError for a shape that is not static.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    replace_constant_scatters(model)
+    markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
+    margins = _add_margins(model, graph.spec.spikes) if probes else []
+    products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}
+    first_spike = len(model.graph.output)
+    kept = first_spike + len(markers) + len(margins)
+    first_activation = kept + len(products)
+    activations = [item.tensor for item in graph.spec.activations]
+    for name in (*markers, *(f"margin.{name}" for name in margins), *products, *activations):
+        model.graph.output.append(onnx.ValueInfoProto(name=name))
+    module = _simplify(_import_quietly(model))
+    outputs = _output_vars(module["main"])
+    spike_names = [spike.name for spike in graph.spec.spikes]
+    activation_names = [item.name for item in graph.spec.activations]
+    return ImportedStep(
+        module=_keep_outputs(module, kept),
+        spikes=dict(zip(outputs[first_spike : first_spike + len(markers)], spike_names, strict=True)),
+        activations=dict(zip(outputs[first_activation:], activation_names, strict=True)),
+        margins=tuple(margins),
+        products=_product_vars(module["main"], outputs[kept:first_activation], list(products.values())),
+    )
+
+
+def _import_quietly(model: onnx.ModelProto) -> tvm.IRModule:
+    """Run TVM's importer without its prints; translate its errors."""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            return from_onnx(model, keep_params_in_input=False)
+    except tvm.error.OpNotImplemented as error:
+        missing = str(error).split("ONNX:")[-1].strip()
+        makers = [node for node in model.graph.node if node.op_type in missing.replace(",", " ").split()]
+        raise UnsupportedOpError(
+            f"{made_by(makers)} uses {missing}, for which TVM has no importer; the step cannot be compiled. "
+            "Replace the operator in the model by simpler ones, or run the step graph in ONNX Runtime."
+        ) from error
+    except Exception as error:
+        raise CompileError(
+            f"TVM could not import the step graph ({str(error).strip().splitlines()[-1]}); it usually meets an "
+            "operator form it does not know. Check the graph in ONNX Runtime and simplify the part the message names."
+        ) from error
+
+
+def _simplify(module: tvm.IRModule) -> tvm.IRModule:
+    """Exact rewrites only: gathers clipped, splits cut, inference forms, constants folded, equal expressions merged."""
+    rewriter = _RewriteCalls(module)
+    rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(module["main"]))
+    passes = [
+        relax.transform.DecomposeOpsForInference(),
+        relax.transform.CanonicalizeBindings(),
+        relax.transform.FoldConstant(),
+        relax.transform.EliminateCommonSubexpr(),
+        relax.transform.CanonicalizeBindings(),
+    ]
+    return tvm.ir.transform.Sequential(passes)(rewriter.builder_.get())
+
+
+@mutator
+class _RewriteCalls(PyExprMutator):
+    """Clip what a gather reads, write a Split as slices, and a Max or Min of several tensors element by element."""
+
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        """Rewrite gathers, relax.split and reductions of a stack; leave other calls as they are."""
+        visited = self.visit_expr_post_order(call)
+        operator = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
+        if operator == "relax.take" and call.attrs.mode == "fast":
+            # Inputs are checked before the step, but an index may also be computed inside it.
+            return relax.op.take(*visited.args, axis=visited.attrs.axis, mode="clip")
+        if operator in ("relax.gather_elements", "relax.gather_nd"):
+            return self._clip(visited)
+        if operator in EXTREMES and isinstance(visited.args[0], relax.Var):
+            stack = self.lookup_binding(visited.args[0])
+            return self._extreme(visited, stack) if _is_stack(stack) else visited
+        if operator == "relax.split":
+            return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
+        if operator in ("relax.scatter_nd", "relax.scatter_elements") and visited.attrs.reduction in ("update", "none"):
+            return self._select(visited)
+        return visited
+
+    def _clip(self, call: relax.Call) -> relax.Call:
+        """A gather of single elements or of slices, with every index inside its axis."""
+        data, indices = call.args
+        extents = [int(extent) for extent in data.ty.shape]
+        if call.op.name == "relax.gather_elements":
+            last = np.array(extents[int(call.attrs.axis)] - 1)
+        else:
+            first = int(call.attrs.batch_dims)
+            last = np.array(extents[first : first + int(indices.ty.shape[-1])]) - 1
+        dtype = indices.ty.dtype.dtype
+        clipped = relax.op.maximum(relax.op.minimum(indices, relax.const(last, dtype)), relax.const(0, dtype))
+        return relax.Call(call.op, [data, clipped], call.attrs)
+
+    def _select(self, call: relax.Call) -> relax.Call:
+        """A write of one slice, as into a ring buffer, as a choice between the slice and what was there before.
+
+        A choice is one of the operators that are fused and scheduled; a write at several places stays what it is, and
+        is refused later. An index outside the axis writes nothing.
+        """
+        data, indices, updates = call.args
+        shape, dtype = [int(extent) for extent in data.ty.shape], indices.ty.dtype.dtype
+        if call.op.name == "relax.scatter_nd":
+            axis, one = 0, [int(extent) for extent in indices.ty.shape] == [1, 1]
+            indices = relax.op.reshape(indices, [1] * len(shape)) if one else indices
+        else:
+            axis = int(call.attrs.axis) % len(shape)
+            one = [int(extent) for extent in indices.ty.shape] == [*shape[:axis], 1, *shape[axis + 1 :]]
+        if not one:
+            return call
+        places = np.arange(shape[axis]).reshape([-1 if place == axis else 1 for place in range(len(shape))])
+        wanted = self.builder_.emit(indices)
+        from_end = relax.op.equal(wanted, relax.const(places - shape[axis], dtype))
+        chosen = relax.op.logical_or(relax.op.equal(wanted, relax.const(places, dtype)), from_end)
+        return relax.op.where(chosen, updates, data)
+
+    def _extreme(self, call: relax.Call, stack: relax.Call) -> relax.Expr:
+        """The importer stacks the operands of Max and Min and reduces the stack, which takes many times as long."""
+        if [int(axis) for axis in call.attrs.axis or []] != [int(stack.attrs.axis)] or call.attrs.keepdims:
+            return call
+        return reduce(EXTREMES[call.op.name], stack.args[0].fields)
+
+    def _slices(self, operand: relax.Expr, axis: int, pieces: Sequence[relax.TensorType]) -> relax.Tuple:
+        """The pieces of a Split one by one: a kernel writes one array, and a slice joins the kernel that reads it."""
+        extents = [int(piece.shape[axis]) for piece in pieces]
+        ends = list(accumulate(extents))
+        return relax.Tuple(
+            [
+                self.builder_.emit(relax.op.strided_slice(operand, [axis], [end - extent], [end]))
+                for extent, end in zip(extents, ends, strict=True)
+            ]
+        )
+
+
+def _is_stack(value: relax.Expr | None) -> bool:
+    return isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.stack"
+
+
+def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
+    """The value that carries the spikes on: the numeric cast of the comparison when there is one."""
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] == spike.tensor:
+            return str(node.output[0])
+    return str(spike.tensor)
+
+
+def _add_margins(model: onnx.ModelProto, spikes: tuple[SpikeSpec, ...]) -> list[str]:
+    """Append the margins of the spike tensors that have one and return the names of these spike tensors."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.value_info, *inferred.input, *inferred.output)
+    floats = {item.name for item in values if item.type.tensor_type.elem_type in FLOATS}
+    floats |= {item.name for item in model.graph.initializer if item.data_type in FLOATS}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    named = []
+    for spike in spikes:
+        comparisons = float_comparisons(spike.tensor, makers, floats.__contains__)
+        if comparisons:
+            model.graph.node.extend(margin_nodes(spike, comparisons))
+            named.append(spike.name)
+    return named
+
+
+def _product_name(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
+    """A readable name for a product: its weight's name, the state it reads, or the value it makes."""
+    matrices = {item.name for item in model.graph.initializer if len(item.dims) > 1}
+    weight = next((name for name in node.input if name in matrices), None)
+    if weight is not None:
+        return str(weight).removesuffix(".weight")
+    state = next((name for name in node.input if name.startswith((STATE_PREFIX, NEXT_PREFIX))), None)
+    if state is not None:
+        return str(state.partition(".")[2])
+    return str(node.output[0])
+
+
+def _output_vars(main: relax.Function) -> list[relax.Var]:
+    """The expressions `main` returns, position by position; a value bound elsewhere is looked up."""
+    bound = {binding.var: binding.value for block in main.body.blocks for binding in block.bindings}
+    result = main.body.body
+    while isinstance(result, relax.Var) and result in bound and isinstance(bound[result], relax.Var | relax.Tuple):
+        result = bound[result]
+    return list(result.fields) if isinstance(result, relax.Tuple) else [result]
+
+
+def _product_vars(main: relax.Function, outputs: list[relax.Var], names: list[str]) -> dict[relax.Var, str]:
+    """Map each product's own variable to its name, looking through a bias that import added after it."""
+    bound = {binding.var: binding.value for block in main.body.blocks for binding in block.bindings}
+    found: dict[relax.Var, str] = {}
+    for output, name in zip(outputs, names, strict=True):
+        current = output
+        while current in bound and isinstance(bound[current], relax.Call):
+            call = bound[current]
+            if call.op.name in ("relax.matmul", "relax.nn.conv1d", "relax.nn.conv2d"):
+                found.setdefault(current, name)
+                break
+            current = call.args[0]
+    return found
+
+
+def _keep_outputs(module: tvm.IRModule, count: int) -> tvm.IRModule:
+    """Drop the outputs that only marked values, and what only they needed."""
+    main = module["main"]
+    outputs = _output_vars(main)[:count]
+    *blocks, last = main.body.blocks or [relax.DataflowBlock([])]  # a step that only passes values on binds nothing
+    bindings = list(last.bindings)
+    if bindings and bindings[-1].var.same_as(main.body.body) and isinstance(bindings[-1].value, relax.Tuple):
+        bindings.pop()
+    result_type = relax.TupleType([output.ty for output in outputs])
+    result = relax.Var("result", result_type)
+    block = relax.DataflowBlock([*bindings, relax.VarBinding(result, relax.Tuple(outputs))])
+    body = relax.SeqExpr([*blocks, block], result)
+    function = relax.Function(main.params, body, ret_ty=result_type, is_pure=True, attrs=main.attrs)
+    functions = {**module.functions, module.get_global_var("main"): function}
+    trimmed = tvm.IRModule(functions)
+    return relax.transform.DeadCodeElimination()(relax.transform.Normalize()(trimmed))

@@ -1,0 +1,231 @@
+"""Where every value lives: five flat buffers, state in place where its last reader allows it.
+
+A next state is written straight over the old one when nobody reads the old one afterwards; the call that writes it may
+itself read it if it does so element by element. Every other next state (two states that swap, a shift register, an
+input that becomes state) is moved at the end of the tick, in an order in which no move destroys what another still
+needs. All else shares one workspace by lifetime.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain, count
+from typing import TYPE_CHECKING
+
+from astroedge.abi.limits import ALIGNMENT
+from astroedge.targets.compiler.program.blocks import is_one_loop, is_pointwise
+from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from tvm import tirx
+
+COUNTER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """A buffer ("inputs", "outputs", "state", "weights" or "workspace") and a byte offset in it."""
+
+    buffer: str
+    offset: int
+
+
+@dataclass
+class MemoryPlan:
+    """The places of all values, the size of each buffer, and the calls with the moves that end the tick.
+
+    `outputs` and `states` are the places of the fields that a host sees; `initial` the weight values that hold initial
+    state tensors, by state name.
+    """
+
+    calls: list[Call]
+    places: dict[Value, Place]
+    sizes: dict[str, int]
+    outputs: list[Place]
+    states: list[Place]
+    weights: list[Value]
+    initial: dict[str, Value] = field(default_factory=dict)
+
+
+def plan_memory(
+    program: StepProgram,
+    counters: list[Value],
+    initial: dict[str, np.ndarray],
+    copy: Callable[[Value], tirx.PrimFunc],
+) -> MemoryPlan:
+    """Place every value of `program`.
+
+    `counters` start the workspace in order, eight bytes each; `initial` are state tensors to store beside the weights;
+    `copy` makes the kernel that moves a value.
+    """
+    places: dict[Value, Place] = {}
+    inputs_size = _place_in_order(program.inputs, "inputs", places)
+    state_places, state_size = _slots([value.nbytes for value in program.states], "state")
+    output_places, outputs_size = _slots([value.nbytes for value in program.outputs], "outputs")
+    places.update(zip(program.states, state_places, strict=True))
+    calls = list(program.calls)
+    moves = _place_next_states(program, calls, places, state_places)
+    calls += _fill_outputs(program, places, output_places, copy)
+    _append_moves(calls, moves, copy)
+    for index, value in enumerate(counters):
+        places[value] = Place("workspace", index * COUNTER_BYTES)
+    workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES))
+    stored = {
+        name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
+    }
+    weights = [*_weights_in_use(calls), *stored.values()]
+    _name_apart(weights)
+    weights_size = _place_in_order(weights, "weights", places)
+    sizes = {
+        "inputs": inputs_size, "outputs": outputs_size, "state": state_size,
+        "weights": weights_size, "workspace": workspace,
+    }  # fmt: skip
+    return MemoryPlan(calls, places, sizes, output_places, state_places, weights, stored)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Copy `source` over the state `target` at the end of the tick."""
+
+    source: Value
+    target: Value
+
+
+def _place_next_states(
+    program: StepProgram, calls: list[Call], places: dict[Value, Place], slots: list[Place]
+) -> list[_Move]:
+    """Put next states in place where that is safe; return the moves for the rest."""
+    moves = []
+    for old, new, slot in zip(program.states, program.nexts, slots, strict=True):
+        if new is old:
+            continue
+        if new.kind == "computed" and new not in places and _may_overwrite(program, calls, old, new):
+            places[new] = slot
+        else:
+            moves.append(_Move(new, old))
+    return moves
+
+
+def _may_overwrite(program: StepProgram, calls: list[Call], old: Value, new: Value) -> bool:
+    """True when writing `new` over `old` disturbs no reader of `old`."""
+    if any(value is old for value in (*program.outputs, *program.nexts, *program.spikes, *program.margins)):
+        return False
+    producer = next(index for index, call in enumerate(calls) if any(value is new for value in call.writes))
+    if any(value is old for call in calls[producer + 1 :] for value in call.reads):
+        return False
+    call = calls[producer]
+    if len(call.writes) != 1 and not is_one_loop(call.function, len(call.writes)):
+        return False
+    readers = [index for index, value in enumerate(call.reads) if value is old]
+    return all(is_pointwise(call.function, index) for index in readers)
+
+
+def _fill_outputs(
+    program: StepProgram,
+    places: dict[Value, Place],
+    slots: list[Place],
+    copy: Callable[[Value], tirx.PrimFunc],
+) -> list[Call]:
+    """Let calls write outputs directly where they can; return the copies for the rest."""
+    calls = []
+    for value, slot in zip(program.outputs, slots, strict=True):
+        if value.kind == "computed" and value not in places:
+            places[value] = slot
+        else:
+            target = Value(f"output.{value.name}", value.shape, value.dtype, "computed")
+            places[target] = slot
+            calls.append(_copy_call(value, target, copy))
+    return calls
+
+
+def _append_moves(calls: list[Call], moves: list[_Move], copy: Callable[[Value], tirx.PrimFunc]) -> None:
+    """Order the moves so that no slot is overwritten while another move still reads it; a cycle needs a spare."""
+    pending = list(moves)
+    while pending:
+        free = next((move for move in pending if not _still_read(move, pending)), None)
+        if free is None:
+            stuck = pending[0]
+            spare = Value(f"spare.{stuck.source.name}", stuck.source.shape, stuck.source.dtype, "computed")
+            calls.append(_copy_call(stuck.source, spare, copy))
+            pending = [_Move(spare, move.target) if move.source is stuck.source else move for move in pending]
+            continue
+        calls.append(_copy_call(free.source, free.target, copy))
+        pending.remove(free)
+
+
+def _still_read(move: _Move, pending: list[_Move]) -> bool:
+    return any(other.source is move.target for other in pending if other is not move)
+
+
+def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFunc]) -> Call:
+    return Call(copy(source), (source,), (target,), "copy", ("copy",))
+
+
+def _pack_workspace(calls: list[Call], places: dict[Value, Place], start: int) -> int:
+    """Give the remaining computed values offsets such that values alive together do not overlap; return the size."""
+    first: dict[Value, int] = {}
+    last: dict[Value, int] = {}
+    for index, call in enumerate(calls):
+        for value in (*call.reads, *call.writes):
+            if value.kind == "computed" and value not in places:
+                first.setdefault(value, index)
+                last[value] = index
+    placed: list[tuple[Value, int]] = []
+    end = start
+    for value in sorted(first, key=lambda item: (-item.nbytes, first[item])):
+        taken = sorted(
+            (offset, offset + _aligned(other.nbytes))
+            for other, offset in placed
+            if first[other] <= last[value] and first[value] <= last[other]
+        )
+        offset = start
+        for low, high in taken:
+            if offset + _aligned(value.nbytes) <= low:
+                break
+            offset = max(offset, high)
+        placed.append((value, offset))
+        places[value] = Place("workspace", offset)
+        end = max(end, offset + _aligned(value.nbytes))
+    return max(end, ALIGNMENT)
+
+
+def _weights_in_use(calls: list[Call]) -> list[Value]:
+    """The weights some call reads, in the order of first use."""
+    found: dict[Value, None] = {}
+    for call in calls:
+        for value in call.reads:
+            if value.kind == "weight":
+                found.setdefault(value)
+    return list(found)
+
+
+def _name_apart(values: list[Value]) -> None:
+    """Give values of one name a number: a report must be able to name each."""
+    taken: set[str] = set()
+    for value in values:
+        numbered = (f"{value.name}.{number}" for number in count(2))
+        value.name = next(name for name in chain((value.name,), numbered) if name not in taken)
+        taken.add(value.name)
+
+
+def _place_in_order(values: list[Value], buffer: str, places: dict[Value, Place]) -> int:
+    slots, size = _slots([value.nbytes for value in values], buffer)
+    places.update(zip(values, slots, strict=True))
+    return size
+
+
+def _slots(sizes: list[int], buffer: str) -> tuple[list[Place], int]:
+    """Consecutive aligned places, and the size of the buffer that holds them (never zero)."""
+    offset = 0
+    slots = []
+    for nbytes in sizes:
+        slots.append(Place(buffer, offset))
+        offset += _aligned(nbytes)
+    return slots, max(offset, ALIGNMENT)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,42 @@
+"""Give every call a scheduled function; a function that nobody scheduled is an error, never shipped slow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tvm import te, tirx
+
+from astroedge.errors import CompileError
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.program.step_program import Call, Value
+from astroedge.targets.schedule.vectorize import schedule_blocks
+
+KERNEL_ATTRIBUTE = "astroedge.kernel"  # every hand-written or scheduled function says what it is
+
+
+def schedule_calls(calls: list[Call], target: Target) -> list[Call]:
+    """Schedule what fusion left as plain loops; kernels come scheduled.
+
+    Raises CompileError for a function that no schedule covers.
+    """
+    done: dict[tirx.PrimFunc, tirx.PrimFunc] = {}
+    scheduled = []
+    for call in calls:
+        function = call.function
+        if KERNEL_ATTRIBUTE not in function.attrs:
+            if function not in done:
+                done[function] = schedule_blocks(function, target)
+            function = done[function]
+        kernel = function.attrs.get(KERNEL_ATTRIBUTE)
+        if kernel is None:
+            raise CompileError(f"The function {call.kind} has no schedule; this is a defect of the compiler.")
+        kind = str(kernel) if call.kind == "element-wise" else call.kind
+        scheduled.append(replace(call, function=function, kind=kind))
+    return scheduled
+
+
+def copy_kernel(value: Value) -> tirx.PrimFunc:
+    """A function that copies a value of this shape and dtype."""
+    source = te.placeholder(value.shape, value.dtype, "source")
+    target = te.compute(value.shape, lambda *index: source(*index), "copied")
+    return te.create_prim_func([source, target]).without_attr("global_symbol")

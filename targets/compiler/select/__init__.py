@@ -1,0 +1,4 @@
+"""Which kernel a matrix or convolution gets, and what it is estimated to cost.
+
+Imports nouns, what lies below `compiler`, `lower` and `program`.
+"""

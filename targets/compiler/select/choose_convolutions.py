@@ -1,0 +1,223 @@
+"""Placeholders of convolutions → kernels: event-driven where few inputs fire, dense elsewhere.
+
+The active elements of an image are listed once, pixel by pixel, for every convolution that reads it. Both kinds of
+kernel add in one order (kernels/convolution.py), so the choice changes the time of a step and never its bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
+from astroedge.targets.compiler.lower.sparsity import Sparsity
+from astroedge.targets.compiler.program.step_program import Call, Value
+from astroedge.targets.compiler.select.convolution_cost import BYTES_A_CYCLE, dense_cost, event_cost, windows_together
+from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.kernels.convolutions.active_pixels import active_pixels, bit_table
+from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips, column_strips
+from astroedge.targets.kernels.convolutions.convolution import Convolution
+from astroedge.targets.kernels.convolutions.dense_conv import (
+    conv_tile,
+    copy_from_runs,
+    copy_to_planes,
+    dense_conv,
+    pack_dense_conv,
+    planes_size,
+    runs_size,
+)
+from astroedge.targets.kernels.convolutions.event_conv import event_conv, pack_event_conv
+from astroedge.targets.kernels.convolutions.expand_maps import widen
+from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists
+from astroedge.targets.kernels.convolutions.pixel_masks import pixel_masks
+from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
+from astroedge.targets.kernels.products.event_gemv import event_tile
+from astroedge.targets.kernels.stored_weights import check_rows, is_integer
+from astroedge.targets.precision.weight_format import Precision
+
+WIDEN_USES = 4  # how often a weight must be read in a tick for widening all of them first to pay
+LARGEST = 2**30  # indices of weights, padding included, must fit an int32
+
+
+@dataclass(frozen=True)
+class ChosenConvolution:
+    """The kernel of a convolution, why, the bytes of its weights as they are stored, and how many are not zero."""
+
+    kernel: str
+    reason: str
+    nbytes: int
+    nonzero: int
+
+
+class ConvolutionChooser:
+    """Appends the kernels of convolutions to `calls`, keeping the lists already made.
+
+    `count` gives the value that counts the active elements of an image, which has that sparsity.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        kernels: str,
+        weights: WeightValues,
+        calls: list[Call],
+        count: Callable[[Value, Sparsity], Value],
+    ) -> None:
+        self.target = target
+        self.kernels = kernels
+        self.weights = weights
+        self.calls = calls
+        self.count = count
+        self.lists: dict[tuple[Value, PixelLists], tuple[Value, ...]] = {}
+        self.strips: dict[tuple[Value, ColumnStrips], tuple[Value, ...]] = {}
+        self.widened: dict[Value, Value] = {}
+        self.table = _table()
+
+    def add(self, call: Call, product: ConvolutionProduct) -> ChosenConvolution:
+        """Append the kernels that stand for `call`, which reads images and W[taps, outputs].
+
+        Raises CompileError for more inputs than exact integer sums allow.
+        """
+        matrix = call.reads[1]
+        check_rows(product.shape.taps, self.weights.precision(matrix))
+        kernel, reason = self._decide(product, matrix)
+        add = self._add_event if kernel == "event" else self._add_dense
+        nbytes = sum(value.nbytes for value in add(product, call))
+        assert matrix.data is not None
+        return ChosenConvolution(kernel, reason, nbytes, int(np.count_nonzero(matrix.data)))
+
+    def _decide(self, product: ConvolutionProduct, matrix: Value) -> tuple[str, str]:
+        """The kernel of a convolution, and why."""
+        conv, sparsity = product.shape, product.sparsity
+        if sparsity is None:
+            return "dense", "input is not a spike tensor"
+        fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
+        if matrix.data is None or not np.isfinite(matrix.data).all():
+            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+        if not conv.is_listable or conv.batch * conv.channels * conv.pixels * max(conv.outputs, 8) >= LARGEST:
+            return "dense", f"{fires}, but its active elements have no list of the form that is needed"
+        if self.kernels != "auto":
+            return self.kernels, f"asked for; {fires}"
+        share = self._event_cost(product, matrix) / dense_cost(conv, self.target)
+        if share > 1:
+            return "dense", f"{fires}, at which lists and borders cost more than they save"
+        return "event", f"{fires}: about {share:.0%} of the dense kernel's time"
+
+    def _adds_integers(self, product: ConvolutionProduct, matrix: Value) -> bool:
+        """Whether inputs that are 0 or 1 meet integer weights."""
+        return bool(product.sparsity and product.sparsity.binary) and is_integer(self.weights.precision(matrix))
+
+    def _event_cost(self, product: ConvolutionProduct, matrix: Value) -> float:
+        """Cycles of the event-driven kernels."""
+        assert product.sparsity is not None
+        rate, integer = product.sparsity.rate, self._adds_integers(product, matrix)
+        together = windows_together(product.shape, rate, self.target, integer)
+        return event_cost(product.shape, rate, together, self.target, integer)
+
+    def _add_event(self, product: ConvolutionProduct, call: Call) -> tuple[Value, ...]:
+        """The lists of active elements (made once), the sums, and the sums transposed; returns what is stored."""
+        conv, sparsity, (images, matrix) = product.shape, product.sparsity, call.reads
+        assert sparsity is not None
+        graded, storage = not sparsity.binary, self.weights.precision(matrix)
+        together = windows_together(conv, sparsity.rate, self.target, self._adds_integers(product, matrix))
+        stored = self.weights.packed(
+            product.name,
+            matrix,
+            f"event {together} {_taps(conv)} {conv.strides[1]}",
+            lambda weights: pack_event_conv(weights, conv, together),
+        )
+        weights = stored[0]
+        if (graded or not is_integer(storage)) and sparsity.rate * conv.batch * conv.out_pixels >= WIDEN_USES:
+            weights, storage = self._widen(weights, storage), "float32"
+        tile = event_tile(self.target, graded, storage)
+        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
+        pixels = self._lists(images, conv.lists, sparsity)
+        strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
+        lists = (*(pixels if graded or not strips else ()), *strips)
+        sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
+        touched = round(self._event_cost(product, matrix) * BYTES_A_CYCLE)
+        self.calls.append(Call(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
+        function = transpose_sums(conv.out_pixels, conv.outputs, scaled=len(stored) > 1, batch=conv.batch)
+        self.calls.append(Call(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
+        return stored
+
+    def _add_dense(self, product: ConvolutionProduct, call: Call) -> tuple[Value, ...]:
+        """The padded copy of the images, the sums, and the copy of these; returns what is stored."""
+        conv, (images, matrix) = product.shape, call.reads
+        tile = conv_tile(conv, self.target)
+        stored = self.weights.packed(
+            product.name,
+            matrix,
+            f"dense {tile} {_taps(conv)}",
+            lambda weights: pack_dense_conv(weights, conv, tile),
+        )
+        weights = self._widen(stored[0], self.weights.precision(matrix))
+        planes = _array(f"planes.{product.name}", planes_size(conv))
+        runs = _array(f"runs.{product.name}", runs_size(conv))
+        touched = round(dense_cost(conv, self.target) * BYTES_A_CYCLE)
+        unpad = copy_from_runs(conv, scaled=len(stored) > 1)
+        self.calls += [
+            Call(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)),
+            Call(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
+            Call(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),
+        ]
+        return stored
+
+    def _widen(self, weights: Value, storage: Precision) -> Value:
+        """Stored weights in float32, made anew in every tick: they are read many times in it."""
+        if storage == "float32":
+            return weights
+        if weights not in self.widened:
+            size = prod(weights.shape)
+            self.widened[weights] = _array(f"{weights.name}.wide", size)
+            function = widen(size, storage)
+            self.calls.append(Call(function, (weights,), (self.widened[weights],), "widen", ("conv",)))
+        return self.widened[weights]
+
+    def _lists(self, images: Value, lists: PixelLists, sparsity: Sparsity) -> tuple[Value, ...]:
+        """What `event_conv` reads of the images: [values], indices and starts, made at their first use."""
+        key = (images, lists)
+        if key not in self.lists:
+            graded = not sparsity.binary
+            masks = _array(f"masks.{images.name}", lists.masks_size, "uint8")
+            indices = _array(f"active.{images.name}", lists.indices_size, "int32")
+            starts = _array(f"starts.{images.name}", lists.batch * lists.image_starts, "int32")
+            values = (_array(f"values.{images.name}", lists.values_size),) if graded else ()
+            self.calls.append(Call(pixel_masks(lists), (images,), (masks,), "masks", ("active_list",)))
+            reads = (*((images,) if graded else ()), masks, self.table)
+            writes = (indices, starts, *values, self.count(images, sparsity))
+            function = active_pixels(lists, values=graded)
+            self.calls.append(Call(function, reads, writes, "active-list", ("active_list",)))
+            self.lists[key] = (*values, indices, starts)
+        return self.lists[key]
+
+    def _strips(self, images: Value, strips: ColumnStrips, pixels: tuple[Value, ...]) -> tuple[Value, ...]:
+        """The lists of strips, [values], elements and starts, made of those of pixels at their first use."""
+        key = (images, strips)
+        if key not in self.strips:
+            graded = len(pixels) > 2
+            values = (_array(f"strip_values.{images.name}", strips.size),) if graded else ()
+            elements = _array(f"strip.{images.name}", strips.size, "int32")
+            starts = _array(f"strip_starts.{images.name}", strips.starts_size, "int32")
+            function = column_strips(strips, values=graded)
+            self.strips[key] = (*values, elements, starts)
+            self.calls.append(Call(function, pixels, self.strips[key], "strips", ("active_list",)))
+        return self.strips[key]
+
+
+def _taps(conv: Convolution) -> str:
+    """What the rows of a weight matrix stand for, which convolutions that share the matrix may see differently."""
+    return f"{conv.groups} {conv.kernel}"
+
+
+def _table() -> Value:
+    data = bit_table()
+    return Value("bit_table", data.shape, str(data.dtype), "weight", data)
+
+
+def _array(name: str, size: int, dtype: str = "float32") -> Value:
+    return Value(name, (size,), dtype, "computed")

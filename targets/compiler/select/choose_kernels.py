@@ -1,0 +1,267 @@
+"""Placeholders of matrix products → kernels: event-driven where few inputs fire, dense elsewhere.
+
+The active list of a spike tensor is built once, right after the tensor, and serves every matrix that reads it. Both
+kinds of kernel add in the one reduction order, so the choice changes the time of a step and never its bits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+from dataclasses import dataclass, field
+from itertools import chain, count
+
+import numpy as np
+
+from astroedge.bundle.manifest import Matrix
+from astroedge.errors import CompileError
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.lower.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
+from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
+from astroedge.targets.compiler.lower.sparsity import Sparsity
+from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
+from astroedge.targets.compiler.select.dense_products import DenseProducts
+from astroedge.targets.compiler.select.kernel_cost import MEMORY, MatrixCost, home_of, reads_rows
+from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.kernels.products.active_list import active_list, bounds_size, can_compress
+from astroedge.targets.kernels.products.count_active import count_active
+from astroedge.targets.kernels.products.dense_gemv import batched_matmul
+from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
+from astroedge.targets.kernels.products.event_rows import event_rows
+from astroedge.targets.precision.quantise_weights import StoredWeights
+
+KERNEL_CHOICES = ("auto", "event", "dense")
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An activity counter: the uint64 at `value` grows by the active elements of a tensor of `size` every tick."""
+
+    name: str
+    size: int
+    rate: float
+    value: Value
+
+
+@dataclass
+class KernelChoice:
+    """What was chosen: `counters` in workspace order, a report per matrix, the bytes of stored weights by their key."""
+
+    counters: list[Counter] = field(default_factory=list)
+    matrices: list[Matrix] = field(default_factory=list)
+    stored: dict[str, int] = field(default_factory=dict)
+
+
+def choose_kernels(
+    program: StepProgram,
+    products: list[Product | ConvolutionProduct],
+    spikes: dict[str, float],
+    target: Target,
+    kernels: str,
+    weights: StoredWeights,
+) -> KernelChoice:
+    """Replace the placeholders in `program` and add what counts its spikes.
+
+    `spikes` gives the firing rate of each spike tensor, in the order of `program.spikes`. `kernels` is "auto", or
+    "event" or "dense" to force one kind wherever it applies. `weights` has the stored form of the weights that are not
+    to be stored in float32.
+    """
+    if kernels not in KERNEL_CHOICES:
+        raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
+    chooser = _Chooser(target, kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
+    chooser.look_ahead(program.calls, products)
+    for call in program.calls:
+        chooser.add(call, products)
+    chooser.count_the_rest()
+    program.calls = chooser.calls
+    return chooser.choice
+
+
+class _Chooser:
+    """Walks the calls once, keeping the lists already built."""
+
+    def __init__(
+        self,
+        target: Target,
+        kernels: str,
+        weights: StoredWeights,
+        spikes: dict[str, Value],
+        rates: dict[str, float],
+    ) -> None:
+        self.target = target
+        self.kernels = kernels
+        self.weights = WeightValues(weights)
+        self.spikes = spikes
+        self.rates = rates
+        self.calls: list[Call] = []
+        self.choice = KernelChoice(stored=self.weights.nbytes)
+        self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
+        self.counted: dict[Value, Counter] = {}
+        self.readers: Counts[Value] = Counts()
+        self.home = MEMORY
+        self.dense = DenseProducts(target, self.weights, self.calls)
+        self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
+
+    def look_ahead(self, calls: list[Call], products: list[Product | ConvolutionProduct]) -> None:
+        """See where the weights of the whole step fit, and how many matrices would share each list."""
+        placed = [(products[call.product], call.reads) for call in calls if call.product is not None]
+        weights = {right for _, (_, right) in placed if right.data is not None}
+        self.home = home_of(sum(map(self.weights.stored_bytes, weights)), self.target)
+        self.readers = Counts(left for product, (left, _) in placed if isinstance(product, Product))
+
+    def add(self, call: Call, products: list[Product | ConvolutionProduct]) -> None:
+        """Append `call`, or the kernels that stand for it."""
+        if call.product is not None:
+            product = products[call.product]
+            if isinstance(product, ConvolutionProduct):
+                self._add_convolution(call, product)
+            else:
+                self._add_product(call, product)
+            return
+        if call.kind == EMBEDDING:
+            self.weights.take_over(str(call.function.attrs[WEIGHT_ATTRIBUTE]), call.reads[1:])
+        self.calls.append(call)
+
+    def count_the_rest(self) -> None:
+        """Count the spike tensors that no matrix reads as a list, and put the named ones first."""
+        named: list[Counter] = []
+        for name, value in self.spikes.items():
+            counter = self.counted.get(value)
+            if counter is None or counter in named:  # two spike tensors may be one value
+                counter = self._counter(name, value, self.rates[name])
+                function = count_active(counter.size, value.dtype)
+                self.calls.append(Call(function, (value,), (counter.value,), "count", ("count",)))
+            named.append(counter)
+        self.choice.counters = named + [counter for counter in self.choice.counters if counter not in named]
+
+    def _add_product(self, call: Call, product: Product) -> None:
+        left, right = call.reads
+        kernel, reason = self._decide(product, left, right)
+        weights: tuple[Value, ...] = (right,)
+        if kernel == "event":
+            weights = self._add_event(product, left, right, call.writes[0])
+        elif product.constant:
+            weights = self.dense.add(product, left, right, call.writes[0])
+        else:
+            function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
+            self.calls.append(Call(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
+        self.choice.matrices.append(
+            Matrix(
+                name=product.name,
+                rows=product.rows,
+                columns=product.columns,
+                calls=product.batch * product.rows_out,
+                kernel=kernel,
+                reason=reason,
+                spikes=self._counted_as(left),
+                nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
+                nbytes=sum(value.nbytes for value in weights),
+                precision=self.weights.precision(right),
+            )
+        )
+
+    def _add_convolution(self, call: Call, product: ConvolutionProduct) -> None:
+        conv, (images, weights) = product.shape, call.reads
+        chosen = self.convolutions.add(call, product)
+        self.choice.matrices.append(
+            Matrix(
+                name=product.name,
+                rows=conv.taps,
+                columns=conv.group_outputs,
+                calls=conv.batch * conv.groups * conv.out_pixels,
+                kernel=chosen.kernel,
+                reason=chosen.reason,
+                spikes=self._counted_as(images),
+                nonzero=round(chosen.nonzero / conv.groups),
+                nbytes=chosen.nbytes,
+                precision=self.weights.precision(weights),
+            )
+        )
+
+    def _image_counter(self, images: Value, sparsity: Sparsity) -> Value:
+        """What counts the active elements of an image each time they are listed."""
+        return self._counter(self._name_of(images, 1, sparsity), images, sparsity.rate).value
+
+    def _counted_as(self, value: Value) -> str | None:
+        """The name of the counter of a product's inputs, if they are counted."""
+        return self.counted[value].name if value in self.counted else self._spike_name(value)
+
+    def _decide(self, product: Product, left: Value, right: Value) -> tuple[str, str]:
+        """The kernel of a product, and why."""
+        sparsity = product.sparsity
+        if sparsity is None:
+            return "dense", "input is not a spike tensor"
+        fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
+        if not product.constant and (product.rows_out != 1 or product.columns == 1):
+            return "dense", f"{fires}, but the product of two computed matrices has more than one row"
+        if right.data is not None and not np.isfinite(right.data).all():
+            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+        if self.kernels != "auto":
+            return self.kernels, f"asked for; {fires}"
+        home = self.home if product.constant else home_of(right.nbytes, self.target)
+        costs = MatrixCost(product, self.weights.precision(right), home, self.target, self.readers[left])
+        return costs.choose(sparsity.rate, not sparsity.binary, fires)
+
+    def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
+        """The list of the input's active elements (made once), then the rows they select; returns what holds those."""
+        sparsity = product.sparsity
+        assert sparsity is not None
+        batch = product.batch * product.rows_out
+        lists = self._lists(left, batch, product.rows, sparsity)
+        graded, storage = not sparsity.binary, self.weights.precision(right)
+        weights = self.weights.for_event(product.name, right)
+        writes: tuple[Value, ...] = (result,)
+        if product.constant and reads_rows(self.home, storage, self.target):
+            function = event_rows(product.rows, product.columns, graded=graded, batch=batch, storage=storage)
+            writes = (result, Value(f"sums.{result.name}", result.shape, "float32", "computed"))
+        else:
+            function = event_gemv(
+                product.rows,
+                product.columns,
+                bias=False,
+                graded=graded,
+                batch=batch,
+                shared=product.constant,
+                tile=event_tile(self.target, graded, storage),
+                storage=storage,
+            )
+        reads = (*((left,) if graded else ()), *lists, *weights)
+        touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
+        self.calls.append(Call(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
+        return weights
+
+    def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:
+        """The active list of each row of `value` and its block bounds, made at their first use."""
+        key = (value, batch)
+        if key not in self.lists:
+            counter = self._counter(self._name_of(value, batch, sparsity), value, sparsity.rate)
+            indices = Value(f"active.{value.name}", (batch, width), "int32", "computed")
+            bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
+            writes = (indices, bounds, counter.value)
+            function = active_list(width, value.dtype, batch, can_compress(self.target))
+            self.calls.append(Call(function, (value,), writes, "active-list", ("active_list",)))
+            self.lists[key] = (indices, bounds)
+        return self.lists[key]
+
+    def _spike_name(self, value: Value) -> str | None:
+        """The name of the spike tensor that `value` is, if it is one."""
+        return next((name for name, spikes in self.spikes.items() if spikes is value), None)
+
+    def _name_of(self, value: Value, batch: int, sparsity: Sparsity) -> str:
+        """What a list counts: a spike tensor, an input, a state, or a product of one of them."""
+        if value in self.counted:
+            return f"{self.counted[value].name} in {batch} rows"
+        derived = f"{sparsity.source} as {value.name}" if sparsity.source in self.spikes else sparsity.source
+        names = {"state": f"state.{value.name}", "input": value.name, "computed": derived}
+        return self._spike_name(value) or names[value.kind]
+
+    def _counter(self, name: str, value: Value, rate: float) -> Counter:
+        """A new counter for `value`, under a name that no other counter has."""
+        size = value.nbytes // np.dtype(value.dtype).itemsize
+        taken = {counter.name for counter in self.choice.counters}
+        numbered = (f"{name} {number}" for number in count(2))
+        unique = next(item for item in chain((name,), numbered) if item not in taken)
+        counter = Counter(unique, size, rate, Value(f"counter.{unique}", (1,), "int64", "computed"))
+        self.choice.counters.append(counter)
+        self.counted.setdefault(value, counter)
+        return counter

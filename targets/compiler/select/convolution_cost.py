@@ -1,0 +1,71 @@
+"""What a convolution costs either way, in cycles of one core: good enough to choose between kernels and their shapes.
+
+Fitted on an AVX-512 processor, to convolutions of 2 to 128 channels firing at 3 to 30 %. A vector of 16 numbers is
+added, or multiplied and added, in one cycle there, and in as many more as a target has narrower vectors.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips
+from astroedge.targets.kernels.convolutions.convolution import Convolution
+from astroedge.targets.kernels.convolutions.dense_conv import conv_tile, planes_size, runs_size
+from astroedge.targets.kernels.convolutions.event_conv import most_together, weights_size
+from astroedge.targets.kernels.convolutions.event_windows import LANES
+from astroedge.targets.tir_builder import register_floats
+
+STRETCH = 18.0  # to begin with another stretch of a list, walked or copied: a branch that is hard to predict
+ADD = 1.2  # for every vector added, with its share of the loop
+ELEMENT = 2.2  # the least for an element of a list
+COPIED = 0.4  # for every element of a strip copied
+LIST = 0.6  # for every input element: finding the active ones
+COPY = 0.4  # for every element copied or transposed
+BYTES_A_CYCLE = 20  # of cached weights that a matrix product gets through: what other calls are measured by
+
+
+def event_cost(conv: Convolution, rate: float, together: int, target: Target, integer: bool = False) -> float:
+    """Cycles of the event-driven kernels at a firing rate, with the windows of `together` outputs walked in one go.
+
+    `integer` says that integers are added, twice as many to a vector.
+    """
+    rows, columns = conv.kernel
+    strips = ColumnStrips(conv, together)
+    walks = conv.batch * conv.groups * conv.out_height * strips.count
+    row_elements = rate * conv.group_inputs * (columns + strips.beside)
+    vectors = together * ceil(conv.group_outputs / (2 * LANES if integer else LANES)) * _narrowness(target)
+    beyond_cache = max(0.0, 1 - target.l1_bytes / (weights_size(conv, together) * (1 if integer else 4)))
+    inside = float(conv.fan_out().sum()) / (conv.out_pixels * rows * columns)
+    walk = _stretches(conv) * STRETCH + inside * rows * row_elements * max(
+        ADD * vectors * (1 + beyond_cache / 4), ELEMENT
+    )
+    moved = conv.batch * (LIST * conv.channels * conv.pixels + COPY * conv.outputs * conv.out_pixels)
+    if conv.has_strips:
+        moved += conv.batch * strips.count * conv.height * (STRETCH + COPIED * row_elements)
+    return walks * walk + moved
+
+
+def _stretches(conv: Convolution) -> int:
+    """Stretches of a list in a window."""
+    rows, columns = conv.kernel
+    if conv.has_strips:
+        return conv.block_count
+    return rows if conv.has_runs else rows * columns * ceil(conv.group_inputs / conv.blocking.channels)
+
+
+def dense_cost(conv: Convolution, target: Target) -> float:
+    """Cycles of the dense kernels."""
+    sums = runs_size(conv) / LANES * conv.taps * _narrowness(target)
+    return float(sums) * (1 + 1 / conv_tile(conv, target).channels ** 2) + COPY * (planes_size(conv) + runs_size(conv))
+
+
+def windows_together(conv: Convolution, rate: float, target: Target, integer: bool = False) -> int:
+    """How many neighbouring windows are best walked in one go at a firing rate."""
+    most = most_together(conv, register_floats(target) // 2)
+    return min(range(1, most + 1), key=lambda together: event_cost(conv, rate, together, target, integer))
+
+
+def _narrowness(target: Target) -> float:
+    """Registers that hold 16 numbers."""
+    return 512 / float(target.vector_bits)

@@ -1,0 +1,120 @@
+"""What a matrix product costs either way, in cycles of one core: good enough to choose between its kernels.
+
+The slower of two things is counted: moving the weights that are read from where they lie, and working on them in
+vectors. Fitted on an AVX-512 processor (benchmarks/results/kernels.md, which also says how often the choice is right).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.lower.legalize import Product
+from astroedge.targets.kernels.products.dense_gemv import dense_tile
+from astroedge.targets.kernels.products.event_gemv import event_tile
+from astroedge.targets.kernels.stored_weights import is_integer
+from astroedge.targets.precision.weight_format import GROUP, Precision
+from astroedge.targets.tir_builder import BLOCK
+
+LANES = 16  # float32 numbers in 512 bits; narrower vectors take as many more cycles
+LIST = 0.4  # for every input element: finding the active ones
+CALL = 20.0  # to make another call and to begin with another list
+STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
+ADD_CHAIN = 4.0  # between two additions to one register
+ADDED: dict[Precision, float] = {"float32": 16.0, "float16": 10.0, "int8": 16.0, "int4": 22.0}  # weights a cycle
+MULTIPLIED: dict[Precision, float] = {"float32": 12.0, "float16": 6.0, "int8": 4.0, "int4": 3.0}
+FIXED_POINT: dict[Precision, float] = {**MULTIPLIED, "int8": 12.0, "int4": 8.0}  # integers times spikes
+WEIGHT_BITS: dict[Precision, int] = {"float32": 32, "float16": 16, "int8": 8, "int4": 4}
+UNKNOWN_L3 = 8 * 1024 * 1024  # what an x86 processor has at least, even if its target does not say how much
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where weights lie between ticks, and how many bytes a cycle come from there: in one piece, and by single rows."""
+
+    name: str
+    streamed: float
+    scattered: float
+
+
+L1 = Home("the L1 cache", 50.0, 50.0)
+L2 = Home("the L2 cache", 28.0, 25.0)
+L3 = Home("the L3 cache", 22.0, 14.0)
+MEMORY = Home("memory", 7.0, 4.0)
+
+
+def home_of(nbytes: int, target: Target) -> Home:
+    """The nearest cache that holds `nbytes` of weights, all of which are used again every few ticks."""
+    unknown = UNKNOWN_L3 if target.family == "x86" else 0
+    caches = ((L1, target.l1_bytes), (L2, target.l2_bytes), (L3, target.l3_bytes or unknown))
+    return next((home for home, size in caches if nbytes <= size), MEMORY)
+
+
+def reads_rows(home: Home, storage: Precision, target: Target) -> bool:
+    """Whether `event_rows` is the better event-driven kernel; how ARM processors like it has not been measured."""
+    return home is MEMORY and target.family == "x86" and not is_integer(storage)
+
+
+@dataclass(frozen=True)
+class MatrixCost:
+    """The cost of one product whose weights, stored as `storage`, lie in `home`; its list has `readers` in all."""
+
+    product: Product
+    storage: Precision
+    home: Home
+    target: Target
+    readers: int = 1
+
+    def event(self, rate: float, graded: bool) -> float:
+        """Cycles of the event-driven kernel and its share of the list, at a firing rate."""
+        product, streams = self.product, self.product.batch * self.product.rows_out
+        tile = event_tile(self.target, graded, self.storage)
+        integers = self.storage == "int8" and not graded
+        blocks = ceil(product.rows / (GROUP if self.storage == "int4" else product.rows if integers else BLOCK))
+        pieces = ceil(product.columns / tile) * streams
+        active = rate * product.rows
+        work = ADDED if not graded else MULTIPLIED
+        summing = max(active * product.columns * self._cycles_a_weight(work) * streams, pieces * active * ADD_CHAIN)
+        rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
+        scales = blocks * product.columns * 4 if self.storage == "int4" else 0
+        moving = rows_read * self._row_bytes / self.home.scattered + scales / self.home.streamed
+        return CALL + self._preparing + pieces * blocks * STRETCH + max(summing, moving)
+
+    def dense(self, graded: bool) -> float:
+        """Cycles of the dense kernel, which takes integer weights and spikes in fixed point."""
+        product = self.product
+        tile, row_tile = dense_tile(product.rows_out, self.target)
+        streams = product.batch * product.rows_out
+        chains = ceil(product.columns / tile) * ceil(product.rows_out / row_tile) * product.batch
+        working = (
+            product.rows * product.columns * self._cycles_a_weight(MULTIPLIED if graded else FIXED_POINT) * streams
+        )
+        moving = product.batch * product.rows * self._row_bytes / self.home.streamed
+        preparing = self._preparing if is_integer(self.storage) and not graded else 0.0
+        return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
+
+    @property
+    def _preparing(self) -> float:
+        """Its share of listing the active inputs, or of putting all of them in fixed point, which costs as much."""
+        return (CALL + LIST * self.product.rows * self.product.batch * self.product.rows_out) / self.readers
+
+    def choose(self, rate: float, graded: bool, fires: str) -> tuple[str, str]:
+        """The cheaper kernel at a firing rate, and why in words; `fires` says where the rate comes from."""
+        event, dense = self.event(rate, graded), self.dense(graded)
+        rows = self.product.rows
+        listed = f"adding {rate * rows:.0f} of {rows} rows takes some {_rounded(event)} cycles"
+        reason = f"{fires}: {listed}, multiplying all {_rounded(dense)}, with weights in {self.home.name}"
+        return "event" if event < dense else "dense", reason
+
+    @property
+    def _row_bytes(self) -> float:
+        return self.product.columns * WEIGHT_BITS[self.storage] / 8
+
+    def _cycles_a_weight(self, work: dict[Precision, float]) -> float:
+        return 512 / self.target.vector_bits / work[self.storage]
+
+
+def _rounded(cycles: float) -> str:
+    """Two digits of an estimate."""
+    return f"{float(f'{cycles:.2g}'):,.0f}"

@@ -1,0 +1,90 @@
+"""The weights of a step program in the form their kernels read, each made once however many products read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.targets.compiler.program.step_program import Value
+from astroedge.targets.kernels.products.dense_gemv import pack_dense
+from astroedge.targets.kernels.products.event_gemv import pack_event
+from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
+from astroedge.targets.precision.quantise_weights import StoredWeights
+from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
+from astroedge.targets.precision.weight_format import Precision, StoredMatrix, store
+
+SCALES_SUFFIX = ".scales"
+Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
+
+
+class WeightValues:
+    """Finds the stored form of weights and packs it; `nbytes` counts what is packed, by the weights' keys."""
+
+    def __init__(self, weights: StoredWeights) -> None:
+        """Take over what was decided for each weight."""
+        self.nbytes: dict[str, int] = {}
+        self._weights = weights
+        self._names = {choice.key: layer_name(choice.name) for choice in weights.choices}
+        self._stored: dict[Value, tuple[str | None, StoredMatrix]] = {}
+        self._packed: dict[tuple[Value, str], tuple[Value, ...]] = {}
+
+    def precision(self, matrix: Value) -> Precision:
+        """What the right operand of a product is stored in; a state is float32."""
+        return "float32" if matrix.data is None else self._find(matrix)[1].precision
+
+    def stored_bytes(self, matrix: Value) -> int:
+        """What the right operand of a product takes as stored, before it is packed."""
+        stored = self._find(matrix)[1]
+        scales = 0 if stored.scales is None else stored.scales.nbytes
+        return stored.values.nbytes // (2 if stored.precision == "int4" else 1) + scales
+
+    def for_event(self, name: str, matrix: Value) -> tuple[Value, ...]:
+        """What an event-driven product reads: the weights and, beside integers, their scales.
+
+        Of float32 weights and states that is the value itself. `name` is the product's.
+        """
+        if self.precision(matrix) != "float32":
+            return self.packed(name, matrix, "event", pack_event)
+        if matrix.kind == "weight":
+            matrix.name = name + WEIGHT_SUFFIX
+        return (matrix,)
+
+    def for_dense(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
+        """What a dense product with tiles of so many columns reads."""
+        return self.packed(name, matrix, f"dense {tile}", lambda stored: pack_dense(stored, tile))
+
+    def for_fixed(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
+        """What a product of inputs in fixed point with tiles of so many columns reads."""
+        return self.packed(name, matrix, f"fixed {tile}", lambda stored: pack_fixed(stored, tile))
+
+    def packed(self, name: str, matrix: Value, form: str, pack: Callable[[StoredMatrix], Packed]) -> tuple[Value, ...]:
+        """What `pack` makes of a weight, the weights and any scales; made once for each `form`."""
+        if (matrix, form) not in self._packed:
+            key, stored = self._find(matrix)
+            data, scales = pack(stored)
+            values = [_weight(name + WEIGHT_SUFFIX, data)]
+            if scales is not None:
+                values.append(_weight(name + SCALES_SUFFIX, scales))
+            self._packed[matrix, form] = tuple(values)
+            if key is not None:
+                self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)
+        return self._packed[matrix, form]
+
+    def take_over(self, key: str, values: tuple[Value, ...]) -> None:
+        """Name and count values that were packed before: an embedding table and its scales."""
+        for value, suffix in zip(values, (WEIGHT_SUFFIX, SCALES_SUFFIX), strict=False):
+            value.name = self._names[key] + suffix
+        self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)
+
+    def _find(self, matrix: Value) -> tuple[str | None, StoredMatrix]:
+        """The key and stored form of a weight; without a key it is float32, as it lies."""
+        if matrix not in self._stored:
+            assert matrix.data is not None
+            self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, "float32"))
+        return self._stored[matrix]
+
+
+def _weight(name: str, data: NDArray[np.generic]) -> Value:
+    return Value(name, data.shape, str(data.dtype), "weight", data)

@@ -1,0 +1,153 @@
+"""A kernel for one thread → the same kernel for a team, whose threads each do their part of its loops.
+
+A kernel says which of its loops are independent (`kernels/authoring.independent`). Such a loop of n iterations becomes
+the iterations n·thread/threads up to n·(thread + 1)/threads; what stands around it every thread does for itself. Every
+element is still computed by one thread, in the same order, so the bits do not depend on how many threads there are.
+
+Requires: a kernel that is not lowered yet.
+Ensures: every store to a parameter is made by exactly one thread, or there is no team form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tvm_ffi
+from tvm import tirx
+
+from astroedge.abi.limits import MAX_THREADS
+from astroedge.targets.tir_builder import INDEPENDENT
+
+FEW = 4  # with fewer parts than this, the loop that has more of them is divided
+
+
+@dataclass(frozen=True)
+class TeamForm:
+    """`function` takes two int32 after the kernel's own parameters, thread and threads; `parts` can be done at once."""
+
+    function: tirx.PrimFunc
+    parts: int
+
+
+def divide_loops(function: tirx.PrimFunc) -> TeamForm | None:
+    """The team form of a kernel; None if it has none, or too little to divide."""
+    thread, threads = tirx.Var("thread", "int32"), tirx.Var("threads", "int32")
+    divided = _Divider(list(function.params), thread, threads).divide(function.body)
+    if divided is None or divided.parts < 2:
+        return None
+    body = tirx.PrimFunc([*function.params, thread, threads], divided.body, function.ret_type)
+    return TeamForm(body.with_attrs(dict(function.attrs)), divided.parts)
+
+
+def undivided(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """The kernel for one thread, without the marks of independent loops; those of one iteration are no loops."""
+
+    def unmark(loop: Any, mutator: Any) -> Any:
+        loop = mutator.default_mutate(loop)
+        if INDEPENDENT not in loop.annotations:
+            return loop
+        if isinstance(loop.extent, tirx.IntImm) and int(loop.extent) == 1:
+            once = (tirx.Var, lambda var: loop.min if var.same_as(loop.loop_var) else var)
+            return tvm_ffi.structural_map(loop.body, once)
+        return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, loop.body)
+
+    return function.with_body(tvm_ffi.structural_mutate(function.body, (tirx.For, unmark)))
+
+
+@dataclass(frozen=True)
+class _Divided:
+    """A statement in which every store to a parameter belongs to one thread, out of `parts` that can be done at once.
+
+    No parts: it stores to no parameter, so that every thread may do all of it. `mark` is that of the divided loops.
+    """
+
+    body: tirx.Stmt
+    parts: int
+    mark: int = 2
+
+    def better_than(self, parts: int, mark: int) -> bool:
+        """Whether dividing these loops beats dividing one of `parts` iterations around them."""
+        if self.mark != mark and min(self.parts, parts) >= FEW:
+            return self.mark > mark
+        return self.parts > parts
+
+
+class _Divider:
+    """Walks the statements around independent loops and chooses which loop of a nest to divide."""
+
+    def __init__(self, parameters: list[Any], thread: tirx.Var, threads: tirx.Var) -> None:
+        self.parameters = parameters
+        self.thread = thread
+        self.threads = threads
+
+    def divide(self, statement: tirx.Stmt) -> _Divided | None:
+        """The statement divided; None if a store to a parameter lies in no independent loop."""
+        if isinstance(statement, tirx.SeqStmt):
+            return self._divide_sequence(statement)
+        if isinstance(statement, tirx.For):
+            return self._divide_loop(statement)
+        return _Divided(statement, 0) if self._is_private(statement) else None
+
+    def _divide_sequence(self, sequence: tirx.SeqStmt) -> _Divided | None:
+        found = [self.divide(statement) for statement in sequence.seq]
+        items = [item for item in found if item is not None]
+        if len(items) < len(found):
+            return None
+        marks = [item.mark for item in items if item.parts]
+        body = tirx.SeqStmt([item.body for item in items])
+        return _Divided(body, sum(item.parts for item in items), min(marks, default=2))
+
+    def _divide_loop(self, loop: tirx.For) -> _Divided | None:
+        """Divide the loop, or what is in it where that has more parts."""
+        inner = self.divide(loop.body)
+        mark = int(loop.annotations.get(INDEPENDENT, 0))
+        extent = int(loop.extent) if mark else 0
+        if inner is not None and (inner.parts == 0 or inner.better_than(extent, mark)):
+            return replace(inner, body=tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, inner.body))
+        if not mark or extent * MAX_THREADS >= 2**31 or self._keeps_values(loop.body):
+            return None
+        return _Divided(self._part_of(loop, extent), extent, mark)
+
+    def _part_of(self, loop: tirx.For, extent: int) -> tirx.Stmt:
+        """The iterations of one thread.
+
+        Where they start and how many they are lies in an array, since TVM's simplifier fails on the bounds of what
+        depends on unknown numbers. The loop starts at 0: passes that move one which does not forget loops inside it.
+        """
+        thread, threads = (tirx.Cast("uint32", number) for number in (self.thread, self.threads))
+        one, total = tirx.const(1, "uint32"), tirx.const(extent, "uint32")
+        first, end = (tirx.Cast("int32", tirx.truncdiv(total * number, threads)) for number in (thread, thread + one))
+        part = tirx.decl_buffer((2,), "int32", name="part")
+        start, count = (tirx.Cast(loop.loop_var.ty.dtype, tirx.BufferLoad(part, [index])) for index in (0, 1))
+        own = tirx.Var(loop.loop_var.name, loop.loop_var.ty)
+        moved = (tirx.Var, lambda var: start + own if var.same_as(loop.loop_var) else var)
+        body = tvm_ffi.structural_map(loop.body, moved)
+        return tirx.SeqStmt(
+            [
+                tirx.AllocBuffer(part),
+                tirx.BufferStore(part, first, [0]),
+                tirx.BufferStore(part, end - first, [1]),
+                tirx.For(own, loop.min, count, loop.kind, body),
+            ]
+        )
+
+    def _keeps_values(self, body: tirx.Stmt) -> bool:
+        """Whether an iteration stores to an array on the stack that outlives it: each thread would have its own."""
+        stored, own = self._stored(body), []
+        tvm_ffi.structural_walk(body, (tirx.AllocBuffer, lambda item: own.append(item.buffer)))
+        known = [*own, *self.parameters]
+        return not all(any(buffer.same_as(other) for other in known) for buffer in stored)
+
+    def _is_private(self, statement: tirx.Stmt) -> bool:
+        """Whether the statement stores to no parameter and calls nothing."""
+        calls: list[Any] = []
+        tvm_ffi.structural_walk(statement, (tirx.Evaluate, lambda call: calls.append(call)))
+        stored = self._stored(statement)
+        return not calls and not any(buffer.same_as(item) for buffer in stored for item in self.parameters)
+
+    def _stored(self, statement: tirx.Stmt) -> list[Any]:
+        """The arrays that a statement stores to."""
+        found: list[Any] = []
+        tvm_ffi.structural_walk(statement, (tirx.BufferStore, lambda store: found.append(store.buffer)))
+        return found

@@ -1,0 +1,37 @@
+"""Large calls that need not wait for each other stand together, so that threads dividing them wait once for all.
+
+A call that is worth dividing moves up to the last one before it, over the small calls in between, if it needs none of
+them: four products of one spike tensor follow each other, and what is made of each comes after all four.
+
+Requires: kernels are chosen; places are not.
+Ensures: every value is made before it is read, and whoever reads an old state still comes before the call that makes
+the new one. Steps too small for a team stay as they are.
+"""
+
+from __future__ import annotations
+
+from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.threads.plan_team import are_worth_a_team, is_large
+
+
+def group_large_calls(program: StepProgram) -> None:
+    """Reorder the calls of `program`."""
+    if not are_worth_a_team([call for call in program.calls if is_large(call)]):
+        return
+    old_of = {new: old for old, new in zip(program.states, program.nexts, strict=True) if new is not old}
+    ordered: list[Call] = []
+    for call in program.calls:
+        ordered.insert(_place(call, ordered, old_of) if is_large(call) else len(ordered), call)
+    program.calls = ordered
+
+
+def _place(call: Call, ordered: list[Call], old_of: dict[Value, Value]) -> int:
+    """Behind the last large call, or at the end if one of the small calls since then has to come first."""
+    overwritten = {old_of[value] for value in call.writes if value in old_of}
+    for index in range(len(ordered) - 1, -1, -1):
+        other = ordered[index]
+        if is_large(other):
+            return index + 1
+        if set(call.reads) & set(other.writes) or overwritten & set(other.reads):
+            break
+    return len(ordered)

@@ -1,0 +1,65 @@
+"""float16 to float32 by integer operations, for x86 processors without an instruction for it.
+
+LLVM would call a function of the C library there, and a compiled step has none. A float16 is the float32 with its
+exponent moved by 112; only subnormal numbers need a subtraction, which is exact. So the bits are those of the
+instruction on every other processor (a NaN stays one).
+
+Requires: nothing.
+Ensures: no conversion from float16 to float32 where `needs_widening` is true.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+from tvm.target import codegen
+
+from astroedge.targets.tir_builder import splat
+
+_MAGNITUDE = 0x7FFF
+_EXPONENT = 0x1F << 23
+_MOVED = 112 << 23
+_STEP = 1 << 23
+_SMALLEST_NORMAL = 2.0**-14
+
+
+def needs_widening(target: tvm.target.Target) -> bool:
+    """Whether the processor lacks the conversion: x86 without F16C."""
+    return "x86_64" in str(target.attrs["mtriple"]) and not codegen.target_has_features("f16c", target)
+
+
+def widen_halves(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """The function with every conversion from float16 to float32 written in integer operations."""
+
+    def widen(cast: Any, mutator: Any) -> Any:
+        cast = mutator.default_mutate(cast)
+        source, wanted = str(cast.value.ty.dtype), str(cast.ty.dtype)
+        return _widened(cast.value) if source.startswith("float16") and wanted.startswith("float32") else cast
+
+    return func.with_body(tvm_ffi.structural_mutate(func.body, (tirx.Cast, widen)))
+
+
+def _widened(half: Any) -> Any:
+    """The float32 equal to a float16 expression, scalar or vector."""
+    _, _, width = str(half.ty.dtype).partition("x")
+    lanes = int(width or 1)
+
+    def typed(dtype: str) -> str:
+        return f"{dtype}x{lanes}" if lanes > 1 else dtype
+
+    def integer(value: int) -> Any:
+        return splat(tirx.const(value, "int32"), lanes)
+
+    pattern = tirx.Cast(typed("int32"), tirx.reinterpret(typed("uint16"), half))
+    magnitude = tirx.bitwise_and(pattern, integer(_MAGNITUDE)) << integer(13)
+    exponent = tirx.bitwise_and(magnitude, integer(_EXPONENT))
+    moved = magnitude + integer(_MOVED)
+    normal = tirx.Select(exponent == integer(_EXPONENT), moved + integer(_MOVED), moved)
+    one_step_up = tirx.reinterpret(typed("float32"), moved + integer(_STEP))
+    subnormal = tirx.reinterpret(typed("int32"), one_step_up - splat(tirx.const(_SMALLEST_NORMAL, "float32"), lanes))
+    unsigned = tirx.Select(exponent == integer(0), subnormal, normal)
+    sign = (pattern >> integer(15)) << integer(31)
+    return tirx.reinterpret(typed("float32"), tirx.bitwise_or(unsigned, sign))

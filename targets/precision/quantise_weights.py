@@ -1,0 +1,141 @@
+"""Store the weights of a step graph in fewer bits: the graph that the stored weights stand for, and the weights.
+
+Only the bytes of weight matrices change; names, nodes and everything else stay. So the graph that comes out is the
+exact reference of what is compiled from it: the same step with every weight at its stored value. Quantising it once
+more by the same rules changes nothing.
+
+Later passes rename, transpose and fold weights, so they find the stored form of a matrix by its numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from astroedge.step.graph import StepGraph
+from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices, stored_tensors
+from astroedge.targets.precision.rules import PrecisionRules
+from astroedge.targets.precision.weight_format import Precision, StoredMatrix, store
+
+LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class WeightChoice:
+    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its precision and why."""
+
+    name: str
+    rows: int
+    columns: int
+    key: str
+    precision: Precision
+    reason: str
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """The stored form of every matrix that is not kept in float32, and what was decided for each weight.
+
+    `precision` is the text of the rules, "float32" where they change nothing; `source_sha256` is the digest of the
+    graph before it was quantised, None where its weights are as they were.
+    """
+
+    precision: str = "float32"
+    source_sha256: str | None = None
+    choices: tuple[WeightChoice, ...] = ()
+    matrices: Mapping[str, StoredMatrix] = field(default_factory=dict)
+
+    def find(self, matrix: NDArray[np.float32]) -> tuple[str, StoredMatrix] | None:
+        """The key and stored form of W[rows, columns], by its numbers; None when it is kept in float32."""
+        if not self.matrices:
+            return None
+        key = matrix_key(matrix)
+        return (key, self.matrices[key]) if key in self.matrices else None
+
+
+@dataclass(frozen=True)
+class QuantisedGraph:
+    """A step graph with every weight at its stored value, and what is stored."""
+
+    graph: StepGraph
+    weights: StoredWeights
+
+
+def quantise_weights(graph: StepGraph, rules: PrecisionRules) -> QuantisedGraph:
+    """Quantise the weight matrices of `graph`, which stays as it is.
+
+    A matrix that cannot be stored as asked stays float32, and its choice says why. Raises CompileError for an override
+    that matches no weight.
+    """
+    found = find_matrices(graph.model)
+    rules.check([matrix.name for matrix in found])
+    decided = [(matrix, *_decide(matrix, rules.of(matrix.name))) for matrix in found]
+    choices = tuple(choice for _, choice, _ in decided)
+    stored = {choice.key: form for _, choice, form in decided if form is not None}
+    if not stored:
+        return QuantisedGraph(graph, StoredWeights(choices=choices))
+    changed = {matrix.name: _dequantise(matrix, form) for matrix, _, form in decided if form is not None}
+    weights = StoredWeights(rules.text, graph.digest, choices, stored)
+    return QuantisedGraph(StepGraph(_with_tensors(graph.model, changed), graph.spec), weights)
+
+
+def matrix_key(matrix: NDArray[np.float32]) -> str:
+    """A digest of a matrix's shape and numbers, the same in whatever order its elements lie in memory."""
+    content = np.ascontiguousarray(matrix, dtype="<f4")
+    return hashlib.sha256(repr(content.shape).encode() + content.tobytes()).hexdigest()
+
+
+def _decide(found: FoundMatrix, precision: Precision) -> tuple[WeightChoice, StoredMatrix | None]:
+    """How one matrix is stored; None is float32."""
+    tensor = numpy_helper.to_array(found.tensor)
+    problem = _problem(found, tensor, precision)
+    if precision == "float32" or problem:
+        reason = f"{precision} was asked for, but {problem}" if problem else ""
+        return WeightChoice(found.name, found.rows, found.columns, "", "float32", reason), None
+    reason = ""
+    if precision == "int4" and tensor.ndim > 2:
+        precision, reason = "int8", "int4 was asked for, but a convolution has no kernel for it"
+    matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
+    stored = store(np.ascontiguousarray(matrix, dtype=np.float32), precision)
+    key = matrix_key(stored.dequantise())
+    return WeightChoice(found.name, found.rows, found.columns, key, precision, reason), stored
+
+
+def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> onnx.TensorProto:
+    """The tensor with the numbers that its stored form stands for."""
+    tensor = numpy_helper.to_array(found.tensor)
+    matrix = stored.dequantise().astype(tensor.dtype)
+    matrix = (matrix.T if found.transposed else matrix).reshape(tensor.shape)
+    return numpy_helper.from_array(np.ascontiguousarray(matrix), found.tensor.name)
+
+
+def _with_tensors(model: onnx.ModelProto, changed: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
+    """A copy of the model with other stored tensors of the same shapes, by name."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for name, tensor in stored_tensors(copy.graph):
+        if name in changed:
+            tensor.CopyFrom(changed[name])
+    return copy
+
+
+def _problem(found: FoundMatrix, tensor: NDArray[Any], precision: Precision) -> str | None:
+    """Why a matrix cannot be stored in `precision`, None when it can."""
+    if precision == "float32":
+        return None
+    if found.problem is not None:
+        return found.problem
+    if not np.isfinite(tensor).all():
+        return "it holds an infinity or a NaN"
+    if precision == "float16":
+        return "it holds a weight that float16 cannot" if np.abs(tensor).max() > LARGEST_FLOAT16 else None
+    if tensor.dtype != np.float32:
+        return f"the graph has it in {tensor.dtype}, which cannot hold the quantised weights exactly"
+    return "its scales would take more room than that saves" if found.rows < 2 else None

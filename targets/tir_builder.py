@@ -1,0 +1,139 @@
+"""What the hand-written kernels share: building a PrimFunc, vectors, and the blocks of the reduction order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as tir
+
+if TYPE_CHECKING:
+    from astroedge.targets.boards.board_file import Target
+
+BLOCK = 256
+"""Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
+
+INDEPENDENT = "astroedge.independent"
+"""Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`compiler/divide_loops.py`)."""
+
+Buffer = Any  # TVM's classes carry no type information
+Expression = Any
+
+
+class Kernel:
+    """A PrimFunc under construction; `function` is there when the `with` block of `kernel` has ended."""
+
+    function: tirx.PrimFunc
+
+    def argument(self, name: str, shape: tuple[int, ...], dtype: str) -> Buffer:
+        """The next parameter of the function."""
+        return tir.arg(name, tir.buffer(shape, dtype))
+
+
+@contextmanager
+def kernel(kind: str) -> Iterator[Kernel]:
+    """Everything emitted in the `with` block becomes the body of one PrimFunc with the attribute `astroedge.kernel`."""
+    built = Kernel()
+    with IRBuilder() as builder, tir.prim_func(s_tir=True):
+        tir.func_name(kind)
+        tir.func_attr({"tirx.noalias": True, "astroedge.kernel": kind})
+        yield built
+    built.function = builder.get()
+
+
+def register_floats(target: Target) -> int:
+    """How many float32 numbers a processor's vector registers hold: AVX-512 and NEON have 32 registers, others 16."""
+    count = 32 if target.family == "arm" or target.vector_bits == 512 else 16
+    return count * target.vector_bits // 32
+
+
+def blocks(rows: int) -> list[tuple[int, int]]:
+    """The (start, end) of each block of inputs."""
+    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
+
+
+def chunks(width: int, lanes: int = 16) -> list[tuple[int, int]]:
+    """(offset, lanes) of the vectors that cover `width` columns: whole vectors, then 8, 4, 2 and 1 lanes."""
+    covered: list[tuple[int, int]] = []
+    offset = 0
+    while offset < width:
+        while lanes > width - offset:
+            lanes //= 2
+        covered.append((offset, lanes))
+        offset += lanes
+    return covered
+
+
+def independent(count: Expression, rows: bool = False) -> Any:
+    """A loop of `count` iterations that threads may divide among them; a `with` block gives its index.
+
+    Each iteration must write elements of the parameters that no other iteration of any such loop of the kernel reads or
+    writes, and arrays on the stack only if they are allocated inside it. A kernel that stores to a parameter outside
+    such loops is simply not divided, so what comes after or between them goes into a loop of one.
+
+    `rows` says that all iterations read the same weights: then a loop over columns, where there is one inside or
+    around it, is divided instead, and every thread reads its own part of the weights.
+    """
+    return tir.serial(0, count, annotations={INDEPENDENT: 1 if rows else 2})
+
+
+def tiles(columns: int, tile: int, rows: bool = False) -> Iterator[tuple[Expression, int]]:
+    """Emit a loop over the whole tiles, then the narrower last one; yields (first column, width) inside each.
+
+    What is emitted for a tile must be independent of the other tiles, as `independent` says, which explains `rows`.
+    """
+    whole = columns // tile
+    if whole:
+        with independent(whole, rows) as index:
+            yield index * tile, tile
+    if columns % tile:
+        with independent(1, rows):
+            yield tirx.const(whole * tile, "int32"), columns % tile
+
+
+def load(buffer: Buffer, start: Expression, lanes: int, stride: int = 1) -> Expression:
+    """`lanes` elements from `start`, `stride` elements apart, as one vector."""
+    return tirx.BufferLoad(buffer, [start if lanes == 1 else tirx.Ramp(start, stride, lanes)])
+
+
+def store(buffer: Buffer, start: Expression, lanes: int, value: Expression) -> None:
+    """Write a vector of `lanes` elements at `start`."""
+    tir.buffer_store(buffer, value, [start if lanes == 1 else tirx.Ramp(start, 1, lanes)])
+
+
+def splat(value: Expression, lanes: int) -> Expression:
+    """One number in all lanes."""
+    return value if lanes == 1 else tirx.Broadcast(value, lanes)
+
+
+def zero(dtype: str, lanes: int) -> Expression:
+    """+0 in all lanes."""
+    return splat(tirx.const(0, dtype), lanes)
+
+
+def hold(value: Expression) -> Expression:
+    """The value, computed here once; a mere name would be replaced by its value wherever it is used."""
+    held = tir.alloc_buffer((1,), value.ty.dtype)
+    tir.buffer_store(held, value, [0])
+    return held[0]
+
+
+@contextmanager
+def loop(count: int) -> Iterator[Expression]:
+    """A loop over 0 ≤ index < count, or nothing around a single turn."""
+    if count == 1:
+        yield tirx.const(0, "int32")
+    else:
+        with tir.serial(0, count) as index:
+            yield index
+
+
+@contextmanager
+def span(begin: Expression, end: Expression) -> Iterator[Expression]:
+    """A loop over computed bounds, written from 0: TVM forgets a beginning in the bounds of loops further in."""
+    first = hold(begin)
+    with tir.serial(0, end - first) as index:
+        yield first + index

@@ -1,0 +1,43 @@
+"""What the ARM tests run on the emulated board, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astroedge.bundle.container import Bundle
+from astroedge.step.graph import StepGraph
+from tests.support import graphs
+from tests.support.arm_root import ArmRoot
+
+BOARD = "raspberry-pi-4"
+TICKS = 2000
+HARD_CASES = {builder.__name__: builder for builder in graphs.ALL}
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The folder of every case that ran on the emulated board, and by its name what `run_bundle` gave there."""
+
+    root: ArmRoot
+    folders: dict[str, Path]
+    results: dict[str, Result]
+
+
+def write_case(folder: Path, bundle: Bundle, inputs: dict[str, np.ndarray], threads: int = 1) -> Path:
+    """Write what `run_bundle` reads."""
+    folder.mkdir()
+    (folder / "threads").write_text(str(threads))
+    bundle.save(folder / "step.astro")
+    np.savez(folder / "inputs.npz", **inputs)
+    return folder
+
+
+def inputs_of(builder: Callable[[], StepGraph]) -> dict[str, np.ndarray]:
+    """Data for all ticks of a hand-written graph."""
+    return graphs.random_inputs(builder(), TICKS, seed=7)

@@ -1,0 +1,31 @@
+"""The front half of the pipeline, for tests of the passes behind it."""
+
+from __future__ import annotations
+
+from astroedge.step.graph import StepGraph
+from astroedge.targets import quantise
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.import_graph import import_graph
+from astroedge.targets.compiler.lower.legalize import Product, legalize
+from astroedge.targets.compiler.program.step_program import StepProgram, build_program, fuse
+from astroedge.targets.compiler.select.choose_kernels import KernelChoice, choose_kernels
+from astroedge.targets.precision.quantise_weights import StoredWeights
+from astroedge.targets.precision.weight_format import Precision
+
+
+def fused_program(graph: StepGraph, weights: StoredWeights | None = None) -> tuple[StepProgram, list[Product]]:
+    """The program of a graph before kernels are chosen, and its products."""
+    step = import_graph(graph, False)
+    module, products = legalize(step, find_spikes(step, graph.spec), weights or StoredWeights())
+    return build_program(fuse(module), graph.spec), products
+
+
+def chosen_program(
+    graph: StepGraph, kernels: str = "auto", precision: Precision = "float32", board: str = "x86-64-v3"
+) -> tuple[StepProgram, KernelChoice]:
+    """The program of a graph with its kernels for a target."""
+    quantised = quantise(graph, precision)
+    program, products = fused_program(quantised.graph, quantised.weights)
+    rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
+    return program, choose_kernels(program, products, rates, resolve_target(board), kernels, quantised.weights)

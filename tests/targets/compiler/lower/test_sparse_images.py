@@ -1,0 +1,82 @@
+"""Spikes are followed through the operators of convolutional networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from onnx import NodeProto, TensorProto, helper
+
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StepSpec, TensorSpec
+from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.import_graph import import_graph
+from astroedge.targets.compiler.lower.sparsity import Sparsity
+from tests.support import graphs
+
+node = helper.make_node
+
+
+def _graph(made: NodeProto, shape: tuple[int, ...], constants: Mapping[str, np.ndarray]) -> StepGraph:
+    """`made` makes `z` of `shape` from spikes s and t (1, 2, 8, 8), which fire at 0.1 and 0.2, and events x at 0.5."""
+    spec = StepSpec(
+        inputs=(TensorSpec("u", (1, 2, 8, 8), "float32"), TensorSpec("x", (1, 2, 8, 8), "float32", firing_rate=0.5)),
+        outputs=(TensorSpec("z", shape, "float32"),),
+        states=(),
+        spikes=(SpikeSpec("a", "s?", (1, 2, 8, 8), 0.1), SpikeSpec("b", "t?", (1, 2, 8, 8), 0.2)),
+    )
+    before = [
+        node("Greater", ["u", "one"], ["s?"]),
+        node("Cast", ["s?"], ["s"], to=TensorProto.FLOAT),
+        node("Greater", ["u", "half"], ["t?"]),
+        node("Cast", ["t?"], ["t"], to=TensorProto.FLOAT),
+    ]
+    numbers = {"one": np.float32(1), "half": np.float32(0.5), **constants}
+    return graphs.build("images", spec, [*before, made], numbers)
+
+
+CASES: dict[str, tuple[NodeProto, tuple[int, ...], dict[str, np.ndarray], Sparsity | None]] = {
+    "max pool": (
+        node("MaxPool", ["s"], ["z"], kernel_shape=[2, 2], strides=[2, 2]),
+        (1, 2, 4, 4), {}, Sparsity("a", 1 - 0.9**4, True),
+    ),
+    "max pool of events": (
+        node("MaxPool", ["x"], ["z"], kernel_shape=[2, 2], strides=[2, 2]),
+        (1, 2, 4, 4), {}, Sparsity("x", 1 - 0.5**4, False),
+    ),
+    "average pool": (
+        node("AveragePool", ["s"], ["z"], kernel_shape=[2, 1], strides=[2, 1]),
+        (1, 2, 4, 8), {}, Sparsity("a", 1 - 0.9**2, False),
+    ),
+    "concatenation": (
+        node("Concat", ["s", "t"], ["z"], axis=1), (1, 4, 8, 8), {}, Sparsity("a and b", 0.15, True),
+    ),
+    "concatenation with numbers": (node("Concat", ["s", "u"], ["z"], axis=1), (1, 4, 8, 8), {}, None),
+    "sum of two": (node("Add", ["s", "t"], ["z"]), (1, 2, 8, 8), {}, Sparsity("a and b", 1 - 0.9 * 0.8, False)),
+    "or": (node("Max", ["s", "t"], ["z"]), (1, 2, 8, 8), {}, Sparsity("a and b", 1 - 0.9 * 0.8, True)),
+    "sum with numbers": (node("Add", ["s", "u"], ["z"]), (1, 2, 8, 8), {}, None),
+    "zeros around": (
+        node("Pad", ["s", "pads"], ["z"]), (1, 2, 10, 8), {"pads": np.array([0, 0, 1, 0, 0, 0, 1, 0])},
+        Sparsity("a", 0.1 * 0.8, True),
+    ),
+    "ones around": (
+        node("Pad", ["s", "pads", "one"], ["z"]), (1, 2, 10, 8), {"pads": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_an_operator_makes_of_spikes(name: str) -> None:
+    """Its rate as if elements fired independently, and whether it is still exactly 0 or 1."""
+    made, shape, constants, expected = CASES[name]
+    graph = _graph(made, shape, constants)
+    step = import_graph(graph, False)
+    outputs = list(step.module["main"].body.blocks[-1].bindings[-1].value.fields)
+    found = find_spikes(step, graph.spec).get(outputs[0])
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.source, found.binary) == (expected.source, expected.binary)
+        assert found.rate == pytest.approx(expected.rate)

@@ -1,0 +1,99 @@
+"""Matrices that read spikes skip the silent ones; each spike tensor is listed and counted once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from astroedge.errors import CompileError
+from astroedge.step.graph import StepGraph
+from astroedge.targets.precision.weight_format import Precision
+from tests.compiled.test_precision import gru
+from tests.support import graphs
+from tests.support.programs import chosen_program
+
+
+def _wide() -> StepGraph:
+    """A recurrent net whose matrices are large enough for lists to pay."""
+    return graphs.recurrent_net(inputs=64, hidden=(96, 80), outputs=40)
+
+
+def test_matrices_that_read_spikes_are_event_driven() -> None:
+    """Input spikes, feed-forward spikes and last tick's spikes all count as spikes."""
+    _, choice = chosen_program(_wide())
+    kinds = {matrix.name: matrix.kernel for matrix in choice.matrices}
+    assert kinds == dict.fromkeys(("layers.0.W", "layers.0.R", "layers.1.W", "layers.1.R", "W_out"), "event")
+
+
+def test_a_list_is_built_once_for_all_its_readers() -> None:
+    """Each spike tensor, state and input that some matrix reads is listed once, right where it is first read."""
+    program, _ = chosen_program(_wide())
+    assert Counter(call.kind for call in program.calls)["active-list"] == 5
+    sources = [call.reads[0] for call in program.calls if call.kind == "active-list"]
+    assert len(set(sources)) == len(sources)
+
+
+def test_every_spike_tensor_has_a_counter_of_its_name_first() -> None:
+    """Reports find each spike tensor under the name the user knows, then what else is listed."""
+    graph = _wide()
+    _, choice = chosen_program(graph)
+    names = [counter.name for counter in choice.counters]
+    assert names[:2] == [spike.name for spike in graph.spec.spikes]
+    assert set(names[2:]) == {"x", "state.layers.0.s", "state.layers.1.s"}
+
+
+def test_dense_kernels_still_count_spikes() -> None:
+    """Firing rates are there whatever kernels were chosen, and a matrix says which counter holds its inputs."""
+    program, choice = chosen_program(_wide(), "dense")
+    kinds = Counter(call.kind for call in program.calls)
+    assert kinds["event-gemv"] == kinds["active-list"] == 0
+    assert kinds["count"] == 2
+    assert {matrix.name: matrix.spikes for matrix in choice.matrices}["W_out"] == "layers.1.spike"
+
+
+def test_small_matrices_stay_dense_and_say_why() -> None:
+    """A list costs more than a few products; the reason has both estimates."""
+    for inputs, rate, kernel in ((8, 0.1, "dense"), (64, 0.1, "event"), (24, 0.6, "dense")):
+        graph = graphs.lif_layer(inputs, neurons=4)
+        sparse = replace(graph.spec, inputs=(replace(graph.spec.inputs[0], firing_rate=rate),))
+        _, choice = chosen_program(StepGraph(graph.model, sparse))
+        (matrix,) = choice.matrices
+        adding, multiplying = map(int, re.findall(r"(?:some|all) (\d+)", matrix.reason))
+        assert matrix.kernel == kernel == ("event" if adding < multiplying else "dense")
+
+
+def test_weights_that_no_cache_holds_are_read_by_rows() -> None:
+    """Their kernel has block sums beside its result, and they are called event-driven like the others."""
+    program, choice = chosen_program(graphs.lif_layer(inputs=1024, neurons=4096))
+    (product,) = (call for call in program.calls if call.kind == "event-gemv")
+    assert [value.nbytes for value in product.writes] == [16384, 16384]
+    assert [matrix.kernel for matrix in choice.matrices] == ["event"]
+
+
+def test_spikes_that_nearly_always_fire_are_multiplied() -> None:
+    """Above the rate at which lists pay, the dense kernel is chosen, with the rate in its reason."""
+    graph = _wide()
+    spikes = tuple(replace(spike, firing_rate=0.9) for spike in graph.spec.spikes)
+    _, choice = chosen_program(StepGraph(graph.model, replace(graph.spec, spikes=spikes)))
+    reasons = {matrix.name: matrix.reason for matrix in choice.matrices if matrix.kernel == "dense"}
+    assert "90.0%" in reasons["W_out"]
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: Precision) -> None:
+    """A GRU's six matrices read its input, its state and the state after reset: three calls prepare these."""
+    program, _ = chosen_program(gru(), precision=precision)
+    kinds = Counter(call.kind for call in program.calls)
+    assert (kinds["fixed-point"], kinds["dense-gemv"]) == (3, 6)
+    assert {call.function.attrs["astroedge.kernel"] for call in program.calls if call.kind == "dense-gemv"} == {
+        "fixed_gemv"
+    }
+
+
+def test_an_unknown_choice_is_refused() -> None:
+    """A typing error in kernels= is an error, not a default."""
+    with pytest.raises(CompileError, match="fastest"):
+        chosen_program(graphs.lif_layer(), "fastest")

@@ -1,0 +1,87 @@
+"""Estimates of matrix products grow with what fires, with the distance of the weights and with narrower vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.lower.legalize import Product
+from astroedge.targets.compiler.select.kernel_cost import (
+    L1,
+    L2,
+    L3,
+    MEMORY,
+    UNKNOWN_L3,
+    MatrixCost,
+    home_of,
+    reads_rows,
+)
+
+V3, V4, PI4 = (resolve_target(name) for name in ("x86-64-v3", "x86-64-v4", "raspberry-pi-4"))
+LAYER = MatrixCost(Product("layer", 1, 1, 512, 512, True, None), "float32", L2, V4)
+
+
+def test_weights_lie_in_the_nearest_cache_that_holds_them() -> None:
+    """x86 processors have some third-level cache even where the target does not say so; small boards have none."""
+    assert home_of(V3.l1_bytes, V3) is L1
+    assert home_of(V3.l1_bytes + 1, V3) is L2
+    assert home_of(UNKNOWN_L3, V3) is L3
+    assert home_of(UNKNOWN_L3 + 1, V3) is MEMORY
+    assert home_of(PI4.l2_bytes + 1, PI4) is MEMORY
+    assert home_of(UNKNOWN_L3 + 1, replace(V3, l3_bytes=2 * UNKNOWN_L3)) is L3
+
+
+def test_only_floats_from_memory_are_read_by_rows() -> None:
+    """Integers are bound otherwise, and what a cache holds is faster with its sums in registers."""
+    assert reads_rows(MEMORY, "float32", V3)
+    assert reads_rows(MEMORY, "float16", V3)
+    assert not reads_rows(MEMORY, "int8", V3)
+    assert not reads_rows(L3, "float32", V3)
+    assert not reads_rows(MEMORY, "float32", PI4)
+
+
+@pytest.mark.parametrize("home", [L1, L2, L3, MEMORY], ids=lambda home: home.name)
+@pytest.mark.parametrize("target", [V3, V4, PI4], ids=lambda target: target.name)
+def test_the_more_fires_the_more_it_costs(home: object, target: object) -> None:
+    """And few active inputs cost less than all, wherever the weights lie and however wide the vectors are."""
+    cost = replace(LAYER, home=home, target=target)
+    costs = [cost.event(rate, False) for rate in (0.02, 0.1, 0.3, 0.6, 1.0)]
+    assert costs == sorted(costs)
+    assert costs[1] < cost.dense(False)
+
+
+def test_distance_narrow_vectors_and_lists_of_ones_own_cost_more() -> None:
+    """Each makes the estimate larger, never smaller; a batch costs less than its streams one by one."""
+    near = LAYER.event(0.1, False)
+    assert near < replace(LAYER, home=L3).event(0.1, False) < replace(LAYER, home=MEMORY).event(0.1, False)
+    assert LAYER.dense(False) < replace(LAYER, home=MEMORY).dense(False)
+    assert LAYER.dense(False) < replace(LAYER, target=PI4).dense(False)
+    assert replace(LAYER, readers=4).event(0.1, False) < near
+    batch = replace(LAYER, product=replace(LAYER.product, rows_out=8), home=MEMORY)
+    assert batch.event(0.1, False) < 8 * replace(LAYER, home=MEMORY).event(0.1, False)
+    assert batch.dense(False) < 8 * replace(LAYER, home=MEMORY).dense(False)
+
+
+def test_int4_scales_are_read_whole() -> None:
+    """So at a low rate int8 rows from memory are fewer bytes than int4 rows with their scales, at a high rate more."""
+    int8, int4 = (replace(LAYER, storage=storage, home=MEMORY) for storage in ("int8", "int4"))
+    assert int8.event(0.02, False) < int4.event(0.02, False)
+    assert int8.event(0.9, False) > int4.event(0.9, False)
+
+
+def test_integers_times_spikes_are_cheaper_than_graded_values() -> None:
+    """Rows are added, or multiplied in fixed point, where inputs are 0 or 1; graded ones need float32."""
+    for storage in ("int8", "int4"):
+        cost = replace(LAYER, storage=storage)
+        assert cost.dense(False) < cost.dense(True)
+        assert cost.event(0.1, False) < cost.event(0.1, True)
+
+
+def test_the_reason_names_both_estimates() -> None:
+    """What `inspect` shows: rows, cycles of both kernels, and where the weights lie."""
+    kernel, reason = LAYER.choose(0.1, False, "x fires at 10.0%")
+    assert kernel == "event"
+    assert reason.startswith("x fires at 10.0%: adding 51 of 512 rows takes some ")
+    assert reason.endswith("with weights in the L2 cache")

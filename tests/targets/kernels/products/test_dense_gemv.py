@@ -1,0 +1,128 @@
+"""Dense products have the bits of the event-driven ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.kernels.products.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_dense
+from astroedge.targets.precision.weight_format import PRECISIONS, Precision, StoredMatrix
+from astroedge.targets.precision.weight_format import store as quantise
+from tests.support.kernels import reference_order
+from tests.support.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
+from tests.targets.kernels.products.test_event_gemv import event_product
+
+
+def dense_product(
+    x: np.ndarray,
+    stored: StoredMatrix,
+    bias: np.ndarray | None = None,
+    *,
+    tile: int = 64,
+    row_tile: int = 1,
+    target: dict[str, object] = RUNNABLE[0],
+) -> np.ndarray:
+    """x (batch, rows) by a stored matrix (rows, columns)."""
+    batch, rows = x.shape
+    columns = stored.values.shape[1]
+    func = dense_gemv(
+        batch,
+        rows,
+        columns,
+        bias=bias is not None,
+        tile=tile,
+        row_tile=row_tile,
+        dtype=str(x.dtype),
+        storage=stored.precision,
+    )
+    data, scales = pack_dense(stored, tile)
+    inputs = [x.ravel(), data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
+    return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800)),
+    columns=st.integers(1, 150),
+    batch=st.integers(1, 6),
+    tiles=st.sampled_from([(16, 1), (16, 4), (64, 1), (64, 4), (128, 1)]),
+    rate=st.sampled_from([0.05, 0.3, 1.0]),
+    kind=st.sampled_from(["bool", "spikes", "graded"]),
+    biased=st.booleans(),
+    storage=st.sampled_from(PRECISIONS),
+    target=st.sampled_from(RUNNABLE),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_reduction_order_and_the_event_kernel(
+    rows: int,
+    columns: int,
+    batch: int,
+    tiles: tuple[int, int],
+    rate: float,
+    kind: str,
+    biased: bool,
+    storage: Precision,
+    target: dict[str, object],
+    seed: int,
+) -> None:
+    """Any shape, tiling, precision and target: each row's bits are those of NumPy and of the event kernel."""
+    rng = np.random.default_rng(seed)
+    stored = quantise(rng.standard_normal((rows, columns)).astype(np.float32), storage)
+    bias = rng.standard_normal(columns).astype(np.float32) if biased else None
+    x = rng.random((batch, rows)) < rate
+    if kind != "bool":
+        x = x * (np.float32(1) if kind == "spikes" else rng.standard_normal((batch, rows)).astype(np.float32))
+    result = dense_product(x, stored, bias, tile=tiles[0], row_tile=tiles[1], target=target)
+    assert same_bits(result, np.stack([reference_order.product(row, stored, bias) for row in x]))
+    assert same_bits(result, event_product(x, stored, bias, graded=kind == "graded", target=target))
+
+
+def test_scaled_sums_that_vanish_are_plus_zero() -> None:
+    """A group's sum times its scale may underflow to −0.0; with or without a silent group after it, y is +0.0."""
+    stored = StoredMatrix("int4", np.full((128, 16), -1, np.int8), np.full((2, 16), 0.25, np.float32))
+    x = np.zeros((1, 128), np.float32)
+    x[0, 0] = 1e-45
+    for result in (dense_product(x, stored), event_product(x, stored, graded=True)):
+        assert not np.signbit(result).any()
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 300), st.integers(1, 40)),
+    transposed=st.booleans(),
+    target=st.sampled_from(RUNNABLE),
+)
+def test_products_of_two_computed_matrices_keep_the_order(
+    shape: tuple[int, int, int, int], transposed: bool, target: dict[str, object]
+) -> None:
+    """Each matrix of a batch, transposed or not, gives the bits of the reduction order."""
+    batch, rows_out, rows, columns = shape
+    rng = np.random.default_rng(rows)
+    a = rng.standard_normal((batch, rows_out, rows)).astype(np.float32)
+    b = rng.standard_normal((batch, rows, columns)).astype(np.float32)
+    func = batched_matmul(batch, rows_out, rows, columns, transpose_b=transposed)
+    right = b.transpose(0, 2, 1).ravel() if transposed else b.ravel()
+    result = run(func, [a.ravel(), right], [np.zeros(batch * rows_out * columns, np.float32)], target)[0]
+    expected = [[reference_order.product(row, matrix) for row in left] for left, matrix in zip(a, b, strict=True)]
+    assert same_bits(result, np.array(expected))
+
+
+def test_packing_keeps_every_weight_once() -> None:
+    """Tiles of columns follow each other, the last one narrower; nothing is padded."""
+    weights = quantise(np.arange(15, dtype=np.float32).reshape(3, 5), "float32")
+    assert pack_dense(weights, 2)[0].tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
+
+
+@pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
+@pytest.mark.parametrize("batch", [1, 4, 7])
+def test_products_are_vectors_and_not_fused(target: dict[str, object], batch: int) -> None:
+    """Product and sum are two instructions, on whole vectors, and the sums need no allocator."""
+    tile, row_tile = dense_tile(batch, resolve_target("x86-64-v3"))
+    code = assembly(dense_gemv(batch, 300, 128, bias=True, tile=tile, row_tile=row_tile), target)
+    assert not FUSED.search(code)
+    assert "call" not in code
+    assert "\tbl\t" not in code
+    assert ("vmulps" in code and "vmulss" not in code) or ("fmul\tv" in code and "fmul\ts" not in code)
