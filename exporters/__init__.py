@@ -1,9 +1,9 @@
 """Exporters: a PyTorch model becomes a step graph.
 
-The way there, one file a stage: `call` (how the model is called), `find_state` (what it hides), `step_module` (the
-model as a pure function of its state), `trace` (ONNX), `tidy` (nothing left over), `find_spikes` and `activity` (what
-fires, how often), `parity` (the graph against the model). All that touches the model runs in forked children
-(`isolate`).
+The way there, one room a stage: `step_call` (how the model is called), `state` (what it hides), `wrapping` (the model
+as a pure function of its state), `tracing` (ONNX), `graph` (nothing left over, and what fires), `parity` (how often,
+and the graph against the model). `from_onnx` and `nir` begin with a graph instead of a model. All that touches the
+model runs in forked children (`shared/child_process.py`).
 """
 
 from __future__ import annotations

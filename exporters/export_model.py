@@ -15,33 +15,29 @@ from torch import Tensor
 
 from astroedge.errors import ExportError, GraphError, NoStateError, UnsupportedOpError
 from astroedge.exporters import frameworks
-from astroedge.exporters.graph.clean_graph import cut, maker, prune_states, store_initial_value, tidy
+from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker, prune_states, store_initial_value
 from astroedge.exporters.graph.compiler_notes import compiler_notes
 from astroedge.exporters.graph.find_activations import find_activations
-from astroedge.exporters.graph.find_spikes import find_echoes, find_spikes
+from astroedge.exporters.graph.find_spikes import find_reset_copies, find_spikes
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.compare import PARITY_TICKS, compare, parity_inputs
 from astroedge.exporters.parity.firing_rates import Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.shared.batch_axes import find_batch_axes
 from astroedge.exporters.shared.child_process import run_in_child
-from astroedge.exporters.state.find_state import find_hidden_state, part_shared_items
-from astroedge.exporters.state.first_input_values import refuse_kept_inputs
-from astroedge.exporters.state.locations import Place, Slot
-from astroedge.exporters.state.snapshot import Memory, refuse_late_changes
-from astroedge.exporters.step_call.signature import Call, make_call
-from astroedge.exporters.tracing.dry_run import Rehearsal, rehearse
+from astroedge.exporters.state.find_state import find_hidden_state, separate_shared_items
+from astroedge.exporters.state.first_input_values import refuse_first_input_values
+from astroedge.exporters.state.locations import HiddenState, Location
+from astroedge.exporters.state.refuse_changes import refuse_late_changes
+from astroedge.exporters.state.snapshot import Snapshot
+from astroedge.exporters.step_call.blame import blame_model
+from astroedge.exporters.step_call.examples import Example, Inputs, dtype_name, example_ticks
+from astroedge.exporters.step_call.signature import StepCall, make_call
+from astroedge.exporters.tracing.dry_run import DryRun, dry_run
 from astroedge.exporters.tracing.trace import trace, warm_up
 from astroedge.exporters.tracing.trace_errors import WRAPPER
 from astroedge.exporters.wrapping.assumptions import assumed_states, states_for_outputs
-from astroedge.exporters.wrapping.check_model import (
-    Example,
-    Inputs,
-    blame_model,
-    check_model,
-    dtype_name,
-    example_ticks,
-)
+from astroedge.exporters.wrapping.check_model import check_model
 from astroedge.exporters.wrapping.default_states import with_own_states
 from astroedge.exporters.wrapping.step_module import StepModule, run_step
 from astroedge.exporters.wrapping.value_names import Names, choose_names, wrapper_path
@@ -96,7 +92,7 @@ def export(
         scratch = Path(folder)
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
-            run_in_child(lambda: refuse_kept_inputs(call, traced.kept), scratch)
+            run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
         declared = firing_rates or {}
         parity, notes = run_in_child(lambda: _measure(call, ticks, declared, traced, scratch), scratch)
         graph = StepGraph.load(scratch / FINISHED)
@@ -108,30 +104,30 @@ def export(
 class _Traced:
     """What the first child finds out about a model, beside the graph it writes; pruned states are in here too."""
 
-    slots: tuple[Slot, ...]
+    hidden_states: tuple[HiddenState, ...]
     states: tuple[str, ...]
     notes: tuple[str, ...]
-    kept: Mapping[Place | str, Any]
-    seen: Rehearsal
+    kept: Mapping[Location | str, Any]
+    seen: DryRun
 
 
-def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
+def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
     """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
     with blame_model(call.label, call.model):
         given_states, call = call.states, with_own_states(call)
         known = frameworks.notes(call.model)
         if call.states and not given_states:
             known += assumed_states(call)
-        frameworks.settle(call.model)
+        frameworks.make_static(call.model)
         module, initial, kept = _step_module(call, ticks)
-        seen = rehearse(module, call.inputs, initial)
+        seen = dry_run(module, call.inputs, initial)
         if not initial:
             raise NoStateError(_no_state(call, []))
         example = run_step(module, call.inputs, initial)
         with torch.no_grad():
             outputs, following = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])
         known += states_for_outputs(call, outputs, following)
-    inputs, named, names = choose_names(given, call, outputs, module.slots)
+    inputs, named, names = choose_names(given, call, outputs, module.hidden_states)
     axes = find_batch_axes(
         lambda data, states: list(run_step(module, data, states)[len(outputs) :]), call.inputs, initial
     )
@@ -146,9 +142,9 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         [*named, *(state.output_name for state in states)],
         seen,
     )
-    wrappers = wrapper_path(call.model) if not module.slots else []
+    wrappers = wrapper_path(call.model) if not module.hidden_states else []
     classes = {cut(path, wrappers): type(owner).__name__ for path, owner in call.model.named_modules()}
-    tidy(model, title, [WRAPPER, *wrappers], classes)
+    clean_graph(model, title, [WRAPPER, *wrappers], classes)
     try:
         rewrite_booleans(model)
         rewrite_spikes(model)
@@ -167,14 +163,14 @@ def _trace(call: Call, ticks: Sequence[Inputs], given: Names, title: str, path: 
         source=frameworks.source_of(call.model),
     )
     StepGraph(model, spec).save(path)
-    hidden = zip(names[len(names) - len(module.slots) :], module.slots, strict=True)
-    scratch = {name for name, slot in hidden if frameworks.is_scratch(call.model, slot)}
+    pairs = zip(names[len(names) - len(module.hidden_states) :], module.hidden_states, strict=True)
+    scratch = {name for name, hidden in pairs if frameworks.is_scratch(call.model, hidden)}
     unread = [f"State {name!r} was left out: nothing in the step reads it." for name in pruned if name not in scratch]
-    return _Traced(module.slots, tuple(names), (*known, *unread), kept, seen)
+    return _Traced(module.hidden_states, tuple(names), (*known, *unread), kept, seen)
 
 
 def _measure(
-    call: Call, ticks: Sequence[Inputs], declared: Mapping[str, float], traced: _Traced, scratch: Path
+    call: StepCall, ticks: Sequence[Inputs], declared: Mapping[str, float], traced: _Traced, scratch: Path
 ) -> tuple[Parity, tuple[str, ...]]:
     """Measure activity on the examples, write the finished graph and compare it with the model, which is cold here."""
     graph = StepGraph.load(scratch / TRACED)
@@ -194,8 +190,8 @@ def _measure(
     graph = StepGraph(graph.model, spec)
     parity = compare(graph, found, _reference(call, traced, spec, examples), reason=traced.seen.reason)
     graph.save(scratch / FINISHED)
-    echoes = find_echoes(graph.model.graph, found, spec.states)
-    silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate and spikes.name not in echoes]
+    reset_copies = find_reset_copies(graph.model.graph, found, spec.states)
+    silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate and spikes.name not in reset_copies]
     return parity, tuple(
         f"Spike tensor {name!r} never fired on the example data, so its firing rate says nothing; give real `examples`."
         for name in silent
@@ -220,34 +216,38 @@ def declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[T
     return tuple(replace(item, firing_rate=rates.get(item.name, item.firing_rate)) for item in inputs)
 
 
-def _reference(call: Call, traced: _Traced, spec: StepSpec, examples: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:
+def _reference(
+    call: StepCall, traced: _Traced, spec: StepSpec, examples: Sequence[Tick]
+) -> Iterator[tuple[Tick, Tick]]:
     """Run the model as its user does, from its initial state: inputs, then outputs and next states, tick by tick."""
     states = call.state_leaves
-    part_shared_items(call.model)
-    settled: Memory | None = None
+    separate_shared_items(call.model)
+    settled: Snapshot | None = None
     for number, tick in enumerate(parity_inputs(spec, examples)):
         if number == SETTLING_TICKS:
-            settled = Memory.of(call)
+            settled = Snapshot.of(call)
         inputs = [torch.from_numpy(array.copy()) for array in tick.values()]
         with torch.no_grad(), blame_model(call.label, call.model):
             outputs, states = call(inputs, [tensor.clone() for tensor in states])
-        following = [*states, *(slot.read(call.model) for slot in traced.slots)]
+        following = [*states, *(hidden.read(call.model) for hidden in traced.hidden_states)]
         results = {item.name: tensor for item, (_, tensor) in zip(spec.outputs, outputs, strict=True)}
         results |= {f"{NEXT_PREFIX}{name}": tensor for name, tensor in zip(traced.states, following, strict=True)}
         yield tick, {name: tensor.detach().numpy().copy() for name, tensor in results.items()}
     if settled is not None:
-        known = {place for slot in traced.slots for place in slot.places}
-        refuse_late_changes(call.model, settled, Memory.of(call), known, PARITY_TICKS)
+        known = {location for hidden in traced.hidden_states for location in hidden.locations}
+        refuse_late_changes(call.model, settled, Snapshot.of(call), known, PARITY_TICKS)
 
 
-def _step_module(call: Call, ticks: Sequence[Inputs]) -> tuple[StepModule, list[Tensor], Mapping[Place | str, Any]]:
+def _step_module(
+    call: StepCall, ticks: Sequence[Inputs]
+) -> tuple[StepModule, list[Tensor], Mapping[Location | str, Any]]:
     """The model with all its state made explicit, the initial value of every state, and what it set once and kept."""
     found = find_hidden_state(call, ticks)
     initial = [*call.state_leaves, *(state.initial for state in found.states)]
-    return StepModule(call, [state.slot for state in found.states]), initial, found.kept
+    return StepModule(call, [state.hidden for state in found.states]), initial, found.kept
 
 
-def _no_state(call: Call, pruned: Sequence[str]) -> str:
+def _no_state(call: StepCall, pruned: Sequence[str]) -> str:
     found = f"only {', '.join(repr(name) for name in pruned)}, which nothing reads" if pruned else "none"
     return (
         f"Nothing carries over from one call of {call.label} to the next (state found: {found}); a stateless model "

@@ -24,7 +24,7 @@ from astroedge.exporters.from_onnx.declared_names import (
 from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.exporters.from_onnx.source_session import open_foreign
-from astroedge.exporters.graph.clean_graph import prune_states, store_initial_value, tidy
+from astroedge.exporters.graph.clean_graph import clean_graph, prune_states, store_initial_value
 from astroedge.exporters.graph.compiler_notes import compiler_notes
 from astroedge.exporters.graph.find_activations import find_activations
 from astroedge.exporters.graph.find_spikes import find_spikes
@@ -79,7 +79,7 @@ def export_onnx(
     first = _initial_values(model.graph, states, initial or {})
     title = name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else original.graph.name)
     spec = _rename(model, states, first)
-    tidy(model, title, [])
+    clean_graph(model, title, [])
     rewrite_spikes(model)
     pruned = prune_states(model.graph, spec.states)
     if len(pruned) == len(spec.states):

@@ -13,9 +13,11 @@ from astroedge.errors import ExportError
 from astroedge.exporters.shared.batch_axes import repeat_first_stream
 from astroedge.exporters.shared.child_process import run_in_child
 from astroedge.exporters.state.find_state import find_hidden_state
-from astroedge.exporters.step_call.signature import Call, make_call
+from astroedge.exporters.step_call.blame import blame_model
+from astroedge.exporters.step_call.examples import Example
+from astroedge.exporters.step_call.signature import StepCall, make_call
 from astroedge.exporters.step_call.state_tree import rebuild
-from astroedge.exporters.wrapping.check_model import Example, blame_model, check_model
+from astroedge.exporters.wrapping.check_model import check_model
 from astroedge.exporters.wrapping.step_module import StepModule, run_step
 
 
@@ -37,11 +39,11 @@ def repeat_states(model: Any, inputs: Example, states: Any, count: int) -> tuple
     return rebuild(call.states, repeated)  # type: ignore[no-any-return]
 
 
-def _repeat(call: Call, count: int) -> list[Tensor] | None:
+def _repeat(call: StepCall, count: int) -> list[Tensor] | None:
     """The state tensors for `count` streams; hidden states are tried along with them and not returned."""
     with blame_model(call.label):
         hidden = find_hidden_state(call, [call.inputs]).states
-        module = StepModule(call, [state.slot for state in hidden])
+        module = StepModule(call, [state.hidden for state in hidden])
         initial = [*call.state_leaves, *(state.initial for state in hidden)]
         with torch.no_grad():
             outputs = len(call(call.inputs, [tensor.clone() for tensor in call.state_leaves])[0])

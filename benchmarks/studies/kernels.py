@@ -28,7 +28,7 @@ from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.lower.legalize import Product
-from astroedge.targets.compiler.select.kernel_cost import WEIGHT_BITS, MatrixCost, home_of
+from astroedge.targets.compiler.select.kernel_cost import WEIGHT_BITS, MatrixCost, level_of
 from astroedge.targets.precision.weight_format import PRECISIONS, Precision
 from benchmarks.places import RESULTS
 from benchmarks.timing.machine import describe
@@ -89,7 +89,7 @@ def chosen(rows: int, columns: int, precision: Precision, rate: float) -> str:
     """What the compiler chooses for a network of this one matrix."""
     target, product = resolve_target("native"), Product("W", 1, 1, rows, columns, True, None)
     size = rows * columns * WEIGHT_BITS[precision] // 8
-    return MatrixCost(product, precision, home_of(size, target), target).choose(rate, graded=False, fires="x")[0]
+    return MatrixCost(product, precision, level_of(size, target), target).choose(rate, graded=False, fires="x")[0]
 
 
 def product_graph(rows: int, columns: int) -> StepGraph:

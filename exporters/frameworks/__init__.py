@@ -6,7 +6,7 @@ classes has imported it already. Each file has the same functions:
 - `refuse(path, module)` raises ExportError for a setting that makes a module something else than one tick;
 - `note(path, module)` says what a user should know about a module that is exported as it is, or nothing;
 - `scratch(module)` names the attributes that a module writes in every tick and never reads;
-- `settle(module)` turns settings that are kept as tensors, which tracing cannot decide on, into Python values.
+- `make_static(module)` turns settings that are kept as tensors, which tracing cannot decide on, into Python values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from astroedge.exporters.frameworks import norse, snntorch, spikingjelly
-from astroedge.exporters.state.locations import Slot
+from astroedge.exporters.state.locations import HiddenState
 
 if TYPE_CHECKING:
     from astroedge.exporters.nir.nir_step import NirStep
@@ -38,7 +38,7 @@ class Framework(Protocol):
     def scratch(self, module: nn.Module) -> frozenset[str]:
         """Attributes of `module` that are written and never read."""
 
-    def settle(self, module: nn.Module) -> None:
+    def make_static(self, module: nn.Module) -> None:
         """Make settings that are tensors Python values."""
 
 
@@ -70,13 +70,13 @@ def refuse(model: nn.Module) -> None:
         FRAMEWORKS[name].refuse(path, module)
 
 
-def settle(model: nn.Module) -> None:
+def make_static(model: nn.Module) -> None:
     """Make `model` traceable where a framework decides in Python on settings that it keeps as tensors.
 
     This changes the model, in what a user cannot see from its results.
     """
     for name, _, module in _modules(model):
-        FRAMEWORKS[name].settle(module)
+        FRAMEWORKS[name].make_static(module)
 
 
 def notes(model: nn.Module) -> list[str]:
@@ -85,12 +85,12 @@ def notes(model: nn.Module) -> list[str]:
     return [note for step in _nir_steps(model) for note in step.notes] + [note for note in found if note is not None]
 
 
-def is_scratch(model: nn.Module, slot: Slot) -> bool:
+def is_scratch(model: nn.Module, hidden: HiddenState) -> bool:
     """Whether every place of a hidden state is one that its module writes and never reads."""
     return all(
-        (name := _framework(owner := model.get_submodule(place.module))) is not None
-        and place.key in FRAMEWORKS[name].scratch(owner)
-        for place in slot.places
+        (name := _framework(owner := model.get_submodule(location.module))) is not None
+        and location.key in FRAMEWORKS[name].scratch(owner)
+        for location in hidden.locations
     )
 
 

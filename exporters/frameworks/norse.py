@@ -36,7 +36,7 @@ def scratch(module: nn.Module) -> frozenset[str]:
     return frozenset()
 
 
-def settle(module: nn.Module) -> None:
+def make_static(module: nn.Module) -> None:
     """Nothing: parameters are used in arithmetic alone."""
 
 

@@ -43,7 +43,7 @@ def scratch(module: nn.Module) -> frozenset[str]:
     return frozenset()
 
 
-def settle(module: nn.Module) -> None:
+def make_static(module: nn.Module) -> None:
     """What decides in Python or writes by index in a tick: with the same results, what a step can hold.
 
     The reset mechanism is a number in a buffer, on which forward decides with `if` where the reset has no delay.

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 
 from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.from_onnx.fold_graph import Array, Shapes, inferred_shapes
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 DEFAULT_ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}

@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from astroedge.errors import GraphError
 from astroedge.exporters.graph.clean_graph import UNSUPPORTED
 from astroedge.exporters.parity.firing_rates import open_session
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_check import node_reads
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of

@@ -33,7 +33,9 @@ RECURRENT = ("GRU", "LSTM", "RNN")  # PyTorch's are decomposed before they get h
 UNSUPPORTED = frozenset((*CONTROL_FLOW, *RANDOM, *VARYING_SIZE, *RECURRENT))
 
 
-def tidy(model: onnx.ModelProto, name: str, prefixes: Sequence[str], classes: Mapping[str, str] | None = None) -> None:
+def clean_graph(
+    model: onnx.ModelProto, name: str, prefixes: Sequence[str], classes: Mapping[str, str] | None = None
+) -> None:
     """Clean a freshly traced model in place.
 
     Node names become `module.path/value`; stack traces, local paths and shape notes go. `prefixes` are cut, in turn,

@@ -10,7 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from astroedge.exporters.graph.clean_graph import module_of
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 
 
 @dataclass(frozen=True)

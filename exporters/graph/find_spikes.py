@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx
 
 from astroedge.exporters.graph.clean_graph import module_of
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 from astroedge.step.spec import StateSpec
 
 COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
@@ -42,7 +42,7 @@ def find_decisions(graph: onnx.GraphProto) -> list[Decision]:
 
 
 def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[Spikes]:
-    """Every spike tensor of a tidy graph, in graph order, with a unique readable name.
+    """Every spike tensor of a cleaned graph, in graph order, with a unique readable name.
 
     A spike tensor is the Boolean that is cast to numbers, or is an output or next state itself: a comparison, or what
     logic makes of comparisons (a neuron that is above threshold and not refractory). It is named after the module that
@@ -63,7 +63,7 @@ def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[S
     return found
 
 
-def find_echoes(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: tuple[StateSpec, ...]) -> set[str]:
+def find_reset_copies(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: tuple[StateSpec, ...]) -> set[str]:
     """The names of spike tensors that only say again what a neuron decided before.
 
     Such a one compares a state as it comes in, while another compares what this tick makes of that state, as with

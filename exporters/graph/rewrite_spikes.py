@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from astroedge.exporters.graph.clean_graph import remove_dead
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_check import infer_shapes
 
 SMALL = 4096  # bytes; a larger constant is not looked into

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from astroedge.errors import ExportError
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph import METADATA_KEY, StepGraph
 from astroedge.step.spec import StateSpec
 

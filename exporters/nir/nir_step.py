@@ -14,7 +14,7 @@ from astroedge.exporters.nir.file import FIELDS, NirGraph, Node, read_nir_file
 from astroedge.exporters.nir.graph import delayed_edges, order
 from astroedge.exporters.nir.layers import make_layer
 from astroedge.exporters.nir.neurons import Cuba, Delay, Membrane, Shape, StatefulNode, delay_ticks
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 
 CUBA = ("CubaLIF", "CubaLI")
 STATEFUL = ("LIF", "LI", "IF", "I", *CUBA)

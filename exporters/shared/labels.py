@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import count
+
 from torch import nn
 
 
@@ -13,3 +16,9 @@ def label(path: str, module: nn.Module) -> str:
 def derives_from(module: nn.Module, package: str, *names: str) -> bool:
     """Whether a module's class is, or derives from, one of these classes of a package that need not be installed."""
     return any(kind.__name__ in names and kind.__module__.partition(".")[0] == package for kind in type(module).__mro__)
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """`name`, or `name_1`, `name_2`, … if it is taken."""
+    candidates = (f"{name}_{number}" if number else name for number in count())
+    return next(candidate for candidate in candidates if candidate not in taken)

@@ -16,8 +16,8 @@ from torch import nn
 
 from astroedge.exporters.shared.labels import label
 from astroedge.exporters.shared.library_code import is_installed, is_library
-from astroedge.exporters.state.locations import Place, memory, stray, walk
-from astroedge.exporters.step_call.signature import Call
+from astroedge.exporters.state.locations import Location, memory, stray, walk
+from astroedge.exporters.step_call.signature import StepCall
 
 OF_A_MODULE = " of the module in "  # in the words for what a module keeps that is reached by name
 
@@ -26,13 +26,13 @@ OF_A_MODULE = " of the module in "  # in the words for what a module keeps that 
 _NOT_INSIDE = (FunctionType, MethodType, ModuleType, type, partial, tuple)
 
 
-def outside_memory(call: Call) -> Iterator[tuple[str, Any]]:
+def external_memory(call: StepCall) -> Iterator[tuple[str, Any]]:
     """Every tensor, number and the like that the model's own functions reach by name, with words for where it is."""
     modules = list(call.model.named_modules())
     own = {id(module) for _, module in modules}
     seen: set[Any] = {id(kind) for _, module in modules for kind in _own_classes(type(module))}
     named = [(label(path, module), module) for path, module in modules]
-    kept = [(who, place, item) for who, module in named for place, item in stray(module, object)]
+    kept = [(who, location, item) for who, module in named for location, item in stray(module, object)]
     seen |= {id(item) for _, _, item in kept if not isinstance(item, _NOT_INSIDE)}
     for reader, start, value in (*_starts(call), *_kept_functions(kept)):
         for where, part in _reached(start, value, frozenset(), seen):
@@ -45,7 +45,7 @@ def outside_memory(call: Call) -> Iterator[tuple[str, Any]]:
                     yield from _held(f"the attribute {key!r} of the class of {label(path, module)}", value, own, seen)
 
 
-def _starts(call: Call) -> Iterator[tuple[str, str, Any]]:
+def _starts(call: StepCall) -> Iterator[tuple[str, str, Any]]:
     """The functions that a tick may run, each after who it belongs to and words for where it is.
 
     That is what is called, the methods of all modules, and their hooks.
@@ -61,11 +61,11 @@ def _starts(call: Call) -> Iterator[tuple[str, str, Any]]:
             yield who, f"a hook of {who}", hook
 
 
-def _kept_functions(kept: Sequence[tuple[str, Place, Any]]) -> Iterator[tuple[str, str, Any]]:
+def _kept_functions(kept: Sequence[tuple[str, Location, Any]]) -> Iterator[tuple[str, str, Any]]:
     """The functions among what modules keep in their attributes, in the same form."""
-    for who, place, value in kept:
+    for who, location, value in kept:
         if isinstance(value, (FunctionType, MethodType, partial)):
-            yield who, f"{place.name!r} of {who}", value.func if isinstance(value, partial) else value
+            yield who, f"{location.name!r} of {who}", value.func if isinstance(value, partial) else value
 
 
 def _own_classes(kind: type) -> list[type]:
@@ -165,7 +165,7 @@ def _held(where: str, value: Any, own: set[int], seen: set[Any]) -> Iterator[tup
     if isinstance(value, nn.Module):
         if id(value) not in own:
             found = memory(value)
-            yield from ((f"{place.name!r}{OF_A_MODULE}{where}", part) for place, part in found)
+            yield from ((f"{location.name!r}{OF_A_MODULE}{where}", part) for location, part in found)
         return
-    for place, part in walk(Place("", ""), value, seen):
-        yield f"{place.name!r} of {where}" if place.name else where, part
+    for location, part in walk(Location("", ""), value, seen):
+        yield f"{location.name!r} of {where}" if location.name else where, part

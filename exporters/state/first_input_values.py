@@ -16,14 +16,14 @@ from torch import Tensor
 
 from astroedge.errors import ExportError
 from astroedge.exporters.shared.labels import label
-from astroedge.exporters.state.locations import Place
-from astroedge.exporters.state.snapshot import Memory, Note, equal
-from astroedge.exporters.step_call.signature import Call
+from astroedge.exporters.state.locations import Location
+from astroedge.exporters.state.snapshot import Note, Snapshot, equal
+from astroedge.exporters.step_call.signature import StepCall
 
 TICKS = 3
 
 
-def refuse_kept_inputs(call: Call, kept: Mapping[Place | str, Any]) -> None:
+def refuse_first_input_values(call: StepCall, kept: Mapping[Location | str, Any]) -> None:
     """Step the cold model on other inputs than the example; raise ExportError if one of the `kept` values differs.
 
     Random numbers are others, too.
@@ -37,23 +37,23 @@ def refuse_kept_inputs(call: Call, kept: Mapping[Place | str, Any]) -> None:
                 _, states = call([tensor.clone() for tensor in inputs], [tensor.clone() for tensor in states])
     except Exception:  # the model's own code may refuse made-up inputs in any way
         return
-    found = Memory.of(call)
-    values: dict[Any, Any] = {**found.others, **found.outside, **found.tensors}
-    for place, value in kept.items():
-        other = values.get(place)
+    found = Snapshot.of(call)
+    values: dict[Any, Any] = {**found.others, **found.external, **found.tensors}
+    for location, value in kept.items():
+        other = values.get(location)
         if not equal(value, other.value if isinstance(other, Note) else other):
             raise ExportError(
-                f"{_who(call, place)} from its first inputs or at random and then keeps it, so a graph would keep "
+                f"{_who(call, location)} from its first inputs or at random and then keeps it, so a graph would keep "
                 "that of the example; set it before export, or make it state: a buffer that every tick writes, with "
                 "torch.where."
             )
 
 
-def _who(call: Call, place: Place | str) -> str:
+def _who(call: StepCall, location: Location | str) -> str:
     """Who sets what, in words."""
-    if isinstance(place, str):
-        return f"{call.label} sets {place}"
-    return f"{label(place.module, call.model.get_submodule(place.module))} sets {place.name!r}"
+    if isinstance(location, str):
+        return f"{call.label} sets {location}"
+    return f"{label(location.module, call.model.get_submodule(location.module))} sets {location.name!r}"
 
 
 def _other(tensor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -28,26 +28,8 @@ _PLAIN_OBJECTS = {"types", "argparse", "collections"}
 _FOREIGN = {"builtins", "torch", "numpy", *sys.stdlib_module_names} - _PLAIN_OBJECTS - {"__main__"}
 
 
-class Slot(Protocol):
-    """One hidden state of a model: a readable name, and how to get and set its value."""
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Where it lies: one place, or several that always hold one tensor."""
-
-    @property
-    def name(self) -> str:
-        """Path of the state, such as `blocks.0.lif.v`; it becomes the state's name in the step graph."""
-
-    def read(self, model: nn.Module) -> Tensor:
-        """The value that is in `model` now."""
-
-    def write(self, model: nn.Module, value: Tensor) -> None:
-        """Put `value` into `model`."""
-
-
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A buffer or attribute of the module at `module`, and the way from there to something inside its value."""
 
     module: str
@@ -77,28 +59,28 @@ class Place:
 
 
 @dataclass(frozen=True)
-class MemorySlot:
+class HiddenState:
     """A state at one place, or at several that always hold one and the same tensor."""
 
-    places: tuple[Place, ...]
+    locations: tuple[Location, ...]
 
     @property
     def name(self) -> str:
         """Name of the first place."""
-        return self.places[0].name
+        return self.locations[0].name
 
     def read(self, model: nn.Module) -> Tensor:
         """The value now."""
-        value: Tensor = self.places[0].get(model)
+        value: Tensor = self.locations[0].get(model)
         return value
 
     def write(self, model: nn.Module, value: Tensor) -> None:
         """Put `value` into every place."""
-        for place in self.places:
-            place.set(model, value)
+        for location in self.locations:
+            location.set(model, value)
 
 
-def memory(model: nn.Module) -> Iterator[tuple[Place, Any]]:
+def memory(model: nn.Module) -> Iterator[tuple[Location, Any]]:
     """Everything in `model` that may change from tick to tick, but for parameters, with its place.
 
     That is tensors, numbers, arrays, texts, bytes, None, sets, iterators and generators of random numbers, in buffers
@@ -108,35 +90,35 @@ def memory(model: nn.Module) -> Iterator[tuple[Place, Any]]:
     for path, module in model.named_modules():
         own = {key: value for key, value in vars(module).items() if key not in _MODULE_INTERNALS}
         for key, value in {**module._buffers, **own}.items():
-            yield from walk(Place(path, key), value, seen)
+            yield from walk(Location(path, key), value, seen)
 
 
-def stray_modules(model: nn.Module) -> Iterator[tuple[Place, nn.Module]]:
+def stray_modules(model: nn.Module) -> Iterator[tuple[Location, nn.Module]]:
     """Modules in lists, dicts and the like of `model`, which PyTorch does not know to be parts of it."""
     known = {id(module) for module in model.modules()}
     for path, module in model.named_modules():
-        for place, found in stray(module, nn.Module):
+        for location, found in stray(module, nn.Module):
             if id(found) not in known:
-                yield Place(path, place.key, place.inside), found
+                yield Location(path, location.key, location.inside), found
 
 
-def stray(module: nn.Module, wanted: type) -> Iterator[tuple[Place, Any]]:
+def stray(module: nn.Module, wanted: type) -> Iterator[tuple[Location, Any]]:
     """The instances of `wanted` in a module's own attributes, alone or inside containers."""
     seen: set[Any] = set()
     for key, value in vars(module).items():
         if key not in _MODULE_INTERNALS:
-            yield from walk(Place("", key), value, seen, wanted)
+            yield from walk(Location("", key), value, seen, wanted)
 
 
-def walk(place: Place, value: Any, seen: set[Any], wanted: type | None = None) -> Iterator[tuple[Place, Any]]:
+def walk(location: Location, value: Any, seen: set[Any], wanted: type | None = None) -> Iterator[tuple[Location, Any]]:
     """`value` if it can be remembered, else what it contains; with `wanted`, instances of that instead."""
     if wanted is not None and isinstance(value, wanted):
-        yield place, value
+        yield location, value
     if isinstance(value, (nn.Parameter, nn.Module, type)):
         return
     if isinstance(value, _LEAVES) or (isinstance(value, Iterator) and _is_foreign(value)):
         if wanted is None:
-            yield place, value
+            yield location, value
         return
     if id(value) in seen:
         return
@@ -144,7 +126,7 @@ def walk(place: Place, value: Any, seen: set[Any], wanted: type | None = None) -
     if parts:
         seen.add(id(value))
         for step, part in parts:
-            yield from walk(Place(place.module, place.key, (*place.inside, step)), part, seen, wanted)
+            yield from walk(Location(location.module, location.key, (*location.inside, step)), part, seen, wanted)
 
 
 def _parts(value: Any) -> list[tuple[Step, Any]]:

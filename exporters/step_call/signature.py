@@ -22,7 +22,7 @@ StepFunction = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Call:
+class StepCall:
     """One tick as `function(*inputs, *state arguments)`; `states` holds the state arguments as given."""
 
     function: StepFunction
@@ -96,7 +96,7 @@ class Call:
         return [path.partition(".")[2] if path.startswith(("state.", "states.")) else path for path in paths]
 
 
-def make_call(model: Any, inputs: Any, states: Any) -> Call:
+def make_call(model: Any, inputs: Any, states: Any) -> StepCall:
     """Check the arguments of `export` and settle how the model is called.
 
     `model` is a module, a method of one or a function. Raises ExportError for arguments that are not CPU tensors.
@@ -125,7 +125,7 @@ def make_call(model: Any, inputs: Any, states: Any) -> Call:
                 f"{what} lies on {tensor.device}; export runs on the CPU: call .cpu() on it and on the model."
             )
     clones = tuple(tensor.detach().clone() for tensor in given)
-    return Call(function, owner, clones, rebuild(arguments, [tensor.detach().clone() for _, tensor in found]))
+    return StepCall(function, owner, clones, rebuild(arguments, [tensor.detach().clone() for _, tensor in found]))
 
 
 def _function_and_owner(model: Any) -> tuple[StepFunction, nn.Module]:

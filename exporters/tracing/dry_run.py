@@ -50,7 +50,7 @@ class Sighting:
 
 
 @dataclass
-class Rehearsal:
+class DryRun:
     """What was seen in a tick: values read by Python, and tensors that left PyTorch."""
 
     values: list[Sighting] = field(default_factory=list)
@@ -77,7 +77,7 @@ class _Visit:
     returned: list[Tensor]
 
 
-def rehearse(module: StepModule, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> Rehearsal:
+def dry_run(module: StepModule, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> DryRun:
     """Run one tick twice and return what was seen.
 
     Raises UnsupportedOpError for a module that draws random numbers, ExportError for one that answers the same inputs
@@ -108,7 +108,7 @@ class _Watch:
     """Hooks and modes around one run of a step."""
 
     def __init__(self, step: StepModule) -> None:
-        self.seen = Rehearsal()
+        self.seen = DryRun()
         self.visits: list[_Visit] = []
         self._model = step.model
         self._stack: list[tuple[str, list[Tensor]]] = []

@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
 
-from astroedge.exporters.wrapping.value_names import unique
+from astroedge.exporters.shared.labels import unique
 
 LAYOUT_OPERATORS = frozenset(
     ("_to_copy", "clone", "expand", "permute", "reshape", "squeeze", "t", "transpose", "unsqueeze", "view")

@@ -15,22 +15,22 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from astroedge.errors import ExportError
+from astroedge.exporters.shared.labels import unique
 from astroedge.exporters.shared.randomness import draws_random, refuse_control_flow, refuse_random
-from astroedge.exporters.tracing.dry_run import Rehearsal
+from astroedge.exporters.tracing.dry_run import DryRun
 from astroedge.exporters.tracing.fold_constants import fold_constants
 from astroedge.exporters.tracing.trace_errors import operator, where, why_not_traced, why_not_translated
-from astroedge.exporters.wrapping.value_names import unique
 
 OPSET = 18
 INPUT, OUTPUT = "astroedge.input.", "astroedge.output."
 
 
 def trace(
-    module: nn.Module, arguments: Sequence[Tensor], input_names: list[str], output_names: list[str], seen: Rehearsal
+    module: nn.Module, arguments: Sequence[Tensor], input_names: list[str], output_names: list[str], seen: DryRun
 ) -> onnx.ModelProto:
     """Trace one tick of `module` on example `arguments` into an ONNX model with these input and output names.
 
-    `seen` is what a rehearsal of the tick saw, for the words of errors.
+    `seen` is what a dry run of the tick saw, for the words of errors.
 
     Raises ExportError when the model can't be traced and UnsupportedOpError for an operator that has no place in a
     step.

@@ -10,13 +10,13 @@ from torch import fx, nn
 
 from astroedge.errors import ExportError, UnsupportedOpError
 from astroedge.exporters.shared.library_code import is_library_file
-from astroedge.exporters.tracing.dry_run import Rehearsal, Sighting
+from astroedge.exporters.tracing.dry_run import DryRun, Sighting
 
 WRAPPER = "model"  # attribute of StepModule that holds the user's model; its name is cut from every path
 LONGEST_REASON = 300
 
 
-def why_not_traced(error: Exception, seen: Rehearsal) -> str:
+def why_not_traced(error: Exception, seen: DryRun) -> str:
     """One line for what `torch.export` raised, with the module that was seen to do what PyTorch cannot trace."""
     text = _text(error)
     place = _user_line(error)

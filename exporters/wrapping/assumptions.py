@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from astroedge.exporters.shared.library_code import is_library
-from astroedge.exporters.step_call.signature import Call
+from astroedge.exporters.step_call.signature import StepCall
 from astroedge.exporters.step_call.state_tree import Leaf
 
 
-def assumed_states(call: Call) -> list[str]:
+def assumed_states(call: StepCall) -> list[str]:
     """Arguments that were left out and are None then: those of a cell of PyTorch or a framework are states for sure."""
     if _is_documented(call):
         return []
@@ -22,7 +22,7 @@ def assumed_states(call: Call) -> list[str]:
     ]
 
 
-def states_for_outputs(call: Call, outputs: Sequence[Leaf], following: Sequence[Tensor]) -> list[str]:
+def states_for_outputs(call: StepCall, outputs: Sequence[Leaf], following: Sequence[Tensor]) -> list[str]:
     """A model that returns as many tensors as it has states: each is a state, and an output too."""
     if not following or outputs[0][1] is not following[0] or _is_documented(call):
         return []
@@ -33,6 +33,6 @@ def states_for_outputs(call: Call, outputs: Sequence[Leaf], following: Sequence[
     ]
 
 
-def _is_documented(call: Call) -> bool:
+def _is_documented(call: StepCall) -> bool:
     """Whether what is called is a module of PyTorch or a framework, whose documentation says what it returns."""
     return isinstance(call.function, nn.Module) and is_library(type(call.function).__module__)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from astroedge.errors import ExportError
 from astroedge.exporters.frameworks import norse
 from astroedge.exporters.state.locations import memory
-from astroedge.exporters.step_call.signature import Call
+from astroedge.exporters.step_call.signature import StepCall
 from astroedge.exporters.step_call.state_tree import Leaf, leaves, rebuild
 
 
-def with_own_states(call: Call) -> Call:
+def with_own_states(call: StepCall) -> StepCall:
     """`call` with the states that its function makes itself, or `call` if that is not how it works.
 
     The model is not stepped. Raises ExportError if the states start from values that cannot be found out.
@@ -53,7 +53,7 @@ def with_own_states(call: Call) -> Call:
     return started
 
 
-def _copy(call: Call) -> Call | None:
+def _copy(call: StepCall) -> StepCall | None:
     """The call on a copy of the model, which shares its parameters; None for a model that cannot be copied."""
     known: dict[int, Any] = {id(tensor): tensor for tensor in call.model.parameters()}
     known |= {id(value): value.detach().clone() for _, value in memory(call.model) if isinstance(value, Tensor)}
@@ -68,7 +68,7 @@ def _copy(call: Call) -> Call | None:
     return replace(call, function=getattr(model, name) if bound else call.function, model=model)
 
 
-def _returned_states(call: Call, result: Any, room: int) -> tuple[Any, ...] | None:
+def _returned_states(call: StepCall, result: Any, room: int) -> tuple[Any, ...] | None:
     """The values returned last, for the arguments left out; None if there are not enough."""
     if isinstance(call.function, nn.RNNCellBase):
         return (result,)
@@ -94,7 +94,7 @@ def _start(tensor: Tensor, starts: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
     return torch.zeros_like(tensor).detach()
 
 
-def _run_from(call: Call) -> list[Leaf] | None:
+def _run_from(call: StepCall) -> list[Leaf] | None:
     """Everything the first tick returns from given states; None if what is no state was given for one."""
     states = rebuild(call.states, [tensor.clone() for tensor in call.state_leaves])
     try:

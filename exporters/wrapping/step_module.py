@@ -7,23 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from astroedge.exporters.state.locations import Slot
-from astroedge.exporters.step_call.signature import Call
+from astroedge.exporters.state.locations import HiddenState
+from astroedge.exporters.step_call.signature import StepCall
 
 
 class StepModule(nn.Module):
     """`forward(*inputs, *states) -> (*outputs, *next states)`, all flat tensors, for any model.
 
-    Explicit states go to the model's arguments; each hidden state is put into its slot before the model runs and read
+    Explicit states go to the model's arguments; each hidden state is put into its place before the model runs and read
     back afterwards. States come in the order explicit, hidden. The model's own memory is as before when forward
     returns.
     """
 
-    def __init__(self, call: Call, slots: Sequence[Slot]) -> None:
-        """Wrap what `call` calls; `slots` are where it hides state."""
+    def __init__(self, call: StepCall, hidden_states: Sequence[HiddenState]) -> None:
+        """Wrap what `call` calls; `hidden_states` are where it hides state."""
         super().__init__()
         self.model = call.model
-        self.slots = tuple(slots)
+        self.hidden_states = tuple(hidden_states)
         self.call = call
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -31,17 +31,17 @@ class StepModule(nn.Module):
         # Fresh copies: a model may write to what it is given, and one tensor may stand for two states.
         copies = [tensor.clone() for tensor in tensors]
         inputs, states = copies[: len(self.call.inputs)], copies[len(self.call.inputs) :]
-        explicit = len(states) - len(self.slots)
-        before = [slot.read(self.model) for slot in self.slots]
+        explicit = len(states) - len(self.hidden_states)
+        before = [hidden.read(self.model) for hidden in self.hidden_states]
         try:
-            for slot, tensor in zip(self.slots, states[explicit:], strict=True):
-                slot.write(self.model, tensor)
+            for hidden, tensor in zip(self.hidden_states, states[explicit:], strict=True):
+                hidden.write(self.model, tensor)
             outputs, following = self.call(inputs, states[:explicit])
-            hidden = [slot.read(self.model) for slot in self.slots]
+            values = [hidden.read(self.model) for hidden in self.hidden_states]
         finally:
-            for slot, tensor in zip(self.slots, before, strict=True):
-                slot.write(self.model, tensor)
-        return (*(tensor for _, tensor in outputs), *following, *hidden)
+            for hidden, tensor in zip(self.hidden_states, before, strict=True):
+                hidden.write(self.model, tensor)
+        return (*(tensor for _, tensor in outputs), *following, *values)
 
 
 def run_step(module: StepModule, inputs: Sequence[Tensor], states: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError
 from astroedge.exporters.frameworks import readable
-from astroedge.exporters.state.locations import Slot
-from astroedge.exporters.step_call.signature import Call
+from astroedge.exporters.shared.labels import unique
+from astroedge.exporters.state.locations import HiddenState
+from astroedge.exporters.step_call.signature import StepCall
 from astroedge.exporters.step_call.state_tree import Leaf
 from astroedge.step.spec import INITIAL_PREFIX, NEXT_PREFIX, STATE_PREFIX
 
@@ -25,12 +26,14 @@ class Names:
     states: Sequence[str] | None = None
 
 
-def choose_names(given: Names, call: Call, outputs: Sequence[Leaf], slots: Sequence[Slot]) -> tuple[list[str], ...]:
+def choose_names(
+    given: Names, call: StepCall, outputs: Sequence[Leaf], hidden_states: Sequence[HiddenState]
+) -> tuple[list[str], ...]:
     """Names of all inputs, outputs and states of a step.
 
     Raises ExportError when given names are too few or too many, or stand for two things.
     """
-    own_states = call.state_paths() + [readable(slot.name) for slot in slots]
+    own_states = call.state_paths() + [readable(hidden.name) for hidden in hidden_states]
     inputs = _chosen("input", given.inputs, call.model, call.argument_names()[: len(call.inputs)])
     named = _chosen("output", given.outputs, call.model, _output_names(outputs, inputs))
     states = _chosen("state", given.states, call.model, own_states)
@@ -97,9 +100,3 @@ def wrapper_path(model: nn.Module) -> list[str]:
 
 def _own_memory(model: nn.Module) -> list[Tensor]:
     return [*model.buffers(recurse=False), *(value for value in vars(model).values() if isinstance(value, Tensor))]
-
-
-def unique(name: str, taken: Collection[str]) -> str:
-    """`name`, or `name_1`, `name_2`, … if it is taken."""
-    candidates = (f"{name}_{number}" if number else name for number in count())
-    return next(candidate for candidate in candidates if candidate not in taken)

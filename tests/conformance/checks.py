@@ -58,7 +58,7 @@ def check_wrapper(case: Case) -> str:
     inputs = torch.from_numpy(case.inputs(WRAPPER_TICKS, Weights.DRAWN))
     call = with_own_states(make_call(case.build(Weights.DRAWN), (inputs[0],), case.states))
     hidden = find_hidden_state(call, [(tick,) for tick in inputs[:EXAMPLE_TICKS]]).states
-    module = StepModule(call, [state.slot for state in hidden])
+    module = StepModule(call, [state.hidden for state in hidden])
     states: Sequence[Tensor] = [*call.state_leaves, *(state.initial for state in hidden)]
     demand(bool(states), "no state was found")
     for tick, outputs in enumerate(run_as_user(case, case.build(Weights.DRAWN), inputs)):

@@ -9,8 +9,9 @@ from copy import deepcopy
 import numpy as np
 import torch
 
+from astroedge.exporters.step_call.blame import blame_model
 from astroedge.exporters.step_call.signature import make_call
-from astroedge.exporters.wrapping.check_model import blame_model, check_model
+from astroedge.exporters.wrapping.check_model import check_model
 from astroedge.session import Array
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.inputs.model_source import ModelSource

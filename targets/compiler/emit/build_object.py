@@ -18,7 +18,7 @@ from tvm_ffi import structural_equal
 
 from astroedge.targets.compiler.emit.shuffle_strides import ShuffleStrides
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
-from astroedge.targets.compiler.program.step_program import Call
+from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.compiler.threads.divide_loops import undivided
 from astroedge.targets.exact.exact_intrinsics import exact_intrinsics
 from astroedge.targets.exact.fence_products import FenceProducts
@@ -61,7 +61,7 @@ class Tick:
         self._kernels: dict[ir.GlobalVar, tirx.PrimFunc] = {}
         self._known: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]] = []
 
-    def call(self, call: Call, function: tirx.PrimFunc, *further: tirx.Var) -> tirx.Stmt:
+    def call(self, call: KernelCall, function: tirx.PrimFunc, *further: tirx.Var) -> tirx.Stmt:
         """The statement that makes `call` by the kernel `function`, which takes `further` after its arrays."""
         places = [self.plan.places[value] for value in (*call.reads, *call.writes)]
         addresses = [T.address_of(self._buffers[place.buffer][place.offset]) for place in places]
@@ -78,7 +78,7 @@ class Tick:
             native.write_to_file(str(path), "o")
             return path.read_bytes()
 
-    def _kernel(self, call: Call, function: tirx.PrimFunc) -> ir.GlobalVar:
+    def _kernel(self, call: KernelCall, function: tirx.PrimFunc) -> ir.GlobalVar:
         """The private function for a call; equal kernels are one."""
         aliased = _writes_over_a_read(call, self.plan)
         for known, known_aliased, global_var in self._known:
@@ -156,7 +156,7 @@ def pointer(dtype: str) -> ir.PointerType:
     return ir.PointerType(ir.PrimType(dtype))
 
 
-def _writes_over_a_read(call: Call, plan: MemoryPlan) -> bool:
+def _writes_over_a_read(call: KernelCall, plan: MemoryPlan) -> bool:
     """True when the call works in place, so that its pointers may be equal."""
     read = {plan.places[value] for value in call.reads}
     return any(plan.places[value] in read for value in call.writes)

@@ -20,7 +20,7 @@ from tvm_ffi import structural_map
 
 from astroedge.targets.compiler.lower.legalize import KERNEL_ATTRIBUTE
 from astroedge.targets.compiler.program.blocks import blocks_of, is_pointwise
-from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
 Group = tuple[int, ...]
 
@@ -63,7 +63,7 @@ class _Merger:
                 for member in joined:
                     self.group_of[member] = joined
 
-    def merged_calls(self) -> list[Call]:
+    def merged_calls(self) -> list[KernelCall]:
         """One call for every group, in the order of first members as far as what they wait for allows."""
         waits_for = {group: self._groups_before(group) for group in dict.fromkeys(self.group_of)}
         ready = [group for group, others in waits_for.items() if not others]
@@ -114,7 +114,7 @@ class _Merger:
         """The groups that must come right before."""
         return {self.group_of[other] for member in group for other in self.waits_for[member]} - {group}
 
-    def _call(self, group: Group) -> Call:
+    def _call(self, group: Group) -> KernelCall:
         members = [self.calls[index] for index in group]
         if len(members) == 1:
             return members[0]
@@ -127,7 +127,7 @@ class _Merger:
         return _join(members, inside)
 
 
-def _has_plain_loops(call: Call) -> bool:
+def _has_plain_loops(call: KernelCall) -> bool:
     """Whether the call is made of unscheduled blocks without reductions, with results of one shape."""
     if call.product is not None or KERNEL_ATTRIBUTE in (call.function.attrs or {}):
         return False
@@ -135,7 +135,7 @@ def _has_plain_loops(call: Call) -> bool:
     return all(axis.iter_type == axis.DataPar for axis in axes) and len({value.shape for value in call.writes}) == 1
 
 
-def _join(members: list[Call], inside: set[Value]) -> Call:
+def _join(members: list[KernelCall], inside: set[Value]) -> KernelCall:
     """One call that does what `members` do in turn; the values `inside` it are not among its results."""
     reads: dict[tuple[Value, tuple[int, ...]], tirx.Var] = {}  # a value may be read in several shapes
     made: dict[Value, tirx.Var] = {}
@@ -157,7 +157,7 @@ def _join(members: list[Call], inside: set[Value]) -> Call:
     local += [made[value] for value in made if value in inside]
     root = SBlock([], [], [], "root", tirx.SeqStmt(bodies), alloc_buffers=local)
     function = tirx.PrimFunc([*reads.values(), *(made[value] for value in results)], SBlockRealize([], True, root))
-    return Call(
+    return KernelCall(
         function=function.with_attrs({"tirx.noalias": True, "s_tir": True}),
         reads=tuple(value for value, _ in reads),
         writes=tuple(results),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from astroedge.abi.limits import ALIGNMENT
 from astroedge.targets.compiler.program.blocks import is_one_loop, is_pointwise
-from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class MemoryPlan:
     state tensors, by state name.
     """
 
-    calls: list[Call]
+    calls: list[KernelCall]
     places: dict[Value, Place]
     sizes: dict[str, int]
     outputs: list[Place]
@@ -95,7 +95,7 @@ class _Move:
 
 
 def _place_next_states(
-    program: StepProgram, calls: list[Call], places: dict[Value, Place], slots: list[Place]
+    program: StepProgram, calls: list[KernelCall], places: dict[Value, Place], slots: list[Place]
 ) -> list[_Move]:
     """Put next states in place where that is safe; return the moves for the rest."""
     moves = []
@@ -109,7 +109,7 @@ def _place_next_states(
     return moves
 
 
-def _may_overwrite(program: StepProgram, calls: list[Call], old: Value, new: Value) -> bool:
+def _may_overwrite(program: StepProgram, calls: list[KernelCall], old: Value, new: Value) -> bool:
     """True when writing `new` over `old` disturbs no reader of `old`."""
     if any(value is old for value in (*program.outputs, *program.nexts, *program.spikes, *program.margins)):
         return False
@@ -128,7 +128,7 @@ def _fill_outputs(
     places: dict[Value, Place],
     slots: list[Place],
     copy: Callable[[Value], tirx.PrimFunc],
-) -> list[Call]:
+) -> list[KernelCall]:
     """Let calls write outputs directly where they can; return the copies for the rest."""
     calls = []
     for value, slot in zip(program.outputs, slots, strict=True):
@@ -141,7 +141,7 @@ def _fill_outputs(
     return calls
 
 
-def _append_moves(calls: list[Call], moves: list[_Move], copy: Callable[[Value], tirx.PrimFunc]) -> None:
+def _append_moves(calls: list[KernelCall], moves: list[_Move], copy: Callable[[Value], tirx.PrimFunc]) -> None:
     """Order the moves so that no slot is overwritten while another move still reads it; a cycle needs a spare."""
     pending = list(moves)
     while pending:
@@ -160,11 +160,11 @@ def _still_read(move: _Move, pending: list[_Move]) -> bool:
     return any(other.source is move.target for other in pending if other is not move)
 
 
-def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFunc]) -> Call:
-    return Call(copy(source), (source,), (target,), "copy", ("copy",))
+def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFunc]) -> KernelCall:
+    return KernelCall(copy(source), (source,), (target,), "copy", ("copy",))
 
 
-def _pack_workspace(calls: list[Call], places: dict[Value, Place], start: int) -> int:
+def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: int) -> int:
     """Give the remaining computed values offsets such that values alive together do not overlap; return the size."""
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
@@ -192,7 +192,7 @@ def _pack_workspace(calls: list[Call], places: dict[Value, Place], start: int) -
     return max(end, ALIGNMENT)
 
 
-def _weights_in_use(calls: list[Call]) -> list[Value]:
+def _weights_in_use(calls: list[KernelCall]) -> list[Value]:
     """The weights some call reads, in the order of first use."""
     found: dict[Value, None] = {}
     for call in calls:

@@ -8,13 +8,13 @@ from tvm import te, tirx
 
 from astroedge.errors import CompileError
 from astroedge.targets.boards.board_file import Target
-from astroedge.targets.compiler.program.step_program import Call, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.schedule.vectorize import schedule_blocks
 
 KERNEL_ATTRIBUTE = "astroedge.kernel"  # every hand-written or scheduled function says what it is
 
 
-def schedule_calls(calls: list[Call], target: Target) -> list[Call]:
+def schedule_calls(calls: list[KernelCall], target: Target) -> list[KernelCall]:
     """Schedule what fusion left as plain loops; kernels come scheduled.
 
     Raises CompileError for a function that no schedule covers.

@@ -36,7 +36,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Call:
+class KernelCall:
     """One kernel call. The function takes pointers to `reads`, then to `writes`.
 
     `product` is the index of the matrix product a placeholder stands for, None for a real kernel. `kind` names the
@@ -63,7 +63,7 @@ class StepProgram:
     nexts: list[Value]
     spikes: list[Value]
     margins: list[Value]
-    calls: list[Call] = field(default_factory=list)
+    calls: list[KernelCall] = field(default_factory=list)
 
 
 def fuse(module: tvm.IRModule) -> tvm.IRModule:
@@ -118,7 +118,7 @@ class _Reader:
         self.values = values
         self.tuples: dict[relax.Var, tuple[Value, ...]] = {}
         self.weights: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
-        self.calls: list[Call] = []
+        self.calls: list[KernelCall] = []
 
     def value_of(self, expression: relax.Expr) -> Value:
         """The value an argument stands for."""
@@ -150,11 +150,11 @@ class _Reader:
             self.values[binding.var] = results[0]
         self.calls.append(self._call(value, function, results))
 
-    def _call(self, call: relax.Call, function: tirx.PrimFunc, results: tuple[Value, ...]) -> Call:
+    def _call(self, call: relax.Call, function: tirx.PrimFunc, results: tuple[Value, ...]) -> KernelCall:
         name = call.args[0].name_hint
         product = function.attrs.get(PRODUCT_ATTRIBUTE) if function.attrs else None
         kernel = function.attrs.get(KERNEL_ATTRIBUTE) if function.attrs else None
-        return Call(
+        return KernelCall(
             function=function,
             reads=tuple(self.value_of(argument) for argument in call.args[1].fields),
             writes=results,

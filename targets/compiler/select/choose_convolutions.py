@@ -15,7 +15,7 @@ import numpy as np
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.lower.sparsity import Sparsity
-from astroedge.targets.compiler.program.step_program import Call, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.convolution_cost import BYTES_A_CYCLE, dense_cost, event_cost, windows_together
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.convolutions.active_pixels import active_pixels, bit_table
@@ -64,7 +64,7 @@ class ConvolutionChooser:
         target: Target,
         kernels: str,
         weights: WeightValues,
-        calls: list[Call],
+        calls: list[KernelCall],
         count: Callable[[Value, Sparsity], Value],
     ) -> None:
         self.target = target
@@ -77,7 +77,7 @@ class ConvolutionChooser:
         self.widened: dict[Value, Value] = {}
         self.table = _table()
 
-    def add(self, call: Call, product: ConvolutionProduct) -> ChosenConvolution:
+    def add(self, call: KernelCall, product: ConvolutionProduct) -> ChosenConvolution:
         """Append the kernels that stand for `call`, which reads images and W[taps, outputs].
 
         Raises CompileError for more inputs than exact integer sums allow.
@@ -118,7 +118,7 @@ class ConvolutionChooser:
         together = windows_together(product.shape, rate, self.target, integer)
         return event_cost(product.shape, rate, together, self.target, integer)
 
-    def _add_event(self, product: ConvolutionProduct, call: Call) -> tuple[Value, ...]:
+    def _add_event(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
         """The lists of active elements (made once), the sums, and the sums transposed; returns what is stored."""
         conv, sparsity, (images, matrix) = product.shape, product.sparsity, call.reads
         assert sparsity is not None
@@ -140,12 +140,12 @@ class ConvolutionChooser:
         lists = (*(pixels if graded or not strips else ()), *strips)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
         touched = round(self._event_cost(product, matrix) * BYTES_A_CYCLE)
-        self.calls.append(Call(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
+        self.calls.append(KernelCall(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
         function = transpose_sums(conv.out_pixels, conv.outputs, scaled=len(stored) > 1, batch=conv.batch)
-        self.calls.append(Call(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
+        self.calls.append(KernelCall(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
         return stored
 
-    def _add_dense(self, product: ConvolutionProduct, call: Call) -> tuple[Value, ...]:
+    def _add_dense(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
         """The padded copy of the images, the sums, and the copy of these; returns what is stored."""
         conv, (images, matrix) = product.shape, call.reads
         tile = conv_tile(conv, self.target)
@@ -161,9 +161,9 @@ class ConvolutionChooser:
         touched = round(dense_cost(conv, self.target) * BYTES_A_CYCLE)
         unpad = copy_from_runs(conv, scaled=len(stored) > 1)
         self.calls += [
-            Call(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)),
-            Call(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
-            Call(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),
+            KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)),
+            KernelCall(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
+            KernelCall(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),
         ]
         return stored
 
@@ -175,7 +175,7 @@ class ConvolutionChooser:
             size = prod(weights.shape)
             self.widened[weights] = _array(f"{weights.name}.wide", size)
             function = widen(size, storage)
-            self.calls.append(Call(function, (weights,), (self.widened[weights],), "widen", ("conv",)))
+            self.calls.append(KernelCall(function, (weights,), (self.widened[weights],), "widen", ("conv",)))
         return self.widened[weights]
 
     def _lists(self, images: Value, lists: PixelLists, sparsity: Sparsity) -> tuple[Value, ...]:
@@ -187,11 +187,11 @@ class ConvolutionChooser:
             indices = _array(f"active.{images.name}", lists.indices_size, "int32")
             starts = _array(f"starts.{images.name}", lists.batch * lists.image_starts, "int32")
             values = (_array(f"values.{images.name}", lists.values_size),) if graded else ()
-            self.calls.append(Call(pixel_masks(lists), (images,), (masks,), "masks", ("active_list",)))
+            self.calls.append(KernelCall(pixel_masks(lists), (images,), (masks,), "masks", ("active_list",)))
             reads = (*((images,) if graded else ()), masks, self.table)
             writes = (indices, starts, *values, self.count(images, sparsity))
             function = active_pixels(lists, values=graded)
-            self.calls.append(Call(function, reads, writes, "active-list", ("active_list",)))
+            self.calls.append(KernelCall(function, reads, writes, "active-list", ("active_list",)))
             self.lists[key] = (*values, indices, starts)
         return self.lists[key]
 
@@ -205,7 +205,7 @@ class ConvolutionChooser:
             starts = _array(f"strip_starts.{images.name}", strips.starts_size, "int32")
             function = column_strips(strips, values=graded)
             self.strips[key] = (*values, elements, starts)
-            self.calls.append(Call(function, pixels, self.strips[key], "strips", ("active_list",)))
+            self.calls.append(KernelCall(function, pixels, self.strips[key], "strips", ("active_list",)))
         return self.strips[key]
 
 

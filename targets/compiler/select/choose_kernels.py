@@ -18,10 +18,10 @@ from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.lower.sparsity import Sparsity
-from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.dense_products import DenseProducts
-from astroedge.targets.compiler.select.kernel_cost import MEMORY, MatrixCost, home_of, reads_rows
+from astroedge.targets.compiler.select.kernel_cost import MEMORY, MatrixCost, level_of, reads_rows
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size, can_compress
 from astroedge.targets.kernels.products.count_active import count_active
@@ -93,23 +93,23 @@ class _Chooser:
         self.weights = WeightValues(weights)
         self.spikes = spikes
         self.rates = rates
-        self.calls: list[Call] = []
+        self.calls: list[KernelCall] = []
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
         self.readers: Counts[Value] = Counts()
-        self.home = MEMORY
+        self.level = MEMORY
         self.dense = DenseProducts(target, self.weights, self.calls)
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
 
-    def look_ahead(self, calls: list[Call], products: list[Product | ConvolutionProduct]) -> None:
+    def look_ahead(self, calls: list[KernelCall], products: list[Product | ConvolutionProduct]) -> None:
         """See where the weights of the whole step fit, and how many matrices would share each list."""
         placed = [(products[call.product], call.reads) for call in calls if call.product is not None]
         weights = {right for _, (_, right) in placed if right.data is not None}
-        self.home = home_of(sum(map(self.weights.stored_bytes, weights)), self.target)
+        self.level = level_of(sum(map(self.weights.stored_bytes, weights)), self.target)
         self.readers = Counts(left for product, (left, _) in placed if isinstance(product, Product))
 
-    def add(self, call: Call, products: list[Product | ConvolutionProduct]) -> None:
+    def add(self, call: KernelCall, products: list[Product | ConvolutionProduct]) -> None:
         """Append `call`, or the kernels that stand for it."""
         if call.product is not None:
             product = products[call.product]
@@ -130,11 +130,11 @@ class _Chooser:
             if counter is None or counter in named:  # two spike tensors may be one value
                 counter = self._counter(name, value, self.rates[name])
                 function = count_active(counter.size, value.dtype)
-                self.calls.append(Call(function, (value,), (counter.value,), "count", ("count",)))
+                self.calls.append(KernelCall(function, (value,), (counter.value,), "count", ("count",)))
             named.append(counter)
         self.choice.counters = named + [counter for counter in self.choice.counters if counter not in named]
 
-    def _add_product(self, call: Call, product: Product) -> None:
+    def _add_product(self, call: KernelCall, product: Product) -> None:
         left, right = call.reads
         kernel, reason = self._decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
@@ -144,7 +144,7 @@ class _Chooser:
             weights = self.dense.add(product, left, right, call.writes[0])
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
-            self.calls.append(Call(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
+            self.calls.append(KernelCall(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
         self.choice.matrices.append(
             Matrix(
                 name=product.name,
@@ -160,7 +160,7 @@ class _Chooser:
             )
         )
 
-    def _add_convolution(self, call: Call, product: ConvolutionProduct) -> None:
+    def _add_convolution(self, call: KernelCall, product: ConvolutionProduct) -> None:
         conv, (images, weights) = product.shape, call.reads
         chosen = self.convolutions.add(call, product)
         self.choice.matrices.append(
@@ -198,8 +198,8 @@ class _Chooser:
             return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
-        home = self.home if product.constant else home_of(right.nbytes, self.target)
-        costs = MatrixCost(product, self.weights.precision(right), home, self.target, self.readers[left])
+        level = self.level if product.constant else level_of(right.nbytes, self.target)
+        costs = MatrixCost(product, self.weights.precision(right), level, self.target, self.readers[left])
         return costs.choose(sparsity.rate, not sparsity.binary, fires)
 
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
@@ -211,7 +211,7 @@ class _Chooser:
         graded, storage = not sparsity.binary, self.weights.precision(right)
         weights = self.weights.for_event(product.name, right)
         writes: tuple[Value, ...] = (result,)
-        if product.constant and reads_rows(self.home, storage, self.target):
+        if product.constant and reads_rows(self.level, storage, self.target):
             function = event_rows(product.rows, product.columns, graded=graded, batch=batch, storage=storage)
             writes = (result, Value(f"sums.{result.name}", result.shape, "float32", "computed"))
         else:
@@ -227,7 +227,7 @@ class _Chooser:
             )
         reads = (*((left,) if graded else ()), *lists, *weights)
         touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
-        self.calls.append(Call(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
+        self.calls.append(KernelCall(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
         return weights
 
     def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:
@@ -239,7 +239,7 @@ class _Chooser:
             bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
             writes = (indices, bounds, counter.value)
             function = active_list(width, value.dtype, batch, can_compress(self.target))
-            self.calls.append(Call(function, (value,), writes, "active-list", ("active_list",)))
+            self.calls.append(KernelCall(function, (value,), writes, "active-list", ("active_list",)))
             self.lists[key] = (indices, bounds)
         return self.lists[key]
 

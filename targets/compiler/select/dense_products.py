@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
-from astroedge.targets.compiler.program.step_program import Call, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.dense_gemv import dense_gemv, dense_tile
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile
@@ -15,7 +15,7 @@ from astroedge.targets.kernels.stored_weights import is_integer
 class DenseProducts:
     """Appends the calls of dense products to `calls`, keeping the inputs already put in fixed point."""
 
-    def __init__(self, target: Target, weights: WeightValues, calls: list[Call]) -> None:
+    def __init__(self, target: Target, weights: WeightValues, calls: list[KernelCall]) -> None:
         self.target = target
         self.weights = weights
         self.calls = calls
@@ -42,7 +42,7 @@ class DenseProducts:
             storage=self.weights.precision(right),
         )
         weights = self.weights.for_dense(product.name, right, tile)
-        self.calls.append(Call(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
+        self.calls.append(KernelCall(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
         return weights
 
     def _add_fixed(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
@@ -59,7 +59,7 @@ class DenseProducts:
         )
         weights = self.weights.for_fixed(product.name, right, tile)
         inputs = self._fixed_point(left, product.rows_out, product.rows)
-        self.calls.append(Call(function, (*inputs, *weights), (result,), "dense-gemv", ("matmul",)))
+        self.calls.append(KernelCall(function, (*inputs, *weights), (result,), "dense-gemv", ("matmul",)))
         return weights
 
     def _fixed_point(self, value: Value, batch: int, width: int) -> tuple[Value, Value]:
@@ -69,6 +69,6 @@ class DenseProducts:
             planes = Value(f"fixed.{value.name}", (batch, 2, pair_count(width)), "int32", "computed")
             factors = Value(f"fixed_factors.{value.name}", (batch, block_count(width)), "float32", "computed")
             function = fixed_point(batch, width, value.dtype)
-            self.calls.append(Call(function, (value,), (planes, factors), "fixed-point", ("fixed_point",)))
+            self.calls.append(KernelCall(function, (value,), (planes, factors), "fixed-point", ("fixed_point",)))
             self.fixed[key] = (planes, factors)
         return self.fixed[key]

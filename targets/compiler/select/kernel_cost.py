@@ -30,7 +30,7 @@ UNKNOWN_L3 = 8 * 1024 * 1024  # what an x86 processor has at least, even if its 
 
 
 @dataclass(frozen=True)
-class Home:
+class MemoryLevel:
     """Where weights lie between ticks, and how many bytes a cycle come from there: in one piece, and by single rows."""
 
     name: str
@@ -38,31 +38,31 @@ class Home:
     scattered: float
 
 
-L1 = Home("the L1 cache", 50.0, 50.0)
-L2 = Home("the L2 cache", 28.0, 25.0)
-L3 = Home("the L3 cache", 22.0, 14.0)
-MEMORY = Home("memory", 7.0, 4.0)
+L1 = MemoryLevel("the L1 cache", 50.0, 50.0)
+L2 = MemoryLevel("the L2 cache", 28.0, 25.0)
+L3 = MemoryLevel("the L3 cache", 22.0, 14.0)
+MEMORY = MemoryLevel("memory", 7.0, 4.0)
 
 
-def home_of(nbytes: int, target: Target) -> Home:
+def level_of(nbytes: int, target: Target) -> MemoryLevel:
     """The nearest cache that holds `nbytes` of weights, all of which are used again every few ticks."""
     unknown = UNKNOWN_L3 if target.family == "x86" else 0
     caches = ((L1, target.l1_bytes), (L2, target.l2_bytes), (L3, target.l3_bytes or unknown))
-    return next((home for home, size in caches if nbytes <= size), MEMORY)
+    return next((level for level, size in caches if nbytes <= size), MEMORY)
 
 
-def reads_rows(home: Home, storage: Precision, target: Target) -> bool:
+def reads_rows(level: MemoryLevel, storage: Precision, target: Target) -> bool:
     """Whether `event_rows` is the better event-driven kernel; how ARM processors like it has not been measured."""
-    return home is MEMORY and target.family == "x86" and not is_integer(storage)
+    return level is MEMORY and target.family == "x86" and not is_integer(storage)
 
 
 @dataclass(frozen=True)
 class MatrixCost:
-    """The cost of one product whose weights, stored as `storage`, lie in `home`; its list has `readers` in all."""
+    """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all."""
 
     product: Product
     storage: Precision
-    home: Home
+    level: MemoryLevel
     target: Target
     readers: int = 1
 
@@ -78,7 +78,7 @@ class MatrixCost:
         summing = max(active * product.columns * self._cycles_a_weight(work) * streams, pieces * active * ADD_CHAIN)
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
         scales = blocks * product.columns * 4 if self.storage == "int4" else 0
-        moving = rows_read * self._row_bytes / self.home.scattered + scales / self.home.streamed
+        moving = rows_read * self._row_bytes / self.level.scattered + scales / self.level.streamed
         return CALL + self._preparing + pieces * blocks * STRETCH + max(summing, moving)
 
     def dense(self, graded: bool) -> float:
@@ -90,7 +90,7 @@ class MatrixCost:
         working = (
             product.rows * product.columns * self._cycles_a_weight(MULTIPLIED if graded else FIXED_POINT) * streams
         )
-        moving = product.batch * product.rows * self._row_bytes / self.home.streamed
+        moving = product.batch * product.rows * self._row_bytes / self.level.streamed
         preparing = self._preparing if is_integer(self.storage) and not graded else 0.0
         return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
 
@@ -104,7 +104,7 @@ class MatrixCost:
         event, dense = self.event(rate, graded), self.dense(graded)
         rows = self.product.rows
         listed = f"adding {rate * rows:.0f} of {rows} rows takes some {_rounded(event)} cycles"
-        reason = f"{fires}: {listed}, multiplying all {_rounded(dense)}, with weights in {self.home.name}"
+        reason = f"{fires}: {listed}, multiplying all {_rounded(dense)}, with weights in {self.level.name}"
         return "event" if event < dense else "dense", reason
 
     @property

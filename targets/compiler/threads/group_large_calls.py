@@ -10,7 +10,7 @@ the new one. Steps too small for a team stay as they are.
 
 from __future__ import annotations
 
-from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.threads.plan_team import are_worth_a_team, is_large
 
 
@@ -19,13 +19,13 @@ def group_large_calls(program: StepProgram) -> None:
     if not are_worth_a_team([call for call in program.calls if is_large(call)]):
         return
     old_of = {new: old for old, new in zip(program.states, program.nexts, strict=True) if new is not old}
-    ordered: list[Call] = []
+    ordered: list[KernelCall] = []
     for call in program.calls:
         ordered.insert(_place(call, ordered, old_of) if is_large(call) else len(ordered), call)
     program.calls = ordered
 
 
-def _place(call: Call, ordered: list[Call], old_of: dict[Value, Value]) -> int:
+def _place(call: KernelCall, ordered: list[KernelCall], old_of: dict[Value, Value]) -> int:
     """Behind the last large call, or at the end if one of the small calls since then has to come first."""
     overwritten = {old_of[value] for value in call.writes if value in old_of}
     for index in range(len(ordered) - 1, -1, -1):

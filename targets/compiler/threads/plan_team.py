@@ -17,7 +17,7 @@ from astroedge.targets.compiler.threads.divide_loops import TeamForm, divide_loo
 
 if TYPE_CHECKING:
     from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Place
-    from astroedge.targets.compiler.program.step_program import Call, Value
+    from astroedge.targets.compiler.program.step_program import KernelCall, Value
 
 RELEASE, GATHER, MEET = "release", "gather", "meet"
 # Two points cost some 0.3 µs, and a thread gets through 100 KiB of cached weights in 2 µs.
@@ -33,7 +33,7 @@ _CONSTANT = ("inputs", "weights")
 class TeamCall:
     """A call of the tick: `form` is None if thread 0 makes it alone; `point` is what lies before it, if anything."""
 
-    call: Call
+    call: KernelCall
     form: TeamForm | None
     point: str | None
 
@@ -60,23 +60,23 @@ def plan_team(plan: MemoryPlan) -> TeamPlan | None:
     return TeamPlan(calls, threads, min(threads, worth) if worth > 1 else 1)
 
 
-def is_large(call: Call) -> bool:
+def is_large(call: KernelCall) -> bool:
     """Whether dividing a call gains more than the waiting costs."""
     return touched_bytes(call) >= SHARED_BYTES
 
 
-def are_worth_a_team(calls: list[Call]) -> bool:
+def are_worth_a_team(calls: list[KernelCall]) -> bool:
     """Whether these calls, divided, are worth a second tick in the library."""
     return sum(map(touched_bytes, calls)) >= TEAM_BYTES
 
 
-def points_between(calls: list[Call], divided: list[bool], places: dict[Value, Place]) -> list[str | None]:
+def points_between(calls: list[KernelCall], divided: list[bool], places: dict[Value, Place]) -> list[str | None]:
     """The point before each call, if threads have to wait there."""
     order = _Order()
     return [order.add(_Step.of(call, places, shared)) for call, shared in zip(calls, divided, strict=True)]
 
 
-def touched_bytes(call: Call) -> int:
+def touched_bytes(call: KernelCall) -> int:
     """About how many bytes a call reads and writes, as it says itself or by the sizes of its operands."""
     if call.touched is not None:
         return call.touched
@@ -96,7 +96,7 @@ class _Step:
     others_know: bool = False
 
     @staticmethod
-    def of(call: Call, places: dict[Value, Place], shared: bool) -> _Step:
+    def of(call: KernelCall, places: dict[Value, Place], shared: bool) -> _Step:
         def ranges(values: tuple[Value, ...]) -> list[tuple[str, int, int]]:
             located = [(places[value], value.nbytes) for value in values]
             return [(place.buffer, place.offset, place.offset + size) for place, size in located]

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from astroedge.errors import UnsupportedOpError
-from astroedge.exporters.graph.clean_graph import SCOPES_KEY, cut, module_of, prune_states, tidy
+from astroedge.exporters.graph.clean_graph import SCOPES_KEY, clean_graph, cut, module_of, prune_states
 from astroedge.step.spec import StateSpec
 
 
@@ -68,7 +68,7 @@ def test_tidy_names_nodes_after_modules_and_drops_notes() -> None:
     model = graph_of([node], [])
     model.graph.value_info.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [7]))
     model.doc_string = model.graph.doc_string = "/home/me"
-    tidy(model, "net", ["model"])
+    clean_graph(model, "net", ["model"])
     assert (model.graph.name, model.graph.node[0].name, module_of(model.graph.node[0])) == ("net", "lif/y", "lif")
     assert b"/home" not in model.SerializeToString()
     assert not model.graph.value_info
@@ -79,7 +79,7 @@ def test_dead_nodes_and_constants_go() -> None:
     nodes = [helper.make_node("Add", ["x", "used"], ["y"]), helper.make_node("Add", ["x", "unused"], ["z"])]
     constants = {"used": np.ones(1, np.float32), "unused": np.zeros(1, np.float32)}
     model = graph_of(nodes, [], constants)
-    tidy(model, "net", [])
+    clean_graph(model, "net", [])
     assert [tensor.name for tensor in model.graph.initializer] == ["used"]
     assert len(model.graph.node) == 1
 
@@ -88,7 +88,7 @@ def test_constant_next_gets_a_node_of_its_own() -> None:
     """A next value that is a constant comes out of an Identity, so that an output is always made by a node."""
     nodes = [helper.make_node("Add", ["state.a", "next.a"], ["y"])]
     model = graph_of(nodes, ["a"], {"next.a": np.ones(1, np.float32)})
-    tidy(model, "net", [])
+    clean_graph(model, "net", [])
     assert [node.op_type for node in model.graph.node] == ["Add", "Identity"]
     onnx.checker.check_model(model, full_check=True)
 
@@ -98,7 +98,7 @@ def test_prefixes_are_cut_unless_names_would_clash() -> None:
     names = ["model.w", "model.x", "model.v", "v"]
     nodes = [helper.make_node("Sum", ["x", *names], ["y"])]
     model = graph_of(nodes, [], {name: np.full(1, number, np.float32) for number, name in enumerate(names)})
-    tidy(model, "net", ["model"])
+    clean_graph(model, "net", ["model"])
     assert [tensor.name for tensor in model.graph.initializer] == ["w", "model.x", "model.v", "v"]
     assert list(model.graph.node[0].input) == ["x", "w", "model.x", "model.v", "v"]
 
@@ -118,10 +118,10 @@ def test_operators_without_a_place_in_a_step_are_refused(operator: str) -> None:
     node = helper.make_node(operator, ["x"], ["y"])
     node.metadata_props.add(key=SCOPES_KEY, value="['', 'model', 'model.cell', 'op']")
     with pytest.raises(UnsupportedOpError, match=rf"Module 'cell' uses {operator}"):
-        tidy(graph_of([node], []), "net", ["model"])
+        clean_graph(graph_of([node], []), "net", ["model"])
 
 
 def test_operator_of_another_domain_is_refused() -> None:
     """Only standard ONNX operators are carried."""
     with pytest.raises(UnsupportedOpError, match="FusedThing"):
-        tidy(graph_of([helper.make_node("FusedThing", ["x"], ["y"], domain="com.vendor")], []), "net", [])
+        clean_graph(graph_of([helper.make_node("FusedThing", ["x"], ["y"], domain="com.vendor")], []), "net", [])

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.exporters.graph.find_spikes import find_decisions, find_echoes, find_spikes
+from astroedge.exporters.graph.find_spikes import find_decisions, find_reset_copies, find_spikes
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.step.spec import StateSpec
 
@@ -218,4 +218,4 @@ def test_echo_compares_a_state_that_another_compares_later() -> None:
     states = (StateSpec("lif.v", (1, 8), "float32"), StateSpec("late.u", (1, 8), "float32"))
     found = find_spikes(graph, states)
     assert [spikes.tensor for spikes in found] == ["again", "fired", "before"]
-    assert find_echoes(graph, found, states) == {found[0].name}
+    assert find_reset_copies(graph, found, states) == {found[0].name}

@@ -74,7 +74,7 @@ def test_crash_is_an_error_with_the_last_words(tmp_path: Path) -> None:
 
 def test_sys_exit_is_an_error_that_says_so(tmp_path: Path) -> None:
     """A model that calls `sys.exit` has not crashed: the message has the code and the line."""
-    with pytest.raises(ExportError, match=r"^The model exited at test_isolate\.py:\d+ \(sys\.exit, code 0\)"):
+    with pytest.raises(ExportError, match=r"^The model exited at test_child_process\.py:\d+ \(sys\.exit, code 0\)"):
         run_in_child(lambda: sys.exit(0), tmp_path)
 
 

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
-from astroedge.exporters.state.find_state import HiddenState, find_hidden_state
+from astroedge.exporters.state.find_state import FoundState, find_hidden_state
 from astroedge.exporters.step_call.signature import make_call
 from tests.support import hidden_state_models
 
 X = torch.ones(1, 3)
 
 
-def found(model: nn.Module, inputs: Tensor = X, states: Any = None) -> dict[str, HiddenState]:
+def found(model: nn.Module, inputs: Tensor = X, states: Any = None) -> dict[str, FoundState]:
     """The hidden states of a model by name."""
     call = make_call(model.eval(), inputs, states)
-    return {state.slot.name: state for state in find_hidden_state(call, [call.inputs]).states}
+    return {state.hidden.name: state for state in find_hidden_state(call, [call.inputs]).states}
 
 
 class Keeps(nn.Module):
@@ -93,12 +93,12 @@ def test_state_is_found_inside_containers(start: Any, name: str) -> None:
     model = Inside(start)
     states = found(model)
     assert list(states) == [name]
-    slot = states[name].slot
-    assert slot.read(model).tolist() == [[3.0] * 3]
-    slot.write(model, X * 7)
-    assert slot.read(model).tolist() == [[7.0] * 3]
+    hidden = states[name].hidden
+    assert hidden.read(model).tolist() == [[3.0] * 3]
+    hidden.write(model, X * 7)
+    assert hidden.read(model).tolist() == [[7.0] * 3]
     model(X)
-    assert slot.read(model).tolist() == [[8.0] * 3]
+    assert hidden.read(model).tolist() == [[8.0] * 3]
 
 
 def test_state_in_a_partial_is_read_and_written() -> None:
@@ -111,11 +111,11 @@ def test_state_in_a_partial_is_read_and_written() -> None:
     model = Bound(partial(torch.add, X * 0, alpha=1))
     states = found(model)
     assert list(states) == ["box.args.0"]
-    slot = states["box.args.0"].slot
-    slot.write(model, X * 7)
-    assert slot.read(model).tolist() == [[7.0] * 3]
+    hidden = states["box.args.0"].hidden
+    hidden.write(model, X * 7)
+    assert hidden.read(model).tolist() == [[7.0] * 3]
     model(X)
-    assert slot.read(model).tolist() == [[8.0] * 3]
+    assert hidden.read(model).tolist() == [[8.0] * 3]
 
 
 def test_object_of_a_module_whose_method_is_a_hook_is_inside() -> None:
@@ -193,7 +193,7 @@ def test_one_tensor_in_two_places_is_one_state() -> None:
     model.alias = model.box
     states = found(model)
     assert list(states) == ["box"]
-    states["box"].slot.write(model, X)
+    states["box"].hidden.write(model, X)
     assert model.alias is model.box
 
 

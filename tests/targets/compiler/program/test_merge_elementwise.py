@@ -13,7 +13,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.program.plan_memory import plan_memory
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
-from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from tests.compiled.test_random_dataflow import Flow, flows, make_graph
 from tests.support import graphs
 from tests.support.kernels.harness import run, same_bits
@@ -28,7 +28,7 @@ def _merged(graph: StepGraph) -> StepProgram:
     return program
 
 
-def _plain(calls: list[Call]) -> list[Call]:
+def _plain(calls: list[KernelCall]) -> list[KernelCall]:
     return [call for call in calls if call.kind == "element-wise"]
 
 
@@ -126,7 +126,7 @@ def test_merging_changes_no_bit(flow: Flow) -> None:
         assert same_bits(data, separate[value]), value.name
 
 
-def _values(program: StepProgram, calls: list[Call]) -> dict[Value, np.ndarray]:
+def _values(program: StepProgram, calls: list[KernelCall]) -> dict[Value, np.ndarray]:
     """Everything the calls write in one tick, from random inputs and states."""
     rng = np.random.default_rng(0)
     values = {value: rng.normal(0, 2, value.shape).astype(value.dtype) for value in (*program.inputs, *program.states)}

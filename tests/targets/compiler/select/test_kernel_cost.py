@@ -15,7 +15,7 @@ from astroedge.targets.compiler.select.kernel_cost import (
     MEMORY,
     UNKNOWN_L3,
     MatrixCost,
-    home_of,
+    level_of,
     reads_rows,
 )
 
@@ -25,12 +25,12 @@ LAYER = MatrixCost(Product("layer", 1, 1, 512, 512, True, None), "float32", L2, 
 
 def test_weights_lie_in_the_nearest_cache_that_holds_them() -> None:
     """x86 processors have some third-level cache even where the target does not say so; small boards have none."""
-    assert home_of(V3.l1_bytes, V3) is L1
-    assert home_of(V3.l1_bytes + 1, V3) is L2
-    assert home_of(UNKNOWN_L3, V3) is L3
-    assert home_of(UNKNOWN_L3 + 1, V3) is MEMORY
-    assert home_of(PI4.l2_bytes + 1, PI4) is MEMORY
-    assert home_of(UNKNOWN_L3 + 1, replace(V3, l3_bytes=2 * UNKNOWN_L3)) is L3
+    assert level_of(V3.l1_bytes, V3) is L1
+    assert level_of(V3.l1_bytes + 1, V3) is L2
+    assert level_of(UNKNOWN_L3, V3) is L3
+    assert level_of(UNKNOWN_L3 + 1, V3) is MEMORY
+    assert level_of(PI4.l2_bytes + 1, PI4) is MEMORY
+    assert level_of(UNKNOWN_L3 + 1, replace(V3, l3_bytes=2 * UNKNOWN_L3)) is L3
 
 
 def test_only_floats_from_memory_are_read_by_rows() -> None:
@@ -42,11 +42,11 @@ def test_only_floats_from_memory_are_read_by_rows() -> None:
     assert not reads_rows(MEMORY, "float32", PI4)
 
 
-@pytest.mark.parametrize("home", [L1, L2, L3, MEMORY], ids=lambda home: home.name)
+@pytest.mark.parametrize("home", [L1, L2, L3, MEMORY], ids=lambda level: level.name)
 @pytest.mark.parametrize("target", [V3, V4, PI4], ids=lambda target: target.name)
-def test_the_more_fires_the_more_it_costs(home: object, target: object) -> None:
+def test_the_more_fires_the_more_it_costs(level: object, target: object) -> None:
     """And few active inputs cost less than all, wherever the weights lie and however wide the vectors are."""
-    cost = replace(LAYER, home=home, target=target)
+    cost = replace(LAYER, level=level, target=target)
     costs = [cost.event(rate, False) for rate in (0.02, 0.1, 0.3, 0.6, 1.0)]
     assert costs == sorted(costs)
     assert costs[1] < cost.dense(False)
@@ -55,18 +55,18 @@ def test_the_more_fires_the_more_it_costs(home: object, target: object) -> None:
 def test_distance_narrow_vectors_and_lists_of_ones_own_cost_more() -> None:
     """Each makes the estimate larger, never smaller; a batch costs less than its streams one by one."""
     near = LAYER.event(0.1, False)
-    assert near < replace(LAYER, home=L3).event(0.1, False) < replace(LAYER, home=MEMORY).event(0.1, False)
-    assert LAYER.dense(False) < replace(LAYER, home=MEMORY).dense(False)
+    assert near < replace(LAYER, level=L3).event(0.1, False) < replace(LAYER, level=MEMORY).event(0.1, False)
+    assert LAYER.dense(False) < replace(LAYER, level=MEMORY).dense(False)
     assert LAYER.dense(False) < replace(LAYER, target=PI4).dense(False)
     assert replace(LAYER, readers=4).event(0.1, False) < near
-    batch = replace(LAYER, product=replace(LAYER.product, rows_out=8), home=MEMORY)
-    assert batch.event(0.1, False) < 8 * replace(LAYER, home=MEMORY).event(0.1, False)
-    assert batch.dense(False) < 8 * replace(LAYER, home=MEMORY).dense(False)
+    batch = replace(LAYER, product=replace(LAYER.product, rows_out=8), level=MEMORY)
+    assert batch.event(0.1, False) < 8 * replace(LAYER, level=MEMORY).event(0.1, False)
+    assert batch.dense(False) < 8 * replace(LAYER, level=MEMORY).dense(False)
 
 
 def test_int4_scales_are_read_whole() -> None:
     """So at a low rate int8 rows from memory are fewer bytes than int4 rows with their scales, at a high rate more."""
-    int8, int4 = (replace(LAYER, storage=storage, home=MEMORY) for storage in ("int8", "int4"))
+    int8, int4 = (replace(LAYER, storage=storage, level=MEMORY) for storage in ("int8", "int4"))
     assert int8.event(0.02, False) < int4.event(0.02, False)
     assert int8.event(0.9, False) > int4.event(0.9, False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroedge.targets.compiler.program.step_program import Call, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
 from astroedge.targets.compiler.threads.plan_team import SHARED_BYTES, TEAM_BYTES
 from tests.targets.compiler.threads.test_plan_team import make_call
@@ -16,7 +16,7 @@ def value(name: str, kind: str = "computed") -> Value:
     return Value(name, (16,), "float32", kind)
 
 
-def program(calls: list[Call], states: list[Value], nexts: list[Value]) -> StepProgram:
+def program(calls: list[KernelCall], states: list[Value], nexts: list[Value]) -> StepProgram:
     """A program of which only calls and states matter."""
     return StepProgram([], states, [], nexts, [], [], calls)
 

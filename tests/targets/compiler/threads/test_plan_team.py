@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from astroedge.targets.compiler.program.plan_memory import Place
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel
-from astroedge.targets.compiler.program.step_program import Call, Value
+from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.threads import plan_team as team
 
 THREADS = 3
@@ -18,13 +18,13 @@ SLOTS = 6
 FUNCTION = copy_kernel(Value("any", (1,), "float32", "computed"))
 
 
-def make_call(reads: Sequence[Value], writes: Sequence[Value], touched: int | None = None) -> Call:
+def make_call(reads: Sequence[Value], writes: Sequence[Value], touched: int | None = None) -> KernelCall:
     """A call of which only the operands matter."""
-    return Call(FUNCTION, tuple(reads), tuple(writes), "any", (), touched=touched)
+    return KernelCall(FUNCTION, tuple(reads), tuple(writes), "any", (), touched=touched)
 
 
 @st.composite
-def ticks(draw: st.DrawFn) -> tuple[list[Call], list[bool], dict[Value, Place]]:
+def ticks(draw: st.DrawFn) -> tuple[list[KernelCall], list[bool], dict[Value, Place]]:
     """Calls on values that overlap at random in one buffer, and which of the calls are divided."""
     values = [Value(f"v{index}", (draw(st.integers(1, 2)) * 16,), "float32", "computed") for index in range(8)]
     places = {value: Place("workspace", 64 * draw(st.integers(0, SLOTS))) for value in values}
@@ -33,7 +33,7 @@ def ticks(draw: st.DrawFn) -> tuple[list[Call], list[bool], dict[Value, Place]]:
     return calls, draw(st.lists(st.booleans(), min_size=len(calls), max_size=len(calls))), places
 
 
-def knowledge(calls: list[Call], divided: list[bool], points: list[str | None]) -> Iterator[list[set[int]]]:
+def knowledge(calls: list[KernelCall], divided: list[bool], points: list[str | None]) -> Iterator[list[set[int]]]:
     """Before each call: for every thread the calls of which it knows that all parts are done, its own aside.
 
     A part of a divided call is known when its thread has come to a point that another thread waited for.
@@ -56,7 +56,7 @@ def _is_known(call: int, shared: bool, known: set[tuple[int, int]]) -> bool:
     return all((call, thread) in known for thread in (range(THREADS) if shared else (0,)))
 
 
-def conflicts(first: Call, second: Call, places: dict[Value, Place]) -> bool:
+def conflicts(first: KernelCall, second: KernelCall, places: dict[Value, Place]) -> bool:
     """Whether two calls touch a byte that one of them writes, by counting bytes."""
 
     def touched(values: tuple[Value, ...]) -> set[int]:
@@ -68,7 +68,7 @@ def conflicts(first: Call, second: Call, places: dict[Value, Place]) -> bool:
 
 @settings(max_examples=300, deadline=None)
 @given(ticks())
-def test_every_conflict_is_waited_for(tick: tuple[list[Call], list[bool], dict[Value, Place]]) -> None:
+def test_every_conflict_is_waited_for(tick: tuple[list[KernelCall], list[bool], dict[Value, Place]]) -> None:
     """Whoever makes a call knows that all parts of earlier calls it conflicts with are done, thread by thread."""
     calls, divided, places = tick
     points = team.points_between(calls, divided, places)
@@ -81,7 +81,7 @@ def test_every_conflict_is_waited_for(tick: tuple[list[Call], list[bool], dict[V
 
 @settings(max_examples=300, deadline=None)
 @given(ticks())
-def test_no_point_is_superfluous(tick: tuple[list[Call], list[bool], dict[Value, Place]]) -> None:
+def test_no_point_is_superfluous(tick: tuple[list[KernelCall], list[bool], dict[Value, Place]]) -> None:
     """Without any one of the points, some thread would not know of a call that it conflicts with."""
     calls, divided, places = tick
     points = team.points_between(calls, divided, places)
@@ -133,7 +133,7 @@ def test_weights_and_inputs_are_read_without_waiting() -> None:
 def test_bytes_that_a_call_touches() -> None:
     """By its operands; of a table from which an element-wise call takes little, as much as it writes."""
     table, row = Value("table", (1000, 16), "float32", "weight"), Value("row", (16,), "float32", "computed")
-    gather = Call(FUNCTION, (table,), (row,), "element-wise", ("take",))
+    gather = KernelCall(FUNCTION, (table,), (row,), "element-wise", ("take",))
     assert team.touched_bytes(gather) == 128
-    assert team.touched_bytes(Call(FUNCTION, (table,), (row,), "dense-gemv", ())) == 64064
+    assert team.touched_bytes(KernelCall(FUNCTION, (table,), (row,), "dense-gemv", ())) == 64064
     assert team.touched_bytes(make_call([table], [row], touched=7)) == 7

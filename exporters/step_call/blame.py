@@ -1,0 +1,38 @@
+"""Whose fault an error is: what a model raises while export runs it is said to be the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from astroedge.errors import AstroEdgeError, ExportError
+from astroedge.exporters.shared.labels import label
+
+
+@contextmanager
+def blame_model(name: str, model: nn.Module | None = None) -> Iterator[None]:
+    """Turn whatever the user's own code raises into an ExportError with its name and the part of `model` at fault."""
+    try:
+        yield
+    except AstroEdgeError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or ["no message"])[0]
+        raise ExportError(
+            f"{name} fails on the example{_inside(error, model)} ({type(error).__name__}: {reason}); check "
+            "the shapes, dtypes and devices of inputs and states, and reset the model if it still holds the state of "
+            "another batch."
+        ) from error
+
+
+def _inside(error: BaseException, model: nn.Module | None) -> str:
+    """` in Module 'path' (Class)`, the innermost part of `model` that was running; nothing for the model itself."""
+    parts = [] if model is None else [(path, module) for path, module in model.named_modules() if path]
+    labels = {id(module): f" in {label(path, module)}" for path, module in parts}
+    found, trace_back = "", error.__traceback__
+    while trace_back is not None:
+        found = labels.get(id(trace_back.tb_frame.f_locals.get("self")), found)
+        trace_back = trace_back.tb_next
+    return found
