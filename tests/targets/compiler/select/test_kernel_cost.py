@@ -42,7 +42,7 @@ def test_only_floats_from_memory_are_read_by_rows() -> None:
     assert not reads_rows(MEMORY, "float32", PI4)
 
 
-@pytest.mark.parametrize("home", [L1, L2, L3, MEMORY], ids=lambda level: level.name)
+@pytest.mark.parametrize("level", [L1, L2, L3, MEMORY], ids=lambda level: level.name)
 @pytest.mark.parametrize("target", [V3, V4, PI4], ids=lambda target: target.name)
 def test_the_more_fires_the_more_it_costs(level: object, target: object) -> None:
     """And few active inputs cost less than all, wherever the weights lie and however wide the vectors are."""
