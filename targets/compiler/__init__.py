@@ -1,7 +1,6 @@
-"""The passes that turn a step graph into one native function, in the order of the pipeline.
+"""The compiler: a step graph becomes one native function, its weights and a manifest.
 
-import_graph → find_spikes → legalize → step_program → choose_kernels → merge_elementwise → plan_memory → schedule →
-build_object → make_manifest. `schedule` guards what the simplifier would break (guard_floats); `build_object` makes the
-arithmetic the same everywhere (select_casts, guard_divisions, exact_intrinsics, hoist_lets, widen_halves,
-fence_products).
+`passes.py` lists every pass in order, with what it requires and ensures (docs/passes.md shows the list); `pipeline.py`
+runs them on the state in `compilation.py`. The rooms are the parts of the journey: lower → program → select → threads →
+emit. These files import all of them, and no room imports these files.
 """

@@ -4,9 +4,7 @@ Every operator's lowering reaches the C library through a call such as `tirx.exp
 in the last bits, so the call is replaced here, whichever operator it came from. float16 is computed in float32.
 Conversions from float to integer get bounds, because processors disagree on what is out of range.
 
-Requires: a scheduled function (an expression written here must not be inlined into another one afterwards).
-Ensures: no call of a mathematical function is left that the processor does not round by itself; with `required=False`
-the calls that have no exact form are left to the C library.
+It comes after scheduling: an expression written here must not be inlined into another one afterwards.
 """
 
 from __future__ import annotations

@@ -5,9 +5,8 @@ multiply-add depends on the processor, the vector width and the neighbouring cod
 other machines. `llvm.arithmetic.fence` around the product forbids it and costs no instruction. Quotients are fenced
 too: LLVM turns a division by a power of two into a product.
 
-Requires: a module after the last TIR pass but before `LowerIntrin`, which turns `a * b + c` into `llvm.fmuladd` (that
-is refused here: it would be too late).
-Ensures: every float `Mul` and `Div` is the direct operand of a fence. Running it twice changes nothing.
+It comes after the last pass that changes arithmetic and before `LowerIntrin`, which turns `a * b + c` into
+`llvm.fmuladd` (that is refused here: it would be too late). Running it twice changes nothing.
 """
 
 from __future__ import annotations

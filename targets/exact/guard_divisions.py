@@ -2,10 +2,7 @@
 
 Division by zero, and the lowest integer by −1, trap on x86 and give some number on ARM. The divisor is replaced by 1 in
 both cases, on every processor: x / 0 is x, x mod 0 is 0, and the lowest integer by −1 is itself.
-
-Requires: nothing.
-Ensures: no integer is divided by 0, nor the lowest one by −1; divisions by a constant (of loop indices above all) stay
-as they are.
+Divisions by a constant (of loop indices above all) stay as they are.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ TVM's simplifier may repeat an expression, and the names bound in it then stand 
 refuse. Bound by a statement, a name is bound once and its value is computed once. Hoisting out of a selection is safe:
 the values are pure arithmetic.
 
-Requires: `Let` only in stored and bound values.
-Ensures: no `Let` in them.
+`Let` may only stand in stored and bound values.
 """
 
 from __future__ import annotations

@@ -1,9 +1,6 @@
 """A Boolean as a number is a selection of 1 and 0, which code generation can do for whole vectors.
 
 TVM's LLVM back end fails on the conversion of a vector of Booleans; the selection becomes one masked move.
-
-Requires: nothing.
-Ensures: no conversion from Boolean to a number.
 """
 
 from __future__ import annotations

@@ -3,9 +3,6 @@
 LLVM would call a function of the C library there, and a compiled step has none. A float16 is the float32 with its
 exponent moved by 112; only subnormal numbers need a subtraction, which is exact. So the bits are those of the
 instruction on every other processor (a NaN stays one).
-
-Requires: nothing.
-Ensures: no conversion from float16 to float32 where `needs_widening` is true.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from astroedge.step.graph import StepGraph
 from astroedge.targets import quantise
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.legalize import Product, legalize
 from astroedge.targets.compiler.program.step_program import StepProgram, build_program, fuse
@@ -17,7 +17,7 @@ from astroedge.targets.precision.weight_format import Precision
 def fused_program(graph: StepGraph, weights: StoredWeights | None = None) -> tuple[StepProgram, list[Product]]:
     """The program of a graph before kernels are chosen, and its products."""
     step = import_graph(graph, False)
-    module, products = legalize(step, find_spikes(step, graph.spec), weights or StoredWeights())
+    module, products = legalize(step, find_sparsity(step, graph.spec), weights or StoredWeights())
     return build_program(fuse(module), graph.spec), products
 
 
@@ -28,4 +28,4 @@ def chosen_program(
     quantised = quantise(graph, precision)
     program, products = fused_program(quantised.graph, quantised.weights)
     rates = {spike.name: spike.firing_rate for spike in graph.spec.spikes}
-    return program, choose_kernels(program, products, rates, resolve_target(board), kernels, quantised.weights)
+    return choose_kernels(program, products, rates, resolve_target(board), kernels, quantised.weights)

@@ -12,20 +12,15 @@ import tempfile
 from pathlib import Path
 
 import tvm
-from tvm import ir, s_tir, tirx
+from tvm import ir, tirx
 from tvm.script import tirx as T
 from tvm_ffi import structural_equal
 
-from astroedge.targets.compiler.emit.shuffle_strides import ShuffleStrides
+from astroedge.targets.compiler.emit.lower_kernel import lower_kernel
+from astroedge.targets.compiler.emit.lower_module import lower_module
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.compiler.threads.divide_loops import undivided
-from astroedge.targets.exact.exact_intrinsics import exact_intrinsics
-from astroedge.targets.exact.fence_products import FenceProducts
-from astroedge.targets.exact.guard_divisions import guard_divisions
-from astroedge.targets.exact.hoist_lets import hoist_lets
-from astroedge.targets.exact.select_casts import select_casts
-from astroedge.targets.exact.widen_halves import needs_widening, widen_halves
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
 ENTRY = "astroedge_tick"
@@ -69,9 +64,9 @@ class Tick:
 
     def compile(self, statements: list[tirx.Stmt]) -> bytes:
         """The object file in which the function consists of these statements and returns 0."""
-        module = tirx.transform.BindTarget(self.target)(tvm.IRModule(self._kernels | self._entry(statements)))
+        module = tvm.IRModule(self._kernels | self._entry(statements))
         with tvm.transform.PassContext(opt_level=3):
-            module = _lower(self.math)(module)
+            module = lower_module(module, self.target, self.math)
             native = tvm.get_global_func("target.build.llvm")(module, self.target)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "step.o"
@@ -86,7 +81,7 @@ class Tick:
                 return global_var
         global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(self._known)}")
         self._known.append((function, aliased, global_var))
-        self._kernels[global_var] = _private(function, self.math, aliased, needs_widening(self.target))
+        self._kernels[global_var] = _private(lower_kernel(function, self.target, self.math), aliased)
         return global_var
 
     def _entry(self, statements: list[tirx.Stmt]) -> dict[ir.GlobalVar, tirx.PrimFunc]:
@@ -100,49 +95,8 @@ class Tick:
         return {ir.GlobalVar(self.symbol): entry.with_attrs(attributes)}
 
 
-def _lower(math: str) -> tvm.ir.transform.Pass:
-    """TVM's CPU lowering without packed entries; products are fenced last, before intrinsics are chosen."""
-    passes = [
-        tirx.transform.FlattenBuffer(),
-        tirx.transform.NarrowDataType(32),
-        s_tir.transform.LoopPartition(),
-        tirx.transform.VectorizeLoop(True),
-        tirx.transform.StorageRewrite(),
-        tirx.transform.UnrollLoop(),
-        s_tir.transform.RenormalizeSplitPattern(),
-        tirx.transform.StmtSimplify(),
-        ShuffleStrides(),
-        tirx.transform.RemoveNoOp(),
-        s_tir.transform.RewriteUnsafeSelect(),
-        tirx.transform.CommonSubexprElim(),
-        tirx.transform.VerifyMemory(),
-        tirx.transform.AnnotateEntryFunc(),
-        tirx.transform.SplitHostDevice(),
-        tirx.transform.MakePackedAPI(),
-        *([FenceProducts()] if math == "exact" else []),
-        tirx.transform.LowerTVMBuiltin(),
-        tirx.transform.LowerIntrin(),
-    ]
-    return tvm.ir.transform.Sequential(passes)
-
-
-def _private(function: tirx.PrimFunc, math: str, aliased: bool, widen: bool) -> tirx.PrimFunc:
-    """A scheduled kernel as a private function of raw pointers; `widen` replaces conversions from float16."""
-    lowered = tvm.ir.transform.Sequential(
-        [
-            s_tir.transform.LowerInitBlock(),
-            s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
-            s_tir.transform.ConvertBlocksToOpaque(),
-            s_tir.transform.CompactBufferAllocation(),
-            s_tir.transform.LowerMatchBuffer(),
-            s_tir.transform.StmtSimplify(),
-            s_tir.transform.LowerOpaqueBlock(),
-        ]
-    )(tvm.IRModule({"kernel": function.without_attr("global_symbol")}))["kernel"]
-    lowered = select_casts(guard_divisions(lowered))
-    lowered = hoist_lets(exact_intrinsics(lowered, required=math == "exact"))
-    if widen:
-        lowered = widen_halves(lowered)
+def _private(lowered: tirx.PrimFunc, aliased: bool) -> tirx.PrimFunc:
+    """A lowered kernel as a private function of raw pointers."""
     arrays = [item for item in lowered.params if not isinstance(item.ty, ir.PrimType)]
     pointers = [tirx.Var(f"{array.name}_pointer", pointer(array.dtype)) for array in arrays]
     declared = [tirx.DeclBuffer(array, data=item) for array, item in zip(arrays, pointers, strict=True)]

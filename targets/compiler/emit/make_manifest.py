@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math as mathematics
 from collections import Counter as Multiset
+from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
+from tvm.target import codegen
 
+from astroedge import __version__
 from astroedge.bundle.manifest import (
     Activity,
     BufferField,
@@ -21,11 +25,12 @@ from astroedge.bundle.manifest import (
 )
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StepSpec, TensorSpec
-from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import StepProgram
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice
-from astroedge.targets.precision.quantise_weights import StoredWeights, WeightChoice
+from astroedge.targets.compiler.threads.plan_team import TeamPlan
+from astroedge.targets.precision.quantise_weights import WeightChoice
 
 SPIKE_BITS = 53  # a spike is drawn by comparing 53 random bits with the firing rate
 UNMEASURED_RATE = 0.1  # of an input that is 0 or 1 and whose examples did not fire: silence proves nothing
@@ -33,26 +38,23 @@ NOT_WRITTEN = FileRecord("", 0, "")
 
 
 def make_manifest(
-    graph: StepGraph,
+    request: CompileRequest,
     spec: StepSpec,
-    target: Target,
     program: StepProgram,
-    plan: MemoryPlan,
     choice: KernelChoice,
-    compiler: dict[str, str],
-    math: str,
-    probes: bool,
-    weights: StoredWeights,
+    plan: MemoryPlan,
+    team: TeamPlan | None,
 ) -> Manifest:
     """Describe the compiled step; file records and golden ticks are filled in once they exist.
 
-    `spec` is the graph's, with the outputs of a probe build.
+    `spec` is the graph's, with the outputs of a probe build; `plan` has the scheduled calls.
     """
+    graph, weights = request.graph, request.weights
     source = weights.source_sha256 or graph.digest
-    return Manifest(
+    manifest = Manifest(
         model=graph.name,
         graph_sha256=source,
-        target=target.identity,
+        target=request.target.identity,
         step=spec,
         layout=_layout(graph, spec, program, plan),
         activity=tuple(
@@ -65,13 +67,25 @@ def make_manifest(
         library=NOT_WRITTEN,
         weights=NOT_WRITTEN,
         assets=(),
-        compiler=compiler,
-        math=math,
+        compiler=_compiler(),
+        math=request.math,
         precision=weights.precision,
-        probes=probes,
+        probes=request.probes,
         dequantised_sha256=None if weights.source_sha256 is None else graph.digest,
         stored=tuple(_weight_record(item, choice) for item in weights.choices),
     )
+    if team is None:
+        return manifest
+    return replace(manifest, threads=team.threads, default_threads=team.default_threads)
+
+
+def _compiler() -> dict[str, str]:
+    """The versions of what compiles."""
+    return {
+        "astroedge": __version__,
+        "tvm": version("apache-tvm"),
+        "llvm": str(codegen.llvm_version_major()),
+    }
 
 
 def _layout(graph: StepGraph, spec: StepSpec, program: StepProgram, plan: MemoryPlan) -> Layout:
@@ -160,8 +174,8 @@ def _kernels(plan: MemoryPlan) -> tuple[Kernel, ...]:
     return tuple(kernels)
 
 
-def weights_bytes(plan: MemoryPlan) -> bytes:
-    """The weights buffer: every weight at its offset, zero bytes between."""
+def pack_weights(plan: MemoryPlan) -> bytes:
+    """The bytes of the weights buffer: every weight at its offset, zeros between."""
     buffer = np.zeros(plan.sizes["weights"], np.uint8)
     for value in plan.weights:
         assert value.data is not None

@@ -3,9 +3,6 @@
 LLVM's back end gets a vector load with a stride as one load for each lane, which puts the vector together element by
 element: pools and convolutions with stride 2 read so. The elements from the first to the last that is wanted are two
 vectors that share one element, and choosing lanes is one instruction or two.
-
-Requires: vectorised loops over flat arrays, indices simplified.
-Ensures: the same lanes, and nothing is read outside the first and the last of them.
 """
 
 from __future__ import annotations

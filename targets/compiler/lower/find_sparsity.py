@@ -31,7 +31,7 @@ KEEP_EXACTLY = (
 COMPARISONS = ("relax.greater", "relax.greater_equal", "relax.less", "relax.less_equal")
 
 
-def find_spikes(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]:
+def find_sparsity(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]:
     """Map the sparse variables of `step.module["main"]` to what is known of them."""
     main = step.module["main"]
     rates = {item.name: item.firing_rate for item in (*spec.spikes, *spec.activations)}

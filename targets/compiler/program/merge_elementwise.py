@@ -5,13 +5,13 @@ out as several functions, which store and reload what they pass on. Here a call 
 or that read what it reads, if each takes of the others' results only the point that it writes itself. What nobody
 outside a group reads is not written any more. Each element goes through the same operations as before, in their order.
 
-Requires: kernels are chosen; places are not.
-Ensures: every value is made before it is read, and a state that could be overwritten in place still can be: whoever
-reads the old value comes before the call that makes the new one, or is in it and reads its own point.
+A state that could be overwritten in place still can be: whoever reads the old value comes before the call that makes
+the new one, or is in it and reads its own point.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
 from tvm import tirx
@@ -25,12 +25,12 @@ from astroedge.targets.compiler.program.step_program import KernelCall, StepProg
 Group = tuple[int, ...]
 
 
-def merge_elementwise(program: StepProgram) -> None:
+def merge_elementwise(program: StepProgram) -> StepProgram:
     """Merge the element-wise calls of `program` where nothing that lies between them has to wait for both."""
     merger = _Merger(program)
     for index in range(len(program.calls)):
         merger.join_earlier(index)
-    program.calls = merger.merged_calls()
+    return replace(program, calls=merger.merged_calls())
 
 
 class _Merger:

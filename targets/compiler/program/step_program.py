@@ -53,7 +53,7 @@ class KernelCall:
     touched: int | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class StepProgram:
     """The calls in order, and which value each input, output, next state, spike tensor and margin is."""
 

@@ -7,7 +7,7 @@ kinds of kernel add in the one reduction order, so the choice changes the time o
 from __future__ import annotations
 
 from collections import Counter as Counts
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 import numpy as np
@@ -59,8 +59,8 @@ def choose_kernels(
     target: Target,
     kernels: str,
     weights: StoredWeights,
-) -> KernelChoice:
-    """Replace the placeholders in `program` and add what counts its spikes.
+) -> tuple[StepProgram, KernelChoice]:
+    """Replace the placeholders in `program` by kernels and add what counts its spikes.
 
     `spikes` gives the firing rate of each spike tensor, in the order of `program.spikes`. `kernels` is "auto", or
     "event" or "dense" to force one kind wherever it applies. `weights` has the stored form of the weights that are not
@@ -73,8 +73,7 @@ def choose_kernels(
     for call in program.calls:
         chooser.add(call, products)
     chooser.count_the_rest()
-    program.calls = chooser.calls
-    return chooser.choice
+    return replace(program, calls=chooser.calls), chooser.choice
 
 
 class _Chooser:

@@ -3,26 +3,27 @@
 A call that is worth dividing moves up to the last one before it, over the small calls in between, if it needs none of
 them: four products of one spike tensor follow each other, and what is made of each comes after all four.
 
-Requires: kernels are chosen; places are not.
-Ensures: every value is made before it is read, and whoever reads an old state still comes before the call that makes
-the new one. Steps too small for a team stay as they are.
+Whoever reads an old state still comes before the call that makes the new one. Steps too small for a team stay as they
+are.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.threads.plan_team import are_worth_a_team, is_large
 
 
-def group_large_calls(program: StepProgram) -> None:
-    """Reorder the calls of `program`."""
+def group_large_calls(program: StepProgram) -> StepProgram:
+    """Put the large calls of `program` that need not wait for each other next to each other."""
     if not are_worth_a_team([call for call in program.calls if is_large(call)]):
-        return
+        return program
     old_of = {new: old for old, new in zip(program.states, program.nexts, strict=True) if new is not old}
     ordered: list[KernelCall] = []
     for call in program.calls:
         ordered.insert(_place(call, ordered, old_of) if is_large(call) else len(ordered), call)
-    program.calls = ordered
+    return replace(program, calls=ordered)
 
 
 def _place(call: KernelCall, ordered: list[KernelCall], old_of: dict[Value, Value]) -> int:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.sparsity import Sparsity
 from tests.support import graphs
@@ -18,7 +18,7 @@ from tests.support import graphs
 
 def _parameters(graph: StepGraph) -> dict[str, Sparsity | None]:
     step = import_graph(graph, False)
-    found = find_spikes(step, graph.spec)
+    found = find_sparsity(step, graph.spec)
     names = [item.name for item in (*graph.spec.inputs, *graph.spec.states)]
     return {name: found.get(var) for name, var in zip(names, step.module["main"].params, strict=True)}
 
@@ -100,5 +100,5 @@ def test_the_cast_of_a_comparison_is_binary() -> None:
     """Only a comparison inside the step proves zeros and ones."""
     graph = graphs.lif_layer()
     step = import_graph(graph, False)
-    found = find_spikes(step, graph.spec)
+    found = find_sparsity(step, graph.spec)
     assert [found[var] for var in step.spikes] == [Sparsity("lif.spike", 0.1, binary=True)]

@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import SpikeSpec, StepSpec, TensorSpec
-from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.sparsity import Sparsity
 from tests.support import graphs
@@ -73,7 +73,7 @@ def test_what_an_operator_makes_of_spikes(name: str) -> None:
     graph = _graph(made, shape, constants)
     step = import_graph(graph, False)
     outputs = list(step.module["main"].body.blocks[-1].bindings[-1].value.fields)
-    found = find_spikes(step, graph.spec).get(outputs[0])
+    found = find_sparsity(step, graph.spec).get(outputs[0])
     if expected is None:
         assert found is None
     else:

@@ -24,8 +24,7 @@ TARGET = resolve_target("x86-64-v3")
 
 def _merged(graph: StepGraph) -> StepProgram:
     program, _ = chosen_program(graph)
-    merge_elementwise(program)
-    return program
+    return merge_elementwise(program)
 
 
 def _plain(calls: list[KernelCall]) -> list[KernelCall]:
@@ -42,7 +41,7 @@ def test_a_neuron_is_one_call() -> None:
 def test_a_merged_neuron_is_updated_in_place() -> None:
     """The next membrane lies over the old one although the call has another result."""
     program, choice = chosen_program(graphs.lif_layer())
-    merge_elementwise(program)
+    program = merge_elementwise(program)
     plan = plan_memory(program, [counter.value for counter in choice.counters], {}, copy_kernel)
     assert plan.places[program.nexts[0]] == plan.states[0]
     assert all(call.kind != "copy" for call in plan.calls)
@@ -95,7 +94,7 @@ def test_what_could_be_in_place_still_is(build: Callable[[], StepGraph]) -> None
     for merged in (False, True):
         program, choice = chosen_program(build())
         if merged:
-            merge_elementwise(program)
+            program = merge_elementwise(program)
         plan = plan_memory(program, [counter.value for counter in choice.counters], {}, copy_kernel)
         copies.append(sum(call.kind == "copy" for call in plan.calls))
     assert copies[1] <= copies[0]
@@ -119,7 +118,7 @@ def test_merging_changes_no_bit(flow: Flow) -> None:
     """Every value that the merged calls write is that of the separate ones, on numbers that are rounded everywhere."""
     program, _ = chosen_program(make_graph(flow))
     separate = _values(program, program.calls)
-    merge_elementwise(program)
+    program = merge_elementwise(program)
     together = _values(program, program.calls)
     assert together.keys() >= {value for value in (*program.outputs, *program.nexts) if value in separate}
     for value, data in together.items():

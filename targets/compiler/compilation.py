@@ -1,0 +1,44 @@
+"""The state that the passes of the compiler share: what was asked for, and what has been made of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import tvm
+from tvm import relax
+
+from astroedge.bundle.manifest import Manifest
+from astroedge.step.spec import StepSpec
+from astroedge.targets.compile_request import CompileRequest
+from astroedge.targets.compiler.lower.import_graph import ImportedStep
+from astroedge.targets.compiler.lower.legalize import Product
+from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
+from astroedge.targets.compiler.lower.sparsity import Sparsity
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan
+from astroedge.targets.compiler.program.step_program import StepProgram
+from astroedge.targets.compiler.select.choose_kernels import KernelChoice
+from astroedge.targets.compiler.threads.plan_team import TeamPlan
+
+
+@dataclass
+class Compilation:
+    """One compilation. A field that no pass has filled yet does not exist: reading it is an error that names it.
+
+    `native` is TVM's form of the request's target.
+    """
+
+    request: CompileRequest
+    native: tvm.target.Target
+    imported: ImportedStep = field(init=False)
+    sparse: dict[relax.Var, Sparsity] = field(init=False)
+    module: tvm.IRModule = field(init=False)
+    products: list[Product | ConvolutionProduct] = field(init=False)
+    program: StepProgram = field(init=False)
+    spec: StepSpec = field(init=False)
+    choice: KernelChoice = field(init=False)
+    plan: MemoryPlan = field(init=False)
+    team: TeamPlan | None = field(init=False)
+    code: bytes = field(init=False)
+    team_code: bytes | None = field(init=False)
+    packed: bytes = field(init=False)
+    manifest: Manifest = field(init=False)
