@@ -7,8 +7,9 @@ import pytest
 
 from astroedge.errors import TargetError
 from astroedge.targets.boards.board_file import shipped_boards
-from astroedge.targets.boards.detect import Machine, detect_board, detect_native, this_machine
+from astroedge.targets.boards.detect import detect_board, detect_native
 from astroedge.targets.boards.target import resolve_target, tvm_target
+from astroedge.targets.families.machine import Machine, this_machine
 
 ARMV8_0 = "fp asimd evtstrm crc32 cpuid"
 ARMV8_2 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"

@@ -11,6 +11,7 @@ from tvm import s_tir, te
 from astroedge.errors import TargetError
 from astroedge.targets.boards.board_file import BOARDS, Target, read_board, shipped_boards
 from astroedge.targets.boards.target import list_targets, resolve_target, tvm_target, zig_target
+from astroedge.targets.families import FAMILIES
 from tests.support import elf
 
 NAMES = [target.name for target in list_targets()]
@@ -82,8 +83,8 @@ def test_zig_target_is_triple_and_c_library() -> None:
 
 def test_family_follows_the_architecture() -> None:
     """Rules per family need no key of their own."""
-    assert resolve_target("jetson-orin-nano").family == "arm"
-    assert resolve_target("x86-64-v2").family == "x86"
+    assert resolve_target("jetson-orin-nano").family is FAMILIES["arm"]
+    assert resolve_target("x86-64-v2").family is FAMILIES["x86"]
 
 
 def test_identity_keeps_what_a_loader_checks() -> None:
