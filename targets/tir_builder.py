@@ -45,9 +45,8 @@ def kernel(kind: str) -> Iterator[Kernel]:
 
 
 def register_floats(target: Target) -> int:
-    """How many float32 numbers a processor's vector registers hold: AVX-512 and NEON have 32 registers, others 16."""
-    count = 32 if target.family == "arm" or target.vector_bits == 512 else 16
-    return count * target.vector_bits // 32
+    """How many float32 numbers a processor's vector registers hold."""
+    return target.family.vector_registers(target.vector_bits) * target.vector_bits // 32
 
 
 def blocks(rows: int) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from importlib import metadata
 from astroedge.errors import AstroEdgeError, LinkError
 from astroedge.targets.boards.detect import detect_board
 from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.families import ARCHITECTURES
 from astroedge.targets.link.linker import find_linker
 
 OK = "ok"
@@ -76,8 +77,8 @@ def examine() -> list[Finding]:
     """
     findings = [_python(), _c_library(), _processor()]
     findings += [_package(package) for package in PACKAGES]
-    findings += [_linker(name) for name in ("x86-64-v2", "aarch64")]
-    return [*findings, _emulator()]
+    findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
+    return [*findings, *(_emulator(arch) for arch, architecture in ARCHITECTURES.items() if architecture.emulator)]
 
 
 def _python() -> Finding:
@@ -147,14 +148,15 @@ def _linker(target_name: str) -> Finding:
         return Finding(name, MISSING, "", purpose, str(error))
 
 
-def _emulator() -> Finding:
-    """The emulator that runs ARM bundles on another processor."""
-    purpose = "running ARM bundles on this machine, in the tests"
-    if platform.machine() == "aarch64":
-        return Finding("ARM emulator", OK, "not needed", purpose)
-    path = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+def _emulator(arch: str) -> Finding:
+    """The emulator that runs bundles of an architecture on another processor."""
+    program, family = ARCHITECTURES[arch].emulator, ARCHITECTURES[arch].family.upper()
+    name, purpose = f"{family} emulator", f"running {family} bundles on this machine, in the tests"
+    if platform.machine() == arch:
+        return Finding(name, OK, "not needed", purpose)
+    path = shutil.which(f"{program}-static") or shutil.which(program)
     if path is None:
-        return Finding("ARM emulator", MISSING, "", purpose, "apt-get install qemu-user-static")
+        return Finding(name, MISSING, "", purpose, "apt-get install qemu-user-static")
     result = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    version = (result.stdout.splitlines() or [""])[0].replace("qemu-aarch64 version ", "")
-    return Finding("ARM emulator", OK if result.returncode == 0 else BROKEN, version, purpose)
+    version = (result.stdout.splitlines() or [""])[0].replace(f"{program} version ", "")
+    return Finding(name, OK if result.returncode == 0 else BROKEN, version, purpose)

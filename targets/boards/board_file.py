@@ -11,6 +11,8 @@ from typing import Any
 
 from astroedge.bundle.manifest import TargetIdentity
 from astroedge.errors import TargetError
+from astroedge.targets.families import ARCHITECTURES, family_of
+from astroedge.targets.families.family import Family
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,7 +21,6 @@ else:
 
 BOARDS = Path(__file__).resolve().parent
 
-_FAMILIES = {"x86_64": "x86", "aarch64": "arm"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _GLIBC = re.compile(r"2\.\d{1,2}")
 
@@ -59,7 +60,7 @@ class Target:
         Raises TargetError naming the field, its value and what is allowed.
         """
         _check(bool(_NAME.fullmatch(self.name)), "name", self.name, "lower-case letters, digits, '.', '_' and '-'")
-        _check(self.arch in _FAMILIES, "arch", self.arch, " or ".join(_FAMILIES))
+        _check(self.arch in ARCHITECTURES, "arch", self.arch, " or ".join(ARCHITECTURES))
         _check(self.triple == f"{self.arch}-linux-gnu", "triple", self.triple, f"{self.arch}-linux-gnu")
         _check(bool(self.cpu), "cpu", self.cpu, "LLVM's name of the processor, such as cortex-a72")
         _check(bool(_GLIBC.fullmatch(self.glibc)), "glibc", self.glibc, 'a version such as "2.28"')
@@ -74,9 +75,9 @@ class Target:
             _check(text[:1] in ("+", "-"), "attributes", text, "LLVM attributes, each with + or - before it")
 
     @property
-    def family(self) -> str:
-        """Which instruction-set family's rules apply: "x86" or "arm"."""
-        return _FAMILIES[self.arch]
+    def family(self) -> Family:
+        """What computes a tick here, with all that kernels ask of it."""
+        return family_of(self.arch)
 
     @property
     def identity(self) -> TargetIdentity:

@@ -14,6 +14,7 @@ import tvm_ffi
 from tvm import tirx
 from tvm.target import codegen
 
+from astroedge.targets.families import family_of
 from astroedge.targets.tir_builder import splat
 
 _MAGNITUDE = 0x7FFF
@@ -24,8 +25,9 @@ _SMALLEST_NORMAL = 2.0**-14
 
 
 def needs_widening(target: tvm.target.Target) -> bool:
-    """Whether the processor lacks the conversion: x86 without F16C."""
-    return "x86_64" in str(target.attrs["mtriple"]) and not codegen.target_has_features("f16c", target)
+    """Whether the processor lacks the conversion."""
+    attribute = family_of(str(target.attrs["mtriple"]).partition("-")[0]).half_attribute
+    return attribute != "" and not codegen.target_has_features(attribute, target)
 
 
 def widen_halves(func: tirx.PrimFunc) -> tirx.PrimFunc:

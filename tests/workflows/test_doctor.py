@@ -73,7 +73,7 @@ def test_missing_emulator_names_its_package(monkeypatch: pytest.MonkeyPatch) -> 
     """Without qemu the Debian package to install is named."""
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    finding = doctor._emulator()
+    finding = doctor._emulator("aarch64")
     assert finding.state == MISSING
     assert "qemu-user-static" in finding.cure
 

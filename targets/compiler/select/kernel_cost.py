@@ -26,7 +26,6 @@ ADDED: dict[Precision, float] = {"float32": 16.0, "float16": 10.0, "int8": 16.0,
 MULTIPLIED: dict[Precision, float] = {"float32": 12.0, "float16": 6.0, "int8": 4.0, "int4": 3.0}
 FIXED_POINT: dict[Precision, float] = {**MULTIPLIED, "int8": 12.0, "int4": 8.0}  # integers times spikes
 WEIGHT_BITS: dict[Precision, int] = {"float32": 32, "float16": 16, "int8": 8, "int4": 4}
-UNKNOWN_L3 = 8 * 1024 * 1024  # what an x86 processor has at least, even if its target does not say how much
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,14 @@ MEMORY = MemoryLevel("memory", 7.0, 4.0)
 
 def level_of(nbytes: int, target: Target) -> MemoryLevel:
     """The nearest cache that holds `nbytes` of weights, all of which are used again every few ticks."""
-    unknown = UNKNOWN_L3 if target.family == "x86" else 0
-    caches = ((L1, target.l1_bytes), (L2, target.l2_bytes), (L3, target.l3_bytes or unknown))
+    l3_bytes = target.l3_bytes or target.family.least_l3_bytes
+    caches = ((L1, target.l1_bytes), (L2, target.l2_bytes), (L3, l3_bytes))
     return next((level for level, size in caches if nbytes <= size), MEMORY)
 
 
 def reads_rows(level: MemoryLevel, storage: Precision, target: Target) -> bool:
-    """Whether `event_rows` is the better event-driven kernel; how ARM processors like it has not been measured."""
-    return level is MEMORY and target.family == "x86" and not is_integer(storage)
+    """Whether `event_rows` is the better event-driven kernel, which is so where it was measured."""
+    return level is MEMORY and target.family.reads_rows and not is_integer(storage)
 
 
 @dataclass(frozen=True)

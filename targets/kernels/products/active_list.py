@@ -25,8 +25,8 @@ def bounds_size(size: int) -> int:
 
 
 def can_compress(target: Target) -> bool:
-    """Whether the processor packs the chosen lanes of a vector in one instruction (AVX-512's vpcompressd)."""
-    return target.family == "x86" and target.vector_bits == 512
+    """Whether the processor packs the chosen lanes of a vector in one instruction."""
+    return target.family.packs_lanes(target.vector_bits)
 
 
 def active_list(size: int, dtype: str, batch: int = 1, compress: bool = False) -> tirx.PrimFunc:

@@ -36,7 +36,7 @@ def event_tile(target: Target, graded: bool = False, storage: Precision = "float
         return 128 if floats > 128 else CHUNK
     if storage == "int8":
         return min(128, floats // 2)
-    from_memory = target.family == "x86" and not graded and storage == "float32"
+    from_memory = target.family.adds_from_memory and not graded and storage == "float32"
     return min(128, floats if from_memory else floats * 3 // 4)
 
 

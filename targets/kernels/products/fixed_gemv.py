@@ -45,13 +45,6 @@ if TYPE_CHECKING:
 
     from astroedge.targets.boards.board_file import Target
 
-_MULTIPLY_ADD = {
-    32: "llvm.x86.avx512.pmaddw.d.512",
-    16: "llvm.x86.avx2.pmadd.wd",
-    8: "llvm.x86.sse2.pmadd.wd",
-}
-"""Of so many int16 products, neighbouring ones are added; LLVM joins the addition after it where there is VNNI."""
-
 
 def fixed_tile(batch: int, target: Target) -> tuple[int, int]:
     """(tile, row_tile) for `fixed_gemv`: how many columns and rows of inputs share one pass over the weights.
@@ -183,7 +176,7 @@ class _Tile:
         found, start = [], 0
         for place, values in vectors(2 * self.padded, self.operands.storage, target.vector_bits // 16):
             for offset, columns in chunks(min(values // 2, self.width - place // 2)):
-                joined = target.family == "x86" and 2 * columns in _MULTIPLY_ADD
+                joined = 2 * columns in target.family.multiply_add
                 found.append(_Vector(place // 2 + offset, columns, joined, start))
                 start += found[-1].lanes
         return found
@@ -228,7 +221,8 @@ class _Tile:
     def _multiply(self, weights: Expression, inputs: Expression, vector: _Vector) -> Expression:
         lanes = 2 * vector.columns
         if vector.joined:
-            return tirx.call_llvm_pure_intrin(f"int32x{vector.columns}", _MULTIPLY_ADD[lanes], weights, inputs)
+            joined = self.operands.target.family.multiply_add[lanes]
+            return tirx.call_llvm_pure_intrin(f"int32x{vector.columns}", joined, weights, inputs)
         return cast(weights, "int32", lanes) * cast(inputs, "int32", lanes)
 
     def _add_block(self, total: Buffer, block: Expression, row: int, vector: _Vector) -> None:

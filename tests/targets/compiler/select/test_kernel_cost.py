@@ -13,13 +13,13 @@ from astroedge.targets.compiler.select.kernel_cost import (
     L2,
     L3,
     MEMORY,
-    UNKNOWN_L3,
     MatrixCost,
     level_of,
     reads_rows,
 )
 
 V3, V4, PI4 = (resolve_target(name) for name in ("x86-64-v3", "x86-64-v4", "raspberry-pi-4"))
+LEAST_L3 = V3.family.least_l3_bytes
 LAYER = MatrixCost(Product("layer", 1, 1, 512, 512, True, None), "float32", L2, V4)
 
 
@@ -27,10 +27,10 @@ def test_weights_lie_in_the_nearest_cache_that_holds_them() -> None:
     """x86 processors have some third-level cache even where the target does not say so; small boards have none."""
     assert level_of(V3.l1_bytes, V3) is L1
     assert level_of(V3.l1_bytes + 1, V3) is L2
-    assert level_of(UNKNOWN_L3, V3) is L3
-    assert level_of(UNKNOWN_L3 + 1, V3) is MEMORY
+    assert level_of(LEAST_L3, V3) is L3
+    assert level_of(LEAST_L3 + 1, V3) is MEMORY
     assert level_of(PI4.l2_bytes + 1, PI4) is MEMORY
-    assert level_of(UNKNOWN_L3 + 1, replace(V3, l3_bytes=2 * UNKNOWN_L3)) is L3
+    assert level_of(LEAST_L3 + 1, replace(V3, l3_bytes=2 * LEAST_L3)) is L3
 
 
 def test_only_floats_from_memory_are_read_by_rows() -> None:

@@ -1,0 +1,80 @@
+"""What a processor family can do, in two halves: who loads a bundle's library, and who computes its tick.
+
+A CPU does both, so one object has both halves. A GPU beside a CPU only computes: its tick is launched by a shim that is
+part of an ordinary library for the board's own processor. So its board file has that processor's `arch`, `triple`,
+`glibc` and `features`, `Architecture` is answered by the object that is there already, and shim, linker and loader see
+nothing new. New is one object for `Family`, and a key of the board file that names it, which `Target.family` then takes
+before `Architecture.family`. Of `Family` it answers what the choice of kernels asks; the members about vectors are read
+only by kernels that LLVM compiles, and a GPU has kernels of its own: with the first one they become a Protocol apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from astroedge.targets.families.machine import Machine
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """What code may use, as the keys of a board file have it: LLVM's cpu and attributes, flags of /proc/cpuinfo."""
+
+    cpu: str
+    features: tuple[str, ...]
+    attributes: tuple[str, ...]
+
+
+class Architecture(Protocol):
+    """Who loads a bundle's library: what the kernel of a machine, the shim, the linker and the loader see."""
+
+    family: str
+    """The family that computes on it, by its name in FAMILIES; `Target.family` reads it."""
+
+    generic: str
+    """The shipped target that asks least of a processor; the doctor looks for a linker for it."""
+
+    emulator: str
+    """QEMU's program that runs its processes elsewhere, in the tests, "" where none do; the doctor looks for it."""
+
+    def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:
+        """The name of the shipped target for a processor that is no known board; `boards/detect.py` asks.
+
+        `flags` are the processor's in /proc/cpuinfo, `needs` the features of every shipped target by its name.
+
+        Raises TargetError, naming what is lacking, for a processor that runs none of them.
+        """
+
+    def refine(self, generic: InstructionSet, machine: Machine) -> InstructionSet:
+        """The instruction set of the target "native": that of the generic target and what the very machine has on top.
+
+        Nothing goes in that not every processor of the machine has. `boards/detect.py` asks.
+        """
+
+
+class Family(Protocol):
+    """Who computes a tick: what the choice of kernels and the kernels themselves ask."""
+
+    least_l3_bytes: int
+    """Bytes of third-level cache that there are even if a board file gives none; `kernel_cost.level_of` reads it."""
+
+    reads_rows: bool
+    """Whether reading whole rows of weights from memory was measured to pay; `kernel_cost.reads_rows` reads it."""
+
+    adds_from_memory: bool
+    """Whether an addition takes a number from memory, with no register for it; `event_gemv.event_tile` reads it."""
+
+    multiply_add: Mapping[int, str]
+    """LLVM's intrinsics that multiply vectors of int16 and add neighbouring products, by their int16 lanes: empty where
+    that is no single instruction. `fixed_gemv` reads it."""
+
+    half_attribute: str
+    """LLVM's attribute for converting float16 to float32 by an instruction, "" where every processor has one;
+    `widen_halves.needs_widening` reads it."""
+
+    def vector_registers(self, vector_bits: int) -> int:
+        """How many vector registers of so many bits there are; `tir_builder.register_floats` asks."""
+
+    def packs_lanes(self, vector_bits: int) -> bool:
+        """Whether one instruction packs the chosen lanes of a vector of int32; `active_list.can_compress` asks."""
