@@ -9,6 +9,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.abi.limits import SPIKE_BITS
 from astroedge.bundle.manifest import Golden, GoldenTick, InputField
 from astroedge.errors import InputError
 from astroedge.runtimes.session.compiled import CompiledSession
@@ -58,7 +59,7 @@ def draw_field(field: InputField, x: NDArray[np.uint64]) -> Array:
         offsets = (x >> np.uint64(32)) * np.uint64(field.high - field.low) >> np.uint64(32)
         return (offsets.astype(np.int64) + field.low).astype(field.dtype)
     if field.draw == "spike":
-        return (x >> np.uint64(11) < np.uint64(field.draw_parameter)).astype(field.dtype)
+        return (x >> np.uint64(64 - SPIKE_BITS) < np.uint64(field.draw_parameter)).astype(field.dtype)
     bits = 10 if field.dtype == "float16" else 23
     centred = (x >> np.uint64(63 - bits)).astype(np.int64) - (1 << bits)
     return np.ldexp(centred.astype(np.float64), field.draw_parameter - bits).astype(field.dtype)
