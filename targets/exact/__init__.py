@@ -1,4 +1,4 @@
 """The same bits on every processor: our own exp and tanh, and passes that keep TVM and LLVM from changing a sum.
 
-Imports nouns and `tir_builder`: both kernels and compiler stand on this.
+Imports nouns, `families` and `tir_builder`: both kernels and compiler stand on this.
 """
