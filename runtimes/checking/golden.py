@@ -109,11 +109,6 @@ def replay(session: CompiledSession, golden: Golden | None = None) -> Replay:
     return Replay(golden.ticks, found)
 
 
-def make_golden(session: CompiledSession, seed: int, ticks: Sequence[int] = GOLDEN_TICKS) -> Golden:
-    """The golden trace of a session's bundle, to be linked into it; the parity with the reference is still empty."""
-    return Golden(seed, tuple(trace(session, seed, ticks)), {})
-
-
 def _digest(buffer: NDArray[np.uint8]) -> str:
     return sha256(buffer.data).hexdigest()
 
