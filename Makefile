@@ -66,7 +66,7 @@ lint: .venv/ready
 
 # PyTorch goes first and without its dependencies, which the second step finds missing and takes from the usual index: an
 # index that holds only PyTorch has other versions of them.
-.venv/ready: pyproject.toml constraints.txt | .venv/bin/pip
+.venv/ready: pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
 	$(PIP_INSTALL) --editable '.[host,dev]'

@@ -1,8 +1,16 @@
-"""What comparing a step with its reference showed: differences, spikes decided otherwise, where free runs part."""
+"""What comparing a step with its reference showed: differences, spikes decided otherwise, where free runs part.
+
+Two comparisons are made, of the exported graph with the model (`exporters/parity`) and of the compiled step with the
+graph (`runtimes/checking`), in the same words. A comparison is *forced* when both begin every tick in the reference's
+state, *free* when each keeps its own. A *margin* is how far a neuron is from its threshold; a *flip* a spike that both
+decide differently within rounding of it, which is no fault; a *divergence* where free runs part, which is none either.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max(1, largest value they come from)
 
 
 @dataclass(frozen=True)

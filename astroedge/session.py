@@ -30,16 +30,8 @@ class SpikeCount:
         return self.active / self.elements if self.elements else 0.0
 
 
-class Session(Protocol):
-    """One stream: it takes inputs tick by tick, gives outputs and keeps the state in between.
-
-    A session belongs to one stream and one thread. A refused input raises InputError and leaves the state as it was.
-    """
-
-    @property
-    def spec(self) -> StepSpec:
-        """What a tick takes, gives and carries over."""
-        ...
+class SteppedSession(Protocol):
+    """A stream that goes tick by tick and can be put into any state: what comparing it with another asks of it."""
 
     @property
     def state(self) -> NDArray[np.uint8]:
@@ -58,12 +50,24 @@ class Session(Protocol):
         """One tick; outputs by name."""
         ...
 
-    def run(self, /, **inputs: Array) -> dict[str, Array]:
-        """Many ticks; inputs and outputs have a leading axis of ticks."""
-        ...
-
     def reset(self) -> None:
         """Go back to the initial state."""
+        ...
+
+
+class Session(SteppedSession, Protocol):
+    """One stream: it takes inputs tick by tick, gives outputs and keeps the state in between.
+
+    A session belongs to one stream and one thread. A refused input raises InputError and leaves the state as it was.
+    """
+
+    @property
+    def spec(self) -> StepSpec:
+        """What a tick takes, gives and carries over."""
+        ...
+
+    def run(self, /, **inputs: Array) -> dict[str, Array]:
+        """Many ticks; inputs and outputs have a leading axis of ticks."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""Bundle → Session: loading a compiled step on the device. Imports nothing heavier than NumPy."""
+"""Bundle → Session: loading a compiled step on the device.
+
+Imports nouns and `session`, nothing heavier than NumPy.
+"""
 
 from __future__ import annotations
 

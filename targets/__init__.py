@@ -1,4 +1,7 @@
-"""StepGraph → Bundle: choose a target, compile the step, link it into a library that needs nothing but libc."""
+"""StepGraph → Bundle: choose a target, compile the step, link it into a library that needs nothing but libc.
+
+Imports nouns and its rooms.
+"""
 
 from __future__ import annotations
 

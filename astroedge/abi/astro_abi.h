@@ -35,6 +35,7 @@ extern "C" {
 #define ASTRO_ABI_VERSION 1u
 #define ASTRO_ALIGNMENT 64u
 #define ASTRO_MAX_THREADS 64u
+#define ASTRO_SPIKE_BITS 53u
 
 enum astro_status {
     ASTRO_OK = 0,
@@ -65,7 +66,7 @@ enum astro_initial {
 /* How the golden trace draws an element of an input from x, the next 64-bit output of splitmix64 (astro_golden). */
 enum astro_draw {
     ASTRO_DRAW_INDEX = 0,  /* low + (((x >> 32) * (high - low)) >> 32) */
-    ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> 11) < draw_parameter, else 0 */
+    ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> (64 - ASTRO_SPIKE_BITS)) < draw_parameter, else 0 */
     ASTRO_DRAW_UNIFORM = 2 /* float32: ((x >> 40) - 2^23) * 2^(draw_parameter - 23); float16: ((x >> 53) - 2^10) *
                             * 2^(draw_parameter - 10), draw_parameter from -14 to 15; both exact, in [-2^p, 2^p) */
 };

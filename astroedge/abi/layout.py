@@ -1,6 +1,6 @@
 """astro_abi.h in Python: its codes and its structures, member for member.
 
-A test compiles the header and compares every code, size and offset with this file.
+A test compiles the header and compares every code, member, size and offset with this file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from astroedge.abi.limits import MAX_THREADS
 OK, STOPPED = 0, 1
 E_CALL, E_ALIGNMENT, E_NAN, E_RANGE, E_STRIDE, E_TICK = -1, -2, -3, -4, -5, -6
 
+# Names of codes that count from 0.
 DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")
+INITIALS = ("fill", "weights")
 DRAWS = ("index", "spike", "uniform")
 
 

@@ -1,5 +1,4 @@
 """The noun Bundle: a manifest, a library and weights, in memory and in a folder.
 
-Runs on the device: imports NumPy, `astroedge.abi`, `astroedge.step.spec` and `astroedge.errors`; no stage, nothing of
-the host.
+Runs on the device. Imports NumPy, `errors`, `abi` and `step.spec`; no stage, nothing of the host.
 """

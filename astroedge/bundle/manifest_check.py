@@ -9,17 +9,16 @@ from math import prod
 
 import numpy as np
 
-from astroedge.abi.limits import ABI_VERSION, ALIGNMENT, MAX_THREADS
+from astroedge.abi.layout import DTYPES
+from astroedge.abi.limits import ABI_VERSION, ALIGNMENT, MAX_THREADS, SPIKE_BITS, UNIFORM_EXPONENTS
 from astroedge.bundle.initial_state import fill_value
 from astroedge.bundle.manifest import BufferField, FileRecord, InputField, Layout, Manifest
 from astroedge.errors import BundleError, IncompatibleError
-from astroedge.step.spec import DTYPES, StateSpec, TensorSpec
+from astroedge.step.spec import StateSpec, TensorSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # One file name in one folder: no path, nothing hidden, nothing a shell or another file system trips over.
 _ASSET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-# The exponents whose products with the drawn integers are exact in the dtype (astro_abi.h, ASTRO_DRAW_UNIFORM).
-_UNIFORM_EXPONENTS = {"float16": (-14, 15), "float32": (-126, 127)}
 
 
 def check_manifest(manifest: Manifest) -> None:
@@ -100,9 +99,9 @@ def _check_input(item: InputField) -> None:
     if item.draw == "index":
         right = not floating and 0 < item.high - item.low < 2**32 and _holds(item.dtype, item.low, item.high - 1)
     elif item.draw == "spike":
-        right = 0 <= parameter <= 2**53
+        right = 0 <= parameter <= 2**SPIKE_BITS
     else:
-        low, high = _UNIFORM_EXPONENTS.get(item.dtype, (1, 0))
+        low, high = UNIFORM_EXPONENTS.get(item.dtype, (1, 0))
         right = item.draw == "uniform" and low <= parameter <= high
     _require(right, f"{item.name!r} of dtype {item.dtype} cannot be drawn as {item.draw!r} with {parameter!r}")
 

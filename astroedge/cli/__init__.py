@@ -1,7 +1,8 @@
 """The command line: `astroedge COMMAND`, one file a command, each of which parses, calls a workflow and prints.
 
 Nothing heavier than click is imported before a command runs, so that help is quick and `run`, `verify`, `profile` and
-`inspect` of a bundle work on a device without torch, onnx and TVM.
+`inspect` of a bundle work on a device without torch, onnx and TVM. Imports nouns, workflows,
+the public names (`astroedge`) and `shared`.
 """
 
 from __future__ import annotations

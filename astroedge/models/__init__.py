@@ -1,4 +1,7 @@
-"""Reference step models, each written here from its published equations; they need torch."""
+"""Reference step models, each written here from its published equations; they need torch.
+
+Imports `errors`.
+"""
 
 from __future__ import annotations
 

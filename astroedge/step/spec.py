@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from astroedge.abi.layout import DTYPES
 from astroedge.errors import GraphError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 SPEC_VERSION = 1
-DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")
 STATE_PREFIX = "state."
 NEXT_PREFIX = "next."
 INITIAL_PREFIX = "initial."

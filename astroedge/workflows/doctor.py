@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from astroedge.errors import AstroEdgeError, LinkError
 from astroedge.targets.boards.detect import detect_board
@@ -43,29 +44,28 @@ class Finding:
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution AstroEdge uses: the module that is imported, the version tested with, what for, how to get it."""
+    """A distribution AstroEdge uses: the module that is imported, what for, how to get it."""
 
     name: str
     module: str
-    tested: str
     purpose: str
     install: str = _HOST
 
 
 PACKAGES = (
-    Package("numpy", "numpy", "2.4.6", "loading and running bundles", _DEVICE),
-    Package("click", "click", "8.5.1", "the command line", _DEVICE),
-    Package("rich", "rich", "15.0.0", "tables and progress bars", _DEVICE),
-    Package("psutil", "psutil", "7.2.2", "memory in profiles", _DEVICE),
-    Package("torch", "torch", "2.13.0", "exporting models"),
-    Package("onnx", "onnx", "1.23.2", "reading and writing step graphs"),
-    Package("onnxscript", "onnxscript", "0.7.2", "exporting models"),
-    Package("onnxruntime", "onnxruntime", "1.31.1", "the reference that bundles are compared with"),
-    Package("apache-tvm", "tvm", "0.27.0.post1", "compiling"),
-    Package("apache-tvm-ffi", "tvm_ffi", "0.1.15.post2", "compiling"),
-    Package("h5py", "h5py", "3.16.0", "reading NIR files"),
-    Package("safetensors", "safetensors", "0.8.0", "checkpoints of the reference models"),
-    Package("ziglang", "ziglang", "0.17.1", "linking for every target"),
+    Package("numpy", "numpy", "loading and running bundles", _DEVICE),
+    Package("click", "click", "the command line", _DEVICE),
+    Package("rich", "rich", "tables and progress bars", _DEVICE),
+    Package("psutil", "psutil", "memory in profiles", _DEVICE),
+    Package("torch", "torch", "exporting models"),
+    Package("onnx", "onnx", "reading and writing step graphs"),
+    Package("onnxscript", "onnxscript", "exporting models"),
+    Package("onnxruntime", "onnxruntime", "the reference that bundles are compared with"),
+    Package("apache-tvm", "tvm", "compiling"),
+    Package("apache-tvm-ffi", "tvm_ffi", "compiling"),
+    Package("h5py", "h5py", "reading NIR files"),
+    Package("safetensors", "safetensors", "checkpoints of the reference models"),
+    Package("ziglang", "ziglang", "linking for every target"),
 )
 
 
@@ -76,9 +76,18 @@ def examine() -> list[Finding]:
     takes some seconds. Nothing is changed and nothing is downloaded.
     """
     findings = [_python(), _c_library(), _processor()]
-    findings += [_package(package) for package in PACKAGES]
+    tested = pinned_versions()
+    findings += [_package(package, tested[package.name]) for package in PACKAGES]
     findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
     return [*findings, *(_emulator(arch) for arch, architecture in ARCHITECTURES.items() if architecture.emulator)]
+
+
+def pinned_versions() -> dict[str, str]:
+    """The version of each distribution that AstroEdge is tested with on this Python, from `tested.txt`."""
+    other_python = 'python_version >= "3.11"' if sys.version_info < (3, 11) else 'python_version < "3.11"'
+    lines = Path(__file__).with_name("tested.txt").read_text(encoding="utf-8").splitlines()
+    pins = (line.partition(";")[0].strip().partition("==") for line in lines if not line.endswith(other_python))
+    return {name: version for name, separator, version in pins if separator}
 
 
 def _python() -> Finding:
@@ -115,7 +124,7 @@ def _processor() -> Finding:
         return Finding("Processor", MISSING, "", "running bundles", str(error))
 
 
-def _package(package: Package) -> Finding:
+def _package(package: Package, tested: str) -> Finding:
     """An installed distribution: its version, and whether it can be imported."""
     try:
         version = metadata.version(package.name)
@@ -134,8 +143,8 @@ def _package(package: Package) -> Finding:
             package.name, BROKEN, version, package.purpose, f"{package.install} --force-reinstall ({reason})"
         )
     # A local version such as 2.13.0+cpu is the same release in another build.
-    state = OK if version.partition("+")[0] == package.tested else UNTESTED
-    return Finding(package.name, state, version, package.purpose, "" if state == OK else f"tested: {package.tested}")
+    state = OK if version.partition("+")[0] == tested else UNTESTED
+    return Finding(package.name, state, version, package.purpose, "" if state == OK else f"tested: {tested}")
 
 
 def _linker(target_name: str) -> Finding:

@@ -7,6 +7,8 @@ classes has imported it already. Each file has the same functions:
 - `note(path, module)` says what a user should know about a module that is exported as it is, or nothing;
 - `scratch(module)` names the attributes that a module writes in every tick and never reads;
 - `make_static(module)` turns settings that are kept as tensors, which tracing cannot decide on, into Python values.
+
+Imports nouns, `shared`, `step_call`, `state` and `nir`.
 """
 
 from __future__ import annotations

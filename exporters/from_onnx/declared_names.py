@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from astroedge.abi.layout import DTYPES
 from astroedge.errors import ExportError, NoStateError
 from astroedge.step.graph_check import dtype_name
-from astroedge.step.spec import DTYPES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

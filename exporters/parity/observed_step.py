@@ -12,10 +12,10 @@ from onnx import helper, numpy_helper
 from astroedge.errors import ParityError
 from astroedge.exporters.graph.find_spikes import Decision, find_decisions
 from astroedge.exporters.parity.firing_rates import Array, Tick, open_session, run
+from astroedge.parity import TOLERANCE
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import STATE_PREFIX
 
-TOLERANCE = 1e-5
 MAX_TRIALS = 200  # combinations of borderline decisions tried to explain one tick
 
 STATE_OUT_OF_SIGHT = (

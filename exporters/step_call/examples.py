@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
+from astroedge.abi.layout import DTYPES
 from astroedge.errors import ExportError
-from astroedge.step.spec import DTYPES
 
 Example = Tensor | Sequence[Tensor]
 """The inputs of one tick as a user gives them."""

@@ -20,23 +20,11 @@
 #include <stdint.h>
 
 #include "astro_abi.h"
+#include "failure.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum astro_failure_code {
-    ASTRO_FAILED = 1,
-    ASTRO_BAD_BUNDLE = 50,   /* missing, damaged or of an unknown version */
-    ASTRO_INCOMPATIBLE = 51, /* for another processor or binary interface */
-    ASTRO_BAD_INPUT = 60,    /* NaN or index out of range; the state is unchanged */
-    ASTRO_NOT_VERIFIED = 70  /* the golden trace differs */
-};
-
-typedef struct astro_failure {
-    int code;
-    char message[512];
-} astro_failure;
 
 /* An open bundle and one stream of it. `call` holds the five buffers, to be read and written between ticks. */
 typedef struct astro_session {
@@ -80,9 +68,6 @@ void astro_hash(const astro_session *session, char state[65], char outputs[65]);
 
 /* Replay the golden trace from a reset and compare its hashes; the state is initial afterwards. */
 int astro_replay(astro_session *session, astro_failure *failure);
-
-/* Write a failure; returns its code. For the files of this host. */
-int astro_fail(astro_failure *failure, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,9 @@
 #ifndef ASTRO_BUNDLE_READER_H
 #define ASTRO_BUNDLE_READER_H
 
-#include "astro.h"
+#include <stdint.h>
+
+#include "failure.h"
 
 /* What manifest.json says of one file. */
 typedef struct file_record {

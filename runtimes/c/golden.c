@@ -15,7 +15,10 @@ static uint64_t next_number(uint64_t *seed)
 
 static size_t item_size(uint32_t dtype)
 {
-    static const size_t sizes[] = {1, 1, 1, 4, 8, 2, 4};
+    static const size_t sizes[] = {
+        [ASTRO_BOOL] = 1,  [ASTRO_INT8] = 1,    [ASTRO_UINT8] = 1,   [ASTRO_INT32] = 4,
+        [ASTRO_INT64] = 8, [ASTRO_FLOAT16] = 2, [ASTRO_FLOAT32] = 4,
+    };
     return sizes[dtype];
 }
 
@@ -54,7 +57,7 @@ static uint64_t draw_element(const astro_field *field, uint64_t x)
         return field->dtype == ASTRO_FLOAT16
                    ? float16_bits((int64_t)(x >> 53) - 1024, field->draw_parameter - 10)
                    : float32_bits((int64_t)(x >> 40) - (1 << 23), field->draw_parameter - 23);
-    if ((x >> 11) >= (uint64_t)field->draw_parameter)
+    if ((x >> (64 - ASTRO_SPIKE_BITS)) >= (uint64_t)field->draw_parameter)
         return 0;
     return field->dtype == ASTRO_FLOAT32 ? 0x3f800000u : field->dtype == ASTRO_FLOAT16 ? 0x3c00u : 1u;
 }

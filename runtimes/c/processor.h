@@ -2,7 +2,9 @@
 #ifndef ASTRO_PROCESSOR_H
 #define ASTRO_PROCESSOR_H
 
-#include "astro.h"
+#include <stdint.h>
+
+#include "failure.h"
 
 /* 0 when a library, of which `content` is the start, is for the processor this program is for. */
 int check_machine(const char *content, uint64_t size, astro_failure *failure);

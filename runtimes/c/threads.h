@@ -1,4 +1,4 @@
-/* The threads of a session, for astro.c. */
+/* The threads of a session, for session.c. */
 #ifndef THREADS_H
 #define THREADS_H
 

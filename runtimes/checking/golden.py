@@ -9,6 +9,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.abi.limits import SPIKE_BITS
 from astroedge.bundle.manifest import Golden, GoldenTick, InputField
 from astroedge.errors import InputError
 from astroedge.runtimes.session.compiled import CompiledSession
@@ -58,7 +59,7 @@ def draw_field(field: InputField, x: NDArray[np.uint64]) -> Array:
         offsets = (x >> np.uint64(32)) * np.uint64(field.high - field.low) >> np.uint64(32)
         return (offsets.astype(np.int64) + field.low).astype(field.dtype)
     if field.draw == "spike":
-        return (x >> np.uint64(11) < np.uint64(field.draw_parameter)).astype(field.dtype)
+        return (x >> np.uint64(64 - SPIKE_BITS) < np.uint64(field.draw_parameter)).astype(field.dtype)
     bits = 10 if field.dtype == "float16" else 23
     centred = (x >> np.uint64(63 - bits)).astype(np.int64) - (1 << bits)
     return np.ldexp(centred.astype(np.float64), field.draw_parameter - bits).astype(field.dtype)
@@ -106,11 +107,6 @@ def replay(session: CompiledSession, golden: Golden | None = None) -> Replay:
     golden = golden or session.manifest.golden
     found = tuple(trace(session, golden.seed, [item.tick for item in golden.ticks]))
     return Replay(golden.ticks, found)
-
-
-def make_golden(session: CompiledSession, seed: int, ticks: Sequence[int] = GOLDEN_TICKS) -> Golden:
-    """The golden trace of a session's bundle, to be linked into it; the parity with the reference is still empty."""
-    return Golden(seed, tuple(trace(session, seed, ticks)), {})
 
 
 def _digest(buffer: NDArray[np.uint8]) -> str:

@@ -21,42 +21,26 @@ from numpy.typing import NDArray
 
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import InputError, VerificationError
+from astroedge.parity import TOLERANCE
 from astroedge.runtimes.checking.parity_report import Difference, ForcedReport, FreeReport, OutputDrift, SpikeAgreement
 from astroedge.runtimes.checking.reference import Observation, ObservedReference
-from astroedge.session import Array, InputValue
+from astroedge.session import Array, SteppedSession
 from astroedge.step.spec import StepSpec
 
 FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
-RELATIVE = {FLOAT16: 2e-3, FLOAT32: 1e-5}  # float16: two units in the last place, nothing can be closer
+RELATIVE = {FLOAT16: 2e-3, FLOAT32: TOLERANCE}  # float16: two units in the last place, nothing can be closer
 
 
-class SteppedSession(Protocol):
-    """What parity needs of a compiled step; with probes, `step` also gives `spike.<name>` and `margin.<name>`."""
+class BundleSession(SteppedSession, Protocol):
+    """A session of a compiled step; with probes, `step` also gives `spike.<name>` and `margin.<name>`."""
 
     @property
     def manifest(self) -> Manifest:
         """The bundle's manifest."""
 
-    @property
-    def state(self) -> NDArray[np.uint8]:
-        """The state buffer, read only; assigning one sets the state."""
-
-    @state.setter
-    def state(self, snapshot: NDArray[np.uint8]) -> None: ...
-
-    @property
-    def states(self) -> Mapping[str, Array]:
-        """Views of the state, by name."""
-
-    def step(self, /, **inputs: InputValue) -> Mapping[str, Array]:
-        """One tick."""
-
-    def reset(self) -> None:
-        """Go back to the state before the first tick."""
-
 
 def compare_forced(
-    reference: ObservedReference, session: SteppedSession, inputs: Mapping[str, Array], steps: int
+    reference: ObservedReference, session: BundleSession, inputs: Mapping[str, Array], steps: int
 ) -> ForcedReport:
     """Compare by the forced rule over the first `steps` ticks of `inputs`, arrays `(T, …)` by name, T at least `steps`.
 
@@ -80,8 +64,8 @@ def compare_forced(
     return findings.forced_report()
 
 
-def run_free(
-    reference: ObservedReference, session: SteppedSession, inputs: Mapping[str, Array], steps: int
+def compare_free(
+    reference: ObservedReference, session: BundleSession, inputs: Mapping[str, Array], steps: int
 ) -> FreeReport:
     """Run both from their initial state over the first `steps` ticks of `inputs`, arrays `(T, …)` by name.
 
@@ -243,7 +227,7 @@ def _absolute_error(ours: Array, theirs: Array) -> NDArray[np.float64]:
     return error
 
 
-def _take_over(session: SteppedSession, states: Mapping[str, Array]) -> None:
+def _take_over(session: BundleSession, states: Mapping[str, Array]) -> None:
     """Put the reference's states into the session's buffer."""
     buffer = session.state.copy()
     for field in session.manifest.layout.state:
@@ -251,7 +235,7 @@ def _take_over(session: SteppedSession, states: Mapping[str, Array]) -> None:
     session.state = buffer
 
 
-def _check_session(spec: StepSpec, session: SteppedSession) -> tuple[str, ...]:
+def _check_session(spec: StepSpec, session: BundleSession) -> tuple[str, ...]:
     """Names of the spike tensors the session shows: all of the graph's, or none when it is no probe build.
 
     Raises VerificationError when the session's states are not the graph's.

@@ -136,11 +136,11 @@ def _compare(
     graph: StepGraph, session: CompiledSession, inputs: Mapping[str, Array], steps: int
 ) -> tuple[ForcedReport, FreeReport]:
     """Forced and free comparison with ONNX Runtime."""
-    from astroedge.runtimes.checking.parity import compare_forced, run_free
+    from astroedge.runtimes.checking.parity import compare_forced, compare_free
     from astroedge.runtimes.checking.reference import ObservedReference
 
     reference = ObservedReference(graph)
-    return compare_forced(reference, session, inputs, steps), run_free(reference, session, inputs, steps)
+    return compare_forced(reference, session, inputs, steps), compare_free(reference, session, inputs, steps)
 
 
 def _check_probe(bundle: CompiledSession, probe: CompiledSession, inputs: Mapping[str, Array], steps: int) -> None:

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER
 
-from astroedge.abi.layout import DRAWS, DTYPES, AstroField, AstroInfo, AstroLayout
+from astroedge.abi.layout import DRAWS, DTYPES, INITIALS, AstroField, AstroInfo, AstroLayout
 from astroedge.abi.limits import ABI_VERSION, ALIGNMENT
 from astroedge.bundle.initial_state import fill_bits
 from astroedge.bundle.manifest import BufferField, InputField, Manifest, StateField
@@ -105,4 +105,4 @@ def _input(item: InputField) -> tuple[object, ...]:
 
 def _initial(item: StateField) -> tuple[object, ...]:
     filled = item.fill is not None
-    return 0 if filled else 1, fill_bits(item) if filled else 0, item.weights_offset
+    return INITIALS.index("fill" if filled else "weights"), fill_bits(item) if filled else 0, item.weights_offset

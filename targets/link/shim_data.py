@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from astroedge.abi.layout import DRAWS, DTYPES
+from astroedge.abi.layout import DRAWS, DTYPES, INITIALS
 from astroedge.abi.limits import ALIGNMENT
 from astroedge.bundle.initial_state import fill_bits
 from astroedge.bundle.manifest import Activity, BufferField, GoldenTick, InputField, Manifest, StateField
@@ -90,7 +90,7 @@ def _render_field(shape: str, item: BufferField) -> str:
     if isinstance(item, StateField):
         filled = item.fill is not None
         members += [
-            f".initial = {'ASTRO_INITIAL_FILL' if filled else 'ASTRO_INITIAL_WEIGHTS'}",
+            f".initial = {_constant('INITIAL_', 'fill' if filled else 'weights', INITIALS)}",
             f".initial_bits = {_unsigned(fill_bits(item) if filled else 0)}",
             f".initial_offset = {_unsigned(item.weights_offset)}",
         ]
@@ -112,7 +112,7 @@ def _render_table(kind: str, name: str, rows: Iterable[str]) -> list[str]:
 
 
 def _constant(kind: str, name: str, known: Sequence[str]) -> str:
-    """The header's name of a dtype or of a way to draw inputs."""
+    """The header's name of a dtype, of where an initial value comes from, or of a way to draw inputs."""
     assert name in known, f"astro_abi.h has no {name}"
     return f"ASTRO_{kind}{name.upper()}"
 

@@ -16,7 +16,7 @@ import astroedge
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import BufferField, Golden, InputField, Layout, StateField, TargetIdentity
 from astroedge.errors import BundleError, IncompatibleError, InputError, VerificationError
-from astroedge.runtimes.checking.golden import make_golden, trace
+from astroedge.runtimes.checking.golden import trace
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.linker import Linker, find_linker, run_compiler
@@ -26,6 +26,7 @@ from tests.support.bundles import (
     TINY_TICK,
     draw_ticks,
     make_bundle,
+    make_golden,
     make_tiny_bundle,
     tiny_manifest,
     weights_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -27,7 +27,8 @@ from astroedge.bundle.manifest import (
     StateField,
 )
 from astroedge.runtimes import load
-from astroedge.runtimes.checking.golden import make_golden
+from astroedge.runtimes.checking.golden import GOLDEN_TICKS, trace
+from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from astroedge.targets.boards.target import Target, resolve_target
 from astroedge.targets.link.linker import find_linker, link_library, run_compiler
@@ -141,6 +142,11 @@ def make_bundle(
     linked = replace(manifest, weights=describe_weights(weights))
     library = link_library(compile_tick(source, target), linked, target)
     return Bundle(linked, BundleFiles(library, weights, assets or {}))
+
+
+def make_golden(session: CompiledSession, seed: int, ticks: Sequence[int] = GOLDEN_TICKS) -> Golden:
+    """The golden trace of a session's bundle, to be linked into it, without any parity."""
+    return Golden(seed, tuple(trace(session, seed, ticks)), {})
 
 
 @cache

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from astroedge.bundle.container import Bundle, describe_weights
 from astroedge.bundle.manifest import BufferField, BundleFiles, InputField, Layout, Manifest, StateField
 from astroedge.runtimes import load
-from astroedge.runtimes.checking.golden import make_golden
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets.boards.target import Target, resolve_target
 from astroedge.targets.link.linker import link_library
-from tests.support.bundles import SEED, compile_tick, tiny_manifest
+from tests.support.bundles import SEED, compile_tick, make_golden, tiny_manifest
 
 TEAM_TICK = Path(__file__).with_name("team_tick.c").read_text(encoding="utf-8")
 SIZE = 1024

@@ -8,7 +8,17 @@ from importlib import metadata
 import pytest
 
 from astroedge.workflows import doctor
-from astroedge.workflows.doctor import BROKEN, MISSING, OK, PACKAGES, UNTESTED, Finding, Package, examine
+from astroedge.workflows.doctor import (
+    BROKEN,
+    MISSING,
+    OK,
+    PACKAGES,
+    UNTESTED,
+    Finding,
+    Package,
+    examine,
+    pinned_versions,
+)
 from tests.support.places import ROOT
 
 
@@ -31,12 +41,19 @@ def test_every_gap_has_a_cure_and_every_finding_a_purpose(findings: dict[str, Fi
     assert all(finding.cure for finding in findings.values() if finding.state != OK)
 
 
-def test_tested_versions_are_those_of_the_constraints() -> None:
-    """The doctor and the constraints file name the same versions."""
-    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)(?:; python_version >= .*)?$", constraints(), re.MULTILINE))
-    assert {package.name: package.tested for package in PACKAGES} == {
-        package.name: pinned[package.name] for package in PACKAGES
-    }
+def test_every_package_has_a_tested_version() -> None:
+    """The file that the constraints include names one version, for this Python, of each package that is looked at."""
+    assert pinned_versions().keys() == {package.name for package in PACKAGES}
+    assert "\n--constraint astroedge/workflows/tested.txt\n" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("python", "numpy"), [((3, 10), "2.2.6"), ((3, 11), "2.4.6"), ((3, 14), "2.4.6")])
+def test_tested_version_is_that_for_this_python(
+    monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], numpy: str
+) -> None:
+    """Where the version depends on Python, it is the one for the Python that runs."""
+    monkeypatch.setattr(doctor.sys, "version_info", python)
+    assert pinned_versions()["numpy"] == numpy
 
 
 def test_doctor_knows_every_dependency() -> None:
@@ -52,20 +69,20 @@ def test_doctor_knows_every_dependency() -> None:
 
 def test_package_that_is_not_installed_is_missing() -> None:
     """A missing package comes with the command that installs it."""
-    finding = doctor._package(Package("no-such-package", "no_such_package", "1.0", "nothing"))
+    finding = doctor._package(Package("no-such-package", "no_such_package", "nothing"), "1.0")
     assert (finding.state, finding.version, finding.cure) == (MISSING, "", 'pip install "astroedge[host]"')
 
 
 def test_package_that_cannot_be_imported_is_broken() -> None:
     """An installed package whose import fails is not called ok; the reason is kept."""
-    finding = doctor._package(Package("numpy", "no_such_module", "1.0", "nothing"))
+    finding = doctor._package(Package("numpy", "no_such_module", "nothing"), "1.0")
     assert finding.state == BROKEN
     assert "No module named 'no_such_module'" in finding.cure
 
 
 def test_other_version_is_untested_not_wrong() -> None:
     """A version that was not tested is said to be so, with the one that was."""
-    finding = doctor._package(Package("numpy", "numpy", "0.1", "nothing"))
+    finding = doctor._package(Package("numpy", "numpy", "nothing"), "0.1")
     assert (finding.state, finding.version, finding.cure) == (UNTESTED, metadata.version("numpy"), "tested: 0.1")
 
 
@@ -84,8 +101,3 @@ def test_old_c_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._c_library().state == UNTESTED
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert "glibc 2.28" in doctor._c_library().cure
-
-
-def constraints() -> str:
-    """The text of the constraints file."""
-    return (ROOT / "constraints.txt").read_text(encoding="utf-8")

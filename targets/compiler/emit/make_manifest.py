@@ -11,6 +11,7 @@ import numpy as np
 from tvm.target import codegen
 
 from astroedge import __version__
+from astroedge.abi.limits import SPIKE_BITS, UNIFORM_EXPONENTS
 from astroedge.bundle.manifest import (
     Activity,
     BufferField,
@@ -32,7 +33,6 @@ from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
 from astroedge.targets.precision.quantise_weights import WeightChoice
 
-SPIKE_BITS = 53  # a spike is drawn by comparing 53 random bits with the firing rate
 UNMEASURED_RATE = 0.1  # of an input that is 0 or 1 and whose examples did not fire: silence proves nothing
 NOT_WRITTEN = FileRecord("", 0, "")
 
@@ -137,7 +137,7 @@ def _draw(tensor: TensorSpec) -> tuple[str, int]:
     if tensor.firing_rate is not None or not tensor.dtype.startswith("float"):
         return "spike", round((tensor.firing_rate or UNMEASURED_RATE) * 2**SPIKE_BITS)
     exponent = mathematics.ceil(mathematics.log2(tensor.span)) if tensor.span else 0
-    low, high = (-14, 15) if tensor.dtype == "float16" else (-126, 127)  # normal numbers of the type
+    low, high = UNIFORM_EXPONENTS[tensor.dtype]
     return "uniform", min(max(exponent, low), high)
 
 

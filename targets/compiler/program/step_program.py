@@ -13,8 +13,9 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
+from astroedge.abi.layout import DTYPES
 from astroedge.errors import CompileError
-from astroedge.step.spec import DTYPES, StepSpec
+from astroedge.step.spec import StepSpec
 from astroedge.targets.compiler.lower.legalize import KERNEL_ATTRIBUTE, PRODUCT_ATTRIBUTE
 from astroedge.targets.compiler.program.blocks import is_reshape
 

@@ -1,5 +1,5 @@
 """Convolutions, event-driven and dense, all in the one order of additions.
 
-Imports nouns, `boards`, `tir_builder`, `exact`, `precision`, `schedule`, `kernels.products` and what lies in
-`kernels` itself.
+Imports nouns, `families`, `boards`, `precision`, `tir_builder`, `exact`, `schedule`, `kernels.products` and what lies
+in `kernels` itself.
 """

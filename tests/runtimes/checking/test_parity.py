@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from astroedge.errors import InputError, VerificationError
-from astroedge.runtimes.checking.parity import compare_forced, run_free
+from astroedge.runtimes.checking.parity import compare_forced, compare_free
 from astroedge.runtimes.checking.parity_report import Difference, ForcedReport
 from astroedge.runtimes.checking.reference import ObservedReference
 from astroedge.step.graph import StepGraph
@@ -151,7 +151,7 @@ def test_without_probes_a_mismatch_says_what_may_be_behind_it() -> None:
 def test_free_runs_of_an_exact_network_never_part() -> None:
     """Equal networks stay equal over the whole run, in spikes, values and rates."""
     graph = recurrent_net()
-    report = run_free(ObservedReference(graph), NumpyLif(graph), random_inputs(graph, TICKS), TICKS)
+    report = compare_free(ObservedReference(graph), NumpyLif(graph), random_inputs(graph, TICKS), TICKS)
     assert report.first_spike is None
     assert report.first_value is None
     assert all(layer.differing == 0 for layer in report.spikes)
@@ -163,7 +163,7 @@ def test_free_runs_name_where_they_part_and_drift_on() -> None:
     """One turned spike is the first difference, with its margin; being free, the runs then part further."""
     graph = recurrent_net()
     session = NumpyLif(graph, at(61, "layers.0.fired", 5, 0))
-    report = run_free(ObservedReference(graph), session, random_inputs(graph, TICKS), TICKS)
+    report = compare_free(ObservedReference(graph), session, random_inputs(graph, TICKS), TICKS)
     first = report.first_spike
     assert isinstance(first, Difference)
     assert (first.tick, first.tensor, first.element) == (61, "layers.0.spike", 5)
@@ -189,7 +189,7 @@ def test_another_networks_session_is_refused() -> None:
     with pytest.raises(VerificationError, match=r"layers\.1\."):
         compare_forced(ObservedReference(recurrent_net()), other, {}, 1)
     with pytest.raises(VerificationError, match="State"):
-        run_free(ObservedReference(lif_layer()), other, {}, 1)
+        compare_free(ObservedReference(lif_layer()), other, {}, 1)
 
 
 @pytest.mark.parametrize("steps", [0, 11])

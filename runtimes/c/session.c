@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +15,6 @@
 #include "bundle_reader.h"
 #include "processor.h"
 #include "threads.h"
-
-int astro_fail(astro_failure *failure, int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(failure->message, sizeof failure->message, format, arguments);
-    va_end(arguments);
-    return failure->code = code;
-}
 
 /* A file in memory with this content that nobody can change any more; -1 when the system gives none. */
 static int sealed_file(const char *content, uint64_t size)
