@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import onnx
 import pytest
@@ -23,6 +25,7 @@ from astroedge.targets.exact import exact_math
 from tests.support.builds import build
 from tests.support.kernels.true_math import FUNCTIONS
 from tests.support.operator_steps import FORMS, step_of
+from tests.support.places import DOCS, ROOT
 
 REFUSED = sorted(operators(lambda row: bool(row.refused)))
 # The forms that show these are of one axis, or of several operands: a Relax name each.
@@ -110,3 +113,12 @@ def test_export_notes_what_compile_will_refuse() -> None:
     with pytest.raises(UnsupportedOpError, match=r"^Module 'special' uses Atan.*math='fast'") as caught:
         build(graph)
     assert "\n" not in str(caught.value)
+
+
+def test_page_is_what_the_code_prints() -> None:
+    """docs/operators.md holds the table as `python -m astroedge.step.operator_page` prints it today."""
+    page = (DOCS / "operators.md").read_text(encoding="utf-8")
+    marked = page.partition("<!-- printed by python -m astroedge.step.operator_page -->\n")[2]
+    command = [sys.executable, "-m", "astroedge.step.operator_page"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert marked.partition("<!-- until here -->")[0] == printed

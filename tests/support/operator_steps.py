@@ -107,7 +107,8 @@ UNARY = (
     "Abs", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Dropout", "Elu", "Erf", "Exp", "Flatten", "Floor",
     "HardSigmoid", "HardSwish", "Hardmax", "Identity", "IsInf", "IsNaN", "LeakyRelu", "LogSoftmax",
     "LpNormalization", "Mish", "Neg", "RandomNormalLike", "RandomUniformLike", "Reciprocal", "Relu", "Round", "Selu",
-    "Shape", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Softmax", "Softplus", "Softsign", "Tan", "Tanh", "ThresholdedRelu", "Transpose",
+    "Shape", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Softmax",
+    "Softplus", "Softsign", "Tan", "Tanh", "ThresholdedRelu", "Transpose",
 )  # fmt: skip
 BINARY = (
     "Add", "Div", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mul", "PRelu", "Sub",
