@@ -95,3 +95,12 @@ def test_form_outside_the_limits_is_refused(name: str) -> None:
     """Where the table limits an operator to some forms, its plain form is an error that says what is missing."""
     with pytest.raises((CompileError, UnsupportedOpError), match=REFUSED_FORMS[name]):
         build(step_of(name))
+
+
+@pytest.mark.parametrize("name", ["DynamicQuantizeLinear", "QuantizeLinear"])
+def test_fast_math_carries_quantising(name: str) -> None:
+    """The limit that the table names is a true one: with `math="fast"` the integers are ONNX Runtime's, ties too."""
+    graph = step_of(name)
+    x = (np.round(data_of(name) * 4) / 4).astype(np.float32)
+    with load(build(graph, math="fast")) as session:
+        np.testing.assert_array_equal(session.run(x=x)["y"], ReferenceSession(graph).run(x=x)["y"])
