@@ -1,23 +1,38 @@
-"""ONNX operators that a step graph may hold, for ONNX Runtime, and that no bundle can: export says so, compile refuses.
+"""What is known of ONNX operators, looked up, and which of them a graph holds that no bundle can.
 
-The importer is that of TVM's ONNX front end; exact kernels are those of `targets/exact/exact_math.py`.
+A step graph may hold those for ONNX Runtime: export says so, compile refuses them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from astroedge.step.operator_facts import Operator
+from astroedge.step.operator_table import ROWS
 
 if TYPE_CHECKING:
     import onnx
 
-NO_IMPORTER = frozenset(
-    {
-        *("Celu", "CenterCropPad", "Col2Im", "ConvInteger", "CumProd", "DFT", "DeformConv", "Det", "LpNormalization"),
-        *("QLinearConv", "QLinearMatMul", "ReverseSequence", "RotaryEmbedding", "STFT", "Swish", "TensorScatter"),
-    }
-)
-NO_EXACT_KERNEL = frozenset({"Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan"})
+OPERATORS = {row.name: row for row in ROWS}
+
+
+def operator(name: str) -> Operator:
+    """The row of an operator; one that is not in the table may stand in a graph, and TVM's importer has the last word.
+
+    Nothing else is taken for granted of it: its result counts as dense, its error bound starts afresh.
+    """
+    return OPERATORS.get(name) or Operator(name)
+
+
+def operators(wanted: Callable[[Operator], bool]) -> frozenset[str]:
+    """The names of the operators whose row is `wanted`."""
+    return frozenset(row.name for row in ROWS if wanted(row))
+
+
+def relax_operators(wanted: Callable[[Operator], bool]) -> frozenset[str]:
+    """The names in TVM's Relax (`relax.multiply`) of the operators whose row is `wanted`."""
+    return frozenset(f"relax.{name}" for row in ROWS if wanted(row) for name in row.relax)
 
 
 def uncompiled(graph: onnx.GraphProto, *, fast: bool = False) -> list[str]:
@@ -27,13 +42,13 @@ def uncompiled(graph: onnx.GraphProto, *, fast: bool = False) -> list[str]:
     """
     found = []
     for node in graph.node:
-        if node.op_type in NO_IMPORTER:
+        row = operator(node.op_type)
+        if not row.imported:
             found.append(f"{made_by([node])} uses {node.op_type}, for which TVM has no importer")
-        elif node.op_type in NO_EXACT_KERNEL and not fast:
-            function = node.op_type.lower()
+        elif row.inexact_functions and not fast:
             found.append(
-                f"{made_by([node])} uses {node.op_type}, and {function} has no exact kernel: its bits would depend on "
-                "the device's C library"
+                f"{made_by([node])} uses {node.op_type}, and {row.inexact_functions[0]} has no exact kernel: its bits "
+                "would depend on the device's C library"
             )
     return list(dict.fromkeys(found))
 

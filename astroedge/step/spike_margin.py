@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from astroedge.host_package import require
+from astroedge.step.operators import operators
 from astroedge.step.spec import SpikeSpec
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ else:
     onnx = require("onnx", "reading a step graph")
     helper = require("onnx.helper", "reading a step graph")
 
-COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
-LOGIC = ("And", "Or", "Xor", "Not", "Cast", "Identity")
+COMPARISONS = operators(lambda row: row.kind == "comparison")
+LOGIC = operators(lambda row: row.kind in ("logic", "cast", "copy"))
 
 
 def float_comparisons(

@@ -14,10 +14,10 @@ from onnx import helper, inliner, numpy_helper, shape_inference
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from astroedge.errors import GraphError
-from astroedge.exporters.graph.clean_graph import UNSUPPORTED
 from astroedge.exporters.parity.firing_rates import open_session
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_check import node_reads
+from astroedge.step.operators import operator
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -92,7 +92,7 @@ def _value(model: onnx.ModelProto, node: onnx.NodeProto, known: Constants, shape
     if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
         return {node.output[0]: _extents(node, shapes[node.input[0]])}
     reads = node_reads(node)
-    if node.op_type in UNSUPPORTED or not reads <= known.keys():
+    if operator(node.op_type).refused or not reads <= known.keys():
         return None
     sizes = [int(np.prod(shapes[name])) for name in node.output if name in shapes]
     if node.op_type != "Constant" and sum(sizes) > max(SMALL_CONSTANT, sum(known[name].size for name in reads)):

@@ -11,26 +11,10 @@ from onnx import numpy_helper
 
 from astroedge.errors import UnsupportedOpError
 from astroedge.step.graph_check import live_nodes, node_reads
+from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
-CONTROL_FLOW = ("If", "Loop", "Scan")
-RANDOM = (
-    "Bernoulli",
-    "Dropout",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-)
-VARYING_SIZE = ("Compress", "NonZero", "StringNormalizer", "Unique")
-CURES = dict.fromkeys(
-    ("NonZero", "Compress"), "x[mask] and nonzero() give as many elements as the data says: use torch.where(mask, x, 0)"
-)
-OTHER_CURE = "write it with other torch functions"
-RECURRENT = ("GRU", "LSTM", "RNN")  # PyTorch's are decomposed before they get here
-UNSUPPORTED = frozenset((*CONTROL_FLOW, *RANDOM, *VARYING_SIZE, *RECURRENT))
 
 
 def clean_graph(
@@ -124,10 +108,11 @@ def cut(path: str, prefixes: Sequence[str]) -> str:
 def _refuse_operators(nodes: Iterable[onnx.NodeProto], classes: Mapping[str, str]) -> None:
     """Only standard operators that compute the same thing every tick."""
     for node in nodes:
-        if node.domain not in ("", "ai.onnx") or node.op_type in UNSUPPORTED:
+        row = operator(node.op_type)
+        if node.domain not in ("", "ai.onnx") or row.refused:
             raise UnsupportedOpError(
                 f"{maker(node, classes)} uses {node.op_type}, which a step graph cannot hold (control flow, "
-                f"randomness, or a size that depends on data); {CURES.get(node.op_type, OTHER_CURE)}."
+                f"randomness, or a size that depends on data); {row.cure}."
             )
 
 

@@ -10,11 +10,12 @@ import onnx
 
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
+from astroedge.step.operators import operator, operators
 from astroedge.step.spec import StateSpec
 
-COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
-LOGIC = frozenset({"Not", "And", "Or", "Xor", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten"})
-ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Identity", "Where", "Cast", "Clip", "Min", "Max"})
+COMPARISONS = operators(lambda row: row.kind == "comparison")
+LOGIC = operators(lambda row: row.kind == "logic")
+SAME_ELEMENTS = operators(lambda row: row.kind in ("copy", "reshape", "permutation"))
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.Nod
         return []
     if node.op_type in COMPARISONS:
         return [node]
-    if node.op_type not in LOGIC:
+    if node.op_type not in LOGIC | SAME_ELEMENTS:
         return []
-    operands = node.input if node.op_type in ("And", "Or", "Xor") else node.input[:1]
+    operands = node.input if node.op_type in LOGIC else node.input[:1]
     parts = [_comparisons(makers, name) for name in operands]
     return [comparison for part in parts for comparison in part] if all(parts) else []
 
@@ -122,7 +123,7 @@ def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: t
 def _elementwise_sources(makers: dict[str, onnx.NodeProto], value: str) -> Iterator[str]:
     """The values from which `value` is made element by element."""
     node = makers.get(value)
-    if node is None or node.op_type not in ELEMENTWISE:
+    if node is None or not operator(node.op_type).traced:
         yield value
         return
     for name in node.input:

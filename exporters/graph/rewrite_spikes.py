@@ -13,9 +13,9 @@ from onnx import helper, numpy_helper
 from astroedge.exporters.graph.clean_graph import remove_dead
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_check import infer_shapes
+from astroedge.step.operators import operator
 
 SMALL = 4096  # bytes; a larger constant is not looked into
-COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 
 
 def rewrite_spikes(model: onnx.ModelProto) -> None:
@@ -104,7 +104,7 @@ def _merge_comparisons(graph: onnx.GraphProto) -> None:
     renamed: dict[str, str] = {}
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
-        if node.op_type not in COMPARISONS:
+        if operator(node.op_type).kind != "comparison":
             continue
         kept = first.setdefault((node.op_type, *node.input), node.output[0])
         if kept != node.output[0] and node.output[0] not in outputs:

@@ -19,6 +19,7 @@ from astroedge.exporters.graph.find_activations import Rectified
 from astroedge.exporters.graph.find_spikes import Spikes
 from astroedge.step import onnx_file
 from astroedge.step.graph import StepGraph
+from astroedge.step.operators import operators
 from astroedge.step.spec import ActivationSpec, SpikeSpec, TensorSpec
 
 MEASURED_TICKS = 64
@@ -27,7 +28,7 @@ SPARSE_RATE = 0.5
 Array = npt.NDArray[Any]
 Tick = dict[str, Array]
 """One array for each data input, by name."""
-FOLLOWED = frozenset({"Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Flatten"})
+FOLLOWED = operators(lambda row: row.kind in ("copy", "cast", "reshape"))
 
 
 def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequence[Tick]) -> tuple[SpikeSpec, ...]:

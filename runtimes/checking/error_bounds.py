@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astroedge.host_package import require
+from astroedge.step.operator_facts import ErrorBound
+from astroedge.step.operators import operator
 
 if TYPE_CHECKING:
     import onnx
@@ -37,16 +39,6 @@ else:
     shape_inference = require("onnx.shape_inference", "comparing with ONNX Runtime")
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
-ADDITIVE = ("Add", "Sub", "Sum", "Max", "Min")
-PRESERVING = ("Relu", "Clip", "Neg", "Abs")
-REDUCING = ("ReduceSum", "ReduceMean")
-# Operators that move or pick elements, with the inputs that hold the elements; None means all of them.
-MOVING: dict[str, tuple[int, ...] | None] = {
-    **dict.fromkeys(("Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split"), (0,)),
-    **dict.fromkeys(("Squeeze", "Tile", "Transpose", "Unsqueeze"), (0,)),
-    "Where": (1, 2),
-    "Concat": None,
-}
 
 
 class Magnitudes:
@@ -87,16 +79,17 @@ class Magnitudes:
         node = self._makers.get(value)
         if node is None or node.domain not in ("", "ai.onnx") or not self.is_float(value):
             return None
-        operator = node.op_type
-        rules: dict[str, Callable[[onnx.NodeProto], str]] = {"Mul": self._product, "Div": self._quotient}
-        rules |= {"MatMul": self._matmul, "Gemm": self._gemm, "Conv": self._convolution}
-        rules |= {"Tanh": self._tanh, "Sigmoid": self._sigmoid}
-        rules |= dict.fromkeys(ADDITIVE, self._addition) | dict.fromkeys(PRESERVING, self._preserving)
+        rules: dict[ErrorBound, Callable[[onnx.NodeProto], str]] = {
+            **{"addition": self._addition, "preserving": self._preserving, "product": self._product},
+            **{"quotient": self._quotient, "matmul": self._matmul, "gemm": self._gemm},
+            **{"convolution": self._convolution, "tanh": self._tanh, "sigmoid": self._sigmoid},
+        }
+        bound = operator(node.op_type).bound
         if self._reduces_by_input:
-            rules |= dict.fromkeys(REDUCING, self._reduction)
-        if operator in MOVING and all(self.is_float(item) for item in self._moved(node)):
-            rules[operator] = self._movement(value)
-        return rules.get(operator)
+            rules["reduction"] = self._reduction
+        if bound == "movement" and all(self.is_float(item) for item in self._moved(node)):
+            rules["movement"] = self._movement(value)
+        return rules.get(bound)
 
     def _addition(self, node: onnx.NodeProto) -> str:
         return self._emit("Max", [self.of(item) for item in node.input])
@@ -161,7 +154,7 @@ class Magnitudes:
 
     def _moved(self, node: onnx.NodeProto) -> list[str]:
         """The inputs of a moving operator that hold elements."""
-        positions = MOVING[node.op_type]
+        positions = operator(node.op_type).elements
         return list(node.input) if positions is None else [node.input[position] for position in positions]
 
     def _movement(self, value: str) -> Callable[[onnx.NodeProto], str]:
@@ -228,19 +221,19 @@ class Magnitudes:
     def _store(self, name: str, array: np.ndarray) -> None:
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
 
-    def _emit(self, operator: str, inputs: Sequence[str]) -> str:
+    def _emit(self, kind: str, inputs: Sequence[str]) -> str:
         """Append a node with one output and return the output's name."""
         output = f"magnitude.{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [output]))
+        self.nodes.append(helper.make_node(kind, inputs, [output]))
         return output
 
     def _copy(
-        self, node: onnx.NodeProto, operator: str, inputs: Sequence[str], outputs: Sequence[str] | None = None
+        self, node: onnx.NodeProto, kind: str, inputs: Sequence[str], outputs: Sequence[str] | None = None
     ) -> str:
         """Append a node like `node` with other inputs and outputs and return its first output's name."""
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.op_type, copy.name = operator, ""
+        copy.op_type, copy.name = kind, ""
         names = list(outputs or [f"magnitude.{len(self.nodes)}"])
         copy.ClearField("input")
         copy.ClearField("output")

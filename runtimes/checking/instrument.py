@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from astroedge.host_package import require
 from astroedge.runtimes.checking.error_bounds import Magnitudes
+from astroedge.step.operators import operators
 from astroedge.step.spec import SpikeSpec, StepSpec
-from astroedge.step.spike_margin import COMPARISONS, float_comparisons, margin_nodes
+from astroedge.step.spike_margin import float_comparisons, margin_nodes
 
 if TYPE_CHECKING:
     import onnx
@@ -30,8 +31,8 @@ else:
     helper = require("onnx.helper", "comparing with ONNX Runtime")
 
 FREE = "free"
-BOOLEAN_OPERATORS = (*COMPARISONS, "Equal", "And", "Or", "Xor", "Not")
-FORWARDING = ("Cast", "Identity")
+BOOLEAN_OPERATORS = operators(lambda row: row.kind in ("comparison", "equality", "logic"))
+FORWARDING = operators(lambda row: row.kind in ("cast", "copy"))
 FLOAT, BOOL = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
 
 

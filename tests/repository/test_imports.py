@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.places import ROOT
 
-# Everything a device runs. Each must import where NumPy is the only package.
+# Everything a device runs, and the table of operators. Each must import where NumPy is the only package.
 DEVICE_SIDE = (
     "astroedge",
     "astroedge.bundle.container",
@@ -22,6 +22,8 @@ DEVICE_SIDE = (
     "astroedge.runtimes.checking.verify",
     "astroedge.session",
     "astroedge.step_profile",
+    "astroedge.step.operator_page",
+    "astroedge.step.operators",
     "astroedge.step.spec",
 )
 

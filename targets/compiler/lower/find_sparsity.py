@@ -19,16 +19,14 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from astroedge.step.operators import relax_operators
 from astroedge.step.spec import StepSpec
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.sparse_images import through_images
 from astroedge.targets.compiler.lower.sparsity import Sparsity
 
-KEEP_EXACTLY = (
-    "relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten", "relax.permute_dims", "relax.strided_slice",
-    "relax.broadcast_to", "relax.astype",
-)  # fmt: skip
-COMPARISONS = ("relax.greater", "relax.greater_equal", "relax.less", "relax.less_equal")
+MOVES = relax_operators(lambda row: row.sparsity == "moved")
+SCALES = relax_operators(lambda row: row.sparsity == "scaled")
 
 
 def find_sparsity(step: ImportedStep, spec: StepSpec) -> dict[relax.Var, Sparsity]:
@@ -85,17 +83,15 @@ def _of_binding(
     operator = value.op.name if isinstance(value.op, tvm.ir.Op) else ""
     operands = [known.get(argument) for argument in value.args if isinstance(argument, relax.Var)]
     first = known.get(value.args[0]) if value.args and isinstance(value.args[0], relax.Var) else None
-    if operator in KEEP_EXACTLY:
+    if operator in MOVES:
         return first
     if operator == "relax.where" and first is not None and first.binary and _selects_one_or_zero(value):
         return first
-    keeps_zero = operator == "relax.divide" or (operator == "relax.power" and _is_positive(value.args[1]))
-    if first is not None and keeps_zero:
-        return replace(first, binary=False)
-    if operator == "relax.multiply":
-        sparse = [item for item in operands if item is not None]
-        return replace(min(sparse, key=lambda item: item.rate), binary=False) if sparse else None
-    return None
+    if operator not in SCALES or (operator == "relax.power" and not _is_positive(value.args[1])):
+        return None
+    scaled = operands if operator == "relax.multiply" else [first]
+    sparse = [item for item in scaled if item is not None]
+    return replace(min(sparse, key=lambda item: item.rate), binary=False) if sparse else None
 
 
 def _straight_through(

@@ -24,7 +24,7 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from astroedge.errors import CompileError, UnsupportedOpError
 from astroedge.step.graph import StepGraph
-from astroedge.step.operators import made_by
+from astroedge.step.operators import made_by, operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
 from astroedge.targets.compiler.lower.constant_scatters import replace_constant_scatters
@@ -32,7 +32,8 @@ from astroedge.targets.compiler.lower.constant_scatters import replace_constant_
 if TYPE_CHECKING:
     from astroedge.step.spec import SpikeSpec
 
-PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+PRODUCTS = operators(lambda row: row.kind == "product")
+RELAX_PRODUCTS = relax_operators(lambda row: row.kind == "product")
 EXTREMES = {"relax.max": relax.op.maximum, "relax.min": relax.op.minimum}
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
@@ -250,7 +251,7 @@ def _product_vars(main: relax.Function, outputs: list[relax.Var], names: list[st
         current = output
         while current in bound and isinstance(bound[current], relax.Call):
             call = bound[current]
-            if call.op.name in ("relax.matmul", "relax.nn.conv1d", "relax.nn.conv2d"):
+            if call.op.name in RELAX_PRODUCTS:
                 found.setdefault(current, name)
                 break
             current = call.args[0]

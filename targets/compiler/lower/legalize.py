@@ -16,6 +16,7 @@ from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
+from astroedge.step.operators import relax_operators
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
 from astroedge.targets.compiler.lower.sparsity import Sparsity
@@ -29,7 +30,7 @@ PRODUCT_ATTRIBUTE = "astroedge.product"
 KERNEL_ATTRIBUTE = "astroedge.kernel"
 WEIGHT_ATTRIBUTE = "astroedge.weight"  # the key of the stored matrix whose transpose an embedding kernel reads
 EMBEDDING = "embedding"
-REDUCTIONS = {"relax.sum": "sum", "relax.mean": "mean", "relax.max": "max", "relax.min": "min"}
+REDUCTIONS = relax_operators(lambda row: row.kind == "reduction")
 
 
 @dataclass(frozen=True)
@@ -191,11 +192,12 @@ def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
     if order != list(range(len(shape))):
         operand = builder.emit(relax.op.permute_dims(operand, order))
     width = prod(shape[axis] for axis in axes)
-    function = reduce_last(REDUCTIONS[call.op.name], prod(shape) // width, width, str(operand.ty.dtype))
+    kind = call.op.name.removeprefix("relax.")
+    function = reduce_last(kind, prod(shape) // width, width, str(operand.ty.dtype))
     out = tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
     if not call.attrs.keepdims:
         out = tuple(shape[axis] for axis in kept)
-    return _call_kernel(builder, function, call.op.name.removeprefix("relax."), [operand], out, str(operand.ty.dtype))
+    return _call_kernel(builder, function, kind, [operand], out, str(operand.ty.dtype))
 
 
 def _lower_take(weights: StoredWeights, builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:

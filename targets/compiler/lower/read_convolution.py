@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax
 
+from astroedge.step.operators import relax_operators
 from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 
-CONVOLUTIONS = ("relax.nn.conv1d", "relax.nn.conv2d")
+CONVOLUTIONS = relax_operators(lambda row: row.name == "Conv")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def read_convolution(call: relax.Call) -> Convolution | None:
         return None
     images, weights = call.args
     attributes = call.attrs
-    planar = call.op.name == CONVOLUTIONS[1]
+    planar = call.op.name == "relax.nn.conv2d"
     layouts = ("NCHW", "OIHW", "NCHW") if planar else ("NCW", "OIW", "NCW")
     dtypes = {str(operand.ty.dtype.dtype) for operand in call.args}
     if (attributes.data_layout, attributes.kernel_layout, attributes.out_layout) != layouts:

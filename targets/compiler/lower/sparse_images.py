@@ -14,31 +14,33 @@ import tvm
 import tvm_ffi
 from tvm import relax, tirx
 
+from astroedge.step.operators import relax_operators
 from astroedge.targets.compiler.lower.sparsity import Sparsity
 
-POOLS = {"max_pool1d": True, "max_pool2d": True, "avg_pool1d": False, "avg_pool2d": False}
-"""Poolings of images, and whether spikes are still 0 or 1 behind them."""
-JOINS = {"maximum": True, "minimum": True, "add": False, "subtract": False}
-"""Operators on two tensors that are 0 where both operands are, and whether two binary ones give a binary one."""
+POOLS = relax_operators(lambda row: row.sparsity == "pooled")
+JOINS = relax_operators(lambda row: row.sparsity == "joined")
+BESIDE = relax_operators(lambda row: row.sparsity == "beside")
+KEEP_ONES = relax_operators(lambda row: row.keeps_ones)
+"""Poolings and joins behind which spikes are still 0 or 1."""
 
 
 def through_images(value: relax.Expr, module: tvm.IRModule, known: Mapping[relax.Var, Sparsity]) -> Sparsity | None:
     """What a call makes of the sparse tensors in `known`; None where it is not sparse or not one of these operators."""
     if not isinstance(value, relax.Call) or not isinstance(value.op, tvm.ir.Op):
         return None
-    operator = value.op.name.removeprefix("relax.").removeprefix("nn.")
-    if operator == "call_tir":
+    operator = value.op.name
+    if operator == "relax.call_tir":
         return _padded(value, module, known)
-    operands = list(value.args[0].fields) if operator == "concat" else list(value.args)
+    operands = list(value.args[0].fields) if operator in BESIDE else list(value.args)
     sparse = [known.get(item) if isinstance(item, relax.Var) else None for item in operands]
     found = [item for item in sparse if item is not None]
     if len(found) < len(sparse):
         return None
     if operator in POOLS:
-        return _joint(found * prod(int(extent) for extent in value.attrs.pool_size), POOLS[operator])
+        return _joint(found * prod(int(extent) for extent in value.attrs.pool_size), operator in KEEP_ONES)
     if operator in JOINS:
-        return _joint(found, JOINS[operator])
-    if operator == "concat":
+        return _joint(found, operator in KEEP_ONES)
+    if operator in BESIDE:
         sizes = [prod(_shape(item)) for item in operands]
         active = sum(item.rate * size for item, size in zip(found, sizes, strict=True))
         return Sparsity(_sources(found), active / sum(sizes), all(item.binary for item in found))

@@ -1,0 +1,78 @@
+"""What is known of an ONNX operator: the columns of the table in operator_table.py and the words that stand in them.
+
+Each fact holds for every call of an operator. What is true of one form of a call (a Clip from 0, a power with a
+positive exponent) is decided where the call is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Refusal = Literal["", "control flow", "randomness", "varying size", "recurrence"]
+"""Why no step graph can hold an operator; "" where one can."""
+
+Kind = Literal[
+    "", "comparison", "equality", "logic", "copy", "cast", "reshape", "permutation", "product", "reduction"
+]  # fmt: skip
+"""What an operator is to those who look for spikes, matrices and sums; "" where it is nothing special to them.
+
+A comparison orders two numbers: a neuron's threshold. Copy, cast and reshape keep elements and their order.
+"""
+
+Rounding = Literal["exact", "composed", "ordered sum"]
+"""How far the bits are defined: by IEEE 754 and ONNX alone (exact); by the order of the operations that it is made of,
+each rounded once (composed); by the order of additions (ordered sum)."""
+
+ErrorBound = Literal[
+    "", "addition", "preserving", "product", "quotient", "matmul", "gemm", "convolution", "tanh", "sigmoid",
+    "reduction", "movement",
+]  # fmt: skip
+"""How the parity check follows the largest operand of a sum through an operator; "" where it starts afresh."""
+
+Sparsity = Literal["", "made", "moved", "scaled", "joined", "beside", "pooled", "some forms"]
+"""What becomes of zeros. Elements are moved, so that 0 and 1 stay; scaled, so that 0 stays; joined, 0 where all
+operands are 0; put beside each other; pooled, 0 where a window is 0. Comparisons and rectifiers make them. With "some
+forms" the reader of a call decides. With "" the result counts as dense."""
+
+DEFAULT_CURE = "write it with other torch functions"
+
+FUNCTION_ERRORS = {
+    **{"exp": 1.1, "expm1": 1.5, "log": 1.0, "log1p": 2.5, "tanh": 3.0, "sigmoid": 2.5, "sin": 0.51, "cos": 0.51},
+    **{"erf": 1.5, "sqrt": 0.5, "rsqrt": 1.5},
+}
+"""The functions that have the same bits everywhere, with the largest error of each in units of the last place."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of ONNX, by its name there; the defaults are what is taken for granted of an unknown one.
+
+    `refused` says why a step graph cannot hold it, `cure` what to write instead. `imported` is False where TVM has no
+    importer, or one for another operator of that name. `limits` says which forms alone are compiled, "" for all usual
+    ones. `functions` are the mathematical functions it computes; one that is not in `FUNCTION_ERRORS` has no exact
+    kernel. `elements` are the inputs whose elements it moves, None for all of them. `keeps_ones` is True where joined
+    or pooled spikes are still 0 or 1. `traced` operators lie between a neuron's state and its threshold: behind them
+    the state is looked for that a spike is named after. `relax` has the names, without "relax.", of what TVM's importer
+    makes of it, where the compiler looks for that.
+    """
+
+    name: str
+    kind: Kind = ""
+    refused: Refusal = ""
+    cure: str = DEFAULT_CURE
+    imported: bool = True
+    limits: str = ""
+    rounding: Rounding = "exact"
+    functions: tuple[str, ...] = ()
+    bound: ErrorBound = ""
+    elements: tuple[int, ...] | None = (0,)
+    sparsity: Sparsity = ""
+    keeps_ones: bool = False
+    traced: bool = False
+    relax: tuple[str, ...] = ()
+
+    @property
+    def inexact_functions(self) -> tuple[str, ...]:
+        """Functions that only the device's C library has, with bits of its own."""
+        return tuple(function for function in self.functions if function not in FUNCTION_ERRORS)
