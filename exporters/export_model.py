@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import torch
 from torch import Tensor
 
-from astroedge.errors import ExportError, GraphError, NoStateError, UnsupportedOpError
+from astroedge.errors import GraphError, UnsupportedOpError
 from astroedge.exporters import frameworks
-from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker, prune_states, store_initial_value
-from astroedge.exporters.graph.compiler_notes import compiler_notes
-from astroedge.exporters.graph.find_activations import find_activations
-from astroedge.exporters.graph.find_spikes import find_reset_copies, find_spikes
+from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
+from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
-from astroedge.exporters.parity.compare import PARITY_TICKS, compare, parity_inputs
-from astroedge.exporters.parity.firing_rates import Tick, measure_activations, measure_input, measure_spikes
-from astroedge.exporters.shared.batch_axes import find_batch_axes
+from astroedge.exporters.parity.compare import parity_inputs
+from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.exporters.shared.child_process import run_in_child
-from astroedge.exporters.state.find_state import find_hidden_state, separate_shared_items
 from astroedge.exporters.state.first_input_values import refuse_first_input_values
 from astroedge.exporters.state.locations import HiddenState, Location
-from astroedge.exporters.state.refuse_changes import refuse_late_changes
-from astroedge.exporters.state.snapshot import Snapshot
+from astroedge.exporters.state.refuse_changes import refuse_stateless
+from astroedge.exporters.state.watched_run import watched_run
 from astroedge.exporters.step_call.blame import blame_model
 from astroedge.exporters.step_call.examples import Example, Inputs, dtype_name, example_ticks
 from astroedge.exporters.step_call.signature import StepCall, make_call
 from astroedge.exporters.tracing.dry_run import DryRun, dry_run
 from astroedge.exporters.tracing.trace import trace, warm_up
 from astroedge.exporters.tracing.trace_errors import WRAPPER
-from astroedge.exporters.wrapping.assumptions import assumed_states, states_for_outputs
 from astroedge.exporters.wrapping.check_model import check_model
 from astroedge.exporters.wrapping.default_states import with_own_states
-from astroedge.exporters.wrapping.step_module import StepModule, run_step
 from astroedge.exporters.wrapping.value_names import Names, choose_names, wrapper_path
+from astroedge.exporters.wrapping.wrap_model import WrappedModel, wrap_model
 from astroedge.parity import Parity
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
-SETTLING_TICKS = 3
 
 
 def export(
@@ -93,10 +85,10 @@ def export(
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
-        declared = firing_rates or {}
-        parity, notes = run_in_child(lambda: _measure(call, ticks, declared, traced, scratch), scratch)
+        rates = firing_rates or {}
+        parity, notes = run_in_child(lambda: _finish(call, ticks, rates, traced, scratch), scratch)
         graph = StepGraph.load(scratch / FINISHED)
-    graph.parity, graph.notes = parity, (*traced.notes, *notes, *compiler_notes(graph.model.graph))
+    graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
 
 
@@ -114,146 +106,72 @@ class _Traced:
 def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
     """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
     with blame_model(call.label, call.model):
-        given_states, call = call.states, with_own_states(call)
-        known = frameworks.notes(call.model)
-        if call.states and not given_states:
-            known += assumed_states(call)
-        frameworks.make_static(call.model)
-        module, initial, kept = _step_module(call, ticks)
-        seen = dry_run(module, call.inputs, initial)
-        if not initial:
-            raise NoStateError(_no_state(call, []))
-        example = run_step(module, call.inputs, initial)
-        with torch.no_grad():
-            outputs, following = call(call.inputs, [tensor.clone() for tensor in call.state_leaves])
-        known += states_for_outputs(call, outputs, following)
-    inputs, named, names = choose_names(given, call, outputs, module.hidden_states)
-    axes = find_batch_axes(
-        lambda data, states: list(run_step(module, data, states)[len(outputs) :]), call.inputs, initial
-    )
+        wrapped = wrap_model(call, ticks)
+        seen = dry_run(wrapped.module, call.inputs, wrapped.initial)
+    call, hidden_states = wrapped.call, wrapped.module.hidden_states
+    if not wrapped.initial:
+        refuse_stateless(call.label, [])
+    inputs, outputs, names = choose_names(given, call, wrapped.outputs, hidden_states)
     states = [
-        StateSpec(name, tuple(tensor.shape), dtype_name(name, tensor), axis, _fill(tensor.numpy()))
-        for name, tensor, axis in zip(names, initial, axes, strict=True)
+        _state_spec(name, tensor, axis)
+        for name, tensor, axis in zip(names, wrapped.initial, wrapped.batch_axes(), strict=True)
     ]
     model = trace(
-        module,
-        [*call.inputs, *initial],
+        wrapped.module,
+        [*call.inputs, *wrapped.initial],
         [*inputs, *(state.input_name for state in states)],
-        [*named, *(state.output_name for state in states)],
+        [*outputs, *(state.output_name for state in states)],
         seen,
     )
-    wrappers = wrapper_path(call.model) if not module.hidden_states else []
-    classes = {cut(path, wrappers): type(owner).__name__ for path, owner in call.model.named_modules()}
+    _clean(model, title, wrapped)
+    first = {name: tensor.numpy() for name, tensor in zip(names, wrapped.initial, strict=True)}
+    kept, unread = keep_read_states(model.graph, states, first)
+    if not kept:
+        refuse_stateless(call.label, unread)
+    spec = StepSpec(
+        inputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(inputs, call.inputs, strict=True)),
+        outputs=tuple(_tensor_spec(name, tensor) for name, (_, tensor) in zip(outputs, wrapped.outputs, strict=True)),
+        states=kept,
+        source=frameworks.source_of(call.model),
+    )
+    StepGraph(model, spec).save(path)
+    hidden = zip(names[len(names) - len(hidden_states) :], hidden_states, strict=True)
+    scratch = {name for name, state in hidden if frameworks.is_scratch(call.model, state)}
+    notes = (*wrapped.notes, *left_out([name for name in unread if name not in scratch]))
+    return _Traced(hidden_states, tuple(names), notes, wrapped.kept, seen)
+
+
+def _clean(model: onnx.ModelProto, title: str, wrapped: WrappedModel) -> None:
+    """Clean and rewrite what the tracer wrote, in place, with names as the user's own model has them."""
+    root = wrapped.call.model
+    wrappers = wrapper_path(root) if not wrapped.module.hidden_states else []
+    classes = {cut(path, wrappers): type(owner).__name__ for path, owner in root.named_modules()}
     clean_graph(model, title, [WRAPPER, *wrappers], classes)
     try:
         rewrite_booleans(model)
         rewrite_spikes(model)
     except GraphError as error:  # the first look at the shapes of all values
         raise UnsupportedOpError(_wrong_translation(model, error, classes)) from error
-    pruned = prune_states(model.graph, states)
-    if len(pruned) == len(states):
-        raise NoStateError(_no_state(call, pruned))
-    for state, tensor in zip(states, initial, strict=True):
-        if state.initial is None and state.name not in pruned:
-            store_initial_value(model.graph, state, tensor.numpy())
-    spec = StepSpec(
-        inputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(inputs, call.inputs, strict=True)),
-        outputs=tuple(_tensor_spec(name, tensor) for name, tensor in zip(named, example, strict=False)),
-        states=tuple(state for state in states if state.name not in pruned),
-        source=frameworks.source_of(call.model),
-    )
-    StepGraph(model, spec).save(path)
-    pairs = zip(names[len(names) - len(module.hidden_states) :], module.hidden_states, strict=True)
-    scratch = {name for name, hidden in pairs if frameworks.is_scratch(call.model, hidden)}
-    unread = [f"State {name!r} was left out: nothing in the step reads it." for name in pruned if name not in scratch]
-    return _Traced(module.hidden_states, tuple(names), (*known, *unread), kept, seen)
 
 
-def _measure(
-    call: StepCall, ticks: Sequence[Inputs], declared: Mapping[str, float], traced: _Traced, scratch: Path
-) -> tuple[Parity, tuple[str, ...]]:
-    """Measure activity on the examples, write the finished graph and compare it with the model, which is cold here."""
+def _finish(
+    call: StepCall, ticks: Sequence[Inputs], rates: Mapping[str, float], traced: _Traced, scratch: Path
+) -> tuple[Parity | None, tuple[str, ...]]:
+    """Write the finished graph, measured on the examples and compared with the model, which is cold here."""
     graph = StepGraph.load(scratch / TRACED)
     with blame_model(call.label, call.model):
         call = with_own_states(call)
     names = [item.name for item in graph.spec.inputs]
     examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in ticks]
-    found = find_spikes(graph.model.graph, graph.spec.states)
-    rectified = find_activations(graph.model.graph, [item.name for item in found])
-    measured = tuple(measure_input(item, graph.model.graph, examples) for item in graph.spec.inputs)
-    spec = replace(
-        graph.spec,
-        inputs=declare(measured, declared),
-        spikes=measure_spikes(graph, found, examples),
-        activations=measure_activations(graph, rectified, examples),
-    )
-    graph = StepGraph(graph.model, spec)
-    parity = compare(graph, found, _reference(call, traced, spec, examples), reason=traced.seen.reason)
-    graph.save(scratch / FINISHED)
-    reset_copies = find_reset_copies(graph.model.graph, found, spec.states)
-    silent = [spikes.name for spikes in spec.spikes if not spikes.firing_rate and spikes.name not in reset_copies]
-    return parity, tuple(
-        f"Spike tensor {name!r} never fired on the example data, so its firing rate says nothing; give real `examples`."
-        for name in silent
-    )
 
+    def run(spec: StepSpec) -> Iterator[tuple[Tick, Tick]]:
+        names = [*(item.name for item in spec.outputs), *(f"{NEXT_PREFIX}{name}" for name in traced.states)]
+        for tick, results in watched_run(call, traced.hidden_states, parity_inputs(spec, examples)):
+            yield tick, dict(zip(names, results, strict=True))
 
-def declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:
-    """The inputs with the firing rates that the caller declares for some of them.
-
-    Raises ExportError for a name that is no input, an input of indices, and a rate outside (0, 1].
-    """
-    known = {item.name: item for item in inputs}
-    for name, rate in rates.items():
-        if name not in known:
-            raise ExportError(f"firing_rates names {name!r}, which is no input; the inputs: {', '.join(known)}.")
-        if known[name].index_range is not None:
-            raise ExportError(
-                f"Input {name!r} selects rows of a table and does not fire; leave it out of firing_rates."
-            )
-        if not 0 < rate <= 1:
-            raise ExportError(f"The firing rate of {name!r} is {rate}; it must be above 0 and at most 1.")
-    return tuple(replace(item, firing_rate=rates.get(item.name, item.firing_rate)) for item in inputs)
-
-
-def _reference(
-    call: StepCall, traced: _Traced, spec: StepSpec, examples: Sequence[Tick]
-) -> Iterator[tuple[Tick, Tick]]:
-    """Run the model as its user does, from its initial state: inputs, then outputs and next states, tick by tick."""
-    states = call.state_leaves
-    separate_shared_items(call.model)
-    settled: Snapshot | None = None
-    for number, tick in enumerate(parity_inputs(spec, examples)):
-        if number == SETTLING_TICKS:
-            settled = Snapshot.of(call)
-        inputs = [torch.from_numpy(array.copy()) for array in tick.values()]
-        with torch.no_grad(), blame_model(call.label, call.model):
-            outputs, states = call(inputs, [tensor.clone() for tensor in states])
-        following = [*states, *(hidden.read(call.model) for hidden in traced.hidden_states)]
-        results = {item.name: tensor for item, (_, tensor) in zip(spec.outputs, outputs, strict=True)}
-        results |= {f"{NEXT_PREFIX}{name}": tensor for name, tensor in zip(traced.states, following, strict=True)}
-        yield tick, {name: tensor.detach().numpy().copy() for name, tensor in results.items()}
-    if settled is not None:
-        known = {location for hidden in traced.hidden_states for location in hidden.locations}
-        refuse_late_changes(call.model, settled, Snapshot.of(call), known, PARITY_TICKS)
-
-
-def _step_module(
-    call: StepCall, ticks: Sequence[Inputs]
-) -> tuple[StepModule, list[Tensor], Mapping[Location | str, Any]]:
-    """The model with all its state made explicit, the initial value of every state, and what it set once and kept."""
-    found = find_hidden_state(call, ticks)
-    initial = [*call.state_leaves, *(state.initial for state in found.states)]
-    return StepModule(call, [state.hidden for state in found.states]), initial, found.kept
-
-
-def _no_state(call: StepCall, pruned: Sequence[str]) -> str:
-    found = f"only {', '.join(repr(name) for name in pruned)}, which nothing reads" if pruned else "none"
-    return (
-        f"Nothing carries over from one call of {call.label} to the next (state found: {found}); a stateless model "
-        "needs no AstroEdge, and a stateful one keeps its state out of sight: hold it in buffers or pass it with "
-        "states=. A loop over time inside forward must be taken out: export what stands inside the loop."
-    )
+    finished = finish_graph(graph, examples, rates, Original(run, "PyTorch", traced.seen.reason))
+    finished.save(scratch / FINISHED)
+    return finished.parity, finished.notes
 
 
 def _wrong_translation(model: onnx.ModelProto, error: GraphError, classes: Mapping[str, str]) -> str:
@@ -271,9 +189,5 @@ def _tensor_spec(name: str, tensor: Tensor) -> TensorSpec:
     return TensorSpec(name, tuple(tensor.shape), dtype_name(name, tensor))
 
 
-def _fill(value: np.ndarray) -> float | None:
-    """The number that every element of `value` is, bit for bit; None if there is none or a float can't hold it."""
-    first = value.reshape(-1)[:1]
-    number = float(first[0])
-    same = value.tobytes() == np.broadcast_to(first, value.size).tobytes()
-    return number if same and np.asarray(number).astype(value.dtype).tobytes() == first.tobytes() else None
+def _state_spec(name: str, initial: Tensor, batch_axis: int | None) -> StateSpec:
+    return StateSpec(name, tuple(initial.shape), dtype_name(name, initial), batch_axis, fill_value(initial.numpy()))

@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
+from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
 from astroedge.exporters.from_onnx.declared_names import (
     Array,
     as_input,
@@ -24,13 +25,9 @@ from astroedge.exporters.from_onnx.declared_names import (
 from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.exporters.from_onnx.source_session import open_foreign
-from astroedge.exporters.graph.clean_graph import clean_graph, prune_states, store_initial_value
-from astroedge.exporters.graph.compiler_notes import compiler_notes
-from astroedge.exporters.graph.find_activations import find_activations
-from astroedge.exporters.graph.find_spikes import find_spikes
+from astroedge.exporters.graph.clean_graph import clean_graph
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
-from astroedge.exporters.parity.compare import compare
-from astroedge.exporters.parity.firing_rates import Tick, measure_activations, measure_input, measure_spikes
+from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.step.graph import METADATA_KEY, StepGraph
 from astroedge.step.graph_check import dtype_name
 from astroedge.step.onnx_file import read_model
@@ -81,20 +78,17 @@ def export_onnx(
     spec = _rename(model, states, first)
     clean_graph(model, title, [])
     rewrite_spikes(model)
-    pruned = prune_states(model.graph, spec.states)
-    if len(pruned) == len(spec.states):
-        raise NoStateError(f"Nothing in the graph reads {', '.join(pruned)}; check the pairs of --state.")
-    spec = replace(spec, states=tuple(state for state in spec.states if state.name not in pruned))
-    for state in spec.states:
-        if state.initial is None:
-            store_initial_value(model.graph, state, first[state.name])
+    kept, unread = keep_read_states(model.graph, spec.states, first)
+    if not kept:
+        raise NoStateError(f"Nothing in the graph reads {', '.join(unread)}; check the pairs of --state.")
+    spec = replace(spec, states=kept)
     ticks = [_tick(spec, tick) for tick in examples] if examples else _random_ticks(spec)
     foreign = open_foreign(original, states, held)
-    graph = _measured(StepGraph(model, spec), ticks, firing_rates or {}, foreign.batch_axes(ticks[0], first))
-    spikes = find_spikes(graph.model.graph, graph.spec.states)
-    graph.parity = compare(graph, spikes, foreign.run(graph.spec, first, ticks), original="the original graph")
-    unread = (f"State {state!r} was left out: nothing in the step reads it." for state in pruned)
-    graph.notes = (*unread, *compiler_notes(graph.model.graph))
+    axes = foreign.batch_axes(ticks[0], first)
+    spec = replace(spec, states=tuple(replace(state, batch_axis=axes[state.name]) for state in kept))
+    same = Original(lambda spec: foreign.run(spec, first, ticks), "the original graph")
+    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same)
+    graph.notes = (*left_out(unread), *graph.notes)
     return graph
 
 
@@ -163,7 +157,7 @@ def _rename(model: onnx.ModelProto, states: Mapping[str, str], first: Mapping[st
                 f"State {name!r} is {inputs[name][0]} {list(inputs[name][1])}, but {output!r}, which feeds it, is "
                 f"{made[0]} {'of open size' if made[1] is None else list(made[1])}; check the pair and --shape."
             )
-        specs.append(StateSpec(name, inputs[name][1], inputs[name][0], None, _fill(first[name])))
+        specs.append(StateSpec(name, inputs[name][1], inputs[name][0], None, fill_value(first[name])))
     given = [name for name in outputs if name not in states.values()] or outputs
     open_sizes = [name for name in given if name not in shapes]
     if open_sizes:
@@ -199,12 +193,6 @@ def _value(name: str, dtype: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
-def _fill(value: Array) -> float | None:
-    """The number that every element is; None if there are several."""
-    same = value.tobytes() == np.broadcast_to(value.reshape(-1)[:1], value.size).tobytes()
-    return float(value.reshape(-1)[0]) if same else None
-
-
 def _tick(spec: StepSpec, given: Mapping[str, Array]) -> Tick:
     """One tick of examples, checked."""
     check_names("input", given, [item.name for item in spec.inputs])
@@ -233,22 +221,3 @@ def _random_ticks(spec: StepSpec) -> list[Tick]:
 
     ticks = EXAMPLE_TICKS if any(item.dtype.startswith(("float", "bool")) for item in spec.inputs) else 1
     return [{item.name: draw(item) for item in spec.inputs} for _ in range(ticks)]
-
-
-def _measured(
-    graph: StepGraph, ticks: Sequence[Tick], rates: Mapping[str, float], axes: Mapping[str, int | None]
-) -> StepGraph:
-    """The graph with what the examples show: spans and rates of inputs, spikes, activations; and with batch axes."""
-    from astroedge.exporters.export_model import declare
-
-    spikes = find_spikes(graph.model.graph, graph.spec.states)
-    rectified = find_activations(graph.model.graph, [item.name for item in spikes])
-    inputs = tuple(measure_input(item, graph.model.graph, ticks) for item in graph.spec.inputs)
-    spec = replace(
-        graph.spec,
-        inputs=declare(inputs, rates),
-        states=tuple(replace(state, batch_axis=axes[state.name]) for state in graph.spec.states),
-        spikes=measure_spikes(graph, spikes, ticks),
-        activations=measure_activations(graph, rectified, ticks),
-    )
-    return StepGraph(graph.model, spec)

@@ -17,7 +17,7 @@ BLOCK = 256
 """Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
 
 INDEPENDENT = "astroedge.independent"
-"""Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`compiler/divide_loops.py`)."""
+"""Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`threads/divide_loops.py`)."""
 
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any

@@ -1,14 +1,8 @@
-"""Frameworks: what is particular to each, one file a framework; the core treats all models alike.
+"""Frameworks: what is particular to each, one file a framework; the core treats all models alike and names none.
 
 A framework is recognised by the classes of the modules in a model. None is ever imported here: a model made of its
-classes has imported it already. Each file has the same functions:
-
-- `refuse(path, module)` raises ExportError for a setting that makes a module something else than one tick;
-- `note(path, module)` says what a user should know about a module that is exported as it is, or nothing;
-- `scratch(module)` names the attributes that a module writes in every tick and never reads;
-- `make_static(module)` turns settings that are kept as tensors, which tracing cannot decide on, into Python values.
-
-Imports nouns, `shared`, `step_call`, `state` and `nir`.
+classes has imported it already. Each file offers what `protocol.py` says. Imports nouns, `shared`, `step_call` and
+`state`.
 """
 
 from __future__ import annotations
@@ -16,49 +10,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import nn
 
 from astroedge.exporters.frameworks import norse, snntorch, spikingjelly
+from astroedge.exporters.frameworks.protocol import Framework, Starts
+from astroedge.exporters.shared.file_module import FileModule
 from astroedge.exporters.state.locations import HiddenState
 
-if TYPE_CHECKING:
-    from astroedge.exporters.nir.nir_step import NirStep
-
-
-class Framework(Protocol):
-    """What each file of this folder offers."""
-
-    def refuse(self, path: str, module: nn.Module) -> None:
-        """Raise ExportError if `module` cannot be one tick as it is set."""
-
-    def note(self, path: str, module: nn.Module) -> str | None:
-        """What a user should know about `module`."""
-
-    def scratch(self, module: nn.Module) -> frozenset[str]:
-        """Attributes of `module` that are written and never read."""
-
-    def make_static(self, module: nn.Module) -> None:
-        """Make settings that are tensors Python values."""
-
-
-FRAMEWORKS = {
-    "norse": cast(Framework, norse),
-    "snntorch": cast(Framework, snntorch),
-    "spikingjelly": cast(Framework, spikingjelly),
+FRAMEWORKS: dict[str, Framework] = {
+    norse.PACKAGE: norse,
+    snntorch.PACKAGE: snntorch,
+    spikingjelly.PACKAGE: spikingjelly,
 }
 
 
 def source_of(model: nn.Module) -> dict[str, str]:
     """Framework and version for the step's description; where it is not PyTorch itself, PyTorch's version too.
 
-    A model of several frameworks names the first, in the order of its modules, and has the versions of all. The version
-    of NIR is that in the file: the nir package's that wrote it.
+    A model of several frameworks names the first, in the order of its modules, and has the versions of all. What was
+    read from a file comes before them, with the version that wrote the file.
     """
-    steps = _nir_steps(model)
-    versions = {"nir": steps[0].version} if steps else {}
+    versions: dict[str, str] = {}
+    for module in _file_modules(model):
+        versions.setdefault(module.framework, module.version)
     versions |= {name: _version(name) for name in dict.fromkeys(name for name, _, _ in _modules(model))}
     if not versions:
         return {"framework": "torch", "version": torch.__version__}
@@ -83,8 +59,9 @@ def make_static(model: nn.Module) -> None:
 
 def notes(model: nn.Module) -> list[str]:
     """What to know about modules that are exported as they are."""
-    found = [FRAMEWORKS[name].note(path, module) for name, path, module in _modules(model)]
-    return [note for step in _nir_steps(model) for note in step.notes] + [note for note in found if note is not None]
+    found = [note for module in _file_modules(model) for note in module.notes]
+    own = (FRAMEWORKS[name].note(path, module) for name, path, module in _modules(model))
+    return found + [note for note in own if note is not None]
 
 
 def is_scratch(model: nn.Module, hidden: HiddenState) -> bool:
@@ -96,16 +73,24 @@ def is_scratch(model: nn.Module, hidden: HiddenState) -> bool:
     )
 
 
+def watch_starts(model: nn.Module) -> Starts:
+    """What the modules of `model`, a copy that is thrown away, will note while it runs: where their states start."""
+    starts: Starts = {}
+    for name, _, module in _modules(model):
+        FRAMEWORKS[name].watch_start(module, starts)
+    return starts
+
+
 def readable(name: str) -> str:
     """A hidden state's name without the containers that frameworks put between a module and its state."""
-    return name.replace(f".{spikingjelly.CONTAINER}.", ".").removeprefix(f"{spikingjelly.CONTAINER}.")
+    for container in (part for framework in FRAMEWORKS.values() for part in framework.CONTAINERS):
+        name = name.replace(f".{container}.", ".").removeprefix(f"{container}.")
+    return name
 
 
-def _nir_steps(model: nn.Module) -> list[NirStep]:
-    """The modules in `model` that stand for NIR files."""
-    from astroedge.exporters.nir.nir_step import NirStep  # which imports names, and that this file
-
-    return [module for module in model.modules() if isinstance(module, NirStep)]
+def _file_modules(model: nn.Module) -> list[FileModule]:
+    """The modules in `model` that stand for files."""
+    return [module for module in model.modules() if isinstance(module, FileModule)]
 
 
 def _modules(model: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:

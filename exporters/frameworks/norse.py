@@ -11,9 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from astroedge.exporters.frameworks.protocol import Starts
 from astroedge.exporters.shared.labels import derives_from, label
 from astroedge.exporters.step_call.state_tree import leaves
 
+PACKAGE = "norse"
+CONTAINERS: tuple[str, ...] = ()
 OVER_TIME = ("SNN", "SNNRecurrent")
 
 
@@ -23,7 +26,7 @@ def refuse(path: str, module: nn.Module) -> None:
 
 def note(path: str, module: nn.Module) -> str | None:
     """A layer that loops over the first dimension of its input."""
-    if derives_from(module, "norse", *OVER_TIME):
+    if derives_from(module, PACKAGE, *OVER_TIME):
         return (
             f"{label(path, module)} takes the first dimension of its input as time, so one step of the graph is that "
             f"many ticks; use {type(module).__name__}Cell for one tick."
@@ -40,23 +43,15 @@ def make_static(module: nn.Module) -> None:
     """Nothing: parameters are used in arithmetic alone."""
 
 
-def watch_starts(model: nn.Module, starts: dict[int, tuple[Tensor, Tensor]]) -> None:
-    """Have every cell of `model` note, under the id of each tensor of the state it returns, where that state started.
-
-    `starts` holds the returned tensor too, so that its id stays its own. `model` is a copy that is thrown away: the
-    watching is not undone.
-    """
-    for module in model.modules():
-        if type(module).__module__.partition(".")[0] == "norse":
-            _watch(module, starts)
-
-
-def _watch(module: nn.Module, starts: dict[int, tuple[Tensor, Tensor]]) -> None:
+def watch_start(module: nn.Module, starts: Starts) -> None:
+    """A cell asks `state_fallback`, or starts at its leak; what a user derives from it may start anywhere."""
+    if type(module).__module__.partition(".")[0] != PACKAGE:
+        return
     made: dict[str, Tensor] = {}
     fallback: Callable[..., Any] | None = getattr(module, "state_fallback", None)
     leak = getattr(getattr(module, "p", None), "v_leak", None)
 
-    def remember(*arguments: Any) -> Any:
+    def make(*arguments: Any) -> Any:
         state = fallback(*arguments) if fallback is not None else None
         made.update(_tensors(state))
         return state
@@ -72,7 +67,7 @@ def _watch(module: nn.Module, starts: dict[int, tuple[Tensor, Tensor]]) -> None:
                 starts[id(tensor)] = (tensor, start.detach().clone())
 
     if fallback is not None:
-        module.state_fallback = remember  # type: ignore[assignment]
+        module.state_fallback = make  # type: ignore[assignment]
     module.register_forward_hook(compare)
 
 

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
+from astroedge.exporters.frameworks.protocol import Starts
 from astroedge.exporters.shared.labels import derives_from, label
 
+PACKAGE = "snntorch"
+CONTAINERS: tuple[str, ...] = ()
 STATES = ("spk", "syn", "syn_exc", "syn_inh", "mem")
 
 
 def refuse(path: str, module: nn.Module) -> None:
     """An SLSTM with another width than its input's makes its state anew in every tick (snnTorch 1.0)."""
-    if not derives_from(module, "snntorch", "SLSTM"):
+    if not derives_from(module, PACKAGE, "SLSTM"):
         return
     width, hidden = _attribute(module, "input_size"), _attribute(module, "hidden_size")
     if width != hidden and _forgets(module):
@@ -38,7 +41,7 @@ def note(path: str, module: nn.Module) -> str | None:
 
 def scratch(module: nn.Module) -> frozenset[str]:
     """The reset signal and the last spikes; all the neuron keeps if its state comes from and goes to the caller."""
-    if derives_from(module, "snntorch", "SpikingNeuron"):
+    if derives_from(module, PACKAGE, "SpikingNeuron"):
         return frozenset({"reset", "spk"} if _attribute(module, "init_hidden") else {"reset", *STATES})
     return frozenset()
 
@@ -57,6 +60,10 @@ def make_static(module: nn.Module) -> None:
     if callable(quantise) and quantise.__module__ == "snntorch.functional.quant":
         levels = getclosurevars(quantise).nonlocals["levels"]
         vars(module)["state_quant"] = partial(_nearest, levels)
+
+
+def watch_start(module: nn.Module, starts: Starts) -> None:
+    """Nothing: a neuron that returns its state also keeps it."""
 
 
 def _fire_largest(module: Any, batch: int, mem: Tensor) -> Tensor:

@@ -8,9 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
+from astroedge.exporters.frameworks.protocol import Starts
 from astroedge.exporters.shared.labels import derives_from, label
 
-CONTAINER = "_memories"
+PACKAGE = "spikingjelly"
+MEMORIES = "_memories"
+CONTAINERS: tuple[str, ...] = (MEMORIES,)
 BASE = "MemoryModule"
 SINGLE_STEP = ("forward", "single_step_forward", "functional_forward", "single_step_functional_forward")
 
@@ -39,18 +42,18 @@ def refuse(path: str, module: nn.Module) -> None:
             f"{who} computes with backend {settings['backend']!r}, whose kernels cannot be traced; call "
             "functional.set_backend(net, 'torch') before export."
         )
-    if derives_from(module, "spikingjelly", "DropConnectLinear"):
+    if derives_from(module, PACKAGE, "DropConnectLinear"):
         raise ExportError(
             f"{who} draws random numbers in evaluation mode, too; put a layer.Linear with 1 - p times its weight and "
             "bias in its place for the mean of what it draws."
         )
-    if derives_from(module, "spikingjelly", "Delay"):
+    if derives_from(module, PACKAGE, "Delay"):
         _refuse_growing_queue(who, module)
 
 
 def note(path: str, module: nn.Module) -> str | None:
     """A module that has stepped since its last reset."""
-    now, cold = getattr(module, CONTAINER, {}), getattr(module, f"{CONTAINER}_rv", {})
+    now, cold = getattr(module, MEMORIES, {}), getattr(module, f"{MEMORIES}_rv", {})
     if any(isinstance(value, Tensor) and not _is_reset(value, cold.get(key)) for key, value in now.items()):
         return (
             f"{label(path, module)} starts from what it holds now; call functional.reset_net(net) first for a cold "
@@ -66,6 +69,10 @@ def scratch(module: nn.Module) -> frozenset[str]:
 
 def make_static(module: nn.Module) -> None:
     """Nothing: settings are Python values."""
+
+
+def watch_start(module: nn.Module, starts: Starts) -> None:
+    """Nothing: modules keep their state and never return it."""
 
 
 def _refuse_growing_queue(who: str, module: Any) -> None:

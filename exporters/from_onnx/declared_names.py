@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import onnx
 
 from astroedge.abi.layout import DTYPES
 from astroedge.errors import ExportError, NoStateError
+from astroedge.nearest_name import did_you_mean
 from astroedge.step.graph_check import dtype_name
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -20,8 +20,7 @@ def check_names(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
     """Raise ExportError for the first of `names` that is not in `known`, with the nearest that is."""
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
+            hint = did_you_mean(name, known) or f"it has {', '.join(known)}."
             raise ExportError(f"The graph has no {kind} {name!r}; {hint}")
 
 

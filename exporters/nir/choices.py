@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 
 from astroedge.errors import ExportError
 from astroedge.exporters.nir.file import Node
+from astroedge.nearest_name import did_you_mean
 
 ALLOWED = {
     "reset": ("value", "subtract", "later"),
@@ -65,8 +65,7 @@ def make_choices(given: Mapping[str, str]) -> NirChoices:
     """The choices given by name; raises ExportError for a name or value that does not exist."""
     for name, value in given.items():
         if name not in ALLOWED:
-            near = get_close_matches(name, ALLOWED, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ALLOWED)}."
+            hint = did_you_mean(name, ALLOWED) or f"there are {', '.join(ALLOWED)}."
             raise ExportError(f"NIR leaves nothing open that is called {name!r}; {hint}")
         if value not in ALLOWED[name]:
             raise ExportError(f"{name}={value} is no choice; choose {_options(name)}.")

@@ -14,6 +14,7 @@ from astroedge.exporters.nir.file import FIELDS, NirGraph, Node, read_nir_file
 from astroedge.exporters.nir.graph import delayed_edges, order
 from astroedge.exporters.nir.layers import make_layer
 from astroedge.exporters.nir.neurons import Cuba, Delay, Membrane, Shape, StatefulNode, delay_ticks
+from astroedge.exporters.shared.file_module import FileModule
 from astroedge.exporters.shared.labels import unique
 
 CUBA = ("CubaLIF", "CubaLI")
@@ -42,17 +43,17 @@ def read_nir(path: str | os.PathLike[str], dt: float, choices: Mapping[str, str]
     return step
 
 
-class NirStep(nn.Module):
+class NirStep(FileModule):
     """One tick of a NIR graph: `forward(*inputs, *states) -> (*outputs, *next states)`, all `(batch, *shape)` float32.
 
     Inputs and outputs are the Input and Output nodes in the order of the file. Values of several edges into one node
     are added in the order of the edges. An edge that closes a loop carries the value of the tick before, 0 at first.
-    `version` is that of the nir package that wrote the file, `notes` what to know about the file.
     """
 
+    framework = "nir"
+
     def __init__(self, graph: NirGraph, dt: float, choices: Mapping[str, str]) -> None:
-        super().__init__()
-        self.version, self.notes = graph.version, list[str]()
+        super().__init__(graph.version)
         self._nodes = {node.name: node for node in graph.nodes}
         names = list(self._nodes)
         _check_ends(graph)

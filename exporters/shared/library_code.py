@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import torch
 
-PACKAGES = sys.stdlib_module_names | {"astroedge", "norse", "numpy", "onnx", "snntorch", "spikingjelly", "torch"}
+FRAMEWORKS = frozenset({"norse", "snntorch", "spikingjelly"})
+"""The packages that `frameworks` knows; that room is above this one, so a test holds the two together."""
+PACKAGES = sys.stdlib_module_names | FRAMEWORKS | {"astroedge", "numpy", "onnx", "torch"}
 _EXPORTERS = os.path.dirname(os.path.dirname(__file__))
 _FOLDERS = (_EXPORTERS, *(os.path.dirname(file) for file in (torch.__file__, np.__file__, os.__file__)))
 

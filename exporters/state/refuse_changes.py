@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.errors import ExportError
+from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters.shared.labels import label
 from astroedge.exporters.shared.randomness import refuse_random
 from astroedge.exporters.state.external_state import OF_A_MODULE
@@ -126,6 +126,16 @@ def refuse_growth(model: nn.Module, before: Snapshot, after: Snapshot) -> None:
                 "tick to the next, and a state keeps its shape; hold a fixed number of tensors, there from the start, "
                 "and turn off what records every tick (such as `store_v_seq`)."
             )
+
+
+def refuse_stateless(who: str, unread: Sequence[str]) -> NoReturn:
+    """A step carries something over; `unread` are the names of states that were found, but that nothing reads."""
+    found = f"only {', '.join(repr(name) for name in unread)}, which nothing reads" if unread else "none"
+    raise NoStateError(
+        f"Nothing carries over from one call of {who} to the next (state found: {found}); a stateless model "
+        "needs no AstroEdge, and a stateful one keeps its state out of sight: hold it in buffers or pass it with "
+        "states=. A loop over time inside forward must be taken out: export what stands inside the loop."
+    )
 
 
 def _owner(model: nn.Module, location: Location) -> str:

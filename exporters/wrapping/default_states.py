@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
-from astroedge.exporters.frameworks import norse
+from astroedge.exporters.frameworks import watch_starts
+from astroedge.exporters.frameworks.protocol import Starts
 from astroedge.exporters.state.locations import memory
 from astroedge.exporters.step_call.signature import StepCall
 from astroedge.exporters.step_call.state_tree import Leaf, leaves, rebuild
@@ -32,8 +33,7 @@ def with_own_states(call: StepCall) -> StepCall:
     cold, watched = _copy(call), _copy(call)
     if cold is None or watched is None:
         return call
-    starts: dict[int, tuple[Tensor, Tensor]] = {}
-    norse.watch_starts(watched.model, starts)
+    starts = watch_starts(watched.model)
     with torch.no_grad():
         result = watched.function(*(tensor.clone() for tensor in call.inputs))
     states = _returned_states(call, result, room)
@@ -83,7 +83,7 @@ def _is_hidden(states: Any, model: nn.Module) -> bool:
     return all(id(tensor) in held for _, tensor in _leaves(states))
 
 
-def _start(tensor: Tensor, starts: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
+def _start(tensor: Tensor, starts: Starts) -> Tensor:
     """The value that a returned state started from, in its later shape."""
     if id(tensor) in starts:
         start = starts[id(tensor)][1].to(tensor.dtype)

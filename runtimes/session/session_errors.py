@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from astroedge.abi.layout import E_NAN, E_RANGE, AstroCall
 from astroedge.bundle.manifest import Layout
 from astroedge.errors import AstroEdgeError, InputError
+from astroedge.nearest_name import did_you_mean
 from astroedge.runtimes.session.input_slot import field_view
 
 
@@ -26,8 +26,8 @@ def wrong_names(given: Iterable[str], inputs: Sequence[str]) -> InputError:
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     """A name that stands for nothing; the nearest known one is suggested."""
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = did_you_mean(name, known)
+    hint = f"; {near}" if near else "."
     return InputError(f"The step has no {kind} {name!r}{hint} It has {', '.join(known) or 'none'}.")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from astroedge.errors import TargetError
 from astroedge.host_package import require
+from astroedge.nearest_name import did_you_mean
 from astroedge.targets.boards.board_file import Target, read_board, shipped_boards
 from astroedge.targets.boards.detect import detect_native
 
@@ -60,9 +60,8 @@ def tvm_target(target: Target) -> Any:
     }
     known = codegen.llvm_get_cpu_archlist(tvm.Target({"kind": "llvm", "mtriple": target.triple}))
     if target.cpu not in known:
-        near = get_close_matches(target.cpu, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; see LLVM's list of processors (llc -mcpu=help)."
-        raise TargetError(f"Target {target.name} names the processor {target.cpu!r}, which LLVM does not know{hint}")
+        hint = did_you_mean(target.cpu, known) or "see LLVM's list of processors (llc -mcpu=help)."
+        raise TargetError(f"Target {target.name} names the processor {target.cpu!r}, which LLVM does not know; {hint}")
     if target.attributes:
         record["mattr"] = list(target.attributes)
     return tvm.Target(record, host=tvm.Target(record))
@@ -75,6 +74,6 @@ def zig_target(target: Target) -> str:
 
 def _unknown(text: str, names: list[str]) -> str:
     """The message for a name that is no target."""
-    near = get_close_matches(text, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = did_you_mean(text, names, cutoff=0.5)
+    hint = f"{near} " if near else ""
     return f"There is no target {text!r}; {hint}Known: {', '.join(names)}, or the path of a board file (.toml)."

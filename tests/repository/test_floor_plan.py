@@ -16,7 +16,18 @@ from tests.support.source_tree import STAGES, imported_modules, modules
 # three stages lie side by side. A floor's own name among its rooms stands for the files that lie in no room of it.
 PLAN = {
     "nouns": (
-        *("errors", "host_package", "replace_file", "abi", "parity", "step", "session", "bundle", "step_profile"),
+        *(
+            "errors",
+            "host_package",
+            "nearest_name",
+            "replace_file",
+            "abi",
+            "parity",
+            "step",
+            "session",
+            "bundle",
+            "step_profile",
+        ),
         "models",
     ),
     "exporters": (

@@ -17,13 +17,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.host_package import require
+from astroedge.nearest_name import did_you_mean
 
 CHECKPOINT_SUFFIX = ".safetensors"
 FILE_PREFIX = "astroedge_model_file_"
@@ -114,9 +114,8 @@ def _find_factory(module: ModuleType, name: str, place: str) -> Callable[[], Any
     if callable(factory):
         return factory  # type: ignore[no-any-return]
     known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; write a function that returns the model."
-    raise ExportError(f"{place} has no function {name!r}{hint}")
+    hint = did_you_mean(name, known) or "write a function that returns the model."
+    raise ExportError(f"{place} has no function {name!r}; {hint}")
 
 
 def _call_factory(factory: Callable[[], Any], source: str) -> ModelSource:

@@ -1,6 +1,6 @@
 """A kernel for one thread → the same kernel for a team, whose threads each do their part of its loops.
 
-A kernel says which of its loops are independent (`kernels/authoring.independent`). Such a loop of n iterations becomes
+A kernel says which of its loops are independent (`tir_builder.independent`). Such a loop of n iterations becomes
 the iterations n·thread/threads up to n·(thread + 1)/threads; what stands around it every thread does for itself. Every
 element is still computed by one thread, in the same order, so the bits do not depend on how many threads there are.
 

@@ -60,7 +60,7 @@ def test_self_copy_is_pruned_and_self_sum_is_not() -> None:
     assert pruned(nodes, ["copy", "sum"])[0] == ["copy"]
 
 
-def test_tidy_names_nodes_after_modules_and_drops_notes() -> None:
+def test_cleaning_names_nodes_after_modules_and_drops_notes() -> None:
     """A node is named after its module and value; metadata, documentation and shape notes go."""
     node = helper.make_node("Neg", ["x"], ["y"], name="node_neg", doc_string="/home/me/model.py")
     node.metadata_props.add(key=SCOPES_KEY, value="['', 'model', 'model.lif', 'neg']")

@@ -74,7 +74,7 @@ def test_cold_value_spreads_to_the_steady_shape(start: Any) -> None:
     ],
 )
 def test_state_is_found_inside_containers(start: Any, name: str) -> None:
-    """A tensor in any container or plain object is found, and its slot reads and writes it."""
+    """A tensor in any container or plain object is found, and its location reads and writes it."""
 
     class Inside(Keeps):
         def update(self, x: Tensor) -> None:

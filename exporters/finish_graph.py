@@ -1,0 +1,126 @@
+"""The back half of every export, whatever the graph was made of: a PyTorch model, or somebody's ONNX.
+
+A step graph that lacks only what is measured gets its rates from the examples and is compared with its original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+
+from astroedge.errors import ExportError
+from astroedge.exporters.graph.clean_graph import prune_states, store_initial_value
+from astroedge.exporters.graph.compiler_notes import compiler_notes
+from astroedge.exporters.graph.find_activations import find_activations
+from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, find_spikes
+from astroedge.exporters.parity.compare import compare
+from astroedge.exporters.parity.firing_rates import Array, Tick, measure_activations, measure_input, measure_spikes
+from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a step graph was made of, as the comparison needs it.
+
+    `run` steps it from its initial state: for each tick the inputs, then outputs and next states, named as in the spec
+    that it is given. `name` is what messages call it, `reason` what most likely explains a difference.
+    """
+
+    run: Callable[[StepSpec], Iterator[tuple[Tick, Tick]]]
+    name: str
+    reason: str | None = None
+
+
+def fill_value(value: Array) -> float | None:
+    """The number that every element of `value` is, bit for bit; None if there is none or a float can't hold it."""
+    first = value.reshape(-1)[:1]
+    number = float(first[0])
+    same = value.tobytes() == np.broadcast_to(first, value.size).tobytes()
+    return number if same and np.asarray(number).astype(value.dtype).tobytes() == first.tobytes() else None
+
+
+def keep_read_states(
+    graph: onnx.GraphProto, states: Sequence[StateSpec], first: Mapping[str, Array]
+) -> tuple[tuple[StateSpec, ...], list[str]]:
+    """Leave out the states that nothing reads, in place, and store the first values that are not one number.
+
+    `first` holds the value of every state before the first tick. Returns the states that stay, and the names of those
+    that do not.
+    """
+    unread = prune_states(graph, states)
+    kept = tuple(state for state in states if state.name not in unread)
+    for state in kept:
+        if state.initial is None:
+            store_initial_value(graph, state, first[state.name])
+    return kept, unread
+
+
+def left_out(unread: Sequence[str]) -> tuple[str, ...]:
+    """A note for each state that nothing reads."""
+    return tuple(f"State {name!r} was left out: nothing in the step reads it." for name in unread)
+
+
+def finish_graph(
+    graph: StepGraph, ticks: Sequence[Tick], declared: Mapping[str, float], original: Original
+) -> StepGraph:
+    """`graph` with what the example `ticks` show in its spec, compared with `original`, and what to know in its notes.
+
+    `declared` are firing rates of inputs that stand in place of measured ones.
+
+    Raises ExportError for a declared rate that does not fit, ParityError if the graph and its original differ by more
+    than rounding.
+    """
+    spikes = find_spikes(graph.model.graph, graph.spec.states)
+    finished = StepGraph(graph.model, _measured(graph, spikes, ticks, declared))
+    finished.parity = compare(
+        finished, spikes, original.run(finished.spec), original=original.name, reason=original.reason
+    )
+    finished.notes = (*_silent(finished, spikes), *compiler_notes(finished.model.graph))
+    return finished
+
+
+def _measured(
+    graph: StepGraph, spikes: Sequence[Spikes], ticks: Sequence[Tick], declared: Mapping[str, float]
+) -> StepSpec:
+    """The spec with spans and rates of inputs, spike tensors and sparse activations."""
+    rectified = find_activations(graph.model.graph, [item.name for item in spikes])
+    inputs = tuple(measure_input(item, graph.model.graph, ticks) for item in graph.spec.inputs)
+    return replace(
+        graph.spec,
+        inputs=_declare(inputs, declared),
+        spikes=measure_spikes(graph, spikes, ticks),
+        activations=measure_activations(graph, rectified, ticks),
+    )
+
+
+def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:
+    """The inputs with the firing rates that the caller declares for some of them.
+
+    Raises ExportError for a name that is no input, an input of indices, and a rate outside (0, 1].
+    """
+    known = {item.name: item for item in inputs}
+    for name, rate in rates.items():
+        if name not in known:
+            raise ExportError(f"firing_rates names {name!r}, which is no input; the inputs: {', '.join(known)}.")
+        if known[name].index_range is not None:
+            raise ExportError(
+                f"Input {name!r} selects rows of a table and does not fire; leave it out of firing_rates."
+            )
+        if not 0 < rate <= 1:
+            raise ExportError(f"The firing rate of {name!r} is {rate}; it must be above 0 and at most 1.")
+    return tuple(replace(item, firing_rate=rates.get(item.name, item.firing_rate)) for item in inputs)
+
+
+def _silent(graph: StepGraph, spikes: Sequence[Spikes]) -> Iterator[str]:
+    """A note for each spike tensor that the examples leave silent, but for one that only repeats another."""
+    reset_copies = find_reset_copies(graph.model.graph, spikes, graph.spec.states)
+    for item in graph.spec.spikes:
+        if not item.firing_rate and item.name not in reset_copies:
+            yield (
+                f"Spike tensor {item.name!r} never fired on the example data, so its firing rate says nothing; give "
+                "real `examples`."
+            )
