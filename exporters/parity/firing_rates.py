@@ -19,6 +19,7 @@ from astroedge.exporters.graph.find_activations import Rectified
 from astroedge.exporters.graph.find_spikes import Spikes
 from astroedge.step import onnx_file
 from astroedge.step.graph import StepGraph
+from astroedge.step.graph_index import GraphIndex, attributes
 from astroedge.step.spec import ActivationSpec, SpikeSpec, TensorSpec
 
 MEASURED_TICKS = 64
@@ -124,12 +125,11 @@ def run(session: onnxruntime.InferenceSession, inputs: Tick, state: Tick) -> Tic
 
 def _indexed_extent(graph: onnx.GraphProto, name: str) -> int | None:
     """How many rows a constant table has from which this input selects; the smallest if there are several."""
-    tables = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    tables = GraphIndex(graph).initialisers
     reached, extents = {name}, []
     for node in graph.node:
         if node.op_type in FOLLOWED and node.input[0] in reached:
             reached.update(node.output)
         if node.op_type == "Gather" and node.input[1] in reached and node.input[0] in tables:
-            axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-            extents.append(tables[node.input[0]][axis])
+            extents.append(tables[node.input[0]].dims[attributes(node).get("axis", 0)])
     return min(extents, default=None)
