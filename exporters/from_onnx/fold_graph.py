@@ -16,9 +16,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from astroedge.errors import GraphError
 from astroedge.exporters.graph.clean_graph import UNSUPPORTED
-from astroedge.exporters.parity.firing_rates import open_session
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, attributes, declared_types, node_reads, replace_items, subgraphs
+from astroedge.step.onnx_session import open_session
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
 Array = np.ndarray[Any, np.dtype[Any]]
