@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from astroedge.replace_file import replace_file
+from astroedge.replace_file import replace_file, replacing
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -44,3 +45,61 @@ def test_impossible_target_is_named(tmp_path: Path, name: str, kind: type[OSErro
     assert raised.value.filename == str(folder / name)
     assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_content_may_come_in_pieces(tmp_path: Path) -> None:
+    """Pieces are written one after the other, and a view of memory as the bytes it shows."""
+    target = tmp_path / "weights.bin"
+    replace_file(target, (bytes([number]) * number for number in (1, 2, 3)))
+    assert target.read_bytes() == b"\1\2\2\3\3\3"
+    replace_file(target, memoryview(b"whole"))
+    assert target.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_pieces_that_end_early_change_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    """When what makes the pieces fails or is interrupted, the old content stays and the error passes through."""
+    target = tmp_path / "weights.bin"
+    replace_file(target, b"old")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"new"
+        raise error
+
+    with pytest.raises(error):
+        replace_file(target, pieces())
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_partial_content_is_where_it_is_asked_for(tmp_path: Path) -> None:
+    """A path given for the time before the move is used until then."""
+    target, partial = tmp_path / "step.so", tmp_path / ".new-step"
+    seen = []
+
+    def pieces() -> Iterator[bytes]:
+        seen.extend(tmp_path.iterdir())
+        yield b"content"
+
+    replace_file(target, pieces(), partial)
+    assert seen == [partial]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_something_else_writes_is_replaced_when_all_went_well(tmp_path: Path) -> None:
+    """The move comes at the end of the block, and not at all when the block fails."""
+    target = tmp_path / "net.onnx"
+    with replacing(target) as partial:
+        partial.write_bytes(b"first")
+        assert not target.exists()
+    assert target.read_bytes() == b"first"
+
+    def fail() -> None:
+        with replacing(target) as partial:
+            partial.write_bytes(b"second")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fail()
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]

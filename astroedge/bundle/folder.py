@@ -17,6 +17,7 @@ from stat import S_ISREG
 
 from astroedge.bundle.manifest_file import MANIFEST_NAME
 from astroedge.errors import BundleError
+from astroedge.replace_file import replace_file
 
 ASSETS = "assets"
 
@@ -150,12 +151,7 @@ def _names(folder: Path) -> list[str]:
 
 def _write(folder: Path, name: str, content: bytes | memoryview) -> None:
     """Write a file under a temporary name, make it durable and give it its name in one move."""
-    temporary = folder / f"{_TEMPORARY}{os.urandom(16).hex()}"
-    with open(temporary, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / name)
+    replace_file(folder / name, content, folder / f"{_TEMPORARY}{os.urandom(16).hex()}")
     for changed in {folder, (folder / name).parent}:
         _sync_folder(changed)
 

@@ -1,6 +1,6 @@
 """Reference step models, each written here from its published equations; they need torch.
 
-Imports `errors`.
+Imports `errors` and `replace_file`.
 """
 
 from __future__ import annotations

@@ -16,20 +16,20 @@ from safetensors import SafetensorError, safe_open
 
 from astroedge.errors import InputError
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig
+from astroedge.replace_file import replace_file
 
 METADATA_KEY = "astroedge.model"
 FORMAT_VERSION = 1
 
 
 def save_checkpoint(model: AstroSNN, path: str | os.PathLike[str]) -> None:
-    """Write `model`'s parameters, in their own dtypes, and its configuration; an older file is replaced whole."""
+    """Write `model`'s parameters, in their own dtypes, and its configuration; an older file is replaced whole.
+
+    Raises OSError when `path` cannot be written.
+    """
     record = {"model": "AstroSNN", "version": FORMAT_VERSION, "config": asdict(model.config)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    data = safetensors.torch.save(tensors, {METADATA_KEY: json.dumps(record, sort_keys=True)})
-    target = Path(path)
-    partial = target.with_name(target.name + ".part")
-    partial.write_bytes(data)
-    os.replace(partial, target)
+    replace_file(path, safetensors.torch.save(tensors, {METADATA_KEY: json.dumps(record, sort_keys=True)}))
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> AstroSNN:

@@ -9,16 +9,13 @@ import numpy as np
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
-from astroedge.step.onnx_file import SMALL_TENSOR, without_initialisers
+from astroedge.step.graph_index import GraphIndex, infer_types, live_nodes, node_reads
 from astroedge.step.spec import INITIAL_PREFIX, NEXT_PREFIX, STATE_PREFIX, StateSpec, StepSpec
 
 if TYPE_CHECKING:
     import onnx
-    from onnx import checker, shape_inference
 else:
     onnx = require("onnx", "checking a step graph")
-    checker = require("onnx.checker", "checking a step graph")
-    shape_inference = require("onnx.shape_inference", "checking a step graph")
 
 Value = tuple[str, str, tuple[int, ...]]
 """Name, dtype, shape."""
@@ -37,31 +34,10 @@ def check_graph(model: onnx.ModelProto, spec: StepSpec) -> None:
     _check_values("input", inputs, _values(model.graph.input))
     _check_values("output", outputs, _values(model.graph.output))
     _check_initial_values(model, spec)
-    infer_shapes(model)
+    infer_types(model)
     live = live_nodes(model.graph, [value.name for value in model.graph.output])
     _check_read(model.graph, spec, live)
     _check_spikes(model.graph, spec)
-
-
-def live_nodes(graph: onnx.GraphProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
-    """The nodes that `outputs` depend on, in graph order; `graph` must be sorted, as ONNX demands."""
-    wanted, found = set(outputs), []
-    for node in reversed(graph.node):
-        if wanted.intersection(node.output):
-            found.append(node)
-            wanted.update(node_reads(node))
-    return found[::-1]
-
-
-def node_reads(node: onnx.NodeProto) -> set[str]:
-    """Every value a node reads, those captured by its sub-graphs included."""
-    reads = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for inner in (attribute.g, *attribute.graphs):
-            for child in inner.node:
-                reads |= node_reads(child)
-            reads.update(value.name for value in inner.output)
-    return reads
 
 
 def dtype_name(elem_type: int) -> str:
@@ -120,7 +96,7 @@ def _check_values(kind: str, expected: list[Value], found: list[Value]) -> None:
 
 def _check_initial_values(model: onnx.ModelProto, spec: StepSpec) -> None:
     """A stored initial value has its state's dtype and shape; a fill can be represented in the state's dtype."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored = GraphIndex(model.graph).initialisers
     for state in spec.states:
         if state.initial is not None:
             initial_fill(state)
@@ -145,27 +121,6 @@ def initial_fill(state: StateSpec) -> np.ndarray:
     if not fits or (not state.dtype.startswith("float") and held != number):
         raise GraphError(f"State {state.name!r} is {state.dtype}, which cannot hold its initial value {number}.")
     return array
-
-
-def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` checked, with the type and shape of every value; large weights stand in as inputs and are not copied.
-
-    Raises GraphError if the model is not valid ONNX.
-    """
-    skeleton = without_initialisers(model)
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > SMALL_TENSOR:
-            skeleton.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-        else:
-            skeleton.graph.initializer.append(tensor)
-    try:
-        checker.check_model(skeleton)
-        return shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
-    except (checker.ValidationError, shape_inference.InferenceError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise GraphError(
-            f"The graph is not valid ONNX ({reason}); it was damaged or written wrongly: export the model again."
-        ) from error
 
 
 def _check_read(graph: onnx.GraphProto, spec: StepSpec, live: Sequence[onnx.NodeProto]) -> None:

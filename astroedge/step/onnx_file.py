@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
+from astroedge.replace_file import replace_file
 
 if TYPE_CHECKING:
     import onnx
@@ -33,12 +34,17 @@ def serialise(model: onnx.ModelProto) -> bytes:
 
 
 def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
-    """Write `model` to `path`, a large one with a data file beside it; older files are replaced whole or not at all."""
-    target = Path(path)
+    """Write `model` to `path`, a large one with a data file beside it; older files are replaced whole or not at all.
+
+    Raises GraphError when a file cannot be written.
+    """
     skeleton, external, data_name = _layout(model)
-    if external:
-        _replace(target.with_name(data_name), _external_bytes(external))
-    _replace(target, iter([skeleton.SerializeToString(deterministic=True)]))
+    try:
+        if external:
+            replace_file(Path(path).with_name(data_name), _external_bytes(external))
+        replace_file(path, skeleton.SerializeToString(deterministic=True))
+    except OSError as error:
+        raise GraphError(f"Cannot write {error.filename!r}: {error.strerror}; nothing was changed.") from error
 
 
 def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
@@ -117,21 +123,6 @@ def _external_bytes(tensors: list[onnx.TensorProto]) -> Iterator[bytes]:
     for tensor in tensors:
         yield tensor.raw_data
         yield bytes(-len(tensor.raw_data) % EXTERNAL_ALIGNMENT)
-
-
-def _replace(target: Path, chunks: Iterator[bytes]) -> None:
-    """Write a file under another name, then move it over `target`; nothing stays behind on failure."""
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    except OSError as error:
-        raise GraphError(f"Cannot write {os.fspath(target)!r}: {error.strerror}; nothing was changed.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

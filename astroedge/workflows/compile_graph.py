@@ -20,6 +20,7 @@ import numpy as np
 
 from astroedge.bundle.manifest import Golden
 from astroedge.errors import GraphError, ParityError
+from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
     from astroedge.bundle.container import Bundle
@@ -85,15 +86,12 @@ def compile_to(
         bundle.save(output)
         return bundle, None
     reference = dequantised_path(output)
-    partial = reference.with_name(f"{reference.name}.{os.getpid()}.part")
     try:
-        quantised.graph.save(partial)
-        bundle.save(output)
-        os.replace(partial, reference)
+        with replacing(reference) as partial:
+            quantised.graph.save(partial)
+            bundle.save(output)
     except OSError as error:
         raise GraphError(f"Cannot write {os.fspath(reference)!r}: {error.strerror}; move what is there.") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return bundle, reference
 
 

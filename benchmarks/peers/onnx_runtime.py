@@ -9,6 +9,7 @@ import onnx
 
 from astroedge.runtimes.checking.reference import aligned_array
 from astroedge.step.graph import StepGraph
+from astroedge.step.onnx_session import open_session
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.work import Array, Tick, Work
 
@@ -30,7 +31,7 @@ def start(work: Work) -> Tick:
 
 def bound_tick(work: Work, model: onnx.ModelProto) -> Tick:
     """A tick of `model`, which has the inputs and outputs of the step graph."""
-    session = inference_session(model, work.threads)
+    session = open_session(model, threads=work.threads)
     spec = work.spec
     inputs = [aligned_array(item.shape, item.dtype) for item in spec.inputs]
     outputs = [aligned_array(item.shape, item.dtype) for item in spec.outputs]
@@ -48,18 +49,6 @@ def bound_tick(work: Work, model: onnx.ModelProto) -> Tick:
         return result
 
     return tick
-
-
-def inference_session(model: onnx.ModelProto, threads: int) -> Any:
-    """A session of `model` on the CPU with every optimisation, on so many threads."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
 def _bind(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from astroedge.replace_file import replacing
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StepSpec
 from benchmarks.places import REPOSITORY
@@ -62,7 +62,6 @@ class Work:
             folder.mkdir(parents=True, exist_ok=True)
             for older in folder.glob(f"{stem}-*{suffix}"):
                 older.unlink()
-            partial = folder / f"{stem}.partial{suffix}"
-            make(partial)
-            os.replace(partial, path)
+            with replacing(path, folder / f"{stem}.partial{suffix}") as partial:
+                make(partial)
         return path

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.abi.aligned import aligned_zeros
+from astroedge.step.onnx_session import open_session
 from benchmarks.networks.suite import Array
 from benchmarks.timing.contenders import Microseconds, Ticker
 
@@ -150,10 +151,7 @@ class DecoderStream(Ticker):
     """The decoder in ONNX Runtime with a full cache of `context` tokens, whose last place each tick writes again."""
 
     def __init__(self, model: onnx.ModelProto, config: DecoderConfig, context: int, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self._session = open_session(model, threads=threads)
         self._token = np.zeros(1, np.int64)
         self.cache = _random_cache(config, context)
         position, logits = np.array([context - 1]), np.zeros((1, config.vocabulary), np.float32)

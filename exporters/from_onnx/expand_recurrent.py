@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.from_onnx.fold_graph import Array, Shapes, inferred_shapes
 from astroedge.exporters.shared.labels import unique
+from astroedge.step.graph_index import GraphIndex, attributes, replace_items
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 DEFAULT_ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
@@ -30,20 +31,18 @@ def expand_recurrent(model: onnx.ModelProto) -> None:
     peepholes (P), clip, input_forget, layout, an activation with parameters, and weights that are not constant.
     """
     shapes = inferred_shapes(model)
-    weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    index = GraphIndex(model.graph)
+    weights = {name: numpy_helper.to_array(item) for name, item in index.initialisers.items()}
     nodes: list[onnx.NodeProto] = []
-    taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | weights.keys()
+    taken = {*index.names}
     for node in model.graph.node:
         if node.op_type not in GATES:
-            copy = onnx.NodeProto()
-            copy.CopyFrom(node)
-            nodes.append(copy)
+            nodes.append(node)
             continue
         expansion = _Expansion(node, shapes, weights, taken)
         nodes += expansion.nodes
         model.graph.initializer.extend(expansion.constants)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_items(model.graph.node, nodes)
 
 
 class _Expansion:
@@ -57,13 +56,13 @@ class _Expansion:
         self._kind = node.op_type
         self._base = next((name for name in node.output if name), node.op_type)
         self._inputs = {name: value for name, value in zip(INPUTS, node.input, strict=False) if value}
-        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        self._check(attributes, shapes)
+        options = attributes(node)
+        self._check(options, shapes)
         w, r = (self._weight(name, weights)[0] for name in ("W", "R"))
         b = self._weight("B", weights)[0] if "B" in self._inputs else np.zeros(2 * len(w), w.dtype)
         self._hidden, self._dtype = r.shape[1], w.dtype
         self._batch = shapes[self._inputs["X"]][1]
-        self._activations = self._read_activations(attributes)
+        self._activations = self._read_activations(options)
         x = self._reshape(self._inputs["X"], (self._batch, w.shape[1]))
         h = self._initial("initial_h")
         sides = self._affine(x, w, b[: len(w)], "input"), (h, r, b[len(w) :])
@@ -71,29 +70,29 @@ class _Expansion:
         if self._kind == "LSTM":
             results = self._lstm(*sides)
         elif self._kind == "GRU":
-            results = self._gru(*sides, linear_before_reset=bool(attributes.get("linear_before_reset", 0)))
+            results = self._gru(*sides, linear_before_reset=bool(options.get("linear_before_reset", 0)))
         else:
             results = (
                 self._op(self._activations[0], [self._op("Add", [sides[0], self._affine(*sides[1], "hidden")])]),
             )
         self._give(node.output, results)
 
-    def _check(self, attributes: dict[str, object], shapes: Shapes) -> None:
+    def _check(self, options: dict[str, object], shapes: Shapes) -> None:
         """Refuse what a step cannot hold or this file does not transcribe."""
         shape = shapes.get(self._inputs["X"])
         length = None if shape is None else shape[0]
         reasons = {
             "it has its batch first (layout), which ONNX Runtime does not run; transpose around it": bool(
-                attributes.get("layout")
+                options.get("layout")
             ),
             "its input has no fixed shape: fix all sizes with --shape": shape is None,
             f"it runs over {length} elements of a sequence; a step is one: give a graph of one tick": length
             not in (1, None),
-            "it runs in both directions, and a stream has no end": attributes.get("direction") == b"bidirectional",
+            "it runs in both directions, and a stream has no end": options.get("direction") == b"bidirectional",
             "it has sequence_lens; leave that input out": "sequence_lens" in self._inputs,
             "it has peepholes (P); leave them out": "P" in self._inputs,
-            "it has a clip; leave it out": "clip" in attributes,
-            "it couples input and forget gates (input_forget); leave that out": bool(attributes.get("input_forget")),
+            "it has a clip; leave it out": "clip" in options,
+            "it couples input and forget gates (input_forget); leave that out": bool(options.get("input_forget")),
         }
         for reason, holds in reasons.items():
             if holds:
@@ -107,8 +106,8 @@ class _Expansion:
             self._refuse(f"its weights {name} are computed or fed at each tick; make them constants")
         return weights[self._inputs[name]]
 
-    def _read_activations(self, attributes: dict[str, object]) -> list[str]:
-        given = attributes.get("activations")
+    def _read_activations(self, options: dict[str, object]) -> list[str]:
+        given = options.get("activations")
         names = [name.decode() for name in given] if isinstance(given, list) else DEFAULT_ACTIVATIONS[self._kind]
         found = [known for name in names for known in ACTIVATIONS if known.lower() == name.lower()]
         if len(found) != len(names):

@@ -6,6 +6,7 @@ ONNX Runtime computes the constants, so the step has the bits that the original 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from onnx import helper, inliner, numpy_helper, shape_inference
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from astroedge.errors import GraphError
-from astroedge.exporters.parity.firing_rates import open_session
 from astroedge.exporters.shared.labels import unique
-from astroedge.step.graph_check import node_reads
+from astroedge.step.graph_index import GraphIndex, attributes, declared_types, node_reads, replace_items, subgraphs
+from astroedge.step.onnx_session import open_session
 from astroedge.step.operators import operator
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
@@ -30,8 +31,7 @@ def fold_graph(model: onnx.ModelProto) -> onnx.ModelProto:
 
     The inputs need fixed shapes. Raises GraphError if ONNX cannot infer the shapes of a valid model.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
+    copy = inliner.inline_local_functions(model) if model.functions else deepcopy(model)
     for value in copy.graph.output:
         value.type.tensor_type.ClearField("shape")
     changed = True
@@ -48,21 +48,16 @@ def inferred_shapes(model: onnx.ModelProto) -> Shapes:
     except shape_inference.InferenceError as error:
         reason = " ".join(str(error).split())[:200]
         raise GraphError(f"The shapes in the graph do not fit together ({reason}); check --shape.") from error
-    found: Shapes = {item.name: tuple(item.dims) for item in inferred.graph.initializer}
-    for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output):
-        tensor = value.type.tensor_type
-        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
-            found[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
-    return found
+    return declared_types(inferred.graph).shapes
 
 
 def _fold_once(model: onnx.ModelProto, shapes: Shapes) -> bool:
     """One walk over the nodes; whether anything changed."""
     graph = model.graph
-    known: Constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    given = set(known)
+    index = GraphIndex(graph)
+    known: Constants = {name: numpy_helper.to_array(item) for name, item in index.initialisers.items()}
     nodes: list[onnx.NodeProto] = []
-    taken = _all_names(graph)
+    taken = {*index.names}
     branches = False
     for node in graph.node:
         branch = _chosen_branch(node, known)
@@ -77,13 +72,9 @@ def _fold_once(model: onnx.ModelProto, shapes: Shapes) -> bool:
             known.update(values)
     if not branches and len(nodes) == len(graph.node):
         return False
-    kept = [_copy(node) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
-    read = set().union(*(node_reads(node) for node in kept)) | {value.name for value in graph.output}
-    graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in known.items() if name not in given and name in read
-    )
+    replace_items(graph.node, nodes)
+    read = {*GraphIndex(graph).readers, *(value.name for value in graph.output)} - index.initialisers.keys()
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in known.items() if name in read)
     return True
 
 
@@ -104,7 +95,7 @@ def _extents(node: onnx.NodeProto, shape: tuple[int, ...]) -> Array:
     """What Shape or Size gives."""
     if node.op_type == "Size":
         return np.array(np.prod(shape, dtype=np.int64), np.int64)
-    limits = {item.name: item.i for item in node.attribute}
+    limits = attributes(node)
     return np.array(shape[limits.get("start", 0) : limits.get("end", len(shape))], np.int64)
 
 
@@ -134,7 +125,7 @@ def _chosen_branch(node: onnx.NodeProto, known: Constants) -> onnx.GraphProto | 
     if node.op_type != "If" or node.input[0] not in known:
         return None
     wanted = "then_branch" if bool(known[node.input[0]].reshape(-1)[0]) else "else_branch"
-    branch: onnx.GraphProto = next(item.g for item in node.attribute if item.name == wanted)
+    branch: onnx.GraphProto = attributes(node)[wanted]
     return branch
 
 
@@ -157,33 +148,13 @@ def _inlined(branch: onnx.GraphProto, node: onnx.NodeProto, taken: set[str]) -> 
 
 def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     """A copy of a node with other value names, those that its sub-graphs capture included."""
-    copy = _copy(node)
+    copy = deepcopy(node)
     copy.input[:] = [names.get(name, name) for name in node.input]
     copy.output[:] = [names.get(name, name) for name in node.output]
-    for graph in (item.g for item in copy.attribute if item.HasField("g")):
-        own = {output for item in graph.node for output in item.output}
-        own |= {item.name for item in (*graph.input, *graph.initializer)}
+    for graph in subgraphs(copy):
+        own = {*GraphIndex(graph).makers, *(item.name for item in (*graph.input, *graph.initializer))}
         visible = {name: new for name, new in names.items() if name not in own}
-        inner = [_renamed(item, visible) for item in graph.node]
-        del graph.node[:]
-        graph.node.extend(inner)
+        replace_items(graph.node, [_renamed(item, visible) for item in graph.node])
         for value in graph.output:
             value.name = visible.get(value.name, value.name)
-    return copy
-
-
-def _all_names(graph: onnx.GraphProto) -> set[str]:
-    """Every value name of a graph and of its sub-graphs."""
-    names = {item.name for item in (*graph.input, *graph.initializer, *graph.output)}
-    for node in graph.node:
-        names |= {*node.input, *node.output}
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                names |= _all_names(attribute.g)
-    return names
-
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
     return copy

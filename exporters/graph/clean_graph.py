@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from astroedge.errors import UnsupportedOpError
-from astroedge.step.graph_check import live_nodes, node_reads
+from astroedge.step.graph_index import GraphIndex, live_nodes, node_reads, replace_items
 from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
 
@@ -62,16 +62,16 @@ def prune_states(graph: onnx.GraphProto, states: Iterable[StateSpec]) -> list[st
         (graph.input, {state.input_name for state in gone}),
         (graph.output, {state.output_name for state in gone}),
     ):
-        _keep(values, [value for value in values if value.name not in names])
+        replace_items(values, [value for value in values if value.name not in names])
     remove_dead(graph)
     return [state.name for state in gone]
 
 
 def remove_dead(graph: onnx.GraphProto) -> None:
     """Remove nodes and initialisers that no output depends on."""
-    _keep(graph.node, live_nodes(graph, [value.name for value in graph.output]))
-    read = set().union(*(node_reads(node) for node in graph.node))
-    _keep(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
+    replace_items(graph.node, live_nodes(graph, [value.name for value in graph.output]))
+    read = GraphIndex(graph).readers
+    replace_items(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
 
 
 def module_of(node: onnx.NodeProto) -> str:
@@ -125,22 +125,21 @@ def maker(node: onnx.NodeProto, classes: Mapping[str, str]) -> str:
 
 def _name_initialisers(graph: onnx.GraphProto, prefixes: Sequence[str]) -> None:
     """Cut the prefixes from initialiser names and store every initialiser as raw little-endian bytes."""
-    taken = {item.name for item in (*graph.input, *graph.initializer)}
-    taken |= {output for node in graph.node for output in node.output}
+    taken = {*GraphIndex(graph).names}
     renamed: dict[str, str] = {}
     for tensor in graph.initializer:
         short = cut(tensor.name, prefixes)
         renamed[tensor.name] = short if short not in taken else tensor.name
         taken.add(short)
     stored = [numpy_helper.from_array(numpy_helper.to_array(item), renamed[item.name]) for item in graph.initializer]
-    _keep(graph.initializer, stored)
+    replace_items(graph.initializer, stored)
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
 
 
 def _separate_outputs(graph: onnx.GraphProto) -> None:
     """Let a node make every output: one that is a constant gets an Identity."""
-    made = {output for node in graph.node for output in node.output}
+    made = GraphIndex(graph).makers
     for value in graph.output:
         if value.name in made:
             continue
@@ -151,13 +150,6 @@ def _separate_outputs(graph: onnx.GraphProto) -> None:
         for node in graph.node:
             node.input[:] = [source if name == value.name else name for name in node.input]
         graph.node.append(onnx.helper.make_node("Identity", [source], [value.name], name=f"/{value.name}"))
-
-
-def _keep(field: Collection[object], kept: Sequence[object]) -> None:
-    """Replace the contents of a protobuf list."""
-    copies = list(kept)
-    del field[:]  # type: ignore[attr-defined]
-    field.extend(copies)  # type: ignore[attr-defined]
 
 
 def store_initial_value(graph: onnx.GraphProto, state: StateSpec, value: np.ndarray) -> None:

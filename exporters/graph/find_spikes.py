@@ -10,6 +10,7 @@ import onnx
 
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
+from astroedge.step.graph_index import GraphIndex
 from astroedge.step.operators import operator, operators
 from astroedge.step.spec import StateSpec
 
@@ -50,7 +51,7 @@ def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[S
     made it, plus `.spike`; where a module makes several, after the state that is compared, or else after the module
     whose result is compared.
     """
-    makers = {output: node for node in graph.node for output in node.output}
+    makers = GraphIndex(graph).makers
     leaving = {value.name for value in graph.output}
     cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
     fired = [node for node in graph.node if node.output[0] in leaving | cast and _comparisons(makers, node.output[0])]
@@ -68,11 +69,11 @@ def find_reset_copies(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: 
     """The names of spike tensors that only say again what a neuron decided before.
 
     Such a one compares a state as it comes in, while another compares what this tick makes of that state, as with
-    snnTorch's reset signal: whether a neuron fires shows in the other. With a reset at once the echo is silent, unless
+    snnTorch's reset signal: whether a neuron fires shows in the other. With a reset at once the copy is silent, unless
     a membrane stays above its threshold.
     """
-    makers = {output: node for node in graph.node for output in node.output}
-    stored = {tensor.name for tensor in graph.initializer}
+    index = GraphIndex(graph)
+    makers, stored = index.makers, index.initialisers
     carried = {state.input_name for state in states}
     read = {
         item.name: {

@@ -6,18 +6,17 @@ import onnx
 from onnx import helper
 
 from astroedge.exporters.shared.labels import unique
-from astroedge.step.graph_check import infer_shapes
+from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 
 
 def rewrite_booleans(model: onnx.ModelProto) -> None:
     """Write `Where(c, a, b)` of Booleans as `(c and a) or (not c and b)`, in place: the same for every operand."""
     graph = model.graph
-    inferred = infer_shapes(model).graph
-    kinds = {item.name: item.type.tensor_type.elem_type for item in (*inferred.value_info, *inferred.output)}
-    taken = set(kinds) | {name for node in graph.node for name in (*node.input, *node.output)}
+    elements = infer_types(model).elements
+    taken = {*GraphIndex(graph).names}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        if node.op_type != "Where" or kinds.get(node.output[0]) != onnx.TensorProto.BOOL:
+        if node.op_type != "Where" or elements.get(node.output[0]) != onnx.TensorProto.BOOL:
             nodes.append(node)
             continue
         condition, one, other = node.input
@@ -33,5 +32,4 @@ def rewrite_booleans(model: onnx.ModelProto) -> None:
         ):
             nodes.append(helper.make_node(kind, operands, [name], name=f"{path}/{name}"))
         nodes.append(helper.make_node("Or", names[1:], list(node.output), name=node.name))
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_items(graph.node, nodes)

@@ -8,6 +8,7 @@ prepare them once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ from onnx import helper, numpy_helper
 from astroedge.errors import ExportError
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph import METADATA_KEY, StepGraph
+from astroedge.step.graph_index import replace_items
 from astroedge.step.spec import StateSpec
 
 INSIDE = "step:"
@@ -75,8 +77,7 @@ def _body(source: onnx.GraphProto) -> onnx.GraphProto:
     renamed = {name: f"{INSIDE}{name}" for name in made}
     nodes = []
     for node in source.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = deepcopy(node)
         copy.input[:] = [renamed.get(name, name) for name in node.input]
         copy.output[:] = [renamed.get(name, name) for name in node.output]
         nodes.append(copy)
@@ -94,9 +95,7 @@ def _body(source: onnx.GraphProto) -> onnx.GraphProto:
 def _ordered(body: onnx.GraphProto, inputs: int, outputs: int) -> onnx.GraphProto:
     """The body with states first, as Scan wants them."""
     for values, count in ((body.input, inputs), (body.output, outputs)):
-        listed = [_named(value, value.name) for value in values]
-        del values[:]
-        values.extend([*listed[count:], *listed[:count]])
+        replace_items(values, [*values[count:], *values[:count]])
     return body
 
 
@@ -108,8 +107,7 @@ def _scanned(value: onnx.ValueInfoProto, length: int | str) -> onnx.ValueInfoPro
 
 
 def _named(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
-    copy = onnx.ValueInfoProto()
-    copy.CopyFrom(value)
+    copy = deepcopy(value)
     copy.name = name
     return copy
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKern
 from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.graph.find_activations import Rectified
 from astroedge.exporters.graph.find_spikes import Spikes
-from astroedge.step import onnx_file
+from astroedge.step import onnx_session
 from astroedge.step.graph import StepGraph
+from astroedge.step.graph_index import GraphIndex, attributes
 from astroedge.step.operators import operators
 from astroedge.step.spec import ActivationSpec, SpikeSpec, TensorSpec
 
@@ -90,25 +89,12 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
 
 
 def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on `model`, one thread, with inner values as further outputs.
+    """ONNX Runtime on the step that `model` is, one thread, with inner values as further outputs.
 
     Raises UnsupportedOpError when ONNX Runtime has no kernel for what it holds.
     """
-    present = {value.name for value in model.graph.output}
-    wanted = [name for name in dict.fromkeys(extra_outputs) if name not in present]
-    widened = onnx.ModelProto()
-    widened.CopyFrom(model)
-    widened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
     try:
-        if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
-            return onnxruntime.InferenceSession(widened.SerializeToString(), sess_options=options, providers=providers)
-        with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
-            onnx_file.write_model(widened, Path(folder) / "graph.onnx")
-            return onnxruntime.InferenceSession(Path(folder) / "graph.onnx", sess_options=options, providers=providers)
+        return onnx_session.open_session(model, extra_outputs)
     except NoKernel as error:
         raise UnsupportedOpError(
             f"ONNX Runtime does not run the step ({str(error).rpartition(' : ')[2]}); usually it has no kernel for the "
@@ -125,12 +111,11 @@ def run(session: onnxruntime.InferenceSession, inputs: Tick, state: Tick) -> Tic
 
 def _indexed_extent(graph: onnx.GraphProto, name: str) -> int | None:
     """How many rows a constant table has from which this input selects; the smallest if there are several."""
-    tables = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    tables = GraphIndex(graph).initialisers
     reached, extents = {name}, []
     for node in graph.node:
         if node.op_type in FOLLOWED and node.input[0] in reached:
             reached.update(node.output)
         if node.op_type == "Gather" and node.input[1] in reached and node.input[0] in tables:
-            axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-            extents.append(tables[node.input[0]][axis])
+            extents.append(tables[node.input[0]].dims[attributes(node).get("axis", 0)])
     return min(extents, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from astroedge.exporters.graph.find_spikes import Decision, find_decisions
 from astroedge.exporters.parity.firing_rates import Array, Tick, open_session, run
 from astroedge.parity import TOLERANCE
 from astroedge.step.graph import StepGraph
+from astroedge.step.graph_index import GraphIndex
 from astroedge.step.spec import STATE_PREFIX
 
 MAX_TRIALS = 200  # combinations of borderline decisions tried to explain one tick
@@ -61,9 +63,9 @@ class ObservedStep:
         self._names = [value.name for value in graph.model.graph.output]
         compared = {name for decision in self._decisions for name in (decision.left, decision.right)}
         self._constants = {
-            tensor.name: numpy_helper.to_array(tensor)
-            for tensor in graph.model.graph.initializer
-            if tensor.name in compared
+            name: numpy_helper.to_array(tensor)
+            for name, tensor in GraphIndex(graph.model.graph).initialisers.items()
+            if name in compared
         }
         given = {value.name for value in graph.model.graph.input} | set(self._constants)
         self._operands = sorted(compared - given)
@@ -167,8 +169,7 @@ class ObservedStep:
 
     def _open_adopting(self, values: Tick) -> onnxruntime.InferenceSession:
         """The step with its decisions as inputs, and as it would make them itself as outputs."""
-        model = onnx.ModelProto()
-        model.CopyFrom(self._graph.model)
+        model = deepcopy(self._graph.model)
         tensors = [item.tensor for item in self._decisions]
         for node in model.graph.node:
             node.output[:] = [_computed(name) if name in tensors else name for name in node.output]

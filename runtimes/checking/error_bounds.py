@@ -21,22 +21,23 @@ Of anything else, a state or an input for example, it is its own magnitude. Sums
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from astroedge.host_package import require
+from astroedge.step.graph_index import GraphIndex, attributes, infer_types
 from astroedge.step.operator_facts import ErrorBound
 from astroedge.step.operators import operator
 
 if TYPE_CHECKING:
     import onnx
-    from onnx import helper, numpy_helper, shape_inference
+    from onnx import helper, numpy_helper
 else:
     onnx = require("onnx", "comparing with ONNX Runtime")
     helper = require("onnx.helper", "comparing with ONNX Runtime")
     numpy_helper = require("onnx.numpy_helper", "comparing with ONNX Runtime")
-    shape_inference = require("onnx.shape_inference", "comparing with ONNX Runtime")
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 
@@ -49,13 +50,12 @@ class Magnitudes:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Index what `model` computes; element types and ranks come from ONNX's shape inference."""
-        graph = shape_inference.infer_shapes(model).graph
+        """Index what `model` computes. Raises GraphError if it is not valid ONNX."""
+        index, types = GraphIndex(model.graph), infer_types(model)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._makers = {output: node for node in model.graph.node for output in node.output}
-        self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._types = {item.name: item.type.tensor_type for item in (*graph.input, *graph.value_info, *graph.output)}
+        self._makers, self._stored = index.makers, index.initialisers
+        self._elements, self._ranks = types.elements, types.ranks
         self._known: dict[str, str] = {}
         self._reduces_by_input = (
             max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")) >= 18
@@ -63,9 +63,7 @@ class Magnitudes:
 
     def is_float(self, value: str) -> bool:
         """Whether `value` holds floating-point numbers; a value of unknown type does not."""
-        if value in self._stored:
-            return self._stored[value].data_type in FLOATS
-        return value in self._types and self._types[value].elem_type in FLOATS
+        return self._elements.get(value) in FLOATS
 
     def of(self, value: str) -> str:
         """Name of the value that holds, for each element of `value`, its largest operand; same shape, same dtype."""
@@ -133,7 +131,7 @@ class Magnitudes:
         return self._emit("Max", [self._size(node.output[0]), bound])
 
     def _gemm(self, node: onnx.NodeProto) -> str:
-        options = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        options = attributes(node)
         row = self._largest(node.input[0], 0 if options.get("transA", 0) else 1)
         column = self._largest(node.input[1], 1 if options.get("transB", 0) else 0)
         if options.get("transA", 0):
@@ -171,9 +169,7 @@ class Magnitudes:
 
     def _rank(self, value: str) -> int:
         """Number of axes, 0 when unknown."""
-        if value in self._stored:
-            return len(self._stored[value].dims)
-        return len(self._types[value].shape.dim) if value in self._types else 0
+        return self._ranks.get(value, 0)
 
     def _size(self, value: str) -> str:
         """|value|, computed once; of a stored tensor when the graph is built."""
@@ -213,9 +209,8 @@ class Magnitudes:
 
     def _constant(self, number: float, like: str) -> str:
         """A stored scalar in the dtype of `like`."""
-        kind = self._stored[like].data_type if like in self._stored else self._types[like].elem_type
         name = f"magnitude.constant.{len(self.constants)}"
-        self._store(name, np.asarray(number, helper.tensor_dtype_to_np_dtype(kind)))
+        self._store(name, np.asarray(number, helper.tensor_dtype_to_np_dtype(self._elements[like])))
         return name
 
     def _store(self, name: str, array: np.ndarray) -> None:
@@ -231,13 +226,9 @@ class Magnitudes:
         self, node: onnx.NodeProto, kind: str, inputs: Sequence[str], outputs: Sequence[str] | None = None
     ) -> str:
         """Append a node like `node` with other inputs and outputs and return its first output's name."""
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = deepcopy(node)
         copy.op_type, copy.name = kind, ""
         names = list(outputs or [f"magnitude.{len(self.nodes)}"])
-        copy.ClearField("input")
-        copy.ClearField("output")
-        copy.input.extend(inputs)
-        copy.output.extend(names)
+        copy.input[:], copy.output[:] = inputs, names
         self.nodes.append(copy)
         return names[0]

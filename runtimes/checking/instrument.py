@@ -12,11 +12,13 @@ the graph therefore compares all spike tensors at once, each under the spikes th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from astroedge.host_package import require
 from astroedge.runtimes.checking.error_bounds import Magnitudes
+from astroedge.step.graph_index import GraphIndex, replace_items
 from astroedge.step.operators import operators
 from astroedge.step.spec import SpikeSpec, StepSpec
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
@@ -56,10 +58,9 @@ class ObservedGraph:
 
 def observe(graph: StepGraph) -> ObservedGraph:
     """Instrument a copy of the graph's model; the graph itself is not changed."""
-    observed = ObservedGraph(onnx.ModelProto())
-    observed.model.CopyFrom(graph.model)
+    observed = ObservedGraph(deepcopy(graph.model))
     magnitudes = Magnitudes(graph.model)
-    makers = {output: node for node in graph.model.graph.node for output in node.output}
+    makers = GraphIndex(graph.model.graph).makers
     sources = {spike.name: _boolean_source(spike.tensor, makers) for spike in graph.spec.spikes}
     for spike in graph.spec.spikes:
         source = sources[spike.name]
@@ -129,17 +130,14 @@ def _dictate(observed: ObservedGraph, spec: StepSpec, sources: Mapping[str, str 
             observed.dictated[spike.name] = shared[source]
             graph.node.append(helper.make_node("Identity", [f"{source}.undictated"], [f"fired.{spike.name}"]))
         _add_output(observed, f"fired.{spike.name}", BOOL)
-    nodes = [copy for node in graph.node for copy in _with_dictation(node, shared)]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_items(graph.node, [item for node in graph.node for item in _with_dictation(node, shared)])
 
 
 def _with_dictation(node: onnx.NodeProto, dictated: Mapping[str, str]) -> list[onnx.NodeProto]:
     """The node, and, if it makes a spike tensor, the two that put the dictated spikes in the place of its own."""
     if not node.output or node.output[0] not in dictated:
         return [node]
-    spike, copy = node.output[0], onnx.NodeProto()
-    copy.CopyFrom(node)
+    spike, copy = node.output[0], deepcopy(node)
     copy.output[0] = f"{spike}.undictated"
     allowed = helper.make_node("And", [copy.output[0], FREE], [f"{spike}.allowed"])
     return [copy, allowed, helper.make_node("Or", [allowed.output[0], dictated[spike]], [spike])]

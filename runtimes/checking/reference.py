@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from astroedge.abi.aligned import aligned_zeros
 from astroedge.errors import GraphError, InputError
-from astroedge.host_package import require
 from astroedge.session import Array, InputValue
 from astroedge.step.spec import StepSpec
 
@@ -35,13 +34,10 @@ def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
 
     Raises GraphError when ONNX Runtime refuses the model.
     """
-    onnxruntime = require("onnxruntime", "running the reference")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    from astroedge.step.onnx_session import open_session
+
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        return open_session(model, threads=threads, deterministic=True)
     except Exception as error:  # its exceptions share no public base class
         raise GraphError(f"ONNX Runtime refuses the step graph: {str(error).splitlines()[0]}") from error
 

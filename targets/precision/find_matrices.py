@@ -8,17 +8,17 @@ the output layer is one and the same matrix.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
 import onnx
 
-from astroedge.step.graph_check import infer_shapes, node_reads
+from astroedge.step.graph_index import GraphIndex, attributes, infer_types
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 Uses = dict[str, list[tuple[onnx.NodeProto, int]]]
+"""Who reads each value, and as which operand."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,15 @@ class _Reading:
 
 def find_matrices(model: onnx.ModelProto) -> list[FoundMatrix]:
     """The weight matrices, convolution kernels and embedding tables of a model, in the order they are stored."""
-    uses = _uses(model.graph)
-    ranks = _ranks(model)
+    index, ranks = GraphIndex(model.graph), infer_types(model).ranks
     outputs = {value.name for value in model.graph.output}
     found = []
-    for name, tensor in stored_tensors(model.graph):
+    for name, tensor in index.stored.items():
         if tensor.data_type in FLOATS and len(tensor.dims) > 1:
-            readings = list(_readings(name, False, uses, ranks, outputs))
+            readings = list(_readings(name, False, index.readers, ranks, outputs))
             if any(reading.is_matrix for reading in readings):
                 found.append(_describe(name, tensor, readings))
     return found
-
-
-def stored_tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """Initialisers and the values of Constant nodes, by the names that readers know."""
-    for tensor in graph.initializer:
-        yield str(tensor.name), tensor
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            yield str(node.output[0]), node.attribute[0].t
 
 
 def _describe(name: str, tensor: onnx.TensorProto, readings: list[_Reading]) -> FoundMatrix:
@@ -81,33 +71,14 @@ def _describe(name: str, tensor: onnx.TensorProto, readings: list[_Reading]) -> 
     return FoundMatrix(name, tensor, rows, columns, transposed, problem)
 
 
-def _uses(graph: onnx.GraphProto) -> Uses:
-    """Who reads each value, and as which operand; −1 for what sub-graphs capture."""
-    uses: Uses = defaultdict(list)
-    for node in graph.node:
-        for position, name in enumerate(node.input):
-            uses[name].append((node, position))
-        for name in node_reads(node).difference(node.input):
-            uses[name].append((node, -1))
-    return uses
-
-
-def _ranks(model: onnx.ModelProto) -> dict[str, int]:
-    """The number of axes of each value whose shape is known."""
-    graph = infer_shapes(model).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    known = {str(value.name): len(value.type.tensor_type.shape.dim) for value in values}
-    return known | {tensor.name: len(tensor.dims) for tensor in graph.initializer}
-
-
 def _readings(name: str, transposed: bool, uses: Uses, ranks: dict[str, int], outputs: set[str]) -> Iterator[_Reading]:
     """How every reader of a value reads the tensor behind it, through copies and transpositions."""
     if name in outputs:
         yield _Reading(False, problem="it is an output")
-    for node, position in uses[name]:
+    for node, position in uses.get(name, ()):
         if node.op_type == "Identity":
             yield from _readings(node.output[0], transposed, uses, ranks, outputs)
-        elif node.op_type == "Transpose" and ranks.get(name) == 2 and _attribute(node, "perm", [1, 0]) == [1, 0]:
+        elif node.op_type == "Transpose" and ranks.get(name) == 2 and attributes(node).get("perm", [1, 0]) == [1, 0]:
             yield from _readings(node.output[0], not transposed, uses, ranks, outputs)
         else:
             yield _reading(node, position, transposed, ranks)
@@ -119,7 +90,7 @@ def _reading(node: onnx.NodeProto, position: int, transposed: bool, ranks: dict[
         if ranks.get(node.input[position]) != 2:
             return _Reading(True, problem="it has more than two axes")
         if position == 1:
-            return _Reading(True, transposed != bool(_attribute(node, "transB", 0)))
+            return _Reading(True, transposed != bool(attributes(node).get("transB", 0)))
         if node.op_type == "MatMul" and ranks.get(node.input[1]) == 1:
             return _Reading(True, not transposed)
         return _Reading(True, problem="what it multiplies is a matrix that the step computes")
@@ -132,15 +103,7 @@ def _reading(node: onnx.NodeProto, position: int, transposed: bool, ranks: dict[
     if node.op_type == "Gather" and position == 0:
         if ranks.get(node.input[0]) != 2:
             return _Reading(True, problem="it has more than two axes")
-        if transposed or _attribute(node, "axis", 0) != 0:
+        if transposed or attributes(node).get("axis", 0) != 0:
             return _Reading(True, problem="its columns are looked up, not its rows")
         return _Reading(True, True)
     return _Reading(False, problem=f"{node.op_type} reads it too")
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: int | list[int]) -> int | list[int]:
-    """An attribute of one integer or several."""
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return attribute.i if attribute.type == onnx.AttributeProto.INT else list(attribute.ints)
-    return default

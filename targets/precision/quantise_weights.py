@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from astroedge.step.graph import StepGraph
-from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices, stored_tensors
+from astroedge.step.graph_index import GraphIndex
+from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.weight_format import Precision, StoredMatrix, store
 
@@ -118,11 +120,10 @@ def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> onnx.TensorProto:
 
 def _with_tensors(model: onnx.ModelProto, changed: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
     """A copy of the model with other stored tensors of the same shapes, by name."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    for name, tensor in stored_tensors(copy.graph):
-        if name in changed:
-            tensor.CopyFrom(changed[name])
+    copy = deepcopy(model)
+    stored = GraphIndex(copy.graph).stored
+    for name, tensor in changed.items():
+        stored[name].CopyFrom(tensor)
     return copy
 
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
@@ -24,6 +25,7 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from astroedge.errors import CompileError, UnsupportedOpError
 from astroedge.step.graph import StepGraph
+from astroedge.step.graph_index import GraphIndex, infer_types
 from astroedge.step.operators import made_by, operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
@@ -60,8 +62,7 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
 
     Raises UnsupportedOpError for an operator TVM cannot import, CompileError for a shape that is not static.
     """
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
+    model = deepcopy(graph.model)
     replace_constant_scatters(model)
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
@@ -208,14 +209,10 @@ def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
 
 def _add_margins(model: onnx.ModelProto, spikes: tuple[SpikeSpec, ...]) -> list[str]:
     """Append the margins of the spike tensors that have one and return the names of these spike tensors."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    values = (*inferred.value_info, *inferred.input, *inferred.output)
-    floats = {item.name for item in values if item.type.tensor_type.elem_type in FLOATS}
-    floats |= {item.name for item in model.graph.initializer if item.data_type in FLOATS}
-    makers = {output: node for node in model.graph.node for output in node.output}
+    elements, makers = infer_types(model).elements, GraphIndex(model.graph).makers
     named = []
     for spike in spikes:
-        comparisons = float_comparisons(spike.tensor, makers, floats.__contains__)
+        comparisons = float_comparisons(spike.tensor, makers, lambda name: elements.get(name) in FLOATS)
         if comparisons:
             model.graph.node.extend(margin_nodes(spike, comparisons))
             named.append(spike.name)

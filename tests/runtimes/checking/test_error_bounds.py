@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from astroedge.runtimes.checking.error_bounds import Magnitudes
 from astroedge.session import Array
@@ -25,6 +25,7 @@ def largest_operand(
     stored = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
     graph = helper.make_graph(nodes, "test", inputs, [output], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    model = shape_inference.infer_shapes(model, data_prop=True)
     magnitudes = Magnitudes(model)
     largest = magnitudes.of("y")
     model.graph.node.extend(magnitudes.nodes)

@@ -1,0 +1,54 @@
+"""Opening ONNX Runtime on a model, in one place: on the CPU, quiet, whatever the model's size."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astroedge.host_package import require
+from astroedge.step import onnx_file
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+else:
+    onnx = require("onnx", "running a step graph in ONNX Runtime")
+    onnxruntime = require("onnxruntime", "running a step graph in ONNX Runtime")
+
+ERRORS_ONLY = 3
+
+
+def open_session(
+    model: onnx.ModelProto, extra_outputs: Sequence[str] = (), *, threads: int = 1, deterministic: bool = False
+) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on `model` with its usual optimisations, and with inner values as further outputs.
+
+    An operator may take `threads` threads. `deterministic` asks for kernels that give the same bits at every run. A
+    model too large for one message goes through a file that is gone once the session is open.
+
+    Raises what ONNX Runtime raises for a model that it does not run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.use_deterministic_compute = deterministic
+    options.log_severity_level = ERRORS_ONLY
+    model = _with_outputs(model, extra_outputs)
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory(prefix="astroedge-") as folder:
+        path = Path(folder) / "graph.onnx"
+        onnx_file.write_model(model, path)
+        return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+
+
+def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """`model` itself if it has these outputs, else a copy that does."""
+    present = {value.name for value in model.graph.output}
+    missing = [name for name in dict.fromkeys(names) if name not in present]
+    if missing:
+        model = deepcopy(model)
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing)
+    return model
