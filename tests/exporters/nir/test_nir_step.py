@@ -211,6 +211,13 @@ def test_snntorch_file(tmp_path: Path, cell: str, options: dict[str, object], ch
     np.testing.assert_array_equal(found, run_torch(net))
 
 
+def test_source_is_the_package_that_wrote_the_file(tmp_path: Path) -> None:
+    """A step graph of a file names NIR, with the version in the file, and PyTorch below it."""
+    step = read(chain(tmp_path, lif()), reset="value")
+    source = astroedge.export(step, step.example_inputs(), step.initial_state()).spec.source
+    assert source == {"framework": "nir", "version": step.version, "torch": torch.__version__}
+
+
 def test_reset_to_zero_is_doubted(tmp_path: Path) -> None:
     """A reset to 0 in every neuron, which snnTorch writes whatever it does, is noted until it is chosen."""
     path = chain(tmp_path, lif())
