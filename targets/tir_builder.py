@@ -13,9 +13,6 @@ from tvm.tirx.script.builder import ir as tir
 if TYPE_CHECKING:
     from astroedge.targets.boards.board_file import Target
 
-BLOCK = 256
-"""Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
-
 INDEPENDENT = "astroedge.independent"
 """Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`compiler/divide_loops.py`)."""
 
@@ -48,11 +45,6 @@ def register_floats(target: Target) -> int:
     """How many float32 numbers a processor's vector registers hold: AVX-512 and NEON have 32 registers, others 16."""
     count = 32 if target.family == "arm" or target.vector_bits == 512 else 16
     return count * target.vector_bits // 32
-
-
-def blocks(rows: int) -> list[tuple[int, int]]:
-    """The (start, end) of each block of inputs."""
-    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
 
 
 def chunks(width: int, lanes: int = 16) -> list[tuple[int, int]]:

@@ -13,11 +13,10 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.stored_weights import cast, reinterpret
+from astroedge.targets.precision.storage import BLOCK
 from astroedge.targets.tir_builder import (
-    BLOCK,
     Buffer,
     Expression,
-    blocks,
     chunks,
     hold,
     independent,
@@ -63,7 +62,7 @@ def fixed_point(batch: int, size: int, dtype: str = "float32") -> tirx.PrimFunc:
         planes = built.argument("planes", (batch * PLANES * pairs,), "int32")
         factors = built.argument("factors", (batch * block_count(size),), "float32")
         with independent(batch) as row:
-            for block, (start, end) in enumerate(blocks(size)):
+            for block, (start, end) in enumerate(_blocks(size)):
                 first = row * size + start
                 exponent = _largest_exponent(x, first, end - start)
                 # 2ᵉ⁻²⁹, from the exponent field of 2ᵉ
@@ -136,3 +135,8 @@ def _in_vectors(length: int, emit: Callable[[Expression, int], None]) -> None:
             emit(index * LANES, LANES)
     for offset, lanes in chunks(length % LANES):
         emit(tirx.const(whole * LANES + offset, "int32"), lanes)
+
+
+def _blocks(rows: int) -> list[tuple[int, int]]:
+    """The (start, end) of each block of inputs."""
+    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
