@@ -1,4 +1,4 @@
-"""What the hand-written kernels share: building a PrimFunc, vectors, and the blocks of the reduction order."""
+"""What the hand-written kernels share: building a PrimFunc, and vectors."""
 
 from __future__ import annotations
 

@@ -48,6 +48,11 @@ def block_count(size: int) -> int:
     return -(-size // BLOCK)
 
 
+def blocks(rows: int) -> list[tuple[int, int]]:
+    """The (start, end) of each block of inputs."""
+    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
+
+
 def fixed_point(batch: int, size: int, dtype: str = "float32") -> tirx.PrimFunc:
     """Kernel (x, planes, factors): each row of x, `size` elements, as integers X and factors 2ᵉ⁻²⁹ per block.
 
@@ -62,7 +67,7 @@ def fixed_point(batch: int, size: int, dtype: str = "float32") -> tirx.PrimFunc:
         planes = built.argument("planes", (batch * PLANES * pairs,), "int32")
         factors = built.argument("factors", (batch * block_count(size),), "float32")
         with independent(batch) as row:
-            for block, (start, end) in enumerate(_blocks(size)):
+            for block, (start, end) in enumerate(blocks(size)):
                 first = row * size + start
                 exponent = _largest_exponent(x, first, end - start)
                 # 2ᵉ⁻²⁹, from the exponent field of 2ᵉ
@@ -135,8 +140,3 @@ def _in_vectors(length: int, emit: Callable[[Expression, int], None]) -> None:
             emit(index * LANES, LANES)
     for offset, lanes in chunks(length % LANES):
         emit(tirx.const(whole * LANES + offset, "int32"), lanes)
-
-
-def _blocks(rows: int) -> list[tuple[int, int]]:
-    """The (start, end) of each block of inputs."""
-    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
