@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def quantise(graph: StepGraph, precision: str | Mapping[str, str]) -> QuantisedGraph:
     """The weights of `graph` in fewer bits, and the graph with the weights that these bits stand for.
 
-    `precision` is one of `weight_format.PRECISIONS`, with overrides as `precision_rules.read_precision` takes them.
+    `precision` is one of `storage.STORAGES`, with overrides as `rules.read_precision` takes them.
 
     Raises CompileError for an unknown precision or an override that matches no weight.
     """

@@ -1,4 +1,4 @@
-"""What the hand-written kernels share: building a PrimFunc, vectors, and the blocks of the reduction order."""
+"""What the hand-written kernels share: building a PrimFunc, and vectors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from tvm.tirx.script.builder import ir as tir
 
 if TYPE_CHECKING:
     from astroedge.targets.boards.board_file import Target
-
-BLOCK = 256
-"""Inputs of a matrix product are summed in blocks of this many; block sums are added in ascending order."""
 
 INDEPENDENT = "astroedge.independent"
 """Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`threads/divide_loops.py`)."""
@@ -47,11 +44,6 @@ def kernel(kind: str) -> Iterator[Kernel]:
 def register_floats(target: Target) -> int:
     """How many float32 numbers a processor's vector registers hold."""
     return target.family.vector_registers(target.vector_bits) * target.vector_bits // 32
-
-
-def blocks(rows: int) -> list[tuple[int, int]]:
-    """The (start, end) of each block of inputs."""
-    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
 
 
 def chunks(width: int, lanes: int = 16) -> list[tuple[int, int]]:

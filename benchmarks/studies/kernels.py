@@ -28,8 +28,8 @@ from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.lower.legalize import Product
-from astroedge.targets.compiler.select.kernel_cost import WEIGHT_BITS, MatrixCost, level_of
-from astroedge.targets.precision.weight_format import PRECISIONS, Precision
+from astroedge.targets.compiler.select.kernel_cost import MatrixCost, level_of
+from astroedge.targets.precision.storage import STORAGES
 from benchmarks.places import RESULTS
 from benchmarks.timing.machine import describe
 
@@ -43,7 +43,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     machine = describe()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    products = [measure(*shape, precision) for precision in PRECISIONS for shape in SHAPES]
+    products = [measure(*shape, precision) for precision in STORAGES for shape in SHAPES]
     report = {"machine": machine, "threads": 1, "products": products}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "kernels.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -51,7 +51,7 @@ def main() -> None:
     print(render(report))
 
 
-def measure(rows: int, columns: int, precision: Precision) -> dict[str, Any]:
+def measure(rows: int, columns: int, precision: str) -> dict[str, Any]:
     """Microseconds of a tick by firing rate, both ways, and what the compiler would choose, for a matrix."""
     print(f"{rows} × {columns} {precision}", flush=True)
     graph = product_graph(rows, columns)
@@ -78,18 +78,19 @@ def measure(rows: int, columns: int, precision: Precision) -> dict[str, Any]:
     }
 
 
-def build(graph: StepGraph, precision: Precision, kernels: str) -> Bundle:
+def build(graph: StepGraph, precision: str, kernels: str) -> Bundle:
     """The bundle with one kind of kernel, without the checks of `astroedge.compile`."""
     quantised, target = quantise(graph, precision), resolve_target("native")
     step = compile_step(quantised.graph, target, math="exact", kernels=kernels, probes=False, weights=quantised.weights)
     return link_bundle(step, target)
 
 
-def chosen(rows: int, columns: int, precision: Precision, rate: float) -> str:
+def chosen(rows: int, columns: int, precision: str, rate: float) -> str:
     """What the compiler chooses for a network of this one matrix."""
     target, product = resolve_target("native"), Product("W", 1, 1, rows, columns, True, None)
-    size = rows * columns * WEIGHT_BITS[precision] // 8
-    return MatrixCost(product, precision, level_of(size, target), target).choose(rate, graded=False, fires="x")[0]
+    storage = STORAGES[precision]
+    level = level_of(storage.nbytes(rows, columns), target)
+    return MatrixCost(product, storage, level, target).choose(rate, graded=False, fires="x")[0]
 
 
 def product_graph(rows: int, columns: int) -> StepGraph:
@@ -157,7 +158,7 @@ def render(report: dict[str, Any]) -> str:
         f"The chosen kernel takes {np.median(every):.2f} times as long as the faster one in the median of {every.size} "
         f"products, {np.quantile(every, 0.9):.2f} times at the 90th percentile, {every.max():.2f} at most.",
     ]
-    for precision in PRECISIONS:
+    for precision in STORAGES:
         products = [product for product in report["products"] if product["precision"] == precision]
         own = regrets(products)
         lines += [

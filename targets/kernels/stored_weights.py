@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import tirx
 
-from astroedge.errors import CompileError
-from astroedge.targets.precision.weight_format import GROUP, LARGEST, Precision
-from astroedge.targets.tir_builder import BLOCK, Buffer, Expression, chunks, load
+from astroedge.targets.precision.storage import Storage
+from astroedge.targets.tir_builder import Buffer, Expression, chunks, load
 
 CHUNK = 64
 """Columns of the widest int4 chunk: 32 bytes. Tiles of an int4 matrix end where a chunk ends."""
 
-_DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "int4": "uint8"}
 NIBBLE_ZERO = 8
+
+
+def pack(values: NDArray[np.generic], storage: Storage) -> NDArray[np.generic]:
+    """Stored numbers [rows, columns] as they lie in memory, in the elements of `storage.data_type`."""
+    return pack_nibbles(values.astype(np.int8, copy=False)) if storage.packs_nibbles else values
 
 
 def pack_nibbles(values: NDArray[np.int8]) -> NDArray[np.uint8]:
@@ -33,47 +36,9 @@ def pack_nibbles(values: NDArray[np.int8]) -> NDArray[np.uint8]:
     return np.concatenate(packed, axis=1)
 
 
-def data_type(storage: Precision) -> str:
-    """The dtype of a stored matrix in a kernel's parameters."""
-    return _DTYPES[storage]
-
-
-def is_integer(storage: Precision) -> bool:
-    """Whether the stored numbers are integers, which a scale multiplies."""
-    return storage in LARGEST
-
-
-def data_size(columns: Expression, storage: Precision) -> Expression:
-    """Elements of `data_type` that hold `columns` weights of a row, as a number or an expression."""
-    return (columns + 1) // 2 if storage == "int4" else columns
-
-
-def sum_block(storage: Precision) -> int:
-    """Inputs that are summed before their sum is scaled (int4) or added to those of other blocks."""
-    return GROUP if storage == "int4" else BLOCK
-
-
-def scale_rows(rows: int, storage: Precision) -> int:
-    """How many scales each column has: none, one, or one for each group of inputs."""
-    return {"int8": 1, "int4": -(-rows // GROUP)}.get(storage, 0)
-
-
-def check_rows(rows: int, storage: Precision) -> None:
-    """Refuse a matrix whose integer sums might not be exact in float32, as they are when floats are added.
-
-    Raises CompileError.
-    """
-    largest = 2**24 // LARGEST["int8"]
-    if storage == "int8" and rows > largest:
-        raise CompileError(
-            f"An int8 matrix of {rows} inputs has sums beyond 2^24, which float32 does not hold exactly; the most is "
-            f"{largest}. Use precision float16 or int4 for it."
-        )
-
-
-def vectors(width: int, storage: Precision, lanes: int = 16) -> list[tuple[int, int]]:
+def vectors(width: int, storage: Storage, lanes: int = 16) -> list[tuple[int, int]]:
     """(offset, lanes) of the vectors that cover the `width` columns of a tile, none across the halves of a chunk."""
-    if storage != "int4":
+    if not storage.packs_nibbles:
         return chunks(width, lanes)
     return [
         (first + start + offset, count)
@@ -84,13 +49,13 @@ def vectors(width: int, storage: Precision, lanes: int = 16) -> list[tuple[int, 
 
 
 def load_weights(
-    buffer: Buffer, storage: Precision, start: Expression, width: int, offset: int, lanes: int, dtype: str
+    buffer: Buffer, storage: Storage, start: Expression, width: int, offset: int, lanes: int, dtype: str
 ) -> Expression:
     """The stored numbers of `lanes` columns as a vector of `dtype`.
 
     `start` is where the row of a tile of `width` columns begins; (`offset`, `lanes`) is one of its `vectors`.
     """
-    if storage != "int4":
+    if not storage.packs_nibbles:
         return cast(load(buffer, start + offset, lanes), dtype, lanes)
     byte, high = nibble_place(width, offset)
     pairs = load(buffer, start + byte, lanes)

@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
@@ -24,20 +23,19 @@ from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
 from astroedge.targets.precision.rules import PrecisionRules
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix, store
-
-LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 
 @dataclass(frozen=True)
 class WeightChoice:
-    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its precision and why."""
+    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its storage and why."""
 
     name: str
     rows: int
     columns: int
     key: str
-    precision: Precision
+    storage: Storage
     reason: str
 
 
@@ -94,20 +92,22 @@ def matrix_key(matrix: NDArray[np.float32]) -> str:
     return hashlib.sha256(repr(content.shape).encode() + content.tobytes()).hexdigest()
 
 
-def _decide(found: FoundMatrix, precision: Precision) -> tuple[WeightChoice, StoredMatrix | None]:
+def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredMatrix | None]:
     """How one matrix is stored; None is float32."""
     tensor = numpy_helper.to_array(found.tensor)
-    problem = _problem(found, tensor, precision)
-    if precision == "float32" or problem:
-        reason = f"{precision} was asked for, but {problem}" if problem else ""
-        return WeightChoice(found.name, found.rows, found.columns, "", "float32", reason), None
+    if storage.is_plain:
+        return WeightChoice(found.name, found.rows, found.columns, "", storage, ""), None
+    asked = f"{storage.name} was asked for, but"
+    problem = found.problem or storage.problem(tensor, found.rows)
+    if problem:
+        return WeightChoice(found.name, found.rows, found.columns, "", FLOAT32, f"{asked} {problem}"), None
     reason = ""
-    if precision == "int4" and tensor.ndim > 2:
-        precision, reason = "int8", "int4 was asked for, but a convolution has no kernel for it"
+    if storage.in_convolutions and tensor.ndim > 2:
+        storage, reason = storage.in_convolutions, f"{asked} a convolution has no kernel for it"
     matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
-    stored = store(np.ascontiguousarray(matrix, dtype=np.float32), precision)
+    stored = store(np.ascontiguousarray(matrix, dtype=np.float32), storage)
     key = matrix_key(stored.dequantise())
-    return WeightChoice(found.name, found.rows, found.columns, key, precision, reason), stored
+    return WeightChoice(found.name, found.rows, found.columns, key, storage, reason), stored
 
 
 def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> onnx.TensorProto:
@@ -125,18 +125,3 @@ def _with_tensors(model: onnx.ModelProto, changed: Mapping[str, onnx.TensorProto
     for name, tensor in changed.items():
         stored[name].CopyFrom(tensor)
     return copy
-
-
-def _problem(found: FoundMatrix, tensor: NDArray[Any], precision: Precision) -> str | None:
-    """Why a matrix cannot be stored in `precision`, None when it can."""
-    if precision == "float32":
-        return None
-    if found.problem is not None:
-        return found.problem
-    if not np.isfinite(tensor).all():
-        return "it holds an infinity or a NaN"
-    if precision == "float16":
-        return "it holds a weight that float16 cannot" if np.abs(tensor).max() > LARGEST_FLOAT16 else None
-    if tensor.dtype != np.float32:
-        return f"the graph has it in {tensor.dtype}, which cannot hold the quantised weights exactly"
-    return "its scales would take more room than that saves" if found.rows < 2 else None

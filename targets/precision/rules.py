@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from astroedge.errors import CompileError
-from astroedge.targets.precision.weight_format import PRECISIONS, Precision
+from astroedge.targets.precision.storage import FLOAT32, STORAGES, Storage
 
 ANY = "*"
 WEIGHT_SUFFIX = ".weight"
@@ -17,27 +17,28 @@ WEIGHT_SUFFIX = ".weight"
 class PrecisionRules:
     """A precision for all weights, and overrides `(pattern, precision)` of which the last that matches counts."""
 
-    base: Precision = "float32"
-    overrides: tuple[tuple[str, Precision], ...] = ()
+    base: Storage = FLOAT32
+    overrides: tuple[tuple[str, Storage], ...] = ()
 
     @property
     def text(self) -> str:
         """The canonical text; `read_precision` reads it back."""
-        return ", ".join([self.base, *(f"{pattern}={precision}" for pattern, precision in self.overrides)])
+        return ", ".join([self.base.name, *(f"{pattern}={storage.name}" for pattern, storage in self.overrides)])
 
-    def of(self, name: str) -> Precision:
+    def of(self, name: str) -> Storage:
         """The precision of the weight `name`; patterns see the name with and without a final ".weight"."""
-        matching = (precision for pattern, precision in reversed(self.overrides) if matches(pattern, name))
+        matching = (storage for pattern, storage in reversed(self.overrides) if matches(pattern, name))
         return next(matching, self.base)
 
     def check(self, names: Iterable[str]) -> None:
         """Raise CompileError for an override that matches none of the weights `names`."""
         known = list(names)
-        for pattern, precision in self.overrides:
+        for pattern, storage in self.overrides:
             if not any(matches(pattern, name) for name in known):
                 shown = ", ".join(layer_name(name) for name in known) or "none"
                 raise CompileError(
-                    f"precision {pattern}={precision} matches no weight; it is probably misspelt. The weights: {shown}."
+                    f"precision {pattern}={storage.name} matches no weight; it is probably misspelt. "
+                    f"The weights: {shown}."
                 )
 
 
@@ -47,19 +48,19 @@ def read_precision(given: str | Mapping[str, str]) -> PrecisionRules:
     A precision alone, or the pattern "*", is for all weights, wherever it stands. Raises CompileError for an unknown
     precision, two for all weights, and a pattern that the text cannot hold.
     """
-    base: Precision | None = None
+    base: Storage | None = None
     overrides = []
     for pattern, name in given.items() if isinstance(given, Mapping) else _parts(given):
-        precision = _precision(name)
+        storage = _storage(name)
         if pattern != ANY:
-            overrides.append((_pattern(pattern), precision))
+            overrides.append((_pattern(pattern), storage))
         elif base is None:
-            base = precision
+            base = storage
         else:
             raise CompileError(
-                f"precision is {base} and {precision} for all weights; give one, and patterns beside it."
+                f"precision is {base.name} and {storage.name} for all weights; give one, and patterns beside it."
             )
-    return PrecisionRules(base or "float32", tuple(overrides))
+    return PrecisionRules(base or FLOAT32, tuple(overrides))
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -79,10 +80,10 @@ def _parts(text: str) -> Iterable[tuple[str, str]]:
         yield (pattern.strip(), precision.strip()) if separator else (ANY, precision)
 
 
-def _precision(name: str) -> Precision:
-    if name not in PRECISIONS:
-        raise CompileError(f"precision {name!r} is not one of {', '.join(PRECISIONS)}.")
-    return name
+def _storage(name: str) -> Storage:
+    if name not in STORAGES:
+        raise CompileError(f"precision {name!r} is not one of {', '.join(STORAGES)}.")
+    return STORAGES[name]
 
 
 def _pattern(pattern: str) -> str:

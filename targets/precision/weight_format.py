@@ -8,22 +8,13 @@ the stored one, and a graph that holds it can be compared with the compiled step
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Precision = Literal["float32", "float16", "int8", "int4"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+from astroedge.targets.precision.storage import Storage
 
-GROUP = 64
-"""Inputs that share an int4 scale in each output column; it divides the blocks of 256 of the reduction order."""
-
-LARGEST = {"int8": 127, "int4": 7}
-LOWEST = {"int8": -127, "int4": -8}
-"""The range of q. −128 is left out, so that 256 rows of int8 add up in an int16; int4 cannot spare a sixteenth."""
-
-_SHRINK = {"int8": (1.0,), "int4": tuple(1.0 - 0.02 * step for step in range(21))}
 _SCALE_BITS = 16
 
 
@@ -32,11 +23,11 @@ class StoredMatrix:
     """A weight matrix W[rows, columns] as stored.
 
     - `values`: [rows, columns] float32, float16, or the integers q as int8 (an int4 matrix holds −8 to 7);
-    - `scales`: float32 [groups, columns] with `groups` = 1 for int8, ceil(rows / GROUP) for int4, where they may be
-      negative; None for floats.
+    - `scales`: float32 [groups, columns] with `groups` = `storage.scale_rows(rows)`, negative ones among those of
+      int4; None for floats.
     """
 
-    precision: Precision
+    storage: Storage
     values: NDArray[Any]
     scales: NDArray[np.float32] | None
 
@@ -44,57 +35,57 @@ class StoredMatrix:
         """The float32 matrix that the stored one stands for, exactly."""
         if self.scales is None:
             return self.values.astype(np.float32)
-        by_row = np.repeat(self.scales, group_rows(self.precision, len(self.values)), axis=0)[: len(self.values)]
+        by_row = np.repeat(self.scales, self.storage.group_rows(len(self.values)), axis=0)[: len(self.values)]
         return self.values.astype(np.float32) * by_row
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights and scales, before kernels lay them out."""
+        return self.storage.nbytes(*self.values.shape)
 
-def group_rows(precision: Precision, rows: int) -> int:
-    """How many consecutive inputs of a matrix of `rows` share a scale."""
-    return GROUP if precision == "int4" else rows
 
-
-def store(weights: NDArray[np.float32], precision: Precision) -> StoredMatrix:
+def store(weights: NDArray[np.float32], storage: Storage) -> StoredMatrix:
     """W[rows, columns], finite float32, in the given precision; the nearest value, ties to even.
 
     int8 scales make the largest weight of a column ±127. int4 scales are the best of 42 by squared error: they make the
     largest weight of a group ±7, or −8 whatever its sign, or clip it for the sake of the others. Storing what a stored
     matrix stands for gives that matrix again.
     """
-    if precision == "float32" or precision == "float16":
-        return StoredMatrix(precision, weights.astype(precision), None)
-    nearest = _nearest(weights, precision, _SHRINK[precision])
-    return _nearest(nearest.dequantise(), precision, (1.0,))  # of several scales that give the same, always one
+    if not storage.is_integer:
+        return StoredMatrix(storage, weights.astype(storage.data_type), None)
+    nearest = _nearest(weights, storage, storage.shrinks)
+    return _nearest(nearest.dequantise(), storage, (1.0,))  # of several scales that give the same, always one
 
 
-def _nearest(weights: NDArray[np.float32], precision: Precision, shrinks: tuple[float, ...]) -> StoredMatrix:
+def _nearest(weights: NDArray[np.float32], storage: Storage, shrinks: tuple[float, ...]) -> StoredMatrix:
     rows = len(weights)
-    group = group_rows(precision, rows)
+    group = storage.group_rows(rows)
     starts = range(0, rows, group)
-    scales = np.stack([_best_scale(weights[start : start + group], precision, shrinks) for start in starts])
-    return StoredMatrix(precision, _round(weights, np.repeat(scales, group, axis=0)[:rows], precision), scales)
+    scales = np.stack([_best_scale(weights[start : start + group], storage, shrinks) for start in starts])
+    return StoredMatrix(storage, _round(weights, np.repeat(scales, group, axis=0)[:rows], storage), scales)
 
 
-def _best_scale(weights: NDArray[np.float32], precision: Precision, shrinks: tuple[float, ...]) -> NDArray[np.float32]:
+def _best_scale(weights: NDArray[np.float32], storage: Storage, shrinks: tuple[float, ...]) -> NDArray[np.float32]:
     """The scale of each column of one group: of those with the least squared error the first."""
     extreme = np.take_along_axis(weights, np.abs(weights).argmax(axis=0)[None], axis=0)[0].astype(np.float64)
-    largest = [np.abs(extreme) / LARGEST[precision]]
-    if precision == "int4":
-        largest.append(extreme / LOWEST[precision])
+    largest = [np.abs(extreme) / storage.largest]
+    if storage.lowest != -storage.largest:
+        largest.append(extreme / storage.lowest)
     best: NDArray[np.float32] = np.ones(extreme.shape, np.float32)
     lowest = np.full(extreme.shape, np.inf)
     for shrink in shrinks:
         for unclipped in largest:
             scale = _short(np.where(extreme != 0, unclipped * shrink, 1.0))
-            error = weights.astype(np.float64) - _round(weights, scale, precision) * scale.astype(np.float64)
+            error = weights.astype(np.float64) - _round(weights, scale, storage) * scale.astype(np.float64)
             squared = np.square(error).sum(axis=0)
             better = squared < lowest
             best, lowest = np.where(better, scale, best), np.where(better, squared, lowest)
     return best
 
 
-def _round(weights: NDArray[np.float32], scale: NDArray[np.float32], precision: Precision) -> NDArray[np.int8]:
+def _round(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: Storage) -> NDArray[np.int8]:
     quotient = np.rint(weights.astype(np.float64) / scale.astype(np.float64))
-    rounded: NDArray[np.int8] = np.clip(quotient, LOWEST[precision], LARGEST[precision]).astype(np.int8)
+    rounded: NDArray[np.int8] = np.clip(quotient, storage.lowest, storage.largest).astype(np.int8)
     return rounded
 
 

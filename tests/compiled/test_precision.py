@@ -21,13 +21,13 @@ from astroedge.targets import quantise
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.precision.find_matrices import find_matrices
 from astroedge.targets.precision.quantise_weights import QuantisedGraph
-from astroedge.targets.precision.weight_format import GROUP, LARGEST, PRECISIONS, Precision
+from astroedge.targets.precision.storage import GROUP, STORAGES
 from astroedge.workflows.compile_graph import probe_build
 from tests.support import graphs
 from tests.support.builds import assert_fires, assert_same_run, build, hashes
 
 TICKS = 200
-LOSSY: tuple[Precision, ...] = ("float16", "int8", "int4")
+LOSSY = [word for word, storage in STORAGES.items() if not storage.is_plain]
 
 
 def wide_lif() -> StepGraph:
@@ -93,10 +93,10 @@ def with_weights(graph: StepGraph, draw: Callable[[int, int], NDArray[np.float32
     return StepGraph(model, graph.spec)
 
 
-def on_the_grid(graph: StepGraph, precision: Precision) -> StepGraph:
+def on_the_grid(graph: StepGraph, precision: str) -> StepGraph:
     """The network with weights that `precision` stores without loss, powers of two times small integers."""
     rng = np.random.default_rng(7)
-    largest = LARGEST.get(precision, 63)
+    largest = STORAGES[precision].largest or 63
 
     def draw(rows: int, columns: int) -> NDArray[np.float32]:
         spread = rng.normal(0.05, 0.3, (rows, columns)) * largest
@@ -126,16 +126,16 @@ def compare(quantised: QuantisedGraph) -> tuple[bool, str]:
 
 @pytest.mark.parametrize("precision", LOSSY)
 @pytest.mark.parametrize("net", NETS)
-def test_a_stored_step_follows_its_dequantised_graph(net: str, precision: Precision) -> None:
+def test_a_stored_step_follows_its_dequantised_graph(net: str, precision: str) -> None:
     """By the forced rule: values within rounding, spikes the same."""
     quantised = quantise(irregular(NETS[net]()), precision)
-    assert {choice.precision for choice in quantised.weights.choices} == {precision}
+    assert {choice.storage.name for choice in quantised.weights.choices} == {precision}
     assert compare(quantised)[0], compare(quantised)[1]
 
 
 @pytest.mark.parametrize("precision", LOSSY)
 @pytest.mark.parametrize("net", SPIKING)
-def test_exact_sums_are_those_of_onnx_runtime(net: str, precision: Precision) -> None:
+def test_exact_sums_are_those_of_onnx_runtime(net: str, precision: str) -> None:
     """Weights that are stored without loss, and sums without rounding: every bit of every tick, running free."""
     graph = on_the_grid(NETS[net](), precision)
     assert quantise(graph, precision).graph.digest == graph.digest
@@ -148,7 +148,7 @@ def test_exact_sums_are_those_of_onnx_runtime(net: str, precision: Precision) ->
 
 
 @pytest.mark.parametrize("precision", LOSSY)
-def test_kernels_agree_to_the_bit_at_every_precision(precision: Precision) -> None:
+def test_kernels_agree_to_the_bit_at_every_precision(precision: str) -> None:
     """Event-driven and dense kernels give the same state and outputs with irregular weights, too."""
     graph = irregular(wide_recurrent())
     inputs = graphs.random_inputs(graph, TICKS)
@@ -174,7 +174,7 @@ def test_a_wrong_scale_does_not_pass() -> None:
 def test_weights_take_the_room_they_should() -> None:
     """What the manifest says of each weight is what lies in the file; scales count."""
     graph = wide_recurrent()
-    sizes = {precision: build(graph, precision=precision).manifest for precision in PRECISIONS}
+    sizes = {precision: build(graph, precision=precision).manifest for precision in STORAGES}
     for precision, manifest in sizes.items():
         for record in manifest.stored:
             weights = record.rows * record.columns

@@ -13,7 +13,7 @@ from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.precision.weight_format import PRECISIONS
+from astroedge.targets.precision.storage import STORAGES
 from astroedge.workflows.compile_graph import runs_here
 from tests.support import graphs
 from tests.support.builds import build
@@ -33,7 +33,7 @@ WAYS = {
 }
 # With float32 weights everything is tried; stored weights change only the kernels of products.
 CASES = [(network, "float32", way) for network in SMALL for way in WAYS]
-CASES += [(network, precision, way) for network in STORED for precision in PRECISIONS[1:] for way in list(WAYS)[:2]]
+CASES += [(network, precision, way) for network in STORED for precision in list(STORAGES)[1:] for way in list(WAYS)[:2]]
 
 
 def results(bundle: Bundle, inputs: Arrays) -> tuple[Arrays, Arrays]:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import trace
-from astroedge.targets.precision.weight_format import PRECISIONS
+from astroedge.targets.precision.storage import STORAGES
 from tests.support.machines import Machine, available, run_hashes
 from tests.support.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of
 
@@ -63,7 +63,7 @@ def compare(name: str, machines: list[Machine], ticks: int) -> dict[str, Outcome
 
     Returns an outcome for each precision; all of them run at the same time, as far as there are processors.
     """
-    cases = [(precision, machine) for precision in PRECISIONS for machine in machines]
+    cases = [(precision, machine) for precision in STORAGES for machine in machines]
     bundles = [bundle_of(name, machine.target, precision=precision) for precision, machine in cases]
     with TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         places = [Path(folder) / f"{machine.target}-{precision}" for precision, machine in cases]
@@ -71,7 +71,7 @@ def compare(name: str, machines: list[Machine], ticks: int) -> dict[str, Outcome
         lines = dict(zip(cases, runs, strict=True))
     here = [machine for machine in machines if not machine.emulated][-1]
     outcomes = {}
-    for precision in PRECISIONS:
+    for precision in STORAGES:
         hashes = {_title(machine): lines[precision, machine] for machine in machines}
         bundle = bundle_of(name, here.target, precision=precision)
         hashes[f"{here.target} by Python"], rates = run_here(bundle, ticks)

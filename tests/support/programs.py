@@ -11,7 +11,6 @@ from astroedge.targets.compiler.lower.legalize import Product, legalize
 from astroedge.targets.compiler.program.step_program import StepProgram, build_program, fuse
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice, choose_kernels
 from astroedge.targets.precision.quantise_weights import StoredWeights
-from astroedge.targets.precision.weight_format import Precision
 
 
 def fused_program(graph: StepGraph, weights: StoredWeights | None = None) -> tuple[StepProgram, list[Product]]:
@@ -22,7 +21,7 @@ def fused_program(graph: StepGraph, weights: StoredWeights | None = None) -> tup
 
 
 def chosen_program(
-    graph: StepGraph, kernels: str = "auto", precision: Precision = "float32", board: str = "x86-64-v3"
+    graph: StepGraph, kernels: str = "auto", precision: str = "float32", board: str = "x86-64-v3"
 ) -> tuple[StepProgram, KernelChoice]:
     """The program of a graph with its kernels for a target."""
     quantised = quantise(graph, precision)

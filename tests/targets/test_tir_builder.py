@@ -1,11 +1,11 @@
-"""Vectors cover columns, blocks cover inputs, and a kernel says what it is."""
+"""Vectors cover columns, and a kernel says what it is."""
 
 from __future__ import annotations
 
 import pytest
 
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.tir_builder import blocks, chunks, kernel, register_floats, store, zero
+from astroedge.targets.tir_builder import chunks, kernel, register_floats, store, zero
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,6 @@ from astroedge.targets.tir_builder import blocks, chunks, kernel, register_float
 def test_chunks_cover_the_width_once(width: int, lanes: int, covered: list[tuple[int, int]]) -> None:
     """Whole vectors first, then halves, to the last column."""
     assert chunks(width, lanes) == covered
-
-
-@pytest.mark.parametrize(("rows", "cut"), [(1, [(0, 1)]), (256, [(0, 256)]), (600, [(0, 256), (256, 512), (512, 600)])])
-def test_blocks_cover_the_inputs_once(rows: int, cut: list[tuple[int, int]]) -> None:
-    """256 inputs a block, the last one shorter."""
-    assert blocks(rows) == cut
 
 
 def test_a_kernel_names_its_kind() -> None:

@@ -32,6 +32,7 @@ from astroedge.targets.compiler.program.step_program import StepProgram
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
 from astroedge.targets.precision.quantise_weights import WeightChoice
+from astroedge.targets.precision.storage import FLOAT32
 
 UNMEASURED_RATE = 0.1  # of an input that is 0 or 1 and whose examples did not fire: silence proves nothing
 NOT_WRITTEN = FileRecord("", 0, "")
@@ -158,10 +159,11 @@ def _state_field(graph: StepGraph, plan: MemoryPlan, index: int) -> StateField:
 
 def _weight_record(item: WeightChoice, choice: KernelChoice) -> WeightRecord:
     """How a weight is stored in the end: as it was to be, or in float32 where no kernel reads it so."""
-    if item.precision != "float32" and item.key in choice.stored:
-        return WeightRecord(item.name, item.rows, item.columns, item.precision, choice.stored[item.key], item.reason)
-    reason = item.reason if item.precision == "float32" else f"no kernel reads it as {item.precision}"
-    return WeightRecord(item.name, item.rows, item.columns, "float32", 4 * item.rows * item.columns, reason)
+    size, word = (item.rows, item.columns), item.storage.name
+    if item.key in choice.stored:
+        return WeightRecord(item.name, *size, word, choice.stored[item.key], item.reason)
+    reason = item.reason if item.storage.is_plain else f"no kernel reads it as {word}"
+    return WeightRecord(item.name, *size, FLOAT32.name, FLOAT32.nbytes(*size), reason)
 
 
 def _kernels(plan: MemoryPlan) -> tuple[Kernel, ...]:

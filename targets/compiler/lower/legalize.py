@@ -212,7 +212,7 @@ def _lower_take(weights: StoredWeights, builder: relax.BlockBuilder, call: relax
     entries, width = _shape(table)
     operands = [indices, *(relax.const(array) for array in pack_embedding(stored) if array is not None)]
     function = embedding_row(
-        prod(_shape(indices)), entries, width, storage=stored.precision, index_dtype=str(indices.ty.dtype)
+        prod(_shape(indices)), entries, width, storage=stored.storage, index_dtype=str(indices.ty.dtype)
     )
     return _call_kernel(
         builder, function.with_attr(WEIGHT_ATTRIBUTE, key), EMBEDDING, operands, _shape(call), "float32"

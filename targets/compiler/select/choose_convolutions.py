@@ -36,8 +36,7 @@ from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists
 from astroedge.targets.kernels.convolutions.pixel_masks import pixel_masks
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
 from astroedge.targets.kernels.products.event_gemv import event_tile
-from astroedge.targets.kernels.stored_weights import check_rows, is_integer
-from astroedge.targets.precision.weight_format import Precision
+from astroedge.targets.precision.storage import FLOAT32, Storage
 
 WIDEN_USES = 4  # how often a weight must be read in a tick for widening all of them first to pay
 LARGEST = 2**30  # indices of weights, padding included, must fit an int32
@@ -83,7 +82,7 @@ class ConvolutionChooser:
         Raises CompileError for more inputs than exact integer sums allow.
         """
         matrix = call.reads[1]
-        check_rows(product.shape.taps, self.weights.precision(matrix))
+        self.weights.storage(matrix).check_rows(product.shape.taps)
         kernel, reason = self._decide(product, matrix)
         add = self._add_event if kernel == "event" else self._add_dense
         nbytes = sum(value.nbytes for value in add(product, call))
@@ -109,7 +108,7 @@ class ConvolutionChooser:
 
     def _adds_integers(self, product: ConvolutionProduct, matrix: Value) -> bool:
         """Whether inputs that are 0 or 1 meet integer weights."""
-        return bool(product.sparsity and product.sparsity.binary) and is_integer(self.weights.precision(matrix))
+        return bool(product.sparsity and product.sparsity.binary) and self.weights.storage(matrix).is_integer
 
     def _event_cost(self, product: ConvolutionProduct, matrix: Value) -> float:
         """Cycles of the event-driven kernels."""
@@ -122,7 +121,7 @@ class ConvolutionChooser:
         """The lists of active elements (made once), the sums, and the sums transposed; returns what is stored."""
         conv, sparsity, (images, matrix) = product.shape, product.sparsity, call.reads
         assert sparsity is not None
-        graded, storage = not sparsity.binary, self.weights.precision(matrix)
+        graded, storage = not sparsity.binary, self.weights.storage(matrix)
         together = windows_together(conv, sparsity.rate, self.target, self._adds_integers(product, matrix))
         stored = self.weights.packed(
             product.name,
@@ -131,8 +130,8 @@ class ConvolutionChooser:
             lambda weights: pack_event_conv(weights, conv, together),
         )
         weights = stored[0]
-        if (graded or not is_integer(storage)) and sparsity.rate * conv.batch * conv.out_pixels >= WIDEN_USES:
-            weights, storage = self._widen(weights, storage), "float32"
+        if (graded or not storage.is_integer) and sparsity.rate * conv.batch * conv.out_pixels >= WIDEN_USES:
+            weights, storage = self._widen(weights, storage), FLOAT32
         tile = event_tile(self.target, graded, storage)
         function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
         pixels = self._lists(images, conv.lists, sparsity)
@@ -155,7 +154,7 @@ class ConvolutionChooser:
             f"dense {tile} {_taps(conv)}",
             lambda weights: pack_dense_conv(weights, conv, tile),
         )
-        weights = self._widen(stored[0], self.weights.precision(matrix))
+        weights = self._widen(stored[0], self.weights.storage(matrix))
         planes = _array(f"planes.{product.name}", planes_size(conv))
         runs = _array(f"runs.{product.name}", runs_size(conv))
         touched = round(dense_cost(conv, self.target) * BYTES_A_CYCLE)
@@ -167,9 +166,9 @@ class ConvolutionChooser:
         ]
         return stored
 
-    def _widen(self, weights: Value, storage: Precision) -> Value:
+    def _widen(self, weights: Value, storage: Storage) -> Value:
         """Stored weights in float32, made anew in every tick: they are read many times in it."""
-        if storage == "float32":
+        if storage.is_plain:
             return weights
         if weights not in self.widened:
             size = prod(weights.shape)

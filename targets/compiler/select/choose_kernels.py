@@ -155,7 +155,7 @@ class _Chooser:
                 spikes=self._counted_as(left),
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=sum(value.nbytes for value in weights),
-                precision=self.weights.precision(right),
+                precision=self.weights.storage(right).name,
             )
         )
 
@@ -173,7 +173,7 @@ class _Chooser:
                 spikes=self._counted_as(images),
                 nonzero=round(chosen.nonzero / conv.groups),
                 nbytes=chosen.nbytes,
-                precision=self.weights.precision(weights),
+                precision=self.weights.storage(weights).name,
             )
         )
 
@@ -198,7 +198,7 @@ class _Chooser:
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         level = self.level if product.constant else level_of(right.nbytes, self.target)
-        costs = MatrixCost(product, self.weights.precision(right), level, self.target, self.readers[left])
+        costs = MatrixCost(product, self.weights.storage(right), level, self.target, self.readers[left])
         return costs.choose(sparsity.rate, not sparsity.binary, fires)
 
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
@@ -207,7 +207,7 @@ class _Chooser:
         assert sparsity is not None
         batch = product.batch * product.rows_out
         lists = self._lists(left, batch, product.rows, sparsity)
-        graded, storage = not sparsity.binary, self.weights.precision(right)
+        graded, storage = not sparsity.binary, self.weights.storage(right)
         weights = self.weights.for_event(product.name, right)
         writes: tuple[Value, ...] = (result,)
         if product.constant and reads_rows(self.level, storage, self.target):

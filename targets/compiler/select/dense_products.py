@@ -9,7 +9,6 @@ from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.dense_gemv import dense_gemv, dense_tile
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile
 from astroedge.targets.kernels.products.fixed_point import block_count, fixed_point, pair_count
-from astroedge.targets.kernels.stored_weights import is_integer
 
 
 class DenseProducts:
@@ -28,7 +27,7 @@ class DenseProducts:
         they are 0 and 1: the bits must be those of the event-driven kernel.
         """
         graded = product.sparsity is not None and not product.sparsity.binary
-        if is_integer(self.weights.precision(right)) and not graded:
+        if self.weights.storage(right).is_integer and not graded:
             return self._add_fixed(product, left, right, result)
         tile, row_tile = dense_tile(product.rows_out, self.target)
         function = dense_gemv(
@@ -39,7 +38,7 @@ class DenseProducts:
             tile=tile,
             row_tile=row_tile,
             dtype=left.dtype,
-            storage=self.weights.precision(right),
+            storage=self.weights.storage(right),
         )
         weights = self.weights.for_dense(product.name, right, tile)
         self.calls.append(KernelCall(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
@@ -55,7 +54,7 @@ class DenseProducts:
             target=self.target,
             tile=tile,
             row_tile=row_tile,
-            storage=self.weights.precision(right),
+            storage=self.weights.storage(right),
         )
         weights = self.weights.for_fixed(product.name, right, tile)
         inputs = self._fixed_point(left, product.rows_out, product.rows)

@@ -13,19 +13,13 @@ from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
-from astroedge.targets.kernels.stored_weights import is_integer
-from astroedge.targets.precision.weight_format import GROUP, Precision
-from astroedge.targets.tir_builder import BLOCK
+from astroedge.targets.precision.storage import Storage
 
 LANES = 16  # float32 numbers in 512 bits; narrower vectors take as many more cycles
 LIST = 0.4  # for every input element: finding the active ones
 CALL = 20.0  # to make another call and to begin with another list
 STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
 ADD_CHAIN = 4.0  # between two additions to one register
-ADDED: dict[Precision, float] = {"float32": 16.0, "float16": 10.0, "int8": 16.0, "int4": 22.0}  # weights a cycle
-MULTIPLIED: dict[Precision, float] = {"float32": 12.0, "float16": 6.0, "int8": 4.0, "int4": 3.0}
-FIXED_POINT: dict[Precision, float] = {**MULTIPLIED, "int8": 12.0, "int4": 8.0}  # integers times spikes
-WEIGHT_BITS: dict[Precision, int] = {"float32": 32, "float16": 16, "int8": 8, "int4": 4}
 
 
 @dataclass(frozen=True)
@@ -50,9 +44,9 @@ def level_of(nbytes: int, target: Target) -> MemoryLevel:
     return next((level for level, size in caches if nbytes <= size), MEMORY)
 
 
-def reads_rows(level: MemoryLevel, storage: Precision, target: Target) -> bool:
+def reads_rows(level: MemoryLevel, storage: Storage, target: Target) -> bool:
     """Whether `event_rows` is the better event-driven kernel, which is so where it was measured."""
-    return level is MEMORY and target.family.reads_rows and not is_integer(storage)
+    return level is MEMORY and target.family.reads_rows and not storage.is_integer
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class MatrixCost:
     """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all."""
 
     product: Product
-    storage: Precision
+    storage: Storage
     level: MemoryLevel
     target: Target
     readers: int = 1
@@ -69,14 +63,14 @@ class MatrixCost:
         """Cycles of the event-driven kernel and its share of the list, at a firing rate."""
         product, streams = self.product, self.product.batch * self.product.rows_out
         tile = event_tile(self.target, graded, self.storage)
-        integers = self.storage == "int8" and not graded
-        blocks = ceil(product.rows / (GROUP if self.storage == "int4" else product.rows if integers else BLOCK))
+        whole = self.storage.scaled_by_column and not graded  # integers are summed over the whole list
+        blocks = 1 if whole else ceil(product.rows / self.storage.sum_block)
         pieces = ceil(product.columns / tile) * streams
         active = rate * product.rows
-        work = ADDED if not graded else MULTIPLIED
-        summing = max(active * product.columns * self._cycles_a_weight(work) * streams, pieces * active * ADD_CHAIN)
+        speed = self.storage.speeds.multiplied if graded else self.storage.speeds.added
+        summing = max(active * product.columns * self._cycles_a_weight(speed) * streams, pieces * active * ADD_CHAIN)
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
-        scales = blocks * product.columns * 4 if self.storage == "int4" else 0
+        scales = blocks * product.columns * 4 if self.storage.scaled_by_group else 0
         moving = rows_read * self._row_bytes / self.level.scattered + scales / self.level.streamed
         return CALL + self._preparing + pieces * blocks * STRETCH + max(summing, moving)
 
@@ -86,11 +80,11 @@ class MatrixCost:
         tile, row_tile = dense_tile(product.rows_out, self.target)
         streams = product.batch * product.rows_out
         chains = ceil(product.columns / tile) * ceil(product.rows_out / row_tile) * product.batch
-        working = (
-            product.rows * product.columns * self._cycles_a_weight(MULTIPLIED if graded else FIXED_POINT) * streams
-        )
+        fixed = self.storage.is_integer and not graded
+        speed = self.storage.speeds.fixed_point if fixed else self.storage.speeds.multiplied
+        working = product.rows * product.columns * self._cycles_a_weight(speed) * streams
         moving = product.batch * product.rows * self._row_bytes / self.level.streamed
-        preparing = self._preparing if is_integer(self.storage) and not graded else 0.0
+        preparing = self._preparing if fixed else 0.0
         return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
 
     @property
@@ -108,10 +102,11 @@ class MatrixCost:
 
     @property
     def _row_bytes(self) -> float:
-        return self.product.columns * WEIGHT_BITS[self.storage] / 8
+        return self.product.columns * self.storage.bits / 8
 
-    def _cycles_a_weight(self, work: dict[Precision, float]) -> float:
-        return 512 / self.target.vector_bits / work[self.storage]
+    def _cycles_a_weight(self, speed: float) -> float:
+        """Of a target whose vectors may be narrower than those of 512 bits that `speed` is for."""
+        return 512 / self.target.vector_bits / speed
 
 
 def _rounded(cycles: float) -> str:

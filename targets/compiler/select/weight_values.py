@@ -13,7 +13,8 @@ from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix, store
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 SCALES_SUFFIX = ".scales"
 Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
@@ -30,22 +31,20 @@ class WeightValues:
         self._stored: dict[Value, tuple[str | None, StoredMatrix]] = {}
         self._packed: dict[tuple[Value, str], tuple[Value, ...]] = {}
 
-    def precision(self, matrix: Value) -> Precision:
+    def storage(self, matrix: Value) -> Storage:
         """What the right operand of a product is stored in; a state is float32."""
-        return "float32" if matrix.data is None else self._find(matrix)[1].precision
+        return FLOAT32 if matrix.data is None else self._find(matrix)[1].storage
 
     def stored_bytes(self, matrix: Value) -> int:
         """What the right operand of a product takes as stored, before it is packed."""
-        stored = self._find(matrix)[1]
-        scales = 0 if stored.scales is None else stored.scales.nbytes
-        return stored.values.nbytes // (2 if stored.precision == "int4" else 1) + scales
+        return self._find(matrix)[1].nbytes
 
     def for_event(self, name: str, matrix: Value) -> tuple[Value, ...]:
         """What an event-driven product reads: the weights and, beside integers, their scales.
 
         Of float32 weights and states that is the value itself. `name` is the product's.
         """
-        if self.precision(matrix) != "float32":
+        if not self.storage(matrix).is_plain:
             return self.packed(name, matrix, "event", pack_event)
         if matrix.kind == "weight":
             matrix.name = name + WEIGHT_SUFFIX
@@ -82,7 +81,7 @@ class WeightValues:
         """The key and stored form of a weight; without a key it is float32, as it lies."""
         if matrix not in self._stored:
             assert matrix.data is not None
-            self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, "float32"))
+            self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, FLOAT32))
         return self._stored[matrix]
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists
-from astroedge.targets.tir_builder import BLOCK, Expression, loop, span
+from astroedge.targets.precision.storage import BLOCK
+from astroedge.targets.tir_builder import Expression, loop, span
 
 STRETCHES_SAVED = 3
 """From how many on a copy of the lists by strips pays (measured: two are a loss where rows hold many elements)."""

@@ -16,8 +16,8 @@ from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips
 from astroedge.targets.kernels.convolutions.convolution import Convolution, weights_by_tap
 from astroedge.targets.kernels.convolutions.event_windows import Listed, Walk, weights_pitch
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size
-from astroedge.targets.kernels.stored_weights import data_type, is_integer
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import Kernel, independent, kernel
 
 
@@ -52,7 +52,7 @@ def weights_size(conv: Convolution, together: int) -> int:
 
 
 def event_conv(
-    conv: Convolution, *, graded: bool = False, together: int = 1, tile: int = 128, storage: Precision = "float32"
+    conv: Convolution, *, graded: bool = False, together: int = 1, tile: int = 128, storage: Storage = FLOAT32
 ) -> tirx.PrimFunc:
     """Kernel ([pixels], [strips], weights, sums): `conv` of images given by their active elements.
 
@@ -66,11 +66,11 @@ def event_conv(
     changes a bit. int8 weights of inputs that are 0 or 1 are added in int16, which holds the sum of a block.
     """
     strips = ColumnStrips(conv, together)
-    dtype = "int16" if is_integer(storage) and not graded else "float32"
+    dtype = "int16" if storage.is_integer and not graded else "float32"
     with kernel("event_conv") as built:
         by_pixel = _pixel_lists(built, conv, graded) if graded or not conv.has_strips else None
         by_strip = _strip_lists(built, strips, graded) if conv.has_strips else None
-        weights = built.argument("weights", (weights_size(conv, together),), data_type(storage))
+        weights = built.argument("weights", (weights_size(conv, together),), storage.data_type)
         sums = built.argument("sums", (conv.batch * sums_size(conv.out_pixels, conv.outputs),), "float32")
 
         def walk(lists: Listed | None) -> Walk:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from tvm import tirx
 
-from astroedge.targets.kernels.stored_weights import cast, data_type
-from astroedge.targets.precision.weight_format import Precision
+from astroedge.targets.kernels.stored_weights import cast
+from astroedge.targets.precision.storage import Storage
 from astroedge.targets.tir_builder import chunks, kernel, load, store, tiles
 
 WIDTH = 64
 
 
-def widen(size: int, storage: Precision) -> tirx.PrimFunc:
+def widen(size: int, storage: Storage) -> tirx.PrimFunc:
     """Kernel (stored, y): y[i] = stored[i] in float32, for `size` float16 or int8 weights; scales go elsewhere."""
     with kernel("widen") as built:
-        stored = built.argument("stored", (size,), data_type(storage))
+        stored = built.argument("stored", (size,), storage.data_type)
         y = built.argument("y", (size,), "float32")
         for first, width in tiles(size, WIDTH):
             for offset, lanes in chunks(width):

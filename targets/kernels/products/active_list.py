@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.precision.weight_format import GROUP
+from astroedge.targets.precision.storage import GROUP
 from astroedge.targets.tir_builder import Buffer, Expression, chunks, hold, kernel, load, splat, store, zero
 
 if TYPE_CHECKING:

@@ -9,17 +9,9 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.stored_weights import (
-    check_rows,
-    data_size,
-    data_type,
-    load_weights,
-    pack_nibbles,
-    scale_rows,
-    sum_block,
-    vectors,
-)
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix
+from astroedge.targets.kernels.stored_weights import load_weights, pack, vectors
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
@@ -45,9 +37,7 @@ def pack_dense(stored: StoredMatrix, tile: int) -> tuple[NDArray[np.generic], ND
     For each `tile` columns (the last tile is as narrow as what is left), one row of them after the other.
     """
     columns = range(0, stored.values.shape[1], tile)
-    tiles_of_columns = [stored.values[:, start : start + tile] for start in columns]
-    if stored.precision == "int4":
-        tiles_of_columns = [pack_nibbles(values) for values in tiles_of_columns]
+    tiles_of_columns = [pack(stored.values[:, start : start + tile], stored.storage) for start in columns]
     data = np.concatenate([values.ravel() for values in tiles_of_columns])
     return data, None if stored.scales is None else stored.scales.ravel()
 
@@ -73,13 +63,13 @@ class _Weights:
     columns: int
     transposed: bool = False
     origin: Expression = 0
-    storage: Precision = "float32"
+    storage: Storage = FLOAT32
     scales: Buffer | None = None
 
     def at(self, k: Expression, first: Expression, offset: int, lanes: int, width: int) -> Expression:
         """Row k's `lanes` weights from `offset` in the tile of `width` columns that begins at `first`."""
         if self.packed:
-            start = data_size(first, self.storage) * self.rows + k * data_size(width, self.storage)
+            start = self.storage.data_size(first) * self.rows + k * self.storage.data_size(width)
             return load_weights(self.buffer, self.storage, start, width, offset, lanes, "float32")
         if self.transposed:
             return load(self.buffer, self.origin + (first + offset) * self.rows + k, lanes, self.rows)
@@ -109,7 +99,7 @@ def dense_gemv(
     tile: int = 64,
     row_tile: int = 1,
     dtype: str = "float32",
-    storage: Precision = "float32",
+    storage: Storage = FLOAT32,
 ) -> tirx.PrimFunc:
     """Kernel (x, weights, [scales], [bias], y): y[m, :] = Σ over k of x[m, k]·W[k, :] (+ bias), for `batch` rows m.
 
@@ -123,11 +113,11 @@ def dense_gemv(
 
     Raises CompileError for more inputs than exact integer sums allow.
     """
-    check_rows(rows, storage)
+    storage.check_rows(rows)
     with kernel("dense_gemv") as built:
         x = built.argument("x", (batch * rows,), dtype)
-        data = built.argument("weights", (rows * data_size(columns, storage),), data_type(storage))
-        groups = scale_rows(rows, storage)
+        data = built.argument("weights", (rows * storage.data_size(columns),), storage.data_type)
+        groups = storage.scale_rows(rows)
         scales = built.argument("scales", (groups * columns,), "float32") if groups else None
         weights = _Weights(data, True, rows, columns, storage=storage, scales=scales)
         offsets = built.argument("bias", (columns,), "float32") if bias else None
@@ -176,7 +166,7 @@ def _tile(rows: _Rows, weights: _Weights, bias: Buffer | None, first: Expression
     """Emit `rows.count` × `width` sums, held in registers over a block of inputs."""
     total = tir.alloc_buffer((rows.count * width,), "float32")
     places = [(row, offset, lanes) for row in range(rows.count) for offset, lanes in vectors(width, weights.storage)]
-    length = sum_block(weights.storage)
+    length = weights.storage.sum_block
 
     def target(row: int, offset: int) -> Expression:
         return (rows.first + row) * weights.columns + first + offset
@@ -198,12 +188,12 @@ def _tile(rows: _Rows, weights: _Weights, bias: Buffer | None, first: Expression
                 store(total, row * width + offset, lanes, load(total, row * width + offset, lanes) + product)
         for row, offset, lanes in places:
             value = load(total, row * width + offset, lanes)
-            if weights.storage == "int4":
+            if weights.storage.scaled_by_group:
                 value = weights.scale(block, first, offset, lanes) * value
             put(row, offset, lanes, value, add)
 
     whole, rest = divmod(weights.rows, length)
-    from_zero = weights.storage == "int4"  # a scaled sum can be −0.0, which a silent group would not change
+    from_zero = weights.storage.scaled_by_group  # a scaled sum can be −0.0, which a silent group would not change
     if from_zero:
         for row, offset, lanes in places:
             put(row, offset, lanes, zero("float32", lanes), False)
@@ -215,7 +205,7 @@ def _tile(rows: _Rows, weights: _Weights, bias: Buffer | None, first: Expression
     if rest:
         sum_block_of(tirx.const(whole, "int32"), rest, whole > 0 or from_zero)
     for row, offset, lanes in places:
-        if weights.storage == "int8":
+        if weights.storage.scaled_by_column:
             put(
                 row,
                 offset,

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.kernels.stored_weights import (
-    data_size,
-    data_type,
-    load_weights,
-    pack_nibbles,
-    scale_rows,
-    vectors,
-)
-from astroedge.targets.precision.weight_format import GROUP, Precision, StoredMatrix
+from astroedge.targets.kernels.stored_weights import load_weights, pack, vectors
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import hold, independent, kernel, splat, store
 
 if TYPE_CHECKING:
@@ -27,14 +21,12 @@ def pack_embedding(stored: StoredMatrix) -> tuple[NDArray[np.generic], NDArray[n
 
     `stored` is the *transpose* of the table, [width, entries]: an entry is a column, so that it has scales of its own.
     """
-    values = np.ascontiguousarray(stored.values.T)
-    if stored.precision == "int4":
-        values = pack_nibbles(values)
+    values = pack(np.ascontiguousarray(stored.values.T), stored.storage)
     return values.ravel(), None if stored.scales is None else stored.scales.T.ravel()
 
 
 def embedding_row(
-    count: int, entries: int, width: int, *, storage: Precision = "float32", index_dtype: str = "int64"
+    count: int, entries: int, width: int, *, storage: Storage = FLOAT32, index_dtype: str = "int64"
 ) -> tirx.PrimFunc:
     """Kernel (indices, table, [scales], y): y[i, :] = table[indices[i], :], exactly what the stored numbers stand for.
 
@@ -43,20 +35,20 @@ def embedding_row(
       one for each 64 of its elements (int4);
     - `y`: (count·width,) float32.
     """
-    groups = scale_rows(width, storage)
+    groups = storage.scale_rows(width)
     with kernel("embedding_row") as built:
         indices = built.argument("indices", (count,), index_dtype)
-        table = built.argument("table", (entries * data_size(width, storage),), data_type(storage))
+        table = built.argument("table", (entries * storage.data_size(width),), storage.data_type)
         scales = built.argument("scales", (entries * groups,), "float32") if groups else None
         y = built.argument("y", (count * width,), "float32")
         zero, last = tirx.const(0, index_dtype), tirx.const(entries - 1, index_dtype)
         with independent(count) as position:
             entry = hold(tirx.min(tirx.max(indices[position], zero), last))
-            start = entry * tirx.const(data_size(width, storage), index_dtype)
+            start = entry * tirx.const(storage.data_size(width), index_dtype)
             for offset, lanes in vectors(width, storage):
                 value = load_weights(table, storage, start, width, offset, lanes, "float32")
                 if scales is not None:
-                    group = offset // GROUP if storage == "int4" else 0
-                    value = splat(scales[entry * tirx.const(groups, index_dtype) + group], lanes) * value
+                    place = entry * tirx.const(groups, index_dtype) + storage.group_of(offset)
+                    value = splat(scales[place], lanes) * value
                 store(y, position * width + offset, lanes, value)
     return built.function

@@ -9,16 +9,9 @@ from tvm import tirx
 
 from astroedge.targets.kernels.products.active_list import bounds_size
 from astroedge.targets.kernels.products.event_sums import Operands, Tile
-from astroedge.targets.kernels.stored_weights import (
-    CHUNK,
-    check_rows,
-    data_size,
-    data_type,
-    is_integer,
-    pack_nibbles,
-    scale_rows,
-)
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix
+from astroedge.targets.kernels.stored_weights import CHUNK, pack
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import independent, kernel, register_floats, tiles
 
 if TYPE_CHECKING:
@@ -27,23 +20,22 @@ if TYPE_CHECKING:
     from astroedge.targets.boards.board_file import Target
 
 
-def event_tile(target: Target, graded: bool = False, storage: Precision = "float32") -> int:
+def event_tile(target: Target, graded: bool = False, storage: Storage = FLOAT32) -> int:
     """How many columns to keep in registers at a time, with room left for what is added to them."""
     floats = register_floats(target)
-    if is_integer(storage) and not graded:  # int16 and byte sums
-        return 128 if storage == "int4" else min(128, floats * 3 // 2)
-    if storage == "int4":
+    if storage.is_integer and not graded:  # int16 and byte sums
+        return 128 if storage.packs_nibbles else min(128, floats * 3 // 2)
+    if storage.packs_nibbles:
         return 128 if floats > 128 else CHUNK
-    if storage == "int8":
+    if storage.is_integer:
         return min(128, floats // 2)
-    from_memory = target.family.adds_from_memory and not graded and storage == "float32"
+    from_memory = target.family.adds_from_memory and not graded and storage.is_plain
     return min(128, floats if from_memory else floats * 3 // 4)
 
 
 def pack_event(stored: StoredMatrix) -> tuple[NDArray[np.generic], NDArray[np.float32] | None]:
     """The flat arrays `weights` and `scales` that `event_gemv` reads; no scales where weights are floats."""
-    values = pack_nibbles(stored.values) if stored.precision == "int4" else stored.values
-    return values.ravel(), None if stored.scales is None else stored.scales.ravel()
+    return pack(stored.values, stored.storage).ravel(), None if stored.scales is None else stored.scales.ravel()
 
 
 def event_gemv(
@@ -55,7 +47,7 @@ def event_gemv(
     batch: int = 1,
     shared: bool = True,
     tile: int = 128,
-    storage: Precision = "float32",
+    storage: Storage = FLOAT32,
 ) -> tirx.PrimFunc:
     """Kernel ([x], indices, bounds, weights, [scales], [bias], y): y[m] = Σ over active k of (x[m, k]·)W[k] (+ bias).
 
@@ -76,15 +68,15 @@ def event_gemv(
 
     Raises CompileError for more inputs than exact integer sums allow.
     """
-    check_rows(rows, storage)
+    storage.check_rows(rows)
     matrices = 1 if shared else batch
-    pitch = data_size(columns, storage)
+    pitch = storage.data_size(columns)
     with kernel("event_gemv") as built:
         x = built.argument("x", (batch * rows,), "float32") if graded else None
         indices = built.argument("indices", (batch * rows,), "int32")
         bounds = built.argument("bounds", (batch * bounds_size(rows),), "int32")
-        weights = built.argument("weights", (matrices * rows * pitch,), data_type(storage))
-        groups = scale_rows(rows, storage)
+        weights = built.argument("weights", (matrices * rows * pitch,), storage.data_type)
+        groups = storage.scale_rows(rows)
         scales = built.argument("scales", (groups * columns,), "float32") if groups else None
         offsets = built.argument("bias", (columns,), "float32") if bias else None
         y = built.argument("y", (batch * columns,), "float32")
@@ -92,5 +84,5 @@ def event_gemv(
         for first, width in tiles(columns, tile):
             with independent(batch, rows=shared) as row:  # each stream in turn, while the columns are in the cache
                 matrix = 0 if shared else row * rows * pitch
-                Tile(operands, row, matrix + data_size(first, storage), first, width).emit()
+                Tile(operands, row, matrix + storage.data_size(first), first, width).emit()
     return built.function

@@ -16,10 +16,9 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.products.active_list import bounds_size, positions
-from astroedge.targets.kernels.stored_weights import data_type, load_weights
-from astroedge.targets.precision.weight_format import Precision
+from astroedge.targets.kernels.stored_weights import load_weights
+from astroedge.targets.precision.storage import BLOCK, FLOAT32, Storage
 from astroedge.targets.tir_builder import (
-    BLOCK,
     Buffer,
     Expression,
     chunks,
@@ -38,7 +37,7 @@ ABREAST = 8  # rows that are read at the same time
 
 
 def event_rows(
-    rows: int, columns: int, *, graded: bool = False, batch: int = 1, storage: Precision = "float32"
+    rows: int, columns: int, *, graded: bool = False, batch: int = 1, storage: Storage = FLOAT32
 ) -> tirx.PrimFunc:
     """Kernel ([x], indices, bounds, weights, y, sums): the product of `event_gemv`, without bias, bit for bit.
 
@@ -50,7 +49,7 @@ def event_rows(
             built.argument("x", (batch * rows,), "float32") if graded else None,
             built.argument("indices", (batch * rows,), "int32"),
             built.argument("bounds", (batch * bounds_size(rows),), "int32"),
-            built.argument("weights", (rows * columns,), data_type(storage)),
+            built.argument("weights", (rows * columns,), storage.data_type),
             built.argument("y", (batch * columns,), "float32"),
             built.argument("sums", (batch * columns,), "float32"),
             rows,
@@ -74,7 +73,7 @@ class _Operands:
     sums: Buffer
     rows: int
     columns: int
-    storage: Precision
+    storage: Storage
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,16 @@ from astroedge.targets.kernels.products.active_list import list_length, position
 from astroedge.targets.kernels.stored_weights import (
     NIBBLE_ZERO,
     cast,
-    data_size,
     high_nibbles,
-    is_integer,
     load_weights,
     low_nibbles,
     nibble_place,
     reinterpret,
-    sum_block,
     vectors,
 )
-from astroedge.targets.precision.weight_format import LARGEST, Precision
+from astroedge.targets.precision.storage import Storage
 from astroedge.targets.tir_builder import Buffer, Expression, chunks, hold, load, splat, store, zero
 
-ROWS_IN_INT16 = 2**15 // (LARGEST["int8"] + 1)
-"""int8 rows whose sum an int16 holds."""
 ROWS_IN_BYTE = 16
 """int4 rows, as nibbles 0 to 15, whose sum a byte holds: 17; and 16 rows of −8 are −128, which fits an int8."""
 
@@ -50,7 +45,7 @@ class Operands:
     y: Buffer
     rows: int
     columns: int
-    storage: Precision
+    storage: Storage
 
 
 @dataclass(frozen=True)
@@ -68,13 +63,13 @@ class Tile:
 
     def emit(self) -> None:
         """Emit the sums, their scales and the bias."""
-        operands = self.operands
-        if not is_integer(operands.storage) or operands.x is not None:
-            self._sum_floats()
-        elif operands.storage == "int8":
-            self._sum_int8()
+        operands, storage = self.operands, self.operands.storage
+        if operands.x is None and storage.scaled_by_column:
+            self._sum_in_int16()
+        elif operands.x is None and storage.scaled_by_group and storage.packs_nibbles:
+            self._sum_in_bytes()
         else:
-            self._sum_int4()
+            self._sum_floats()
         if operands.bias is not None:
             for offset, lanes in self._places:
                 self._put(offset, lanes, self._y(offset, lanes) + load(operands.bias, self.first + offset, lanes))
@@ -83,32 +78,33 @@ class Tile:
         """Sums of blocks, added up in y; those of int4 groups are scaled one by one, int8 once."""
         storage = self.operands.storage
         total = tir.alloc_buffer((self.width,), "float32")
-        count = ceil(self.operands.rows / sum_block(storage))
-        add = storage == "int4" or count > 1
+        count = ceil(self.operands.rows / storage.sum_block)
+        add = storage.scaled_by_group or count > 1
         if add:
             self._clear_y()
         with tir.serial(0, count) as block:
-            begin, end = positions(self.operands.bounds, self.row, self.operands.rows, block, sum_block(storage))
+            begin, end = positions(self.operands.bounds, self.row, self.operands.rows, block, storage.sum_block)
             self._sum_rows(total, "float32", begin, end, self._places)
             for offset, lanes in self._places:
                 value = load(total, offset, lanes)
-                if storage == "int4":
+                if storage.scaled_by_group:
                     value = self._scale(block, offset, lanes) * value
                 self._put(offset, lanes, self._y(offset, lanes) + value if add else value)
-        if storage == "int8":
+        if storage.scaled_by_column:
             for offset, lanes in self._places:
                 self._put(offset, lanes, self._scale(0, offset, lanes) * self._y(offset, lanes))
 
-    def _sum_int8(self) -> None:
+    def _sum_in_int16(self) -> None:
         """int16 sums of 256 rows at a time; y keeps the bits of the int32 sums until they are scaled."""
         operands = self.operands
+        most = 2**15 // (operands.storage.largest + 1)  # rows whose sum an int16 holds
         total = tir.alloc_buffer((self.width,), "int16")
         count = list_length(operands.bounds, self.row, operands.rows)
         self._clear_y()  # the bits of +0.0 are those of the integer 0
-        with tir.serial(0, _parts(count, ROWS_IN_INT16)) as part:
-            begin = part * ROWS_IN_INT16
-            end = tirx.min(begin + ROWS_IN_INT16, count)
-            self._sum_rows(total, "int16", begin, end, vectors(self.width, "int8", 32))
+        with tir.serial(0, _parts(count, most)) as part:
+            begin = part * most
+            end = tirx.min(begin + most, count)
+            self._sum_rows(total, "int16", begin, end, vectors(self.width, operands.storage, 32))
             for offset, lanes in self._places:
                 integers = reinterpret("int32", self._y(offset, lanes), lanes)
                 integers = integers + cast(load(total, offset, lanes), "int32", lanes)
@@ -117,12 +113,13 @@ class Tile:
             integers = reinterpret("int32", self._y(offset, lanes), lanes)
             self._put(offset, lanes, self._scale(0, offset, lanes) * cast(integers, "float32", lanes))
 
-    def _sum_int4(self) -> None:
+    def _sum_in_bytes(self) -> None:
         """The sum of each group, in bytes where so few rows are active, is scaled and added to y."""
         operands = self.operands
         self._clear_y()
-        with tir.serial(0, ceil(operands.rows / sum_block("int4"))) as group:
-            bounds = positions(operands.bounds, self.row, operands.rows, group, sum_block("int4"))
+        length = operands.storage.sum_block
+        with tir.serial(0, ceil(operands.rows / length)) as group:
+            bounds = positions(operands.bounds, self.row, operands.rows, group, length)
             begin, end = hold(bounds[0]), hold(bounds[1])
             with tir.If(end - begin <= ROWS_IN_BYTE):
                 with tir.Then():
@@ -145,7 +142,7 @@ class Tile:
 
     def _sum_nibbles(self, begin: Expression, end: Expression) -> Buffer:
         """The sum of at most 16 rows, as int8: of the low nibbles of all bytes, then of the high ones."""
-        size = int(data_size(self.width, "int4"))
+        size = int(self.operands.storage.data_size(self.width))
         sums = tir.alloc_buffer((2 * size,), "int8")
         for offset, lanes in chunks(2 * size, 64):
             store(sums, offset, lanes, zero("int8", lanes))
@@ -163,7 +160,7 @@ class Tile:
     def _sum_at(self, offset: int) -> int:
         """Where among the sums of nibbles that of a column is."""
         byte, high = nibble_place(self.width, offset)
-        return byte + int(data_size(self.width, "int4")) * high
+        return byte + int(self.operands.storage.data_size(self.width)) * high
 
     def _add_scaled(self, group: Expression, sums: Buffer, place: Callable[[int], int]) -> None:
         """Add a group's scaled sums to y; that of a column is at `place(column)`."""
@@ -190,7 +187,7 @@ class Tile:
         """The input at a position of the list, and where its weights for these columns begin."""
         operands = self.operands
         k = hold(operands.indices[self.row * operands.rows + position])
-        return k, self.origin + k * data_size(operands.columns, operands.storage)
+        return k, self.origin + k * operands.storage.data_size(operands.columns)
 
     @cached_property
     def _places(self) -> list[tuple[int, int]]:

@@ -14,18 +14,9 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.products.fixed_point import LOW_BITS, PLANES, block_count, pair_count
-from astroedge.targets.kernels.stored_weights import (
-    cast,
-    data_size,
-    data_type,
-    load_weights,
-    pack_nibbles,
-    reinterpret,
-    scale_rows,
-    sum_block,
-    vectors,
-)
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix
+from astroedge.targets.kernels.stored_weights import cast, load_weights, pack, reinterpret, vectors
+from astroedge.targets.precision.storage import BLOCK, EXACT, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
@@ -66,11 +57,15 @@ def pack_fixed(stored: StoredMatrix, tile: int) -> tuple[NDArray[np.generic], ND
     packed = []
     for start in range(0, values.shape[1], tile):
         piece = values[:, start : start + tile]
-        if stored.precision == "int4":
-            piece = np.pad(piece, ((0, 0), (0, piece.shape[1] % 2)))
+        piece = np.pad(piece, ((0, 0), (0, _padded(piece.shape[1], stored.storage) - piece.shape[1])))
         paired = piece.reshape(len(values) // 2, 2, -1).transpose(0, 2, 1).reshape(len(values) // 2, -1)
-        packed.append((pack_nibbles(paired) if stored.precision == "int4" else paired).ravel())
+        packed.append(pack(paired, stored.storage).ravel())
     return np.concatenate(packed), stored.scales.ravel()
+
+
+def _padded(columns: int, storage: Storage) -> int:
+    """Columns of a tile with padding, so that both weights of a pair are in nibbles of one kind."""
+    return columns + columns % 2 if storage.packs_nibbles else columns
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def fixed_gemv(
     target: Target,
     tile: int,
     row_tile: int = 1,
-    storage: Precision = "int8",
+    storage: Storage,
 ) -> tirx.PrimFunc:
     """Kernel (planes, factors, weights, scales, y): y[m, :] = Σ over k of x[m, k]·W[k, :].
 
@@ -114,12 +109,12 @@ def fixed_gemv(
     No sum overflows: a half of an input is at most 2¹⁵, a weight at most 127, and 256 · 127 · 2¹⁵ < 2³¹.
     """
     pairs = pair_count(rows)
-    padded = columns + (columns % 2 if storage == "int4" else 0)
+    padded = _padded(columns, storage)
     with kernel("fixed_gemv") as built:
         planes = built.argument("planes", (batch * PLANES * pairs,), "int32")
         factors = built.argument("factors", (batch * block_count(rows),), "float32")
-        weights = built.argument("weights", (pairs * data_size(2 * padded, storage),), data_type(storage))
-        scales = built.argument("scales", (scale_rows(rows, storage) * columns,), "float32")
+        weights = built.argument("weights", (pairs * storage.data_size(2 * padded),), storage.data_type)
+        scales = built.argument("scales", (storage.scale_rows(rows) * columns,), "float32")
         y = built.argument("y", (batch * columns,), "float32")
         operands = _Operands(planes, factors, weights, scales, y, rows, columns, storage, target)
         for first, width in tiles(columns, tile):
@@ -137,7 +132,7 @@ class _Operands:
     y: Buffer
     rows: int
     columns: int
-    storage: Precision
+    storage: Storage
     target: Target
 
 
@@ -150,14 +145,14 @@ class _Tile:
         self.width = width
         self.first_row = first_row
         self.count = count
-        self.padded = width + (width % 2 if operands.storage == "int4" else 0)
+        self.padded = _padded(width, operands.storage)
         self.vectors = self._vectors()
         self.sums = sum(vector.lanes for vector in self.vectors)
 
     def emit(self) -> None:
         """Emit the sums of all blocks, added to +0.0; those of int8 are scaled at the end."""
         operands = self.operands
-        length = sum_block(operands.storage) // 2
+        length = operands.storage.sum_block // 2
         pairs = pair_count(operands.rows)
         total = tir.alloc_buffer((2 * self.count * self.sums,), "int32")
         for row, vector in self._all:
@@ -167,7 +162,7 @@ class _Tile:
             uneven = pairs > length and pairs % length
             count = hold(tirx.min(pairs - block * length, length)) if uneven else min(pairs, length)
             self._sum_block(total, block, count)
-        for row, vector in [] if operands.storage == "int4" else self._all:
+        for row, vector in self._all if operands.storage.scaled_by_column else []:
             self._put(row, vector, self._scale(0, vector) * self._y(row, vector))
 
     def _vectors(self) -> list[_Vector]:
@@ -191,13 +186,13 @@ class _Tile:
     def _sum_block(self, total: Buffer, block: Expression, count: Expression) -> None:
         """Sum `count` pairs from the start of `block` and add the result to y."""
         operands = self.operands
-        size = data_size(2 * self.padded, operands.storage)
+        size = operands.storage.data_size(2 * self.padded)
         for row, vector in self._all:
             for plane in range(PLANES):
                 store(total, self._place(plane, row, vector), vector.lanes, zero("int32", vector.lanes))
         with tir.serial(0, count) as step:
-            pair = block * (sum_block(operands.storage) // 2) + step
-            start = data_size(2 * self.first, operands.storage) * pair_count(operands.rows) + pair * size
+            pair = block * (operands.storage.sum_block // 2) + step
+            start = operands.storage.data_size(2 * self.first) * pair_count(operands.rows) + pair * size
             for row, vector in self._all:
                 weights = self._weights(start, vector)
                 for plane in range(PLANES):
@@ -231,16 +226,17 @@ class _Tile:
         Both halves of an int4 group's sum are at most 64 · 8 · 2¹⁵ = 2²⁴, which float32 holds: adding them is rounding.
         """
         operands, columns = self.operands, vector.columns
-        wide = "float32" if operands.storage == "int4" else "float64"
+        largest = operands.storage.sum_block * -operands.storage.lowest * 2**LOW_BITS
+        wide = "float32" if largest <= EXACT else "float64"
         high, low = (
             cast(self._joined(load(total, self._place(plane, row, vector), vector.lanes), vector), wide, columns)
             for plane in range(PLANES)
         )
         exact = high * splat(tirx.const(float(2**LOW_BITS), wide), columns) + low
-        per_factor = 256 // sum_block(operands.storage)
+        per_factor = BLOCK // operands.storage.sum_block
         place = (self.first_row + row) * block_count(operands.rows) + block // per_factor
         value = cast(exact, "float32", columns) * splat(operands.factors[place], columns)
-        if operands.storage == "int4":
+        if operands.storage.scaled_by_group:
             value = self._scale(block, vector) * value
         self._put(row, vector, self._y(row, vector) + value)
 

@@ -13,11 +13,10 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.stored_weights import cast, reinterpret
+from astroedge.targets.precision.storage import BLOCK
 from astroedge.targets.tir_builder import (
-    BLOCK,
     Buffer,
     Expression,
-    blocks,
     chunks,
     hold,
     independent,
@@ -47,6 +46,11 @@ def pair_count(size: int) -> int:
 def block_count(size: int) -> int:
     """How many blocks of 256 inputs there are, each with a factor of its own."""
     return -(-size // BLOCK)
+
+
+def blocks(rows: int) -> list[tuple[int, int]]:
+    """The (start, end) of each block of inputs."""
+    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]
 
 
 def fixed_point(batch: int, size: int, dtype: str = "float32") -> tirx.PrimFunc:

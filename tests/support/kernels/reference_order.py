@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from astroedge.targets.precision.storage import FLOAT32
 from astroedge.targets.precision.weight_format import StoredMatrix
 
 
 def product(x: np.ndarray, weights: np.ndarray | StoredMatrix, bias: np.ndarray | None = None) -> np.ndarray:
     """x (rows,) by weights (rows, columns): blocks of 256 inputs ascending, block sums ascending, bias last.
 
-    int8 sums are scaled before the bias; int4 sums of 64 inputs are scaled and added to +0.0, ascending.
+    int8 sums are scaled before the bias; sums of groups (int4: 64 inputs) are scaled and added to +0.0, ascending.
     """
-    stored = weights if isinstance(weights, StoredMatrix) else StoredMatrix("float32", weights, None)
+    stored = weights if isinstance(weights, StoredMatrix) else StoredMatrix(FLOAT32, weights, None)
     values = stored.values.astype(np.float32)
     total: np.ndarray | None = None
-    if stored.precision == "int4":
+    if stored.storage.scaled_by_group:
         assert stored.scales is not None
         total = np.zeros(values.shape[1], np.float32)
-        for group, start in enumerate(range(0, len(x), 64)):
-            total = total + stored.scales[group] * _block(x, values, start, 64)
+        for group, start in enumerate(range(0, len(x), stored.storage.group)):
+            total = total + stored.scales[group] * _block(x, values, start, stored.storage.group)
     else:
         for start in range(0, len(x), 256):
             block = _block(x, values, start, 256)
@@ -45,15 +46,15 @@ def fixed_product(x: np.ndarray, stored: StoredMatrix) -> np.ndarray:
     """x (rows,) in fixed point by integer weights: exact sums of 256 inputs (int4: 64), rounded once, scaled."""
     assert stored.scales is not None
     integers, factors = fixed_point(x.astype(np.float32))
-    length = 64 if stored.precision == "int4" else 256
-    total: np.ndarray | None = np.zeros(stored.values.shape[1], np.float32) if length == 64 else None
+    length, by_group = stored.storage.sum_block, stored.storage.scaled_by_group
+    total: np.ndarray | None = np.zeros(stored.values.shape[1], np.float32) if by_group else None
     for index, start in enumerate(range(0, len(x), length)):
         exact = integers[start : start + length] @ stored.values[start : start + length].astype(np.int64)
         block = exact.astype(np.float32) * factors[start // 256]
-        block = stored.scales[index] * block if length == 64 else block
+        block = stored.scales[index] * block if by_group else block
         total = block if total is None else total + block
     assert total is not None
-    return total if length == 64 else stored.scales[0] * total
+    return total if by_group else stored.scales[0] * total
 
 
 def _block(x: np.ndarray, weights: np.ndarray, start: int, length: int) -> np.ndarray:

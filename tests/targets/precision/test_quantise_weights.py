@@ -13,10 +13,11 @@ from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets import quantise
-from astroedge.targets.precision.weight_format import PRECISIONS, Precision, store
+from astroedge.targets.precision.storage import STORAGES
+from astroedge.targets.precision.weight_format import store
 from tests.support import graphs
 
-LOSSY: tuple[Precision, ...] = ("float16", "int8", "int4")
+LOSSY = [word for word, storage in STORAGES.items() if not storage.is_plain]
 
 
 def with_weight(name: str, change: Callable[[np.ndarray], np.ndarray]) -> StepGraph:
@@ -40,14 +41,14 @@ def irregular() -> StepGraph:
 
 
 @pytest.mark.parametrize("precision", LOSSY)
-def test_a_matrix_becomes_what_it_is_stored_as(precision: Precision) -> None:
+def test_a_matrix_becomes_what_it_is_stored_as(precision: str) -> None:
     """The dequantised graph has `store(W).dequantise()` the right way round, and everything else untouched."""
     graph = irregular()
     before = weights(graph)
     quantised = quantise(graph, precision)
     after = weights(quantised.graph)
-    np.testing.assert_array_equal(after["embedding"], store(before["embedding"].T, precision).dequantise().T)
-    np.testing.assert_array_equal(after["W_out"], store(before["W_out"], precision).dequantise())
+    np.testing.assert_array_equal(after["embedding"], store(before["embedding"].T, STORAGES[precision]).dequantise().T)
+    np.testing.assert_array_equal(after["W_out"], store(before["W_out"], STORAGES[precision]).dequantise())
     assert all(np.array_equal(after[name], before[name]) for name in before.keys() - {"embedding", "W_out"})
     assert quantised.graph.model.graph.node == graph.model.graph.node
     assert not np.array_equal(after["embedding"], before["embedding"])
@@ -55,7 +56,7 @@ def test_a_matrix_becomes_what_it_is_stored_as(precision: Precision) -> None:
 
 
 @pytest.mark.parametrize("precision", LOSSY)
-def test_quantising_again_changes_nothing(precision: Precision) -> None:
+def test_quantising_again_changes_nothing(precision: str) -> None:
     """So the saved dequantised graph gives the very weights that it stands for."""
     once = quantise(irregular(), precision)
     twice = quantise(once.graph, precision)
@@ -73,7 +74,7 @@ def test_a_matrix_is_found_again_by_its_numbers() -> None:
     after = weights(quantised.graph)
     found = quantised.weights.find(np.asfortranarray(after["embedding"].T))
     assert found is not None
-    assert found[1].precision == "int8"
+    assert found[1].storage.name == "int8"
     assert quantised.weights.find(after["embedding"]) is None
     assert quantised.weights.find(after["embedding"].T + 1) is None
 
@@ -81,7 +82,7 @@ def test_a_matrix_is_found_again_by_its_numbers() -> None:
 def test_precisions_can_differ_between_weights() -> None:
     """Each weight has the precision of the last pattern that matches its name."""
     quantised = quantise(graphs.token_net(), {"*": "int4", "W_*": "int8"})
-    assert {choice.name: choice.precision for choice in quantised.weights.choices} == {
+    assert {choice.name: choice.storage.name for choice in quantised.weights.choices} == {
         "embedding": "int4",
         "W_out": "int8",
     }
@@ -114,8 +115,8 @@ def test_a_matrix_that_cannot_be_stored_says_why(
     graph = with_weight("W_out", change)
     quantised = quantise(graph, precision)
     choices = {choice.name: choice for choice in quantised.weights.choices}
-    assert choices["embedding"].precision == precision
-    assert choices["W_out"].precision == ("float32" if reason else precision)
+    assert choices["embedding"].storage.name == precision
+    assert choices["W_out"].storage.name == ("float32" if reason else precision)
     assert reason in choices["W_out"].reason
     same = np.array_equal(weights(quantised.graph)["W_out"], weights(graph)["W_out"])
     assert same == (reason != "")
@@ -133,9 +134,9 @@ def test_a_convolution_has_a_scale_for_each_output(precision: str, kept: str) ->
     graph = graphs.build("image", spec, [helper.make_node("Conv", ["x", "W"], ["y"])], {"W": kernel})
     quantised = quantise(graph, precision)
     (choice,) = quantised.weights.choices
-    assert (choice.rows, choice.columns, choice.precision) == (27, 5, kept)
+    assert (choice.rows, choice.columns, choice.storage.name) == (27, 5, kept)
     assert ("int4 was asked for" in choice.reason) == (precision == "int4")
-    stored = store(np.ascontiguousarray(kernel.reshape(5, 27).T), kept).dequantise()  # type: ignore[arg-type]
+    stored = store(np.ascontiguousarray(kernel.reshape(5, 27).T), STORAGES[kept]).dequantise()
     np.testing.assert_array_equal(weights(quantised.graph)["W"], stored.T.reshape(kernel.shape))
     assert set(quantised.weights.matrices) == {choice.key}
 
@@ -143,13 +144,13 @@ def test_a_convolution_has_a_scale_for_each_output(precision: str, kept: str) ->
 def test_a_matrix_of_one_input_keeps_its_weights() -> None:
     """A scale for every weight would be larger than the weights."""
     quantised = quantise(graphs.lif_layer(inputs=1, neurons=8), "int8")
-    assert [choice.precision for choice in quantised.weights.choices] == ["float32"]
+    assert [choice.storage.name for choice in quantised.weights.choices] == ["float32"]
     assert "scales" in quantised.weights.choices[0].reason
     assert quantised.weights.precision == "float32"
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_half_precision_graphs_store_their_weights_so_or_as_they_were(precision: Precision) -> None:
+@pytest.mark.parametrize("precision", STORAGES)
+def test_half_precision_graphs_store_their_weights_so_or_as_they_were(precision: str) -> None:
     """float16 holds the weights of a float16 graph without loss; integers times a scale it would round."""
     spec = StepSpec(
         inputs=(TensorSpec("x", (1, 12), "float16"),),
@@ -165,7 +166,7 @@ def test_half_precision_graphs_store_their_weights_so_or_as_they_were(precision:
     graph = graphs.build("half", spec, nodes, constants)
     quantised = quantise(graph, precision)
     (choice,) = quantised.weights.choices
-    assert choice.precision == ("float16" if precision == "float16" else "float32")
+    assert choice.storage.name == ("float16" if precision == "float16" else "float32")
     assert ("the graph has it in float16" in choice.reason) == (precision in ("int8", "int4"))
     np.testing.assert_array_equal(weights(quantised.graph)["W"], constants["W"])
     assert (quantised.weights.find(constants["W"].astype(np.float32)) is not None) == (precision == "float16")

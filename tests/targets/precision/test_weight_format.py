@@ -9,52 +9,53 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from astroedge.targets.precision.weight_format import GROUP, LARGEST, LOWEST, PRECISIONS, Precision, store
+from astroedge.targets.precision.storage import GROUP, INT4, INT8, STORAGES, Storage
+from astroedge.targets.precision.weight_format import store
 
 WEIGHTS = np.random.default_rng(0).normal(size=(200, 37)).astype(np.float32)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_dequantised_matrix_is_stored_without_loss(precision: Precision) -> None:
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
+def test_the_dequantised_matrix_is_stored_without_loss(storage: Storage) -> None:
     """Every product scale * q is exact in float32: float64 gives the same number."""
-    stored = store(WEIGHTS, precision)
+    stored = store(WEIGHTS, storage)
     exact = stored.values.astype(np.float64)
     if stored.scales is not None:
-        rows = np.arange(len(WEIGHTS)) // (GROUP if precision == "int4" else len(WEIGHTS))
+        rows = np.arange(len(WEIGHTS)) // (GROUP if storage is INT4 else len(WEIGHTS))
         exact = exact * stored.scales.astype(np.float64)[rows]
     assert np.array_equal(stored.dequantise().astype(np.float64), exact)
 
 
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_the_error_is_at_most_half_a_step_where_nothing_is_clipped(precision: Precision) -> None:
+@pytest.mark.parametrize("storage", [INT8, INT4], ids=["int8", "int4"])
+def test_the_error_is_at_most_half_a_step_where_nothing_is_clipped(storage: Storage) -> None:
     """A weight differs by half of its scale at most, but for int4 weights that a smaller scale clips."""
-    stored = store(WEIGHTS, precision)
+    stored = store(WEIGHTS, storage)
     assert stored.scales is not None
-    assert (stored.values.min(), stored.values.max()) == (LOWEST[precision], LARGEST[precision])
-    rows = np.arange(len(WEIGHTS)) // (GROUP if precision == "int4" else len(WEIGHTS))
-    inside = (stored.values > LOWEST[precision]) & (stored.values < LARGEST[precision])
+    assert (stored.values.min(), stored.values.max()) == (storage.lowest, storage.largest)
+    rows = np.arange(len(WEIGHTS)) // (GROUP if storage is INT4 else len(WEIGHTS))
+    inside = (stored.values > storage.lowest) & (stored.values < storage.largest)
     error = np.abs(stored.dequantise() - WEIGHTS)
     assert np.all(error[inside] <= 0.5001 * np.abs(stored.scales[rows][inside]))
 
 
 def test_scales_are_by_column_for_int8_and_by_group_of_inputs_for_int4() -> None:
     """200 rows give one row of scales in int8 and four in int4, the last for eight inputs."""
-    assert store(WEIGHTS, "int8").scales.shape == (1, 37)  # type: ignore[union-attr]
-    assert store(WEIGHTS, "int4").scales.shape == (4, 37)  # type: ignore[union-attr]
+    assert store(WEIGHTS, INT8).scales.shape == (1, 37)  # type: ignore[union-attr]
+    assert store(WEIGHTS, INT4).scales.shape == (4, 37)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_column_of_zeros_stays_zero(precision: Precision) -> None:
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
+def test_a_column_of_zeros_stays_zero(storage: Storage) -> None:
     """A silent column has a finite scale and dequantises to zeros."""
     weights = WEIGHTS.copy()
     weights[:, 3] = 0
-    stored = store(weights, precision)
+    stored = store(weights, storage)
     assert np.all(stored.dequantise()[:, 3] == 0)
 
 
 def test_int4_scales_are_no_worse_than_the_plain_ones() -> None:
     """The chosen scale has a fifth less squared error than one that maps the largest weight of a group to 7."""
-    stored = store(WEIGHTS[:GROUP], "int4")
+    stored = store(WEIGHTS[:GROUP], INT4)
     peak = np.abs(WEIGHTS[:GROUP]).max(axis=0) / 7
     plain = np.clip(np.rint(WEIGHTS[:GROUP] / peak), -7, 7) * peak
     assert np.square(stored.dequantise() - WEIGHTS[:GROUP]).sum() < 0.8 * np.square(plain - WEIGHTS[:GROUP]).sum()
@@ -64,12 +65,12 @@ def test_int4_scales_are_no_worse_than_the_plain_ones() -> None:
 def test_an_int4_weight_larger_than_all_others_is_minus_eight_of_its_scale(sign: int) -> None:
     """The sixteenth number is used for either sign: 8, 7 and −7 halves have no other scale without error."""
     weights = sign * np.array([[4.0], [3.5], [-3.5], [0.0]], np.float32)
-    stored = store(weights, "int4")
+    stored = store(weights, INT4)
     assert stored.scales is not None
     assert (stored.values.ravel().tolist(), stored.scales.item()) == ([-8, -7, 7, 0], -0.5 * sign)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
 @given(
     weights=arrays(
         np.float32,
@@ -81,11 +82,11 @@ def test_an_int4_weight_larger_than_all_others_is_minus_eight_of_its_scale(sign:
     )
 )
 def test_what_a_stored_matrix_stands_for_is_stored_as_that_matrix(
-    precision: Precision, weights: NDArray[np.float32]
+    storage: Storage, weights: NDArray[np.float32]
 ) -> None:
     """Storing is idempotent to the bit: numbers, scales and what they stand for."""
-    once = store(weights, precision)
-    again = store(once.dequantise(), precision)
+    once = store(weights, storage)
+    again = store(once.dequantise(), storage)
     assert again.values.tobytes() == once.values.tobytes()
     if once.scales is not None and again.scales is not None:
         assert again.scales.tobytes() == once.scales.tobytes()

@@ -10,7 +10,6 @@ import pytest
 
 from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
-from astroedge.targets.precision.weight_format import Precision
 from tests.compiled.test_precision import gru
 from tests.support import graphs
 from tests.support.programs import chosen_program
@@ -83,7 +82,7 @@ def test_spikes_that_nearly_always_fire_are_multiplied() -> None:
 
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: Precision) -> None:
+def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: str) -> None:
     """A GRU's six matrices read its input, its state and the state after reset: three calls prepare these."""
     program, _ = chosen_program(gru(), precision=precision)
     kinds = Counter(call.kind for call in program.calls)

@@ -17,10 +17,11 @@ from astroedge.targets.compiler.select.kernel_cost import (
     level_of,
     reads_rows,
 )
+from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT4, INT8
 
 V3, V4, PI4 = (resolve_target(name) for name in ("x86-64-v3", "x86-64-v4", "raspberry-pi-4"))
 LEAST_L3 = V3.family.least_l3_bytes
-LAYER = MatrixCost(Product("layer", 1, 1, 512, 512, True, None), "float32", L2, V4)
+LAYER = MatrixCost(Product("layer", 1, 1, 512, 512, True, None), FLOAT32, L2, V4)
 
 
 def test_weights_lie_in_the_nearest_cache_that_holds_them() -> None:
@@ -35,11 +36,11 @@ def test_weights_lie_in_the_nearest_cache_that_holds_them() -> None:
 
 def test_only_floats_from_memory_are_read_by_rows() -> None:
     """Integers are bound otherwise, and what a cache holds is faster with its sums in registers."""
-    assert reads_rows(MEMORY, "float32", V3)
-    assert reads_rows(MEMORY, "float16", V3)
-    assert not reads_rows(MEMORY, "int8", V3)
-    assert not reads_rows(L3, "float32", V3)
-    assert not reads_rows(MEMORY, "float32", PI4)
+    assert reads_rows(MEMORY, FLOAT32, V3)
+    assert reads_rows(MEMORY, FLOAT16, V3)
+    assert not reads_rows(MEMORY, INT8, V3)
+    assert not reads_rows(L3, FLOAT32, V3)
+    assert not reads_rows(MEMORY, FLOAT32, PI4)
 
 
 @pytest.mark.parametrize("level", [L1, L2, L3, MEMORY], ids=lambda level: level.name)
@@ -66,14 +67,14 @@ def test_distance_narrow_vectors_and_lists_of_ones_own_cost_more() -> None:
 
 def test_int4_scales_are_read_whole() -> None:
     """So at a low rate int8 rows from memory are fewer bytes than int4 rows with their scales, at a high rate more."""
-    int8, int4 = (replace(LAYER, storage=storage, level=MEMORY) for storage in ("int8", "int4"))
+    int8, int4 = (replace(LAYER, storage=storage, level=MEMORY) for storage in (INT8, INT4))
     assert int8.event(0.02, False) < int4.event(0.02, False)
     assert int8.event(0.9, False) > int4.event(0.9, False)
 
 
 def test_integers_times_spikes_are_cheaper_than_graded_values() -> None:
     """Rows are added, or multiplied in fixed point, where inputs are 0 or 1; graded ones need float32."""
-    for storage in ("int8", "int4"):
+    for storage in (INT8, INT4):
         cost = replace(LAYER, storage=storage)
         assert cost.dense(False) < cost.dense(True)
         assert cost.event(0.1, False) < cost.event(0.1, True)

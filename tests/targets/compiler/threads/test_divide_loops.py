@@ -17,7 +17,8 @@ from astroedge.targets.kernels.products.embedding import embedding_row, pack_emb
 from astroedge.targets.kernels.products.event_gemv import event_gemv, pack_event
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, pack_fixed
 from astroedge.targets.kernels.reduce import layer_norm, softmax
-from astroedge.targets.precision.weight_format import Precision, store
+from astroedge.targets.precision.storage import FLOAT32, INT4, INT8, Storage
+from astroedge.targets.precision.weight_format import store
 from astroedge.targets.schedule.vectorize import schedule_blocks
 from astroedge.targets.tir_builder import INDEPENDENT, independent, kernel
 from tests.support.kernels.harness import build, call, same_bits
@@ -32,7 +33,7 @@ def draw(*shape: int) -> np.ndarray:
     return DRAW.standard_normal(shape).astype(np.float32)
 
 
-def event_operands(rows: int, columns: int, batch: int, storage: Precision = "float32") -> list[np.ndarray]:
+def event_operands(rows: int, columns: int, batch: int, storage: Storage = FLOAT32) -> list[np.ndarray]:
     """Active lists of random spikes, and random weights as an event-driven product reads them."""
     spikes = DRAW.random(batch * rows) < 0.2
     empty = [np.zeros(batch * rows, np.int32), np.zeros(batch * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
@@ -45,12 +46,12 @@ def given(packed: tuple[np.ndarray, np.ndarray | None]) -> list[np.ndarray]:
     return [item for item in packed if item is not None]
 
 
-def packed(rows: int, columns: int, tile: int, storage: Precision = "float32") -> list[np.ndarray]:
+def packed(rows: int, columns: int, tile: int, storage: Storage = FLOAT32) -> list[np.ndarray]:
     """Random weights as a dense product reads them."""
     return given(pack_dense(store(draw(rows, columns), storage), tile))
 
 
-def fixed(rows: int, columns: int, batch: int, tile: int, storage: Precision) -> list[np.ndarray]:
+def fixed(rows: int, columns: int, batch: int, tile: int, storage: Storage) -> list[np.ndarray]:
     """Random inputs in fixed point, and random weights as their product reads them."""
     return [*planes_of(draw(batch, rows)), *pack_fixed(store(draw(rows, columns), storage), tile)]
 
@@ -65,25 +66,26 @@ def chain(rows: int, columns: int) -> tirx.PrimFunc:
 CASES: dict[str, tuple[tirx.PrimFunc, list[np.ndarray], int, int]] = {
     "event": (event_gemv(300, 330, bias=False, tile=64), event_operands(300, 330, 1), 330, 6),
     "event batch": (event_gemv(70, 20, bias=False, batch=7), event_operands(70, 20, 7), 140, 7),
-    "event int4": (event_gemv(300, 330, bias=False, storage="int4"), event_operands(300, 330, 1, "int4"), 330, 3),
+    "event int4": (event_gemv(300, 330, bias=False, storage=INT4), event_operands(300, 330, 1, INT4), 330, 3),
     "dense": (dense_gemv(1, 90, 200, bias=True, tile=48), [draw(90), *packed(90, 200, 48), draw(200)], 200, 5),
     "dense int8": (
-        dense_gemv(1, 90, 200, bias=False, tile=64, storage="int8"),
-        [draw(90), *packed(90, 200, 64, "int8")], 200, 4,
+        dense_gemv(1, 90, 200, bias=False, tile=64, storage=INT8),
+        [draw(90), *packed(90, 200, 64, INT8)], 200, 4,
     ),
     "dense batch": (
         dense_gemv(5, 90, 20, bias=False, tile=48, row_tile=2), [draw(450), *packed(90, 20, 48)], 100, 3,
     ),
     "fixed": (
-        fixed_gemv(1, 90, 200, target=resolve_target("x86-64-v3"), tile=32), fixed(90, 200, 1, 32, "int8"), 200, 7,
+        fixed_gemv(1, 90, 200, target=resolve_target("x86-64-v3"), tile=32, storage=INT8),
+        fixed(90, 200, 1, 32, INT8), 200, 7,
     ),
     "fixed batch": (
-        fixed_gemv(5, 90, 20, target=resolve_target("aarch64"), tile=16, row_tile=2, storage="int4"),
-        fixed(90, 20, 5, 16, "int4"), 100, 6,
+        fixed_gemv(5, 90, 20, target=resolve_target("aarch64"), tile=16, row_tile=2, storage=INT4),
+        fixed(90, 20, 5, 16, INT4), 100, 6,
     ),
     "embedding": (
-        embedding_row(3, 10, 40, storage="int8"),
-        [np.array([2, 9, 4]), *given(pack_embedding(store(draw(40, 10), "int8")))], 120, 3,
+        embedding_row(3, 10, 40, storage=INT8),
+        [np.array([2, 9, 4]), *given(pack_embedding(store(draw(40, 10), INT8)))], 120, 3,
     ),
     "batched": (batched_matmul(3, 2, 30, 40, tile=16), [draw(180), draw(3600)], 240, 4),
     "layer norm": (layer_norm(6, 37, 1e-5), [draw(222), draw(37), draw(37)], 222, 6),

@@ -19,6 +19,7 @@ from astroedge.targets.kernels.convolutions.dense_conv import (
     planes_size,
     runs_size,
 )
+from astroedge.targets.precision.storage import FLOAT32
 from astroedge.targets.precision.weight_format import store
 from tests.support.kernels.harness import CORTEX_A72, FUSED, NATIVE, RUNNABLE, X86_64_V3, assembly, run, same_bits
 from tests.support.kernels.reference_convolution import convolutions, convolve, matrix
@@ -36,7 +37,7 @@ def dense_convolve(
     """x [batch, channels, height, width] by W [outputs, group inputs, rows, columns]; the memory in between is NaN."""
     scratch = [np.full(size(conv), np.nan, np.float32) for size in (planes_size, runs_size)]
     planes = run(copy_to_planes(conv), [x.ravel()], scratch[:1], target)
-    packed, _ = pack_dense_conv(store(matrix(weights), "float32"), conv, tile)
+    packed, _ = pack_dense_conv(store(matrix(weights), FLOAT32), conv, tile)
     runs = run(dense_conv(conv, tile), [*planes, packed], scratch[1:], target)
     y = np.zeros((conv.batch, conv.outputs, conv.out_height, conv.out_width), np.float32)
     func = copy_from_runs(conv, scaled=scales is not None)

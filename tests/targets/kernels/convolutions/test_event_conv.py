@@ -11,7 +11,8 @@ from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips, c
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.convolutions.event_conv import event_conv, most_together, pack_event_conv
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
-from astroedge.targets.precision.weight_format import Precision, store
+from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT8, Storage
+from astroedge.targets.precision.weight_format import store
 from tests.support.kernels.harness import CORTEX_A72, FUSED, NATIVE, RUNNABLE, X86_64_V3, assembly, run, same_bits
 from tests.support.kernels.reference_convolution import convolutions, convolve, matrix
 from tests.targets.kernels.convolutions.test_active_pixels import list_pixels
@@ -25,7 +26,7 @@ def event_convolve(
     graded: bool,
     together: int = 1,
     tile: int = 128,
-    storage: Precision = "float32",
+    storage: Storage = FLOAT32,
     target: dict[str, object] = NATIVE,
 ) -> np.ndarray:
     """x [batch, channels, height, width] by W [outputs, group inputs, rows, columns], through the lists."""
@@ -76,9 +77,9 @@ def test_equals_the_reduction_order(
 
 
 @pytest.mark.parametrize("graded", [False, True])
-@pytest.mark.parametrize("storage", ["float16", "int8"])
+@pytest.mark.parametrize("storage", [FLOAT16, INT8], ids=["float16", "int8"])
 @pytest.mark.parametrize("together", [1, 3])
-def test_stored_weights_are_widened_and_scaled_once(storage: Precision, graded: bool, together: int) -> None:
+def test_stored_weights_are_widened_and_scaled_once(storage: Storage, graded: bool, together: int) -> None:
     """float16 weights count as float32; sums of int8 weights, over two blocks here, are scaled when they are there."""
     conv = Convolution(1, 12, 7, 8, 20, (5, 5), padding=(2, 2, 2, 2))
     x, weights = _data(conv, 0.4, graded, 1)
@@ -95,7 +96,7 @@ def test_a_block_of_the_largest_integers_does_not_overflow() -> None:
     conv = Convolution(1, 256, 1, 3, 8, (1, 3), padding=(0, 1, 0, 1))
     weights = np.full((8, 256, 1, 3), 127, np.float32)
     x = np.ones((1, 256, 1, 3), np.float32)
-    result = event_convolve(x, weights, conv, graded=False, storage="int8")
+    result = event_convolve(x, weights, conv, graded=False, storage=INT8)
     assert result.ravel().tolist() == [2 * 256 * 127.0, 3 * 256 * 127.0, 2 * 256 * 127.0] * 8
 
 
@@ -129,7 +130,7 @@ def test_windows_go_together_only_where_a_row_is_one_stretch() -> None:
 def test_code_needs_nothing_and_fuses_nothing(target: dict[str, object], graded: bool) -> None:
     """No call, no fused product, whatever the weights are stored in."""
     conv = Convolution(1, 12, 15, 15, 32, (5, 5), padding=(1, 1, 1, 1))
-    for storage in ("float32", "float16", "int8"):
+    for storage in (FLOAT32, FLOAT16, INT8):
         code = assembly(event_conv(conv, graded=graded, together=2, storage=storage), target)
         assert "call" not in code
         assert "\tbl\t" not in code

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_dense
-from astroedge.targets.precision.weight_format import PRECISIONS, Precision, StoredMatrix
+from astroedge.targets.precision.storage import FLOAT32, INT4, STORAGES, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
@@ -36,7 +37,7 @@ def dense_product(
         tile=tile,
         row_tile=row_tile,
         dtype=str(x.dtype),
-        storage=stored.precision,
+        storage=stored.storage,
     )
     data, scales = pack_dense(stored, tile)
     inputs = [x.ravel(), data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
@@ -52,7 +53,7 @@ def dense_product(
     rate=st.sampled_from([0.05, 0.3, 1.0]),
     kind=st.sampled_from(["bool", "spikes", "graded"]),
     biased=st.booleans(),
-    storage=st.sampled_from(PRECISIONS),
+    storage=st.sampled_from(list(STORAGES.values())),
     target=st.sampled_from(RUNNABLE),
     seed=st.integers(0, 99),
 )
@@ -64,7 +65,7 @@ def test_equals_the_reduction_order_and_the_event_kernel(
     rate: float,
     kind: str,
     biased: bool,
-    storage: Precision,
+    storage: Storage,
     target: dict[str, object],
     seed: int,
 ) -> None:
@@ -82,7 +83,7 @@ def test_equals_the_reduction_order_and_the_event_kernel(
 
 def test_scaled_sums_that_vanish_are_plus_zero() -> None:
     """A group's sum times its scale may underflow to −0.0; with or without a silent group after it, y is +0.0."""
-    stored = StoredMatrix("int4", np.full((128, 16), -1, np.int8), np.full((2, 16), 0.25, np.float32))
+    stored = StoredMatrix(INT4, np.full((128, 16), -1, np.int8), np.full((2, 16), 0.25, np.float32))
     x = np.zeros((1, 128), np.float32)
     x[0, 0] = 1e-45
     for result in (dense_product(x, stored), event_product(x, stored, graded=True)):
@@ -112,7 +113,7 @@ def test_products_of_two_computed_matrices_keep_the_order(
 
 def test_packing_keeps_every_weight_once() -> None:
     """Tiles of columns follow each other, the last one narrower; nothing is padded."""
-    weights = quantise(np.arange(15, dtype=np.float32).reshape(3, 5), "float32")
+    weights = quantise(np.arange(15, dtype=np.float32).reshape(3, 5), FLOAT32)
     assert pack_dense(weights, 2)[0].tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
 
 

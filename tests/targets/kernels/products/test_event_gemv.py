@@ -13,7 +13,8 @@ from astroedge.errors import CompileError
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile, pack_event
-from astroedge.targets.precision.weight_format import PRECISIONS, Precision, StoredMatrix
+from astroedge.targets.precision.storage import INT4, INT8, STORAGES, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import (
@@ -46,7 +47,7 @@ def event_product(
     columns = stored.values.shape[1]
     data, scales = pack_event(stored)
     func = event_gemv(
-        rows, columns, bias=bias is not None, graded=graded, batch=batch, tile=tile, storage=stored.precision
+        rows, columns, bias=bias is not None, graded=graded, batch=batch, tile=tile, storage=stored.storage
     )
     operands = [data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
     inputs = [*([x.ravel()] if graded else []), *lists_of(x), *operands]
@@ -69,7 +70,7 @@ def lists_of(x: np.ndarray) -> list[np.ndarray]:
     rate=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
     graded=st.booleans(),
     biased=st.booleans(),
-    storage=st.sampled_from(PRECISIONS),
+    storage=st.sampled_from(list(STORAGES.values())),
     target=st.sampled_from(RUNNABLE),
     seed=st.integers(0, 99),
 )
@@ -81,7 +82,7 @@ def test_equals_the_reduction_order(
     rate: float,
     graded: bool,
     biased: bool,
-    storage: Precision,
+    storage: Storage,
     target: dict[str, object],
     seed: int,
 ) -> None:
@@ -92,7 +93,7 @@ def test_equals_the_reduction_order(
     x = (rng.random((batch, rows)) < rate).astype(np.float32)
     if graded:
         x *= rng.standard_normal((batch, rows)).astype(np.float32)
-    tile = 128 if storage == "int4" else tile
+    tile = 128 if storage is INT4 else tile
     result = event_product(x, stored, bias, graded=graded, tile=tile, target=target)
     assert same_bits(result, np.stack([reference_order.product(row, stored, bias) for row in x]))
 
@@ -100,7 +101,7 @@ def test_equals_the_reduction_order(
 def test_the_largest_integer_sums_are_exact() -> None:
     """A whole block of weights of 127, in several blocks: no int16 or int32 overflows, and the sum is exact."""
     rows = 1030
-    stored = StoredMatrix("int8", np.full((rows, 3), -127, np.int8), np.ones((1, 3), np.float32))
+    stored = StoredMatrix(INT8, np.full((rows, 3), -127, np.int8), np.ones((1, 3), np.float32))
     result = event_product(np.ones((1, rows), np.float32), stored, graded=False)
     assert result.tolist() == [[-127.0 * rows] * 3]
 
@@ -109,7 +110,7 @@ def test_the_largest_integer_sums_are_exact() -> None:
 @pytest.mark.parametrize("active", [16, 17, 64])
 def test_the_largest_sums_of_nibbles_are_exact(number: int, active: int) -> None:
     """As many rows as a byte holds, one more and a whole group, all of the least or the largest int4 number."""
-    stored = StoredMatrix("int4", np.full((64, 130), number, np.int8), np.full((1, 130), -0.5, np.float32))
+    stored = StoredMatrix(INT4, np.full((64, 130), number, np.int8), np.full((1, 130), -0.5, np.float32))
     x = (np.arange(64)[None] < active).astype(np.float32)
     result = event_product(x, stored, graded=False)
     assert np.array_equal(result, np.full((1, 130), -0.5 * number * active, np.float32))
@@ -117,9 +118,9 @@ def test_the_largest_sums_of_nibbles_are_exact(number: int, active: int) -> None
 
 def test_sums_that_float32_might_not_hold_are_refused() -> None:
     """From 2²⁴ on dense and event-driven sums of int8 would differ: the number of inputs is limited."""
-    assert event_gemv(132_104, 1, bias=False, storage="int8")
+    assert event_gemv(132_104, 1, bias=False, storage=INT8)
     with pytest.raises(CompileError, match="132105 inputs"):
-        event_gemv(132_105, 1, bias=False, storage="int8")
+        event_gemv(132_105, 1, bias=False, storage=INT8)
 
 
 def test_each_row_of_a_batch_can_have_a_matrix_of_its_own() -> None:
@@ -140,11 +141,11 @@ def test_graded_rows_are_not_fused(target: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("graded", [False, True])
-@pytest.mark.parametrize("storage", PRECISIONS)
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
 @pytest.mark.parametrize(
     ("target", "board"), [(X86_64_V3, "x86-64-v3"), (X86_64_V4, "x86-64-v4"), (CORTEX_A72, "raspberry-pi-4")]
 )
-def test_rows_are_added_in_registers(target: dict[str, object], board: str, storage: Precision, graded: bool) -> None:
+def test_rows_are_added_in_registers(target: dict[str, object], board: str, storage: Storage, graded: bool) -> None:
     """With the tile meant for a target rows are widened and added by whole vectors, and no sum is spilled meanwhile."""
     tile = event_tile(resolve_target(board), graded, storage)
     code = assembly(event_gemv(64, 2 * tile, bias=False, graded=graded, tile=tile, storage=storage), target)

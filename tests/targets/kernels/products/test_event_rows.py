@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.event_rows import event_rows
-from astroedge.targets.precision.weight_format import Precision
+from astroedge.targets.precision.storage import FLOAT16, FLOAT32, Storage
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import (
@@ -36,18 +36,18 @@ from tests.targets.kernels.products.test_event_gemv import SCALAR, SPILL, lists_
     batch=st.integers(1, 2),
     rate=st.sampled_from([0.0, 0.02, 0.1, 0.3, 1.0]),
     graded=st.booleans(),
-    storage=st.sampled_from(["float32", "float16"]),
+    storage=st.sampled_from([FLOAT32, FLOAT16]),
     target=st.sampled_from(RUNNABLE),
     seed=st.integers(0, 99),
 )
-@example(15, 1100, 1, 1.0, False, "float32", RUNNABLE[0], 0)  # one row of every size of group, wide tiles and a tail
+@example(15, 1100, 1, 1.0, False, FLOAT32, RUNNABLE[0], 0)  # one row of every size of group, wide tiles and a tail
 def test_equals_the_reduction_order(
     rows: int,
     columns: int,
     batch: int,
     rate: float,
     graded: bool,
-    storage: Precision,
+    storage: Storage,
     target: dict[str, object],
     seed: int,
 ) -> None:
@@ -82,7 +82,7 @@ def test_eight_rows_are_added_between_a_load_and_a_store_of_the_sums(target: dic
 def test_threads_divide_the_tiles() -> None:
     """Each thread of a team writes its own columns, with the bits that one thread would give them."""
     rng = np.random.default_rng(3)
-    stored = quantise(rng.standard_normal((300, 600)).astype(np.float32), "float32")
+    stored = quantise(rng.standard_normal((300, 600)).astype(np.float32), FLOAT32)
     x = (rng.random((1, 300)) < 0.2).astype(np.float32)
     form = divide_loops(event_rows(300, 600))
     assert form is not None

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile, pack_fixed
-from astroedge.targets.precision.weight_format import Precision, StoredMatrix
+from astroedge.targets.precision.storage import INT4, INT8, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import (
@@ -73,7 +74,7 @@ def fixed_product(
     columns = stored.values.shape[1]
     harness, target = BOARDS[board]
     width, row_tile = tile or fixed_tile(batch, target)
-    func = fixed_gemv(batch, rows, columns, target=target, tile=width, row_tile=row_tile, storage=stored.precision)
+    func = fixed_gemv(batch, rows, columns, target=target, tile=width, row_tile=row_tile, storage=stored.storage)
     inputs = [*planes_of(x, harness), *pack_fixed(stored, width)]
     return run(func, inputs, [np.zeros(batch * columns, np.float32)], harness)[0].reshape(batch, columns)
 
@@ -85,7 +86,7 @@ def fixed_product(
     batch=st.integers(1, 5),
     tile=st.sampled_from([None, (16, 1), (16, 2), (48, 2)]),
     inputs=st.sampled_from(sorted(INPUTS)),
-    storage=st.sampled_from(["int8", "int4"]),
+    storage=st.sampled_from([INT8, INT4]),
     board=st.sampled_from(sorted(BOARDS)),
     seed=st.integers(0, 99),
 )
@@ -95,7 +96,7 @@ def test_equals_integer_sums_rounded_once_a_block(
     batch: int,
     tile: tuple[int, int] | None,
     inputs: str,
-    storage: Precision,
+    storage: Storage,
     board: str,
     seed: int,
 ) -> None:
@@ -107,8 +108,8 @@ def test_equals_integer_sums_rounded_once_a_block(
     assert same_bits(result, np.stack([reference_order.fixed_product(row, stored) for row in x]))
 
 
-@pytest.mark.parametrize("storage", ["int8", "int4"])
-def test_spikes_give_the_bits_of_the_event_driven_kernel(storage: Precision) -> None:
+@pytest.mark.parametrize("storage", [INT8, INT4], ids=["int8", "int4"])
+def test_spikes_give_the_bits_of_the_event_driven_kernel(storage: Storage) -> None:
     """With inputs 0 and 1 the choice between event-driven and dense changes nothing."""
     rng = np.random.default_rng(5)
     stored = quantise(rng.standard_normal((700, 90)).astype(np.float32), storage)
@@ -116,8 +117,8 @@ def test_spikes_give_the_bits_of_the_event_driven_kernel(storage: Precision) -> 
     assert same_bits(fixed_product(x, stored), event_product(x, stored, None, graded=False))
 
 
-@pytest.mark.parametrize("storage", ["int8", "int4"])
-def test_results_are_more_accurate_than_sums_of_floats(storage: Precision) -> None:
+@pytest.mark.parametrize("storage", [INT8, INT4], ids=["int8", "int4"])
+def test_results_are_more_accurate_than_sums_of_floats(storage: Storage) -> None:
     """Against float64 the error is at most a few roundings of the result's size."""
     rng = np.random.default_rng(6)
     stored = quantise(rng.standard_normal((1000, 40)).astype(np.float32), storage)
@@ -127,8 +128,8 @@ def test_results_are_more_accurate_than_sums_of_floats(storage: Precision) -> No
 
 
 @pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize("storage", ["int8", "int4"])
-def test_large_sums_are_rounded_once(storage: Precision, board: str) -> None:
+@pytest.mark.parametrize("storage", [INT8, INT4], ids=["int8", "int4"])
+def test_large_sums_are_rounded_once(storage: Storage, board: str) -> None:
     """Where all products are positive, not even half a sum of int8 weights fits a float32."""
     rng = np.random.default_rng(7)
     stored = quantise(rng.uniform(0.5, 1, (600, 70)).astype(np.float32), storage)
@@ -137,10 +138,8 @@ def test_large_sums_are_rounded_once(storage: Precision, board: str) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize(("storage", "groups", "weights"), [("int8", 1, (127, -127)), ("int4", 8, (7, -8))])
-def test_the_largest_sums_do_not_overflow(
-    storage: Precision, groups: int, weights: tuple[int, int], board: str
-) -> None:
+@pytest.mark.parametrize(("storage", "groups", "weights"), [(INT8, 1, (127, -127)), (INT4, 8, (7, -8))])
+def test_the_largest_sums_do_not_overflow(storage: Storage, groups: int, weights: tuple[int, int], board: str) -> None:
     """Blocks of the largest inputs, of the largest low halves too, and weights, of equal and of opposite signs."""
     largest = np.nextafter(np.float32(2), np.float32(0))
     low = np.r_[np.float32(1), np.full(511, 2.0**-14 - 2.0**-29)].astype(np.float32)
@@ -154,13 +153,13 @@ def test_the_largest_sums_do_not_overflow(
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_not_finite_in_every_column(value: float, board: str) -> None:
     """A NaN or an infinity among the inputs of a row makes that row's results NaN, and no other's."""
-    stored = quantise(np.ones((300, 3), np.float32), "int8")
+    stored = quantise(np.ones((300, 3), np.float32), INT8)
     x = np.ones((2, 300), np.float32)
     x[1, 4] = value
     assert np.isnan(fixed_product(x, stored, board=board)).tolist() == [[False] * 3, [True] * 3]
 
 
-@pytest.mark.parametrize("storage", ["int8", "int4"])
+@pytest.mark.parametrize("storage", [INT8, INT4], ids=["int8", "int4"])
 @pytest.mark.parametrize(
     ("harness", "board", "instruction"),
     [
@@ -173,7 +172,7 @@ def test_what_is_not_finite_is_not_finite_in_every_column(value: float, board: s
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_pairs_are_multiplied_by_one_instruction(
-    harness: dict[str, object], board: str, instruction: str, storage: Precision
+    harness: dict[str, object], board: str, instruction: str, storage: Storage
 ) -> None:
     """The inner loop multiplies integers by the instruction for it, converts nothing to float and spills nothing."""
     target = resolve_target(board)

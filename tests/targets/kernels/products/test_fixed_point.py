@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, fixed_point, pair_count
+from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, blocks, fixed_point, pair_count
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import RUNNABLE, run, same_bits
 
@@ -46,6 +46,12 @@ def test_every_input_becomes_the_nearest_integer(
     expected = [reference_order.fixed_point(row) for row in x]
     assert np.array_equal(_integers(planes, batch, size), np.stack([integers for integers, _ in expected]))
     assert same_bits(factors.reshape(batch, -1), np.stack([row for _, row in expected]))
+
+
+@pytest.mark.parametrize(("rows", "cut"), [(1, [(0, 1)]), (256, [(0, 256)]), (600, [(0, 256), (256, 512), (512, 600)])])
+def test_blocks_cover_the_inputs_once(rows: int, cut: list[tuple[int, int]]) -> None:
+    """256 inputs a block, the last one shorter."""
+    assert blocks(rows) == cut
 
 
 def test_the_largest_input_keeps_all_its_bits() -> None:
