@@ -36,6 +36,11 @@ def steps(folder: Path, checkpoint: Path) -> list[Step]:
     """The commands in order; everything they write lies in `folder`."""
     names = ("char_lm.onnx", "char_lm.astro", "char_lm-int8.astro", "char_lm-pi4.astro", HELD_OUT)
     graph, here, small, board, text = (str(folder / name) for name in names)
+    return [*make_bundles(checkpoint, graph, here, small, board), *use_bundles(folder, graph, here, small, text)]
+
+
+def make_bundles(checkpoint: Path, graph: str, here: str, small: str, board: str) -> list[Step]:
+    """From a checkpoint to bundles, on the host."""
     return [
         Step(
             "Export",
@@ -66,6 +71,12 @@ def steps(folder: Path, checkpoint: Path) -> list[Step]:
             "same bits: a golden trace in it holds hashes of state and outputs, which the board will reproduce.",
             ("compile", graph, "--target", "raspberry-pi-4", "-o", board),
         ),
+    ]
+
+
+def use_bundles(folder: Path, graph: str, here: str, small: str, text: str) -> list[Step]:
+    """What is done with a bundle."""
+    return [
         Step(
             "Verify",
             "The golden trace is replayed. Then the bundle is compared with ONNX Runtime, spike for spike: forced "
