@@ -11,8 +11,8 @@ import pytest
 from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
 from astroedge.targets.precision.weight_format import Precision
-from tests.compiled.test_precision import gru
 from tests.support import graphs
+from tests.support.gru import gru
 from tests.support.programs import chosen_program
 
 

@@ -13,8 +13,8 @@ from astroedge.targets.kernels.convolutions.event_conv import event_conv, most_t
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
 from astroedge.targets.precision.weight_format import Precision, store
 from tests.support.kernels.harness import CORTEX_A72, FUSED, NATIVE, RUNNABLE, X86_64_V3, assembly, run, same_bits
+from tests.support.kernels.pixels import list_pixels
 from tests.support.kernels.reference_convolution import convolutions, convolve, matrix
-from tests.targets.kernels.convolutions.test_active_pixels import list_pixels
 
 
 def event_convolve(

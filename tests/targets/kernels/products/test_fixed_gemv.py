@@ -27,8 +27,7 @@ from tests.support.kernels.harness import (
     run,
     same_bits,
 )
-from tests.targets.kernels.products.test_event_gemv import event_product
-from tests.targets.kernels.products.test_fixed_point import planes_of
+from tests.support.kernels.products import ROWS, event_product, planes_of
 
 BOARDS = {
     **{name: (harness, resolve_target(name)) for name, harness in {**WIDTHS, "native": NATIVE}.items()},
@@ -80,7 +79,7 @@ def fixed_product(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    rows=st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800)),
+    rows=ROWS,
     columns=st.integers(1, 150),
     batch=st.integers(1, 5),
     tile=st.sampled_from([None, (16, 1), (16, 2), (48, 2)]),
