@@ -124,10 +124,14 @@ def test_windows_go_together_only_where_a_row_is_one_stretch() -> None:
     assert most_together(Convolution(1, 60, 34, 34, 12, (5, 5)), 128) == 1
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 @pytest.mark.parametrize("graded", [False, True])
 def test_code_needs_nothing_and_fuses_nothing(target: dict[str, object], graded: bool) -> None:
-    """No call, no fused product, whatever the weights are stored in."""
+    """No call, no fused product, whatever the weights are stored in.
+
+    A guard: slow code computes the same numbers, and a fused product shows on other processors.
+    """
     conv = Convolution(1, 12, 15, 15, 32, (5, 5), padding=(1, 1, 1, 1))
     for storage in ("float32", "float16", "int8"):
         code = assembly(event_conv(conv, graded=graded, together=2, storage=storage), target)

@@ -101,10 +101,14 @@ def test_packing_keeps_every_weight_once() -> None:
     assert pack_dense(weights, 2)[0].tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 @pytest.mark.parametrize("batch", [1, 4, 7])
 def test_products_are_vectors_and_not_fused(target: dict[str, object], batch: int) -> None:
-    """Product and sum are two instructions, on whole vectors, and the sums need no allocator."""
+    """Product and sum are two instructions, on whole vectors, and the sums need no allocator.
+
+    A guard: slow code computes the same numbers, and a fused product shows on other processors.
+    """
     tile, row_tile = dense_tile(batch, resolve_target("x86-64-v3"))
     code = assembly(dense_gemv(batch, 300, 128, bias=True, tile=tile, row_tile=row_tile), target)
     assert not FUSED.search(code)

@@ -85,19 +85,27 @@ def test_each_row_of_a_batch_can_have_a_matrix_of_its_own() -> None:
     assert same_bits(result, np.stack(expected))
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_graded_rows_are_not_fused(target: dict[str, object]) -> None:
-    """The product of a graded value and a weight is rounded before it is added."""
+    """The product of a graded value and a weight is rounded before it is added.
+
+    A guard: another processor would show other numbers, this one need not.
+    """
     assert not FUSED.search(assembly(event_gemv(300, 130, bias=True, graded=True), target))
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("graded", [False, True])
 @pytest.mark.parametrize("storage", PRECISIONS)
 @pytest.mark.parametrize(
     ("target", "board"), [(X86_64_V3, "x86-64-v3"), (X86_64_V4, "x86-64-v4"), (CORTEX_A72, "raspberry-pi-4")]
 )
 def test_rows_are_added_in_registers(target: dict[str, object], board: str, storage: Precision, graded: bool) -> None:
-    """With the tile meant for a target rows are widened and added by whole vectors, and no sum is spilled meanwhile."""
+    """With the tile meant for a target rows are widened and added by whole vectors, and no sum is spilled meanwhile.
+
+    A guard: slow code computes the same numbers.
+    """
     tile = event_tile(resolve_target(board), graded, storage)
     code = assembly(event_gemv(64, 2 * tile, bias=False, graded=graded, tile=tile, storage=storage), target)
     loops = innermost_loops(code)

@@ -53,15 +53,23 @@ def test_equals_the_reduction_order(case: Case) -> None:
     assert same_bits(result, np.stack([reference_order.product(row, stored) for row in x]))
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_graded_rows_are_not_fused(target: dict[str, object]) -> None:
-    """The product of a graded value and a weight is rounded before it is added."""
+    """The product of a graded value and a weight is rounded before it is added.
+
+    A guard: another processor would show other numbers, this one need not.
+    """
     assert not FUSED.search(assembly(event_rows(300, 130, graded=True), target))
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, X86_64_V4, CORTEX_A72], ids=["x86-64-v3", "x86-64-v4", "cortex-a72"])
 def test_eight_rows_are_added_between_a_load_and_a_store_of_the_sums(target: dict[str, object]) -> None:
-    """Rows are added by whole vectors, without a spilled sum, a scalar or an allocator."""
+    """Rows are added by whole vectors, without a spilled sum, a scalar or an allocator.
+
+    A guard: slow code computes the same numbers.
+    """
     code = assembly(event_rows(600, 512), target)
     assert not [line for loop in innermost_loops(code) for line in loop if SPILL.search(line)]
     assert not [line for line in code.splitlines() if SCALAR.search(line)]

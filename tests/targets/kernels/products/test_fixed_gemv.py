@@ -159,6 +159,7 @@ def test_what_is_not_finite_is_not_finite_in_every_column(value: float, board: s
     assert np.isnan(fixed_product(x, stored, board=board)).tolist() == [[False] * 3, [True] * 3]
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("storage", ["int8", "int4"])
 @pytest.mark.parametrize(
     ("harness", "board", "instruction"),
@@ -174,7 +175,10 @@ def test_what_is_not_finite_is_not_finite_in_every_column(value: float, board: s
 def test_pairs_are_multiplied_by_one_instruction(
     harness: dict[str, object], board: str, instruction: str, storage: Precision
 ) -> None:
-    """The inner loop multiplies integers by the instruction for it, converts nothing to float and spills nothing."""
+    """The inner loop multiplies integers by the instruction for it, converts nothing to float and spills nothing.
+
+    A guard: slow code computes the same numbers.
+    """
     target = resolve_target(board)
     tile, row_tile = fixed_tile(1, target)
     func = fixed_gemv(1, 600, 200, target=target, tile=tile, row_tile=row_tile, storage=storage)
