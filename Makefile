@@ -2,6 +2,7 @@
 #
 #   make demo         export, compile, verify, run and profile the example language model
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
+#   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make conformance  every cell of every framework beside what it does there, as a table; half an hour
@@ -20,7 +21,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-wheel exactness conformance lint bench bench-kernels bench-overheads bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance lint bench bench-kernels bench-overheads bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -36,6 +37,9 @@ demo: .venv/ready
 # Two at a time: a test that compiles needs a gigabyte.
 test: lint emulator .venv/frameworks
 	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal
+
+quick: .venv/ready
+	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal -m "not compiles and not emulated"
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py

@@ -1,6 +1,7 @@
-"""Settings for every test, and bundles that many tests share.
+"""Settings and marks for every test, and bundles that many tests share.
 
-Property tests draw the same examples on every run and on slow machines.
+Property tests draw the same examples on every run and on slow machines. Whether a test compiles, runs in an emulator or
+needs a framework is found from its code (tests/support/marks.py); what compiles unseen fails without the mark.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -19,12 +20,42 @@ from hypothesis import settings
 
 from tests.support.arm_root import ArmRoot, NoArmRootError, arm_root
 from tests.support.command import Command, Outcome
+from tests.support.marks import marks_of, watch_compilers
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
 
 # A shell has what it starts in the background ignore Ctrl-C, and children inherit that; the tests of Ctrl-C send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+RUNNING: list[pytest.Item] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test its marks, before `-m` chooses among them."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            for mark in marks_of(item):
+                item.add_marker(mark)
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported that tests compile with."""
+    watch_compilers(_demand)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Know which test runs."""
+    RUNNING[:] = [item]
+    return (yield)
+
+
+def _demand(mark: str) -> None:
+    """Fail where the test that runs does not carry a mark."""
+    if RUNNING and RUNNING[0].get_closest_marker(mark) is None:
+        pytest.fail(f"{RUNNING[0].nodeid} must be marked: @pytest.mark.{mark}")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from astroedge.errors import BundleError
 from astroedge.runtimes import load
 from tests.support.bundles import make_tiny_bundle, weights_bytes
 from tests.support.places import ROOT
+from tests.support.small_disk import small_disk
 
 LABELS = {"labels.txt": b"one\ntwo\n", "tokenizer.json": b"{}"}
 
@@ -280,27 +281,20 @@ def test_file_that_cannot_grow_leaves_the_old_bundle(bundle: Bundle, tmp_path: P
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 48 KiB; only root can make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        pytest.skip("needs root to mount a small file system")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 KiB."""
+    with small_disk(tmp_path / "disk", "48k") as folder:
+        yield folder
 
 
-def test_full_disk_leaves_the_old_bundle(bundle: Bundle, small_disk: Path) -> None:
+def test_full_disk_leaves_the_old_bundle(bundle: Bundle, disk: Path) -> None:
     """On a disk that is full the old bundle stays as it was, and a new folder is not left behind."""
-    target = small_disk / "tiny.astro"
+    target = disk / "tiny.astro"
     bundle.save(target)
     before = contents(target)
-    for path in (target, small_disk / "second.astro"):
+    for path in (target, disk / "second.astro"):
         with pytest.raises(BundleError, match="No space left on device"):
             other_bundle(bundle).save(path)
     assert contents(target) == before
-    assert [path.name for path in small_disk.iterdir()] == ["tiny.astro"]
+    assert [path.name for path in disk.iterdir()] == ["tiny.astro"]
     load(target).close()

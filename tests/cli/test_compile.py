@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +14,10 @@ from astroedge.step.graph import StepGraph
 from tests.conftest import Compiled
 from tests.support.command import Command
 from tests.support.graphs import lif_layer, random_inputs, recurrent_net
+from tests.support.small_disk import small_disk
 
 Build = Callable[[str], Compiled]
+pytestmark = pytest.mark.compiles
 
 
 @pytest.fixture(scope="module")
@@ -102,24 +102,17 @@ def test_older_bundle_is_replaced(astroedge_command: Command, compiled: Build, g
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB, which a test fills up."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root can mount a small file system")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB, which a test fills up."""
+    with small_disk(tmp_path / "disk", "256k") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_full_disk_leaves_the_old_bundle(astroedge_command: Command, graph: Path, tiny_disk: Path) -> None:
+def test_full_disk_leaves_the_old_bundle(astroedge_command: Command, graph: Path, disk: Path) -> None:
     """When the new bundle does not fit, the old one is whole and nothing else is left behind."""
-    target = tiny_disk / "net.astro"
+    target = disk / "net.astro"
     assert astroedge_command("compile", graph, "-o", target).code == 0
-    (tiny_disk / "filler").write_bytes(bytes(shutil.disk_usage(tiny_disk).free - 8192))
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - 8192))
     before = {path.name: path.read_bytes() for path in target.iterdir()}
     result = astroedge_command("compile", graph, "--kernels", "dense", "-o", target)
     assert result.failed_with(50), result
@@ -129,21 +122,21 @@ def test_full_disk_leaves_the_old_bundle(astroedge_command: Command, graph: Path
 
 
 def test_full_disk_leaves_the_old_bundle_with_its_reference(
-    astroedge_command: Command, graph: Path, tiny_disk: Path
+    astroedge_command: Command, graph: Path, disk: Path
 ) -> None:
     """Bundle and dequantised graph are replaced as a pair, whichever of them finds no room."""
-    target = tiny_disk / "net.astro"
+    target = disk / "net.astro"
     assert astroedge_command("compile", graph, "--precision", "int8", "-o", target).code == 0
-    before = {path: path.read_bytes() for path in tiny_disk.rglob("*") if path.is_file()}
-    free = shutil.disk_usage(tiny_disk).free
-    for left, code in ((1000, 20), (len(before[tiny_disk / "net.dequantised.onnx"]) + 8192, 50)):
-        (tiny_disk / "filler").write_bytes(bytes(free - left))
+    before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()}
+    free = shutil.disk_usage(disk).free
+    for left, code in ((1000, 20), (len(before[disk / "net.dequantised.onnx"]) + 8192, 50)):
+        (disk / "filler").write_bytes(bytes(free - left))
         result = astroedge_command("compile", graph, "--precision", "int4", "-o", target)
-        (tiny_disk / "filler").unlink()
+        (disk / "filler").unlink()
         assert result.failed_with(code), result
         assert "No space left on device" in result.err
-        assert {path: path.read_bytes() for path in tiny_disk.rglob("*") if path.is_file()} == before
-    assert astroedge_command("verify", target, "--graph", tiny_disk / "net.dequantised.onnx").code == 0
+        assert {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()} == before
+    assert astroedge_command("verify", target, "--graph", disk / "net.dequantised.onnx").code == 0
 
 
 def test_output_in_a_missing_folder_is_one_line(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from astroedge import __version__, errors
 from astroedge.cli import main
 from astroedge.cli.shared.display import duration, percent, size
 from tests.conftest import Compiled
-from tests.repository.test_imports import run_with_only
 from tests.support.command import Command
+from tests.support.interpreters import packages_loaded_by, run_with_only
 from tests.support.places import ROOT
 
 COMMANDS = ("export", "compile", "run", "verify", "eval", "profile", "inspect", "targets", "doctor")
@@ -48,9 +48,7 @@ def test_version_and_wrong_usage(astroedge_command: Command) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """Help needs click and nothing else: not even NumPy is loaded."""
-    code = "import sys, astroedge.cli; astroedge.cli.main(['--help']); print(*{m.split('.')[0] for m in sys.modules})"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(result.stdout.splitlines()[-1].split())
+    loaded = packages_loaded_by("import astroedge.cli; astroedge.cli.main(['--help'])")
     assert loaded & {"numpy", "rich", "psutil", "torch", "onnx", "onnxruntime", "tvm"} == set()
 
 

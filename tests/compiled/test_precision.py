@@ -25,6 +25,7 @@ from astroedge.targets.precision.storage import GROUP, STORAGES
 from astroedge.workflows.compile_graph import probe_build
 from tests.support import graphs
 from tests.support.builds import assert_fires, assert_same_run, build, hashes
+from tests.support.gru import gru
 
 TICKS = 200
 LOSSY = [word for word, storage in STORAGES.items() if not storage.is_plain]
@@ -48,35 +49,6 @@ def tied_embedding(vocabulary: int = 90, width: int = 72) -> StepGraph:
     nodes.append(helper.make_node("Gemm", ["spike", "embedding", "b_out"], ["logits"], transB=1))
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     return graphs.build("tied_embedding", graph.spec, nodes, {name: stored[name] for name in stored if name != "W_out"})
-
-
-def gru(inputs: int = 40, width: int = 70) -> StepGraph:
-    """A gated recurrent unit on real numbers: dense matrices, stored the other way round."""
-    rng = np.random.default_rng(4)
-    spec = StepSpec(
-        inputs=(TensorSpec("x", (1, inputs), "float32"),),
-        outputs=(TensorSpec("y", (1, width), "float32"),),
-        states=(StateSpec("h", (1, width), "float32"),),
-    )
-    nodes, constants = [], {"one": np.float32(1)}
-    for gate in "zrn":
-        constants[f"W_{gate}"] = rng.normal(0, inputs**-0.5, (width, inputs)).astype(np.float32)
-        constants[f"U_{gate}"] = rng.normal(0, width**-0.5, (width, width)).astype(np.float32)
-        constants[f"b_{gate}"] = rng.normal(0, 0.1, width).astype(np.float32)
-        nodes.append(helper.make_node("Gemm", ["x", f"W_{gate}", f"b_{gate}"], [f"x_{gate}"], transB=1))
-    for gate in "zr":
-        nodes.append(helper.make_node("Gemm", ["state.h", f"U_{gate}", f"x_{gate}"], [f"a_{gate}"], transB=1))
-        nodes.append(helper.make_node("Sigmoid", [f"a_{gate}"], [gate]))
-    nodes += [
-        helper.make_node("Mul", ["r", "state.h"], ["reset"]),
-        helper.make_node("Gemm", ["reset", "U_n", "x_n"], ["a_n"], transB=1),
-        helper.make_node("Tanh", ["a_n"], ["n"]),
-        helper.make_node("Sub", ["state.h", "n"], ["d"]),
-        helper.make_node("Mul", ["z", "d"], ["kept"]),
-        helper.make_node("Add", ["n", "kept"], ["y"]),
-        helper.make_node("Identity", ["y"], ["next.h"]),
-    ]
-    return graphs.build("gru", spec, nodes, constants)
 
 
 NETS = {"lif": wide_lif, "recurrent": wide_recurrent, "embedding": tied_embedding, "gru": gru}

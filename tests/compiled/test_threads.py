@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
-from tests.compiled.test_random_dataflow import Flow, flows, make_graph
 from tests.support import graphs
 from tests.support.builds import assert_same_run, build, build_for_teams
+from tests.support.dataflow import Flow, flows, make_graph
 from tests.support.networks import NETWORKS, graph_of, inputs_of
 
 TICKS = 100

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import torch
 
 from tests.conformance.all_cases import all_cases, missing
-from tests.conformance.cases import Case
+from tests.conformance.cases import Case, cells_of, variants_of
 from tests.conformance.checks import (
     FORCED_TICKS,
     GRID_TICKS,
@@ -62,16 +61,6 @@ def main() -> None:
         print(f"\nNot installed, and left out: {', '.join(missing())}.")
     print("".join(f"\n- {line}" for line in failures))
     raise SystemExit(1 if failures else 0)
-
-
-def cells_of(cases: list[Case]) -> list[tuple[tuple[str, str], list[Case]]]:
-    """The cases of each framework and cell, in their order."""
-    return [(name, list(group)) for name, group in groupby(cases, lambda case: (case.framework, case.cell))]
-
-
-def variants_of(cases: list[Case]) -> str:
-    """What tells the cases of a cell apart."""
-    return "; ".join(case.variant for case in cases if case.variant)
 
 
 def _check(cases: list[Case], machines: list[Machine]) -> Row:

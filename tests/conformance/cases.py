@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -123,3 +123,13 @@ def drawn(rng: np.random.Generator, shape: tuple[int, ...], weights: Weights, ga
             flat = values.reshape(shape[0], -1)
             flat[np.arange(TIED), np.arange(TIED) % flat.shape[1]] = tie
     return torch.from_numpy(values.astype(np.float32))
+
+
+def cells_of(cases: list[Case]) -> list[tuple[tuple[str, str], list[Case]]]:
+    """The cases of each framework and cell, in their order."""
+    return [(name, list(group)) for name, group in groupby(cases, lambda case: (case.framework, case.cell))]
+
+
+def variants_of(cases: list[Case]) -> str:
+    """What tells the cases of a cell apart."""
+    return "; ".join(case.variant for case in cases if case.variant)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.__main__ import cells_of, variants_of
 from tests.conformance.all_cases import all_cases, missing
-from tests.conformance.cases import Case
+from tests.conformance.cases import Case, cells_of, variants_of
 from tests.conformance.checks import check_machines, checks_of
 from tests.support.arm_root import ArmRoot
 from tests.support.machines import available

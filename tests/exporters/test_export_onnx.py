@@ -11,23 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from astroedge.errors import ExportError, NoStateError, UnsupportedOpError
 from astroedge.exporters.export_onnx import export_onnx
+from tests.support.foreign_onnx import model_of, value
 
 BATCH, WIDTH, HIDDEN = 2, 3, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-
-
-def value(name: str, shape: list[int | str], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
-    """A graph input or output."""
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def model_of(
-    nodes: list[onnx.NodeProto], inputs: list[Any], outputs: list[Any], **stored: np.ndarray
-) -> onnx.ModelProto:
-    """A model of operator set 17."""
-    constants = [numpy_helper.from_array(array, name) for name, array in stored.items()]
-    graph = helper.make_graph(nodes, "foreign", inputs, outputs, constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def recurrent(kind: str, length: int = 1, extra: tuple[str, ...] = (), **attributes: Any) -> onnx.ModelProto:

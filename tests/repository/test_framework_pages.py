@@ -11,13 +11,14 @@ import pytest
 from tests.support.places import DOCS
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     ("page", "package"),
     [
         ("from-pytorch.md", "torch"),
-        ("from-snntorch.md", "snntorch"),
-        ("from-spikingjelly.md", "spikingjelly"),
-        ("from-norse.md", "norse"),
+        pytest.param("from-snntorch.md", "snntorch", marks=pytest.mark.frameworks),
+        pytest.param("from-spikingjelly.md", "spikingjelly", marks=pytest.mark.frameworks),
+        pytest.param("from-norse.md", "norse", marks=pytest.mark.frameworks),
     ],
 )
 def test_page_runs(

@@ -18,6 +18,7 @@ PAGE = (DOCS / "from-onnx.md").read_text(encoding="utf-8")
 SPEC = find_spec("silero_vad")
 
 
+@pytest.mark.compiles
 @pytest.mark.skipif(SPEC is None, reason="silero-vad is not installed")
 def test_page_runs(astroedge_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python of the page makes a probability; its commands export the same graph, compile and verify it."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.places import ROOT
+from tests.support.interpreters import packages_loaded_by, run_with_only
 
 # Everything a device runs, and the table of operators. Each must import where NumPy is the only package.
 DEVICE_SIDE = (
@@ -27,24 +26,6 @@ DEVICE_SIDE = (
     "astroedge.step.spec",
 )
 
-# A finder that stands before all others and hides every package but those allowed.
-ONLY = """
-import sys
-allowed = {{*sys.stdlib_module_names, "astroedge", {names}}}
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in allowed:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Hide())
-"""
-
-
-def run_with_only(packages: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter in which no package can be imported but the named ones and astroedge."""
-    prelude = ONLY.format(names=", ".join(map(repr, packages)))
-    command = [sys.executable, "-c", prelude + code]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
 
 @pytest.mark.parametrize("module", DEVICE_SIDE)
 def test_device_side_imports_with_numpy_alone(module: str) -> None:
@@ -55,17 +36,7 @@ def test_device_side_imports_with_numpy_alone(module: str) -> None:
 
 def test_importing_astroedge_is_light() -> None:
     """With everything installed, `import astroedge` and its loader still load no package but NumPy."""
-    code = """
-import sys
-before = set(sys.modules)
-import astroedge
-astroedge.load
-loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(*(loaded - set(sys.stdlib_module_names)))
-"""
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert set(result.stdout.split()) <= {"astroedge", "numpy"}
+    assert packages_loaded_by("import astroedge; astroedge.load") <= {"astroedge", "numpy"}
 
 
 @pytest.mark.parametrize("call", ["export(None, ())", "compile('net.onnx')", "StepGraph.load('net.onnx')"])
@@ -90,3 +61,12 @@ def test_command_line_starts_with_the_base_packages() -> None:
     result = run_with_only(base, code)
     assert result.returncode == 0, result.stderr
     assert "profile" in result.stdout
+
+
+def test_what_an_interpreter_loads_by_itself_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `sitecustomize` like Debian's and what it imports are not counted, and are hidden where packages are hidden."""
+    (tmp_path / "sitecustomize.py").write_text("import foreign, click", encoding="utf-8")
+    (tmp_path / "foreign.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert packages_loaded_by("import psutil") == {"psutil"}
+    assert "No module named 'click'" in run_with_only(("numpy",), "import click").stderr

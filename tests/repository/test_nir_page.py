@@ -19,6 +19,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^    astroedge (.*)$", PAGE, re.MULTILINE)
 
 
+@pytest.mark.compiles
 def test_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every block of code and every command of the page works, and prints what the page says it prints."""
     monkeypatch.chdir(tmp_path)

@@ -174,6 +174,11 @@ def draw_ticks(ticks: int, seed: int = 1) -> dict[str, NDArray[Any]]:
     }
 
 
+def one_tick() -> dict[str, Any]:
+    """Inputs of one tick."""
+    return {name: array[0] for name, array in draw_ticks(1).items()}
+
+
 class TinyModel:
     """The layer in NumPy, with the same roundings in the same order."""
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 DECAY = 0.875
+X = torch.linspace(-1.0, 2.0, 4)[None]
 
 
 def on_grid(module: nn.Module, scale: float = 2.0, seed: int = 0) -> nn.Module:
@@ -165,3 +166,16 @@ class TokenNet(nn.Module):
         fired = (v > 1.0).float()
         self.v = v - fired
         return self.head(fired)
+
+
+class Leaky(nn.Module):
+    """Leaky neurons behind a drive that the refused ones get wrong; X is an input for them."""
+
+    def __init__(self, drive: nn.Module) -> None:
+        super().__init__()
+        self.fc, self.drive = nn.Linear(4, 4), drive
+        self.register_buffer("v", torch.zeros(1, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = 0.5 * self.v + self.fc(self.drive(x))
+        return self.v + 0.0

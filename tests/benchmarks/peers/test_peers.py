@@ -12,7 +12,7 @@ from tests.benchmarks.peers.subjects import TICKS, SmallSubject, convolutional, 
 # Largest difference from ONNX Runtime in float32, relative to the largest output.
 TOLERANCES = {"fp32": 1e-5, "int8": 0.05}
 FIRST, BLOCK = 10, 20
-
+pytestmark = pytest.mark.compiles  # torch.compile does, in a process of its own
 
 INT8_PEERS = [name for name, peer in PEERS.items() if peer.precision == "int8"]
 

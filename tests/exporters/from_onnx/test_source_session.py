@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.export_onnx import export_onnx
-from tests.exporters.test_export_onnx import model_of, value
+from tests.support.foreign_onnx import model_of, value
 
 
 def layered(batch: int | str) -> onnx.ModelProto:

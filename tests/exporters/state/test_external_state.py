@@ -15,23 +15,10 @@ from torch import Tensor, nn
 from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters import export
 from tests.support import late_settings
+from tests.support.hidden_state_models import Leaky, X
 
-X = torch.linspace(-1.0, 2.0, 4)[None]
 WORLD: dict[str, float] = {"ticks": 0}
 SEEN: list[Tensor] = []
-
-
-class Leaky(nn.Module):
-    """Leaky neurons behind a drive that the refused ones get wrong."""
-
-    def __init__(self, drive: nn.Module) -> None:
-        super().__init__()
-        self.fc, self.drive = nn.Linear(4, 4), drive
-        self.register_buffer("v", torch.zeros(1, 4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.v = 0.5 * self.v + self.fc(self.drive(x))
-        return self.v + 0.0
 
 
 class LateGlobal(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from astroedge.errors import ExportError
 from astroedge.exporters import export
 from astroedge.exporters.state.first_input_values import _other
-from tests.exporters.state.test_external_state import Leaky, X
+from tests.support.hidden_state_models import Leaky, X
 
 
 class FirstFrame(nn.Module):

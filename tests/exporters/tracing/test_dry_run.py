@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import ExportError, ParityError, UnsupportedOpError
 from astroedge.exporters import export
-from tests.exporters.state.test_external_state import Leaky, X
+from tests.support.hidden_state_models import Leaky, X
 
 
 class Does(nn.Module):

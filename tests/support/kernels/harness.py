@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import te, tirx
 from tvm.target import codegen
 from tvm.tirx.script.builder import ir as tir
@@ -36,6 +37,9 @@ WIDTHS: dict[str, dict[str, Any]] = (
 """The vector widths this processor has, by the name of the target."""
 
 FUSED = re.compile(r"\b(v?fn?m(add|sub|la|ls)\w*)\s")
+SCALAR = re.compile(r"\t(v?(add|mul)ss|v?pextr|v?pinsr|[us]mov)")
+SPILL = re.compile(r"mov\w+\s.*(%[xyz]mm\d+, .*\(%rsp|\(%rsp\), %[xyz]mm)|\t(ldr|str|ldp|stp)\tq.*\[sp")
+"""Instructions that round a product and a sum once, that add or move single numbers, that put a vector on the stack."""
 
 
 def build(func: tirx.PrimFunc, target: dict[str, Any] = NATIVE, *, exact: bool = True) -> Any:
@@ -69,6 +73,13 @@ def assembly(func: tirx.PrimFunc, target: dict[str, Any], *, exact: bool = True)
     """The assembly of the kernel's own function, without the wrapper that checks its arguments."""
     text = str(build(func, target, exact=exact).inspect_source("asm"))
     return text[text.index("kernel_compute_:") :].split("Lfunc_end")[0]
+
+
+def nodes_in(func: tirx.PrimFunc, kind: type) -> list[Any]:
+    """The statements or expressions of a kind in a function, those that come first in the text first."""
+    found: list[Any] = []
+    tvm_ffi.structural_walk(func.body, (kind, found.append))
+    return found
 
 
 def innermost_loops(code: str) -> list[list[str]]:

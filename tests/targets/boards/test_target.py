@@ -47,6 +47,7 @@ def test_file_is_called_what_its_board_is_called() -> None:
     assert {path.stem: read_board(path).name for path in BOARDS.glob("*.toml")} == {name: name for name in NAMES}
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", [*NAMES, "native"])
 def test_trivial_function_compiles_for_every_target(name: str, tmp_path: Path) -> None:
     """TVM accepts each target and emits an ELF object of its machine."""
@@ -59,9 +60,14 @@ def test_trivial_function_compiles_for_every_target(name: str, tmp_path: Path) -
     assert elf.machine((tmp_path / "double.o").read_bytes()) == target.arch
 
 
+@pytest.mark.compiles
+@pytest.mark.guard
 @pytest.mark.parametrize("name", NAMES)
 def test_vector_width_is_what_the_code_uses(name: str) -> None:
-    """Sixteen-wide float sums use registers of the width the board file gives, and no wider ones."""
+    """Sixteen-wide float sums use registers of the width the board file gives, and no wider ones.
+
+    A guard: slow code computes the same numbers.
+    """
     target = resolve_target(name)
     source = te.placeholder((1024,), "float32", name="source")
     result = te.compute((1024,), lambda i: source[i] + source[i], name="result")

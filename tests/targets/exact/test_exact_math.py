@@ -72,10 +72,14 @@ def test_quotients_are_rounded_once(width: str, numbers: np.ndarray) -> None:
             assert same_bits(result, (x.astype(np.float64) / np.float32(divisor).astype(np.float64)).astype(np.float32))
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_code_is_vectors_without_calls_or_fused_products(name: str, target: dict[str, object]) -> None:
-    """The loop calls nothing, fuses no product, and has no scalar arithmetic (one lane at a time)."""
+    """The loop calls nothing, fuses no product, and has no scalar arithmetic (one lane at a time).
+
+    A guard: slow code computes the same numbers, and a fused product shows on other processors.
+    """
     code = assembly(unary(getattr(exact_math, name), 1024), target)
     assert not FUSED.search(code)
     assert "call" not in code

@@ -35,8 +35,12 @@ def test_every_float16_becomes_the_equal_float32(target: dict[str, Any], lanes: 
     assert same_bits(result[0], PATTERNS.astype(np.float32))
 
 
+@pytest.mark.guard
 def test_vectors_are_converted_without_a_call() -> None:
-    """On the oldest x86 LLVM calls a function for each number; the integer form has none and stays in vectors."""
+    """On the oldest x86 LLVM calls a function for each number; the integer form has none and stays in vectors.
+
+    A guard: slow code computes the same numbers.
+    """
     assert "call" in assembly(_widen(64, 16), X86_64_V2)
     code = assembly(widen_halves(_widen(64, 16)), X86_64_V2)
     assert "call" not in code

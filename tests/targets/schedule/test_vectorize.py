@@ -168,9 +168,13 @@ def test_pooling_divides_by_what_it_counted() -> None:
     assert same_bits(result, total / np.float32(4))
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_loops_are_vectors(target: dict[str, object]) -> None:
-    """A fused chain over a batch with a broadcast operand has no scalar float arithmetic and no call."""
+    """A fused chain over a batch with a broadcast operand has no scalar float arithmetic and no call.
+
+    A guard: slow code computes the same numbers.
+    """
     arrays = (_numbers(4, 64), _numbers(64))
     inputs = _placeholders(arrays)
     func = schedule_blocks(operator(inputs, [topi.tanh(topi.add(topi.multiply(inputs[0], inputs[1]), ONE))]), TARGET)

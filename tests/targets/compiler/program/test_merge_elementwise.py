@@ -14,8 +14,8 @@ from astroedge.targets.compiler.program.merge_elementwise import merge_elementwi
 from astroedge.targets.compiler.program.plan_memory import plan_memory
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
-from tests.compiled.test_random_dataflow import Flow, flows, make_graph
 from tests.support import graphs
+from tests.support.dataflow import Flow, flows, make_graph
 from tests.support.kernels.harness import run, same_bits
 from tests.support.programs import chosen_program
 

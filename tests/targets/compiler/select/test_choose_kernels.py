@@ -10,8 +10,8 @@ import pytest
 
 from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
-from tests.compiled.test_precision import gru
 from tests.support import graphs
+from tests.support.gru import gru
 from tests.support.programs import chosen_program
 
 

@@ -22,7 +22,7 @@ from astroedge.targets.precision.weight_format import store
 from astroedge.targets.schedule.vectorize import schedule_blocks
 from astroedge.targets.tir_builder import INDEPENDENT, independent, kernel
 from tests.support.kernels.harness import build, call, same_bits
-from tests.targets.kernels.products.test_fixed_point import planes_of
+from tests.support.kernels.products import planes_of
 
 TEAMS = (1, 2, 3, 5, 64)
 DRAW = np.random.default_rng(5)

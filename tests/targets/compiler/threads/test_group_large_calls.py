@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
 from astroedge.targets.compiler.threads.plan_team import SHARED_BYTES, TEAM_BYTES
-from tests.targets.compiler.threads.test_plan_team import make_call
+from tests.support.programs import make_call
 
 
 def value(name: str, kind: str = "computed") -> Value:

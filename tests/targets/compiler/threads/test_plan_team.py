@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroedge.targets.compiler.program.plan_memory import Place
-from astroedge.targets.compiler.program.schedule_calls import copy_kernel
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.threads import plan_team as team
+from tests.support.programs import FUNCTION, make_call
 
 THREADS = 3
 SLOTS = 6
-FUNCTION = copy_kernel(Value("any", (1,), "float32", "computed"))
-
-
-def make_call(reads: Sequence[Value], writes: Sequence[Value], touched: int | None = None) -> KernelCall:
-    """A call of which only the operands matter."""
-    return KernelCall(FUNCTION, tuple(reads), tuple(writes), "any", (), touched=touched)
 
 
 @st.composite

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips, column_strips
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from tests.support.kernels.harness import run
-from tests.targets.kernels.convolutions.test_active_pixels import list_pixels
+from tests.support.kernels.pixels import list_pixels
 
 
 @settings(max_examples=10, deadline=None)

@@ -14,8 +14,8 @@ from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, tra
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT8, Storage
 from astroedge.targets.precision.weight_format import store
 from tests.support.kernels.harness import CORTEX_A72, FUSED, NATIVE, RUNNABLE, X86_64_V3, assembly, run, same_bits
+from tests.support.kernels.pixels import list_pixels
 from tests.support.kernels.reference_convolution import convolutions, convolve, matrix
-from tests.targets.kernels.convolutions.test_active_pixels import list_pixels
 
 
 def event_convolve(
@@ -125,10 +125,14 @@ def test_windows_go_together_only_where_a_row_is_one_stretch() -> None:
     assert most_together(Convolution(1, 60, 34, 34, 12, (5, 5)), 128) == 1
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 @pytest.mark.parametrize("graded", [False, True])
 def test_code_needs_nothing_and_fuses_nothing(target: dict[str, object], graded: bool) -> None:
-    """No call, no fused product, whatever the weights are stored in."""
+    """No call, no fused product, whatever the weights are stored in.
+
+    A guard: slow code computes the same numbers, and a fused product shows on other processors.
+    """
     conv = Convolution(1, 12, 15, 15, 32, (5, 5), padding=(1, 1, 1, 1))
     for storage in (FLOAT32, FLOAT16, INT8):
         code = assembly(event_conv(conv, graded=graded, together=2, storage=storage), target)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.dense_gemv import batched_matmul, dense_gemv, dense_tile, pack_dense
-from astroedge.targets.precision.storage import FLOAT32, INT4, STORAGES, Storage
+from astroedge.targets.precision.storage import FLOAT32, INT4, STORAGES
 from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
-from tests.targets.kernels.products.test_event_gemv import event_product
+from tests.support.kernels.products import ROWS, Case, cases, event_product
 
 
 def dense_product(
@@ -46,39 +46,24 @@ def dense_product(
 
 @settings(max_examples=30, deadline=None)
 @given(
-    rows=st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800)),
-    columns=st.integers(1, 150),
-    batch=st.integers(1, 6),
+    case=cases(
+        rows=ROWS,
+        columns=st.integers(1, 150),
+        batch=st.integers(1, 6),
+        rate=st.sampled_from([0.05, 0.3, 1.0]),
+        kind=st.sampled_from(["bool", "spikes", "graded"]),
+        storage=st.sampled_from(list(STORAGES.values())),
+    ),
     tiles=st.sampled_from([(16, 1), (16, 4), (64, 1), (64, 4), (128, 1)]),
-    rate=st.sampled_from([0.05, 0.3, 1.0]),
-    kind=st.sampled_from(["bool", "spikes", "graded"]),
     biased=st.booleans(),
-    storage=st.sampled_from(list(STORAGES.values())),
-    target=st.sampled_from(RUNNABLE),
-    seed=st.integers(0, 99),
 )
-def test_equals_the_reduction_order_and_the_event_kernel(
-    rows: int,
-    columns: int,
-    batch: int,
-    tiles: tuple[int, int],
-    rate: float,
-    kind: str,
-    biased: bool,
-    storage: Storage,
-    target: dict[str, object],
-    seed: int,
-) -> None:
+def test_equals_the_reduction_order_and_the_event_kernel(case: Case, tiles: tuple[int, int], biased: bool) -> None:
     """Any shape, tiling, precision and target: each row's bits are those of NumPy and of the event kernel."""
-    rng = np.random.default_rng(seed)
-    stored = quantise(rng.standard_normal((rows, columns)).astype(np.float32), storage)
-    bias = rng.standard_normal(columns).astype(np.float32) if biased else None
-    x = rng.random((batch, rows)) < rate
-    if kind != "bool":
-        x = x * (np.float32(1) if kind == "spikes" else rng.standard_normal((batch, rows)).astype(np.float32))
-    result = dense_product(x, stored, bias, tile=tiles[0], row_tile=tiles[1], target=target)
+    x, stored, drawn = case.draw()
+    bias = drawn if biased else None
+    result = dense_product(x, stored, bias, tile=tiles[0], row_tile=tiles[1], target=case.target)
     assert same_bits(result, np.stack([reference_order.product(row, stored, bias) for row in x]))
-    assert same_bits(result, event_product(x, stored, bias, graded=kind == "graded", target=target))
+    assert same_bits(result, event_product(x, stored, bias, graded=case.graded, target=case.target))
 
 
 def test_scaled_sums_that_vanish_are_plus_zero() -> None:
@@ -117,10 +102,14 @@ def test_packing_keeps_every_weight_once() -> None:
     assert pack_dense(weights, 2)[0].tolist() == [0, 1, 5, 6, 10, 11, 2, 3, 7, 8, 12, 13, 4, 9, 14]
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 @pytest.mark.parametrize("batch", [1, 4, 7])
 def test_products_are_vectors_and_not_fused(target: dict[str, object], batch: int) -> None:
-    """Product and sum are two instructions, on whole vectors, and the sums need no allocator."""
+    """Product and sum are two instructions, on whole vectors, and the sums need no allocator.
+
+    A guard: slow code computes the same numbers, and a fused product shows on other processors.
+    """
     tile, row_tile = dense_tile(batch, resolve_target("x86-64-v3"))
     code = assembly(dense_gemv(batch, 300, 128, bias=True, tile=tile, row_tile=row_tile), target)
     assert not FUSED.search(code)

@@ -54,8 +54,12 @@ def test_an_index_outside_the_table_takes_the_nearest_entry() -> None:
     assert rows[:, 0].tolist() == [0, 8, 8]
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_rows_are_widened_in_vectors(target: dict[str, object]) -> None:
-    """int8 numbers are converted and scaled by whole vectors."""
+    """int8 numbers are converted and scaled by whole vectors.
+
+    A guard: slow code computes the same numbers.
+    """
     code = assembly(embedding_row(1, 10, 256, storage=INT8), target)
     assert ("vpmovsxbd" in code and "vmulss" not in code) or ("scvtf\tv" in code and "fmul\ts" not in code)

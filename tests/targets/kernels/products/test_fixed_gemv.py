@@ -28,8 +28,7 @@ from tests.support.kernels.harness import (
     run,
     same_bits,
 )
-from tests.targets.kernels.products.test_event_gemv import event_product
-from tests.targets.kernels.products.test_fixed_point import planes_of
+from tests.support.kernels.products import ROWS, event_product, planes_of
 
 BOARDS = {
     **{name: (harness, resolve_target(name)) for name, harness in {**WIDTHS, "native": NATIVE}.items()},
@@ -81,7 +80,7 @@ def fixed_product(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    rows=st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800)),
+    rows=ROWS,
     columns=st.integers(1, 150),
     batch=st.integers(1, 5),
     tile=st.sampled_from([None, (16, 1), (16, 2), (48, 2)]),
@@ -159,6 +158,7 @@ def test_what_is_not_finite_is_not_finite_in_every_column(value: float, board: s
     assert np.isnan(fixed_product(x, stored, board=board)).tolist() == [[False] * 3, [True] * 3]
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("storage", [INT8, INT4], ids=["int8", "int4"])
 @pytest.mark.parametrize(
     ("harness", "board", "instruction"),
@@ -174,7 +174,10 @@ def test_what_is_not_finite_is_not_finite_in_every_column(value: float, board: s
 def test_pairs_are_multiplied_by_one_instruction(
     harness: dict[str, object], board: str, instruction: str, storage: Storage
 ) -> None:
-    """The inner loop multiplies integers by the instruction for it, converts nothing to float and spills nothing."""
+    """The inner loop multiplies integers by the instruction for it, converts nothing to float and spills nothing.
+
+    A guard: slow code computes the same numbers.
+    """
     target = resolve_target(board)
     tile, row_tile = fixed_tile(1, target)
     func = fixed_gemv(1, 600, 200, target=target, tile=tile, row_tile=row_tile, storage=storage)

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, blocks, fixed_point, pair_count
+from astroedge.targets.kernels.products.fixed_point import PLANES, blocks
 from tests.support.kernels import reference_order
-from tests.support.kernels.harness import RUNNABLE, run, same_bits
-
-
-def planes_of(x: np.ndarray, target: dict[str, object] = RUNNABLE[0]) -> list[np.ndarray]:
-    """The planes and factors of x (batch, size)."""
-    batch, size = x.shape
-    outputs = [np.zeros(batch * PLANES * pair_count(size), np.int32), np.zeros(batch * block_count(size), np.float32)]
-    return run(fixed_point(batch, size, str(x.dtype)), [x.ravel()], outputs, target)
+from tests.support.kernels.harness import RUNNABLE, same_bits
+from tests.support.kernels.products import planes_of
 
 
 def _integers(planes: np.ndarray, batch: int, size: int) -> np.ndarray:

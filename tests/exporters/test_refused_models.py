@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -157,15 +156,15 @@ class Crashes(Leaky):
         return self.fc(x)
 
 
-class Random(Leaky):
-    """Adds noise in a sub-module."""
+class Behind(Leaky):
+    """Passes its drive through a sub-module."""
 
-    def __init__(self) -> None:
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.noise = Noise()
+        self.inner = inner
 
     def drive(self, x: Tensor) -> Tensor:
-        return self.noise(self.fc(x))
+        return self.inner(self.fc(x))
 
 
 class Noise(nn.Module):
@@ -189,18 +188,7 @@ class Chooses(Leaky):
         return torch.cond(x.sum() > 0, lambda y: y * 2.0, lambda y: y * 3.0, (x,))  # type: ignore[no-untyped-call]
 
 
-class Bessel(Leaky):
-    """Uses a function that ONNX lacks, in a sub-module."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.special = SpecialFunction()
-
-    def drive(self, x: Tensor) -> Tensor:
-        return self.special(self.fc(x))
-
-
-class SpecialFunction(nn.Module):
+class Bessel(nn.Module):
     """The Bessel function of the first kind."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -269,19 +257,27 @@ REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
     (Grows, ExportError, r"^Grows changes its state 'seen' from float32 \[3, 4\] to float32 \[4, 4\].*torch\.roll"),
     (LearnsBehindData, ExportError, r"^Module 'fc' \(Linear\) changes its parameter 'fc\.weight'.*register_buffer"),
     (Learns, ExportError, r"^Module 'fc' \(Linear\) changes its parameter 'fc\.weight'.*register_buffer"),
-    (Branches, ExportError, r"^Branches decides in Python on the value of a tensor with `if` at test_refusals\.py:\d+"),
+    (
+        Branches,
+        ExportError,
+        r"^Branches decides in Python on .* a tensor with `if` at test_refused_models\.py:\d+",
+    ),
     (WritesRow, ExportError, r"decides in Python .* an index of shape \[1\]"),
     (
         UsesData,
         ExportError,
-        r"^UsesData leaves what PyTorch can trace with \.data at test_refusals\.py:\d+.*detach\(\)",
+        r"^UsesData leaves what PyTorch can trace with \.data at test_refused_models\.py:\d+.*detach\(\)",
     ),
-    (UsesNumPy, ExportError, r"^UsesNumPy leaves .* with \.numpy\(\) at test_refusals\.py:\d+.*torch functions"),
-    (Crashes, ExportError, r"crashed \(SIGSEGV\) while it traced the model at test_refusals\.py:\d+"),
-    (Random, UnsupportedOpError, r"Module 'noise' \(Noise\) draws random numbers \(aten\.rand_like\)"),
+    (UsesNumPy, ExportError, r"^UsesNumPy leaves .* with \.numpy\(\) at test_refused_models\.py:\d+.*torch functions"),
+    (Crashes, ExportError, r"crashed \(SIGSEGV\) while it traced the model at test_refused_models\.py:\d+"),
+    (lambda: Behind(Noise()), UnsupportedOpError, r"Module 'inner' \(Noise\) draws random numbers \(aten\.rand_like\)"),
     (DropsAlways, UnsupportedOpError, r"draws random numbers .*model\.eval\(\)"),
     (Chooses, UnsupportedOpError, r"control flow .*cond"),
-    (Bessel, UnsupportedOpError, r"Module 'special' \(SpecialFunction\) uses .*bessel_j0, which has no ONNX form"),
+    (
+        lambda: Behind(Bessel()),
+        UnsupportedOpError,
+        r"Module 'inner' \(Bessel\) uses .*bessel_j0.* no ONNX form",
+    ),
     (Selects, UnsupportedOpError, r"NonZero.*depends on data"),
     (
         Fails,
@@ -295,143 +291,14 @@ REFUSED: list[tuple[Callable[[], nn.Module], type[ExportError], str]] = [
 ]
 
 
-def one_line(error: ExportError) -> str:
-    """The message, which must fit one line."""
-    message = str(error)
-    assert "\n" not in message
-    assert "\x1b" not in message
-    return message
-
-
-@pytest.mark.parametrize(("model", "kind", "message"), REFUSED, ids=[row[0].__name__ for row in REFUSED])  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("model", "kind", "message"), REFUSED)
 def test_model_is_refused_in_one_line(model: Callable[[], nn.Module], kind: type[ExportError], message: str) -> None:
     """Each model is refused with the right class of error, and one line that names the culprit."""
     torch.manual_seed(0)
     with pytest.raises(ExportError, match=message) as caught:
         export(model().eval(), X)
     assert type(caught.value) is kind
-    one_line(caught.value)
-
-
-def test_training_mode_is_refused_by_name() -> None:
-    """Whatever it computes there: nothing but the model knows whether its forward asks for the mode."""
-    with pytest.raises(ExportError, match=r"^Leaky is in training mode; call model\.eval\(\)"):
-        export(Leaky(), X)
-    model = Leaky().eval()
-    model.fc.train()
-    with pytest.raises(ExportError, match=r"^Module 'fc' \(Linear\) is in training mode; call model\.eval\(\)"):
-        export(model, X)
-
-
-@pytest.mark.parametrize("layer", [nn.Dropout(0.2), nn.BatchNorm1d(4), nn.AlphaDropout()])
-def test_layer_that_trains_otherwise_is_named(layer: nn.Module) -> None:
-    """Of all modules in training mode the one that behaves otherwise there is named."""
-    model = Leaky()
-    model.between = nn.Sequential(layer)
-    with pytest.raises(ExportError, match=r"'between\.0' .*training mode; call model\.eval\(\)"):
-        export(model, X)
-
-
-def test_double_precision_is_refused_by_name() -> None:
-    """A parameter of a dtype that no step carries is named before anything runs."""
-    with pytest.raises(
-        ExportError, match=r"^Module 'fc' \(Linear\) keeps 'fc\.weight', which has dtype float64.*\.float\(\)"
-    ):
-        export(Leaky().double().eval(), X.double())
-
-
-def test_model_off_the_cpu_is_refused() -> None:
-    """A model whose tensors lie on another device is told to move."""
-    with pytest.raises(
-        ExportError, match=r"^Module 'fc' \(Linear\) keeps 'fc\.weight', which lies on meta.*model\.cpu\(\)"
-    ):
-        export(Leaky().to("meta").eval(), X)
-
-
-def test_state_off_the_cpu_is_refused() -> None:
-    """A state that was left on another device, in a plain attribute, is named."""
-    model = Leaky().eval()
-    model.v = torch.zeros(1, 4, device="meta")
-    with pytest.raises(
-        ExportError, match=r"^Leaky keeps 'v', which lies on meta.*\.cpu\(\) on tensors in plain attributes"
-    ):
-        export(model, X)
-
-
-def test_input_off_the_cpu_is_refused() -> None:
-    """So are inputs and states on another device."""
-    with pytest.raises(ExportError, match=r"Input 0 lies on meta"):
-        export(Leaky().eval(), X.to("meta"))
-    with pytest.raises(ExportError, match=r"State 0 lies on meta"):
-        export(nn.GRUCell(4, 4).eval(), X, X.to("meta"))
-
-
-def step(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """A good step with explicit state."""
-    return x + v, 0.5 * v + x
-
-
-def forgets(x: Tensor, v: Tensor) -> Tensor:
-    """Returns an output and no state; the output has another shape."""
-    return (x + v).sum().reshape(1, 1)
-
-
-def returns_nothing(x: Tensor, v: Tensor) -> None:
-    """Returns nothing at all."""
-
-
-def widens(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Its next state is longer than its state."""
-    return x, torch.cat([v, x])
-
-
-def starts_empty(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Its state may be empty at the start, as that of snnTorch's `init_leaky`."""
-    v = 0.5 * (v if v.numel() else torch.zeros_like(x)) + x
-    return v + 0.0, v
-
-
-def promotes(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Its next state has another dtype."""
-    return x, v.double()
-
-
-@pytest.mark.parametrize(
-    ("model", "inputs", "states", "options", "message"),
-    [
-        (
-            forgets,
-            X,
-            X,
-            {},
-            r"forgets changes its state 'v' from float32 \[1, 4\] to float32 \[1, 1\].*return explicit states last",
-        ),
-        (returns_nothing, X, X, {}, r"returns 0 tensors but was given 1 states"),
-        (widens, X, X, {}, r"its state 'v' from float32 \[1, 4\] to float32 \[2, 4\].*torch.roll"),
-        (starts_empty, X, torch.zeros(0), {}, r"'v' empty, .*of the shape it has after a tick, torch.zeros\(1, 4\)\.$"),
-        (starts_empty, X.half(), torch.zeros(0).half(), {}, r"torch.zeros\(1, 4, dtype=torch.float16\)\.$"),
-        (promotes, X, X, {}, r"its state 'v' from float32 .* to float64"),
-        (step, X, 1.5, {}, r"the states hold something that is no tensor"),
-        (step, 3.0, X, {}, r"tuple of tensors"),
-        (step, [3.0], X, {}, r"Input 0 is a float"),
-        (7, X, X, {}, r"Cannot export a int"),
-        (step, X, X, {"output_names": ["a", "b"]}, r"output_names has 2 names for 1 outputs"),
-        (step, X, X, {"state_names": "v"}, r"list of names, not the string"),
-        (step, X, X, {"input_names": ["y"], "output_names": ["y"]}, r"'y' is the name of an input and of an output"),
-        (step, X, X, {"input_names": ["state.x"]}, r"looks like the name of a state"),
-        (step, X, X, {"examples": []}, r"examples is empty"),
-        (step, X / 0, X, {}, r"Tick 0 of the examples holds NaN or infinity"),
-        (step, X, X, {"examples": [X, X * torch.nan]}, r"Tick 1 of the examples holds NaN or infinity"),
-        (step, X, X, {"examples": [X, torch.ones(2, 4)]}, r"Tick 1 of the examples differs"),
-    ],
-)
-def test_wrong_arguments_are_refused_in_one_line(
-    model: Any, inputs: Any, states: Any, options: dict[str, Any], message: str
-) -> None:
-    """What export is given is checked, and the message says what would be right."""
-    with pytest.raises(ExportError, match=f"(?i){message}") as caught:
-        export(model, inputs, states, **options)
-    one_line(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_nothing_is_left_behind_by_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

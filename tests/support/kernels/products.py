@@ -1,0 +1,94 @@
+"""Products for tests of their kernels: cases to try, and the kernels of spikes and fixed point run on NumPy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from astroedge.targets.kernels.products.active_list import active_list, bounds_size
+from astroedge.targets.kernels.products.event_gemv import event_gemv, pack_event
+from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, fixed_point, pair_count
+from astroedge.targets.precision.storage import Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
+from astroedge.targets.precision.weight_format import store as quantise
+from tests.support.kernels.harness import RUNNABLE, run
+
+ROWS = st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800))
+"""Numbers of inputs: few, and around a group of int4, one block and several of the reduction order."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A product to try: its shape, how much of the input is active, what it is, how weights are stored, a target.
+
+    `kind` is "bool", "spikes", which are the numbers 0 and 1, or "graded", where what is active is any number.
+    """
+
+    rows: int
+    columns: int
+    batch: int
+    rate: float
+    kind: str
+    storage: Storage
+    target: dict[str, Any]
+    seed: int
+
+    @property
+    def graded(self) -> bool:
+        """Whether the inputs are other numbers than 0 and 1."""
+        return self.kind == "graded"
+
+    def draw(self) -> tuple[np.ndarray, StoredMatrix, np.ndarray]:
+        """The input (batch, rows), the stored matrix (rows, columns) and a bias."""
+        rng = np.random.default_rng(self.seed)
+        stored = quantise(rng.standard_normal((self.rows, self.columns)).astype(np.float32), self.storage)
+        bias = rng.standard_normal(self.columns).astype(np.float32)
+        x = rng.random((self.batch, self.rows)) < self.rate
+        if self.kind == "spikes":
+            x = x.astype(np.float32)
+        elif self.graded:
+            x = x * rng.standard_normal((self.batch, self.rows)).astype(np.float32)
+        return x, stored, bias
+
+
+def cases(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[Case]:
+    """Cases with these shapes, rates, kinds and storages, for every target that runs here."""
+    return st.builds(Case, **given, target=st.sampled_from(RUNNABLE), seed=st.integers(0, 99))
+
+
+def event_product(
+    x: np.ndarray,
+    stored: StoredMatrix,
+    bias: np.ndarray | None = None,
+    *,
+    graded: bool,
+    tile: int = 128,
+    target: dict[str, Any] = RUNNABLE[0],
+) -> np.ndarray:
+    """x (batch, rows) by a stored matrix (rows, columns), through the active list."""
+    batch, rows = x.shape
+    columns = stored.values.shape[1]
+    data, scales = pack_event(stored)
+    func = event_gemv(
+        rows, columns, bias=bias is not None, graded=graded, batch=batch, tile=tile, storage=stored.storage
+    )
+    operands = [data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
+    inputs = [*([x.ravel()] if graded else []), *lists_of(x), *operands]
+    return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
+
+
+def lists_of(x: np.ndarray) -> list[np.ndarray]:
+    """The indices and bounds of x (batch, rows)."""
+    batch, rows = x.shape
+    outputs = [np.zeros(batch * rows, np.int32), np.zeros(batch * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
+    return run(active_list(rows, str(x.dtype), batch), [x.ravel()], outputs)[:2]
+
+
+def planes_of(x: np.ndarray, target: dict[str, Any] = RUNNABLE[0]) -> list[np.ndarray]:
+    """The planes and factors of x (batch, size)."""
+    batch, size = x.shape
+    outputs = [np.zeros(batch * PLANES * pair_count(size), np.int32), np.zeros(batch * block_count(size), np.float32)]
+    return run(fixed_point(batch, size, str(x.dtype)), [x.ravel()], outputs, target)
