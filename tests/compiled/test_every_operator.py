@@ -13,7 +13,7 @@ from astroedge.runtimes import load
 from astroedge.runtimes.checking.reference import ReferenceSession
 from astroedge.step.operator_table import CONSTANT, UNTRIED
 from astroedge.step.operators import OPERATORS, operators
-from astroedge.targets.compiler.lower.find_sparsity import find_spikes
+from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.legalize import KERNEL_ATTRIBUTE, legalize
 from astroedge.targets.exact import exact_math
@@ -78,7 +78,7 @@ def test_functions_are_those_of_the_table(name: str) -> None:
     """What the lowered step calls of the functions with an exact form is what the table says."""
     graph = step_of(name)
     step = import_graph(graph, probes=False)
-    module, _ = legalize(step, find_spikes(step, graph.spec), StoredWeights())
+    module, _ = legalize(step, find_sparsity(step, graph.spec), StoredWeights())
     called = {name.removeprefix("tirx.") for function in module.functions.values() for name in _called(function)}
     assert called & exact_math.UNARY.keys() == set(OPERATORS[name].functions)
 

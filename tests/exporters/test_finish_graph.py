@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from astroedge.exporters.export_onnx import export_onnx
 from astroedge.exporters.finish_graph import fill_value
-from tests.exporters.test_export_onnx import model_of, value
+from tests.support.foreign_onnx import model_of, value
 
 BEYOND_FLOAT64 = 2**53 + 1
 

@@ -8,13 +8,22 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size
+from astroedge.targets.kernels.products.dense_gemv import dense_gemv, pack_dense
 from astroedge.targets.kernels.products.event_gemv import event_gemv, pack_event
+from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile, pack_fixed
 from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, fixed_point, pair_count
 from astroedge.targets.precision.storage import Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
-from tests.support.kernels.harness import RUNNABLE, run
+from tests.support.kernels.harness import (
+    NATIVE,
+    OLDEST,
+    RUNNABLE,
+    WIDTHS,
+    run,
+)
 
 ROWS = st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800))
 """Numbers of inputs: few, and around a group of int4, one block and several of the reduction order."""
@@ -92,3 +101,50 @@ def planes_of(x: np.ndarray, target: dict[str, Any] = RUNNABLE[0]) -> list[np.nd
     batch, size = x.shape
     outputs = [np.zeros(batch * PLANES * pair_count(size), np.int32), np.zeros(batch * block_count(size), np.float32)]
     return run(fixed_point(batch, size, str(x.dtype)), [x.ravel()], outputs, target)
+
+
+def dense_product(
+    x: np.ndarray,
+    stored: StoredMatrix,
+    bias: np.ndarray | None = None,
+    *,
+    tile: int = 64,
+    row_tile: int = 1,
+    target: dict[str, object] = RUNNABLE[0],
+) -> np.ndarray:
+    """x (batch, rows) by a stored matrix (rows, columns)."""
+    batch, rows = x.shape
+    columns = stored.values.shape[1]
+    func = dense_gemv(
+        batch,
+        rows,
+        columns,
+        bias=bias is not None,
+        tile=tile,
+        row_tile=row_tile,
+        dtype=str(x.dtype),
+        storage=stored.storage,
+    )
+    data, scales = pack_dense(stored, tile)
+    inputs = [x.ravel(), data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
+    return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
+
+
+BOARDS = {
+    **{name: (harness, resolve_target(name)) for name, harness in {**WIDTHS, "native": NATIVE}.items()},
+    "no pairs": (OLDEST, resolve_target("aarch64")),
+}
+"""Processors whose code runs here, and what to compile for; ARM's form, without pairs, is code for any."""
+
+
+def fixed_product(
+    x: np.ndarray, stored: StoredMatrix, *, tile: tuple[int, int] | None = None, board: str = "native"
+) -> np.ndarray:
+    """x (batch, rows) by a stored matrix (rows, columns)."""
+    batch, rows = x.shape
+    columns = stored.values.shape[1]
+    harness, target = BOARDS[board]
+    width, row_tile = tile or fixed_tile(batch, target)
+    func = fixed_gemv(batch, rows, columns, target=target, tile=width, row_tile=row_tile, storage=stored.storage)
+    inputs = [*planes_of(x, harness), *pack_fixed(stored, width)]
+    return run(func, inputs, [np.zeros(batch * columns, np.float32)], harness)[0].reshape(batch, columns)

@@ -14,34 +14,7 @@ from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
-from tests.support.kernels.products import ROWS, Case, cases, event_product
-
-
-def dense_product(
-    x: np.ndarray,
-    stored: StoredMatrix,
-    bias: np.ndarray | None = None,
-    *,
-    tile: int = 64,
-    row_tile: int = 1,
-    target: dict[str, object] = RUNNABLE[0],
-) -> np.ndarray:
-    """x (batch, rows) by a stored matrix (rows, columns)."""
-    batch, rows = x.shape
-    columns = stored.values.shape[1]
-    func = dense_gemv(
-        batch,
-        rows,
-        columns,
-        bias=bias is not None,
-        tile=tile,
-        row_tile=row_tile,
-        dtype=str(x.dtype),
-        storage=stored.storage,
-    )
-    data, scales = pack_dense(stored, tile)
-    inputs = [x.ravel(), data, *([] if scales is None else [scales]), *([] if bias is None else [bias])]
-    return run(func, inputs, [np.zeros(batch * columns, np.float32)], target)[0].reshape(batch, columns)
+from tests.support.kernels.products import ROWS, Case, cases, dense_product, event_product
 
 
 @settings(max_examples=30, deadline=None)

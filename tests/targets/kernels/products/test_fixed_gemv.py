@@ -11,30 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile, pack_fixed
+from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile
 from astroedge.targets.precision.storage import INT4, INT8, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import (
     CORTEX_A72,
-    NATIVE,
-    OLDEST,
-    WIDTHS,
     X86_64_V3,
     X86_64_V4,
     assembly,
     innermost_loops,
-    run,
     same_bits,
 )
-from tests.support.kernels.products import ROWS, event_product, planes_of
-
-BOARDS = {
-    **{name: (harness, resolve_target(name)) for name, harness in {**WIDTHS, "native": NATIVE}.items()},
-    "no pairs": (OLDEST, resolve_target("aarch64")),
-}
-"""Processors whose code runs here, and what to compile for; ARM's form, without pairs, is code for any."""
+from tests.support.kernels.products import BOARDS, ROWS, event_product, fixed_product
 
 _CONVERTED = re.compile(r"cvt|pextr|pinsr|\t[us]mov")
 _SPILLED = re.compile(r", -?\d*\(%rsp\)|\tst[rp]\t.*\[sp")
@@ -63,19 +53,6 @@ INPUTS: dict[str, Draw] = {
     "of any size": lambda rng, shape: _of_any_size(rng, shape, -149, 100),
     "blocks apart": _blocks_apart,
 }
-
-
-def fixed_product(
-    x: np.ndarray, stored: StoredMatrix, *, tile: tuple[int, int] | None = None, board: str = "native"
-) -> np.ndarray:
-    """x (batch, rows) by a stored matrix (rows, columns)."""
-    batch, rows = x.shape
-    columns = stored.values.shape[1]
-    harness, target = BOARDS[board]
-    width, row_tile = tile or fixed_tile(batch, target)
-    func = fixed_gemv(batch, rows, columns, target=target, tile=width, row_tile=row_tile, storage=stored.storage)
-    inputs = [*planes_of(x, harness), *pack_fixed(stored, width)]
-    return run(func, inputs, [np.zeros(batch * columns, np.float32)], harness)[0].reshape(batch, columns)
 
 
 @settings(max_examples=40, deadline=None)

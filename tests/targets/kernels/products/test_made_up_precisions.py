@@ -9,9 +9,7 @@ from astroedge.targets.precision.storage import Speeds, Storage
 from astroedge.targets.precision.weight_format import store
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import same_bits
-from tests.targets.kernels.products.test_dense_gemv import dense_product
-from tests.targets.kernels.products.test_event_gemv import event_product
-from tests.targets.kernels.products.test_fixed_gemv import fixed_product
+from tests.support.kernels.products import dense_product, event_product, fixed_product
 
 MADE_UP = [
     Storage("int8 by group", 8, "int8", Speeds(16.0, 4.0, 12.0), lowest=-127, largest=127, group=128),
