@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PARITY_TICKS = 200  # that a graph is compared with its model, and a compiled step with its graph before it is given out
+
 TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max(1, largest value they come from)
 
 

@@ -1,4 +1,4 @@
-"""StepGraph → Bundle: choose a target, compile the step, link it into a library that needs nothing but libc.
+"""StepGraph → Bundle: choose a target, compile the step, link it into a library that needs no other.
 
 Imports nouns and its rooms.
 """

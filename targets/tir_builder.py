@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 INDEPENDENT = "astroedge.independent"
 """Annotation of a loop that threads may divide among them: 2, or 1 if rather not (`threads/divide_loops.py`)."""
 
+KERNEL_ATTRIBUTE = "astroedge.kernel"
+"""What a function says that is a kernel, written by hand or scheduled: of which kind."""
+
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
 
@@ -36,7 +39,7 @@ def kernel(kind: str) -> Iterator[Kernel]:
     built = Kernel()
     with IRBuilder() as builder, tir.prim_func(s_tir=True):
         tir.func_name(kind)
-        tir.func_attr({"tirx.noalias": True, "astroedge.kernel": kind})
+        tir.func_attr({"tirx.noalias": True, KERNEL_ATTRIBUTE: kind})
         yield built
     built.function = builder.get()
 

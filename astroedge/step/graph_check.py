@@ -36,7 +36,7 @@ def check_graph(model: onnx.ModelProto, spec: StepSpec) -> None:
     _check_initial_values(model, spec)
     infer_types(model)
     live = live_nodes(model.graph, [value.name for value in model.graph.output])
-    _check_read(model.graph, spec, live)
+    _check_read(spec, live)
     _check_spikes(model.graph, spec)
 
 
@@ -123,7 +123,7 @@ def initial_fill(state: StateSpec) -> np.ndarray:
     return array
 
 
-def _check_read(graph: onnx.GraphProto, spec: StepSpec, live: Sequence[onnx.NodeProto]) -> None:
+def _check_read(spec: StepSpec, live: Sequence[onnx.NodeProto]) -> None:
     """Every state is read on the way to some output."""
     read = set().union(*(node_reads(node) for node in live)) if live else set()
     for state in spec.states:

@@ -20,6 +20,7 @@ import numpy as np
 
 from astroedge.bundle.manifest import Golden
 from astroedge.errors import GraphError, ParityError
+from astroedge.parity import PARITY_TICKS
 from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from astroedge.targets.boards.target import Target
     from astroedge.targets.compiler.pipeline import CompiledStep
     from astroedge.targets.precision.quantise_weights import QuantisedGraph
-
-PARITY_TICKS = 200
 
 Progress = Callable[[str], None]
 
@@ -99,14 +98,6 @@ def dequantised_path(output: str | os.PathLike[str]) -> Path:
     """Where the graph with dequantised weights lies: `net.dequantised.onnx` beside `net.astro`."""
     folder = Path(output)
     return folder.with_name(f"{folder.name.removesuffix('.astro')}.dequantised.onnx")
-
-
-def dequantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> StepGraph:
-    """`graph` with every weight at the value that it has when it is stored in `precision` (see `compile`).
-
-    This is what a quantised step is compared with. Raises CompileError for a precision that means nothing.
-    """
-    return _quantise(graph, precision).graph
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
 """NIR files: what they hold, what they leave open, and the PyTorch module that is their step.
 
-Imports nouns and `shared`; the file readers work without PyTorch.
+Imports nouns and `shared`.
 """

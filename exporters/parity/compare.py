@@ -16,11 +16,9 @@ import numpy as np
 from astroedge.exporters.graph.find_spikes import Spikes
 from astroedge.exporters.parity.firing_rates import Array, Tick
 from astroedge.exporters.parity.observed_step import ObservedStep
-from astroedge.parity import TOLERANCE, Divergence, Flip, Parity
+from astroedge.parity import PARITY_TICKS, TOLERANCE, Divergence, Flip, Parity
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StepSpec
-
-PARITY_TICKS = 200
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""How modules of frameworks are named and recognised."""
+"""Words for modules in messages, whether a module is of a framework's class, and names that are not taken."""
 
 from __future__ import annotations
 

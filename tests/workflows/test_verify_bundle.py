@@ -12,9 +12,8 @@ from astroedge.bundle.manifest import BundleFiles
 from astroedge.errors import VerificationError
 from astroedge.runtimes.checking.verify import verify as verify_session
 from astroedge.step.graph import StepGraph
-from astroedge.targets import compile_step, link_bundle
+from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.target import resolve_target
-from astroedge.workflows.compile_graph import dequantise
 from astroedge.workflows.verify_bundle import examine
 from tests.conftest import Compiled
 from tests.support.builds import build
@@ -78,7 +77,7 @@ def test_quantised_bundle_is_compared_with_its_own_weights(made: Compiled) -> No
     """The compiled graph and the dequantised one serve alike; the device side alone asks for the dequantised one."""
     graph = StepGraph.load(made.graph)
     bundle = astroedge.compile(graph, precision="int4")
-    reference = dequantise(graph, "int4")
+    reference = quantise(graph, "int4").graph
     assert reference.digest == bundle.manifest.dequantised_sha256 != graph.digest
     for given in (graph, reference):
         report = examine(bundle, given, steps=30)
@@ -86,7 +85,7 @@ def test_quantised_bundle_is_compared_with_its_own_weights(made: Compiled) -> No
         assert report.forced is not None
         assert report.forced.spikes_compared == 30 * (48 + 36)
     with pytest.raises(VerificationError, match="compiled from another graph"):
-        examine(bundle, dequantise(graph, "int8"), steps=30)
+        examine(bundle, quantise(graph, "int8").graph, steps=30)
     with pytest.raises(VerificationError, match="stores its weights as int4 and this graph has them as they were"):
         verify_session(bundle, graph, steps=30)
 
@@ -95,7 +94,7 @@ def test_weights_that_another_release_quantised_are_refused(made: Compiled) -> N
     """Where quantising gives other weights than the bundle's, nothing would be proved."""
     graph = StepGraph.load(made.graph)
     bundle = build(graph, precision="int8")
-    other = replace(bundle.manifest, dequantised_sha256=dequantise(graph, "int4").digest)
+    other = replace(bundle.manifest, dequantised_sha256=quantise(graph, "int4").graph.digest)
     with pytest.raises(VerificationError, match="another release compiled it"):
         examine(Bundle(other, BundleFiles(bundle.library(), bundle.weights().tobytes())), graph)
 

@@ -15,7 +15,6 @@ from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData
 
 BLOCK = 1024  # ticks run at a time
-READOUTS = ("sum", "last")
 
 
 class Stream(Protocol):

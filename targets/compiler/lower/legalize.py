@@ -24,10 +24,10 @@ from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.products.embedding import embedding_row, pack_embedding
 from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
 from astroedge.targets.precision.quantise_weights import StoredWeights
+from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
 OPAQUE = 8  # TVM's OpPatternKind.kOpaque: never fused with a neighbour
 PRODUCT_ATTRIBUTE = "astroedge.product"
-KERNEL_ATTRIBUTE = "astroedge.kernel"
 WEIGHT_ATTRIBUTE = "astroedge.weight"  # the key of the stored matrix whose transpose an embedding kernel reads
 EMBEDDING = "embedding"
 REDUCTIONS = relax_operators(lambda row: row.kind == "reduction")

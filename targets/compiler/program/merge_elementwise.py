@@ -18,9 +18,9 @@ from tvm import tirx
 from tvm.s_tir.stmt import SBlock, SBlockRealize
 from tvm_ffi import structural_map
 
-from astroedge.targets.compiler.lower.legalize import KERNEL_ATTRIBUTE
 from astroedge.targets.compiler.program.blocks import blocks_of, is_pointwise
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
+from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
 Group = tuple[int, ...]
 

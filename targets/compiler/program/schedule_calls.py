@@ -10,8 +10,7 @@ from astroedge.errors import CompileError
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.schedule.vectorize import schedule_blocks
-
-KERNEL_ATTRIBUTE = "astroedge.kernel"  # every hand-written or scheduled function says what it is
+from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
 
 def schedule_calls(calls: list[KernelCall], target: Target) -> list[KernelCall]:

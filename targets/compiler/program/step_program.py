@@ -16,8 +16,9 @@ from tvm import relax, tirx
 from astroedge.abi.layout import DTYPES
 from astroedge.errors import CompileError
 from astroedge.step.spec import StepSpec
-from astroedge.targets.compiler.lower.legalize import KERNEL_ATTRIBUTE, PRODUCT_ATTRIBUTE
+from astroedge.targets.compiler.lower.legalize import PRODUCT_ATTRIBUTE
 from astroedge.targets.compiler.program.blocks import is_reshape
+from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
 
 @dataclass(eq=False)

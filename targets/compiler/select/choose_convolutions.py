@@ -1,7 +1,8 @@
 """Placeholders of convolutions → kernels: event-driven where few inputs fire, dense elsewhere.
 
 The active elements of an image are listed once, pixel by pixel, for every convolution that reads it. Both kinds of
-kernel add in one order (kernels/convolution.py), so the choice changes the time of a step and never its bits.
+kernel add in one order (kernels/convolutions/convolution.py), so the choice changes the time of a step and never its
+bits.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.precision.storage import Storage
 
-LANES = 16  # float32 numbers in 512 bits; narrower vectors take as many more cycles
 LIST = 0.4  # for every input element: finding the active ones
 CALL = 20.0  # to make another call and to begin with another list
 STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
