@@ -59,6 +59,7 @@ def test_facts_of_the_step_speak_of_its_fields() -> None:
     assert {fact.partition(".")[0] for fact in FACTS} == set(MADE)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("probes", [False, True])
 def test_every_pass_fills_the_fields_it_declares(probes: bool) -> None:
     """A field appears with the pass that ensures it, and not before."""
