@@ -40,8 +40,9 @@ class StoredMatrix:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights and scales, before kernels lay them out."""
-        return self.storage.nbytes(*self.values.shape)
+        """Bytes of the weights and scales, before kernels lay them out; `values` may be a stack of float32 matrices."""
+        scales = 0 if self.scales is None else self.scales.nbytes
+        return self.values.size * self.storage.bits // 8 + scales
 
 
 def store(weights: NDArray[np.float32], storage: Storage) -> StoredMatrix:
