@@ -230,7 +230,7 @@ ROWS = (
     Operator("TensorScatter", imported=False),
     Operator("TfIdfVectorizer", imported=False),
     Operator("ThresholdedRelu"),
-    Operator("Tile", bound="movement", sparsity="moved", relax=("tile",)),
+    Operator("Tile", bound="movement"),
     Operator("TopK", limits=CONSTANT),
     Operator("Transpose", kind="permutation", bound="movement", sparsity="moved", relax=("permute_dims",)),
     Operator("Trilu"),

@@ -85,8 +85,8 @@ def _of_binding(
     first = known.get(value.args[0]) if value.args and isinstance(value.args[0], relax.Var) else None
     if operator in MOVES:
         return first
-    if operator == "relax.where" and first is not None and first.binary and _is_number_or_zero(value):
-        return first if _selects_one_or_zero(value) else replace(first, binary=False)
+    if operator == "relax.where" and first is not None and first.binary and _selects_one_or_zero(value):
+        return first
     if operator not in SCALES or (operator == "relax.power" and not _is_positive(value.args[1])):
         return None
     scaled = operands if operator == "relax.multiply" else [first]
@@ -133,12 +133,6 @@ def _is_positive(exponent: relax.Expr) -> bool:
 
 def _is_boolean(expression: relax.Expr) -> bool:
     return str(expression.ty.dtype.dtype) == "bool"
-
-
-def _is_number_or_zero(call: relax.Call) -> bool:
-    """True for where(spike, c, 0), c any constant: as sparse as the spike, and graded unless c is 1."""
-    other = call.args[2]
-    return isinstance(other, tvm.ir.GenericConst) and not np.any(other.value.numpy())
 
 
 def _selects_one_or_zero(call: relax.Call) -> bool:
