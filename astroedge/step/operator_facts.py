@@ -13,7 +13,8 @@ Refusal = Literal["", "control flow", "randomness", "varying size", "recurrence"
 """Why no step graph can hold an operator; "" where one can."""
 
 Kind = Literal[
-    "", "comparison", "equality", "logic", "copy", "cast", "reshape", "permutation", "product", "reduction"
+    "", "comparison", "equality", "logic", "copy", "cast", "reshape", "permutation", "product", "reduction",
+    "arg reduction",
 ]  # fmt: skip
 """What an operator is to those who look for spikes, matrices and sums; "" where it is nothing special to them.
 
@@ -30,9 +31,10 @@ ErrorBound = Literal[
 ]  # fmt: skip
 """How the parity check follows the largest operand of a sum through an operator; "" where it starts afresh."""
 
-Sparsity = Literal["", "made", "moved", "scaled", "joined", "beside", "pooled", "some forms"]
+Sparsity = Literal["", "made", "moved", "scaled", "joined", "beside", "pooled", "reduced", "some forms"]
 """What becomes of zeros. Elements are moved, so that 0 and 1 stay; scaled, so that 0 stays; joined, 0 where all
-operands are 0; put beside each other; pooled, 0 where a window is 0. Comparisons and rectifiers make them. With "some
+operands are 0; put beside each other; pooled, 0 where a window is 0; reduced, 0 where an axis
+is 0. Comparisons and rectifiers make them. With "some
 forms" the reader of a call decides. With "" the result counts as dense."""
 
 DEFAULT_CURE = "write it with other torch functions"

@@ -27,6 +27,7 @@ ZEROS: dict[Sparsity, str] = {
     "joined": "0 where all are",
     "beside": "0 and 1 stay",
     "pooled": "0 where all are",
+    "reduced": "0 where all are",
     "some forms": "in some forms",
 }
 

@@ -19,8 +19,8 @@ ROWS = (
     Operator("Add", bound="addition", sparsity="joined", traced=True, relax=("add",)),
     Operator("AffineGrid", rounding="ordered sum"),
     Operator("And", kind="logic"),
-    Operator("ArgMax"),
-    Operator("ArgMin"),
+    Operator("ArgMax", kind="arg reduction", relax=("argmax",)),
+    Operator("ArgMin", kind="arg reduction", relax=("argmin",)),
     Operator("Asin", functions=("asin",)),
     Operator("Asinh", functions=("asinh",)),
     Operator("Atan", functions=("atan",)),
@@ -74,9 +74,9 @@ ROWS = (
     Operator("Flatten", kind="reshape", bound="movement", sparsity="moved", relax=("reshape",)),
     Operator("Floor"),
     Operator("GRU", refused="recurrence", imported=False),
-    Operator("Gather", bound="movement"),
-    Operator("GatherElements"),
-    Operator("GatherND"),
+    Operator("Gather", bound="movement", sparsity="moved", relax=("take",)),
+    Operator("GatherElements", sparsity="moved", relax=("gather_elements",)),
+    Operator("GatherND", sparsity="moved", relax=("gather_nd",)),
     Operator("Gelu", rounding="composed", functions=("erf",)),
     Operator(
         "Gemm", kind="product", limits="in float32 and float16", rounding="ordered sum", bound="gemm", relax=("matmul",)
@@ -171,11 +171,15 @@ ROWS = (
     Operator("ReduceL2", rounding="ordered sum", functions=("sqrt",)),
     Operator("ReduceLogSum", rounding="ordered sum", functions=("log",)),
     Operator("ReduceLogSumExp", rounding="ordered sum", functions=("exp", "log")),
-    Operator("ReduceMax", kind="reduction", relax=("max",)),
-    Operator("ReduceMean", kind="reduction", rounding="ordered sum", bound="reduction", relax=("mean",)),
-    Operator("ReduceMin", kind="reduction", relax=("min",)),
+    Operator("ReduceMax", kind="reduction", sparsity="reduced", keeps_ones=True, relax=("max",)),
+    Operator(
+        "ReduceMean", kind="reduction", rounding="ordered sum", bound="reduction", sparsity="reduced", relax=("mean",)
+    ),
+    Operator("ReduceMin", kind="reduction", sparsity="reduced", keeps_ones=True, relax=("min",)),
     Operator("ReduceProd", rounding="ordered sum"),
-    Operator("ReduceSum", kind="reduction", rounding="ordered sum", bound="reduction", relax=("sum",)),
+    Operator(
+        "ReduceSum", kind="reduction", rounding="ordered sum", bound="reduction", sparsity="reduced", relax=("sum",)
+    ),
     Operator("ReduceSumSquare", rounding="ordered sum"),
     Operator("RegexFullMatch", imported=False),
     Operator("Relu", bound="preserving", sparsity="made"),

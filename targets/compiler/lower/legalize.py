@@ -20,6 +20,7 @@ from astroedge.step.operators import relax_operators
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
 from astroedge.targets.compiler.lower.sparsity import Sparsity
+from astroedge.targets.kernels.arg_reduce import arg_reduce
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.products.embedding import embedding_row, pack_embedding
 from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
@@ -31,6 +32,7 @@ PRODUCT_ATTRIBUTE = "astroedge.product"
 WEIGHT_ATTRIBUTE = "astroedge.weight"  # the key of the stored matrix whose transpose an embedding kernel reads
 EMBEDDING = "embedding"
 REDUCTIONS = relax_operators(lambda row: row.kind == "reduction")
+ARG_REDUCTIONS = relax_operators(lambda row: row.kind == "arg reduction")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def legalize(
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = rewriter.builder_.get()
     custom = dict.fromkeys(REDUCTIONS, _lower_reduction)
+    custom |= dict.fromkeys(ARG_REDUCTIONS, _lower_arg_reduction)
     custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax}
     custom["relax.take"] = partial(_lower_take, weights)
     module = relax.transform.LegalizeOps(custom)(module)
@@ -198,6 +201,21 @@ def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
     if not call.attrs.keepdims:
         out = tuple(shape[axis] for axis in kept)
     return _call_kernel(builder, function, kind, [operand], out, str(operand.ty.dtype))
+
+
+def _lower_arg_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """argmax and argmin over one axis, which is moved last first, or over all elements."""
+    operand = call.args[0]
+    if call.attrs.axis is None:
+        operand = _reshape(builder, operand, (prod(_shape(operand)),))
+    shape = _shape(operand)
+    axis = (len(shape) - 1 if call.attrs.axis is None else int(call.attrs.axis)) % len(shape)
+    if axis != len(shape) - 1:
+        order = [*(other for other in range(len(shape)) if other != axis), axis]
+        operand = builder.emit(relax.op.permute_dims(operand, order))
+    kind = call.op.name.removeprefix("relax.")
+    function = arg_reduce(kind, prod(shape) // shape[axis], shape[axis], str(operand.ty.dtype.dtype))
+    return _call_kernel(builder, function, kind, [operand], _shape(call), "int64")
 
 
 def _lower_take(weights: StoredWeights, builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:

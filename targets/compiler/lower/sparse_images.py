@@ -19,9 +19,10 @@ from astroedge.targets.compiler.lower.sparsity import Sparsity
 
 POOLS = relax_operators(lambda row: row.sparsity == "pooled")
 JOINS = relax_operators(lambda row: row.sparsity == "joined")
+REDUCES = relax_operators(lambda row: row.sparsity == "reduced")
 BESIDE = relax_operators(lambda row: row.sparsity == "beside")
 KEEP_ONES = relax_operators(lambda row: row.keeps_ones)
-"""Poolings and joins behind which spikes are still 0 or 1."""
+"""Poolings, reductions and joins behind which spikes are still 0 or 1."""
 
 
 def through_images(value: relax.Expr, module: tvm.IRModule, known: Mapping[relax.Var, Sparsity]) -> Sparsity | None:
@@ -38,6 +39,9 @@ def through_images(value: relax.Expr, module: tvm.IRModule, known: Mapping[relax
         return None
     if operator in POOLS:
         return _joint(found * prod(int(extent) for extent in value.attrs.pool_size), operator in KEEP_ONES)
+    if operator in REDUCES:
+        merged = prod(_shape(operands[0])) // prod(_shape(value))
+        return _joint(found * merged, operator in KEEP_ONES)
     if operator in JOINS:
         return _joint(found, operator in KEEP_ONES)
     if operator in BESIDE:

@@ -11,6 +11,7 @@ from torch import nn
 from astroedge.errors import ExportError
 from astroedge.exporters import export
 from astroedge.exporters.wrapping.check_model import check_model
+from tests.support.builds import build
 
 pytest.importorskip("spikingjelly", reason="SpikingJelly is not installed")
 from spikingjelly.activation_based import functional, layer, neuron
@@ -139,3 +140,20 @@ def test_warm_model_is_noted() -> None:
     assert graph.initial_state()["1.v"].any()
     functional.reset_net(model)
     assert export(model, X).notes == ()
+
+
+def test_matrices_behind_neurons_read_spikes() -> None:
+    """A single step ends in a view and a choice from it; what lies behind is read by its active elements still."""
+    torch.manual_seed(0)
+    layers = [
+        nn.Linear(64, 512),
+        neuron.IFNode(v_reset=None),
+        nn.Linear(512, 512),
+        neuron.LIFNode(),
+        nn.Linear(512, 10),
+    ]
+    ticks = [((torch.rand(1, 64) < 0.3).float() * 4,) for _ in range(20)]
+    graph = export(nn.Sequential(*layers).eval(), ticks[0], examples=ticks)
+    matrices = {matrix.name: matrix for matrix in build(graph).manifest.matrices}
+    assert [matrices[name].spikes for name in ("2", "4")] == ["1.spike", "3.spike"]
+    assert matrices["2"].kernel == "event"
