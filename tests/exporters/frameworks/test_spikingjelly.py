@@ -155,5 +155,6 @@ def test_matrices_behind_neurons_read_spikes() -> None:
     ticks = [((torch.rand(1, 64) < 0.3).float() * 4,) for _ in range(20)]
     graph = export(nn.Sequential(*layers).eval(), ticks[0], examples=ticks)
     matrices = {matrix.name: matrix for matrix in build(graph).manifest.matrices}
-    assert [matrices[name].spikes for name in ("2", "4")] == ["1.spike", "3.spike"]
+    read = [(matrices[name].spikes or "").partition(" ")[0] for name in ("2", "4")]
+    assert read == ["1.spike", "3.spike"]
     assert matrices["2"].kernel == "event"
