@@ -1,4 +1,4 @@
 """Somebody's ONNX graph of one tick: its states by name, constants folded, recurrent operators expanded.
 
-Imports nouns, `shared`, `graph` and `parity`.
+Imports nouns, `shared` and `parity`.
 """

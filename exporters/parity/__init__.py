@@ -1,4 +1,4 @@
 """The graph in ONNX Runtime: how often its tensors fire, and whether it does what the model does.
 
-Imports nouns, `shared` and `graph`.
+Imports nouns and `graph`.
 """

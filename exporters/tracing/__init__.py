@@ -1,4 +1,4 @@
 """From that function to ONNX: a dry run that is watched, the trace, and words for what fails.
 
-Imports nouns, `shared`, `step_call`, `state`, `frameworks` and `wrapping`.
+Imports nouns, `shared`, `step_call`, `state` and `wrapping`.
 """

@@ -1,4 +1,4 @@
 """What a step costs on this machine: time, memory, synaptic operations, sensors.
 
-Imports nouns, `library`, `session`, `runtimes` itself and `checking`.
+Imports nouns, `session`, `runtimes` itself and `checking`.
 """

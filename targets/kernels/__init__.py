@@ -1,4 +1,4 @@
 """The kernels of a compiled step, as scheduled TIR functions with constant shapes, in the one reduction order.
 
-Imports nouns, `families`, `boards`, `precision`, `tir_builder`, `exact` and `schedule`.
+Imports nouns, `precision`, `tir_builder` and `exact`.
 """

@@ -1,4 +1,4 @@
 """What weights are stored in: the formats, the rules that choose one for each matrix, and quantising.
 
-Imports nouns and `boards`.
+Imports nouns.
 """

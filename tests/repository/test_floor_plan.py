@@ -117,6 +117,14 @@ def promised_rooms(room: str) -> set[str]:
     return found.union(*(rooms for word, rooms in WORDS.items() if re.search(rf"\b{word}\b", words)))
 
 
+def named_rooms(room: str) -> set[str]:
+    """The rooms that the docstring names one by one, each of which the room must import from."""
+    docstring = ast.get_docstring(ast.parse(modules()[f"astroedge.{room}"].read_text(encoding="utf-8"))) or ""
+    sentence = re.search(r"\bImports ((?:`[^`]*`|[^`.;:])*)", docstring)
+    words = re.sub(r"what lies below\s+`\w+`", "", sentence[1] if sentence else "")
+    return {_resolve(room, name) for name in re.findall(r"`([\w.]+)`", words)}
+
+
 def _resolve(room: str, name: str) -> str:
     """The room that a docstring names: beside it, on its floor, or by its full name."""
     near = (f"{place}.{name}" for place in (room.rpartition(".")[0], FLOOR[room]))
@@ -173,7 +181,7 @@ def _first_names(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("room", rooms_with_words())
 def test_a_room_imports_what_its_docstring_says(room: str) -> None:
-    """The docstring of a room names rooms that lie below it, and no file in the room imports from another."""
+    """A docstring names rooms that lie below and are used, and no file in the room imports from another."""
     promised = promised_rooms(room)
     assert [other for other in promised if not may_import(room, other)] == []
     files = [module for module in modules() if room_of(module) == room]
@@ -183,6 +191,8 @@ def test_a_room_imports_what_its_docstring_says(room: str) -> None:
         for other, name in imported_rooms(module).items()
         if other not in promised
     ] == []
+    used = {other for module in files for other in imported_rooms(module)}
+    assert {other for other in named_rooms(room) if not any(name.startswith(other) for name in used)} == set()
 
 
 @pytest.mark.parametrize("folder", C_PLAN)

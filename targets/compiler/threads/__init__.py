@@ -1,4 +1,4 @@
 """A tick divided among a team of threads.
 
-Imports nouns, what lies below `compiler`, `lower` and `program`.
+Imports nouns, what lies below `compiler`, and `program`.
 """

@@ -1,4 +1,4 @@
 """Matrix products and embeddings, event-driven and dense, all in the one order of additions.
 
-Imports nouns, `families`, `boards`, `precision`, `tir_builder`, `exact`, `schedule` and what lies in `kernels` itself.
+Imports nouns, `boards`, `precision`, `tir_builder` and what lies in `kernels` itself.
 """
