@@ -1,7 +1,7 @@
 """Which tensors of the step are mostly zero, and how often each fires.
 
-A spike tensor stays one through casts, reshapes, transposes and selections of 1 and 0; multiplied by a value it is
-still as sparse, but graded, and so are a quotient of it, a power, and the straight-through form of training,
+A spike tensor stays one through casts, reshapes, transposes, picking and selections of 1 and 0; multiplied by a value
+it is still as sparse, but graded, and so are a quotient of it, a power, and the straight-through form of training,
 `(spike - soft) + soft`. Pooling and other operators on images are in sparse_images.py. What a rectifier lets through is
 graded too, where export found it mostly zero. A state whose next value is sparse and that starts at zero is sparse too
 (recurrent and delayed spikes), which is found by repeating the walk until nothing changes around the loop. An input is

@@ -1,4 +1,4 @@
-"""Sparse tensors through the operators of convolutional networks: pooling, padding, concatenation, sums of branches.
+"""Sparse tensors through the operators of convolutional networks: pooling, reductions, padding, joined branches.
 
 Where a result's firing rate depends on which elements fire together, it is reckoned as if they fired independently:
 real images fire in patches, and so less often.
