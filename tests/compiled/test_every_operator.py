@@ -15,9 +15,10 @@ from astroedge.step.operator_table import CONSTANT, UNTRIED
 from astroedge.step.operators import OPERATORS, operators
 from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
-from astroedge.targets.compiler.lower.legalize import KERNEL_ATTRIBUTE, legalize
+from astroedge.targets.compiler.lower.legalize import legalize
 from astroedge.targets.exact import exact_math
 from astroedge.targets.precision.quantise_weights import StoredWeights
+from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 from tests.support.builds import build
 from tests.support.operator_steps import FORMS, data_of, step_of
 

@@ -38,7 +38,13 @@ PLAN = {
     "targets": (
         *("targets.families", "targets.boards", "targets.precision", "targets.compile_request", "targets.pass_list"),
         *("targets.tir_builder", "targets.exact", "targets.schedule", "targets.kernels", "targets.kernels.products"),
-        *("targets.kernels.convolutions", "targets.compiler.lower", "targets.compiler.program"),
+        *(
+            "targets.kernels.convolutions",
+            "targets.compiler.expand",
+            "targets.compiler.lower.lowerings",
+            "targets.compiler.lower",
+            "targets.compiler.program",
+        ),
         *("targets.compiler.select", "targets.compiler.threads", "targets.compiler.emit", "targets.compiler"),
         *("targets.link", "targets"),
     ),

@@ -29,7 +29,7 @@ from astroedge.step.graph_index import GraphIndex, infer_types
 from astroedge.step.operators import made_by, operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
-from astroedge.targets.compiler.lower.constant_scatters import replace_constant_scatters
+from astroedge.targets.compiler.expand.expand_operators import expand_operators
 
 if TYPE_CHECKING:
     from astroedge.step.spec import SpikeSpec
@@ -63,7 +63,7 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     Raises UnsupportedOpError for an operator TVM cannot import, CompileError for a shape that is not static.
     """
     model = deepcopy(graph.model)
-    replace_constant_scatters(model)
+    expand_operators(model)
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}

@@ -15,7 +15,8 @@ import numpy as np
 from astroedge.bundle.manifest import Matrix
 from astroedge.errors import CompileError
 from astroedge.targets.boards.board_file import Target
-from astroedge.targets.compiler.lower.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
+from astroedge.targets.compiler.lower.legalize import Product
+from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_ATTRIBUTE
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
