@@ -55,7 +55,12 @@ enum astro_dtype {
     ASTRO_INT32 = 3,
     ASTRO_INT64 = 4,
     ASTRO_FLOAT16 = 5,
-    ASTRO_FLOAT32 = 6
+    ASTRO_FLOAT32 = 6,
+    ASTRO_INT16 = 7,
+    ASTRO_UINT16 = 8,
+    ASTRO_UINT32 = 9,
+    ASTRO_UINT64 = 10,
+    ASTRO_FLOAT64 = 11
 };
 
 enum astro_initial {
@@ -68,7 +73,8 @@ enum astro_draw {
     ASTRO_DRAW_INDEX = 0,  /* low + (((x >> 32) * (high - low)) >> 32) */
     ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> (64 - ASTRO_SPIKE_BITS)) < draw_parameter, else 0 */
     ASTRO_DRAW_UNIFORM = 2 /* float32: ((x >> 40) - 2^23) * 2^(draw_parameter - 23); float16: ((x >> 53) - 2^10) *
-                            * 2^(draw_parameter - 10), draw_parameter from -14 to 15; both exact, in [-2^p, 2^p) */
+                            * 2^(draw_parameter - 10), draw_parameter from -14 to 15; float64: ((x >> 11) - 2^52) *
+                            * 2^(draw_parameter - 52), from -970; all exact, in [-2^p, 2^p) */
 };
 
 typedef struct astro_field {

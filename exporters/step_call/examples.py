@@ -15,6 +15,9 @@ Example = Tensor | Sequence[Tensor]
 
 Inputs = tuple[Tensor, ...]
 
+# A step can hold float64, but its products and functions have no kernels in it: a model in it is better refused here.
+CARRIED = tuple(name for name in DTYPES if name != "float64")
+
 
 def example_ticks(inputs: Inputs, examples: Iterable[Example] | None) -> list[Inputs]:
     """The example data as ticks of the shapes and dtypes of `inputs`; `inputs` alone if there is none."""
@@ -39,9 +42,9 @@ def example_ticks(inputs: Inputs, examples: Iterable[Example] | None) -> list[In
 def dtype_name(name: str, tensor: Tensor, owner: str | None = None) -> str:
     """The dtype of the tensor called `name`, as a step carries it; `owner` is the module that has it, in words."""
     dtype = str(tensor.dtype).removeprefix("torch.")
-    if dtype not in DTYPES:
+    if dtype not in CARRIED:
         raise ExportError(
             f"{f'{owner} keeps {name!r}, which' if owner else repr(name)} has dtype {dtype}; a step carries "
-            f"{', '.join(DTYPES)}: call .float() on the model and data."
+            f"{', '.join(CARRIED)}: call .float() on the model and data."
         )
     return dtype

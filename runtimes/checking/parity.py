@@ -27,8 +27,9 @@ from astroedge.runtimes.checking.reference import Observation, ObservedReference
 from astroedge.session import Array, SteppedSession
 from astroedge.step.spec import StepSpec
 
-FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
-RELATIVE = {FLOAT16: 2e-3, FLOAT32: TOLERANCE}  # float16: two units in the last place, nothing can be closer
+FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+# float16: two units in the last place, nothing can be closer. float64 may have been float32 before.
+RELATIVE = {FLOAT16: 2e-3, FLOAT32: TOLERANCE, FLOAT64: TOLERANCE}
 
 
 class BundleSession(SteppedSession, Protocol):

@@ -101,11 +101,39 @@ static uint64_t first_nan_float16(const uint16_t *bits, uint64_t count)
     return first;
 }
 
+static uint64_t first_nan_float64(const uint64_t *bits, uint64_t count)
+{
+    uint64_t first = 0;
+    while (first < count && (bits[first] & UINT64_C(0x7fffffffffffffff)) <= UINT64_C(0x7ff0000000000000))
+        first++;
+    return first;
+}
+
+static uint64_t first_nan(const void *data, uint32_t dtype, uint64_t count)
+{
+    switch (dtype) {
+    case ASTRO_FLOAT16:
+        return first_nan_float16(data, count);
+    case ASTRO_FLOAT64:
+        return first_nan_float64(data, count);
+    default: /* ASTRO_FLOAT32 */
+        return first_nan_float32(data, count);
+    }
+}
+
+/* An element that is below 2^63; a uint64 input has no range. */
 static int64_t integer_at(const void *data, uint32_t dtype, uint64_t index)
 {
     switch (dtype) {
     case ASTRO_INT64:
+    case ASTRO_UINT64:
         return ((const int64_t *)data)[index];
+    case ASTRO_UINT32:
+        return ((const uint32_t *)data)[index];
+    case ASTRO_INT16:
+        return ((const int16_t *)data)[index];
+    case ASTRO_UINT16:
+        return ((const uint16_t *)data)[index];
     case ASTRO_INT32:
         return ((const int32_t *)data)[index];
     case ASTRO_INT8:
@@ -139,7 +167,7 @@ static int32_t check_field(const uint8_t *record, const astro_field *field, uint
     uint64_t count = element_count(field);
     const void *data = record + field->offset;
     if (field->check_nan) {
-        *element = field->dtype == ASTRO_FLOAT16 ? first_nan_float16(data, count) : first_nan_float32(data, count);
+        *element = first_nan(data, field->dtype, count);
         if (*element < count)
             return ASTRO_E_NAN;
     }
