@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from astroedge.exporters.wrapping.default_states import with_own_states
 from astroedge.exporters.wrapping.value_names import Names, choose_names, wrapper_path
 from astroedge.exporters.wrapping.wrap_model import WrappedModel, wrap_model
 from astroedge.parity import Parity
+from astroedge.scratch import scratch_folder
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
@@ -80,8 +80,7 @@ def export(
     ticks = example_ticks(call.inputs, examples)
     given = Names(input_names, output_names, state_names)
     warm_up()
-    with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
-        scratch = Path(folder)
+    with scratch_folder("export") as scratch:
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from astroedge import abi
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import LinkError
+from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
 from astroedge.targets.link.shim_data import render_shim_data
 
@@ -91,8 +91,7 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_o
     }
     shim = _shim_objects(linker, team_object is not None)
     objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
-    with TemporaryDirectory(prefix="astroedge-link-") as name:
-        folder = Path(name)
+    with scratch_folder("link") as folder:
         for file, content in (sources | objects).items():
             (folder / file).write_bytes(content)
         libraries = _FAST_MATH if manifest.math == "fast" else ()
@@ -111,8 +110,7 @@ def _shim_objects(linker: Linker, team: bool) -> dict[str, bytes]:
     sources = ["shim.c", "memory.c", *(["team.c"] if team else [])]
     options = [*_COMPILE, *_HEADERS, *(["-DASTROEDGE_TEAM"] if team else [])]
     objects = {}
-    with TemporaryDirectory(prefix="astroedge-link-") as name:
-        folder = Path(name)
+    with scratch_folder("link") as folder:
         for source in sources:
             result = source.replace(".c", ".o")
             run_compiler(linker, [*options, "-c", str(_SHIM / source), "-o", result], folder)
