@@ -5,6 +5,7 @@ from __future__ import annotations
 ABI_VERSION = 1
 ALIGNMENT = 64  # bytes: of every buffer, of every field inside one, and of every size
 MAX_THREADS = 64  # of a team that computes one session's ticks
+LARGEST_MANIFEST = 1 << 26  # bytes; thousands of times what a large step has
 SPIKE_BITS = 53  # of a drawn number that are compared with a firing rate
 
 # The exponents of a drawn float's range whose products with the drawn integers are exact in the dtype: those of its

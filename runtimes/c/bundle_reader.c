@@ -15,7 +15,7 @@
 #define MANIFEST "manifest.json"
 #define OPENING "{\n \"digest\": \""
 #define DIGITS 64
-#define LARGEST_MANIFEST (UINT64_C(1) << 28)
+#define LARGEST_MANIFEST (UINT64_C(1) << 26)
 
 int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure)
 {

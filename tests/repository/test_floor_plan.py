@@ -20,6 +20,7 @@ PLAN = {
             "errors",
             "host_package",
             "nearest_name",
+            "strict_json",
             "scratch",
             "replace_file",
             "abi",
