@@ -36,6 +36,8 @@ extern "C" {
 #define ASTRO_ALIGNMENT 64u
 #define ASTRO_MAX_THREADS 64u
 #define ASTRO_SPIKE_BITS 53u
+#define ASTRO_LARGEST_BUFFER 1099511627776u /* bytes; what no device has is a lie or a mistake */
+#define ASTRO_LARGEST_MANIFEST 67108864u    /* bytes of manifest.json */
 
 enum astro_status {
     ASTRO_OK = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 ABI_VERSION = 1
 ALIGNMENT = 64  # bytes: of every buffer, of every field inside one, and of every size
 MAX_THREADS = 64  # of a team that computes one session's ticks
+LARGEST_BUFFER = 1 << 40  # bytes; a size that no device has is a lie or a mistake
 LARGEST_MANIFEST = 1 << 26  # bytes; thousands of times what a large step has
 SPIKE_BITS = 53  # of a drawn number that are compared with a firing rate
 

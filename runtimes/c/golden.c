@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "astro.h"
+#include "description.h"
 #include "sha256.h"
 
 static uint64_t next_number(uint64_t *seed)
@@ -11,16 +12,6 @@ static uint64_t next_number(uint64_t *seed)
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
     return z ^ z >> 31;
-}
-
-static size_t item_size(uint32_t dtype)
-{
-    static const size_t sizes[] = {
-        [ASTRO_BOOL] = 1,  [ASTRO_INT8] = 1,    [ASTRO_UINT8] = 1,   [ASTRO_INT32] = 4,
-        [ASTRO_INT64] = 8, [ASTRO_FLOAT16] = 2, [ASTRO_FLOAT32] = 4, [ASTRO_INT16] = 2,
-        [ASTRO_UINT16] = 2, [ASTRO_UINT32] = 4, [ASTRO_UINT64] = 8,  [ASTRO_FLOAT64] = 8,
-    };
-    return sizes[dtype];
 }
 
 /* `number` times 2^exponent; exact, because number has at most 53 bits. */
@@ -105,7 +96,7 @@ void astro_draw(astro_session *session, uint64_t *seed)
     for (uint64_t index = 0; index < session->info->inputs.count; index++) {
         const astro_field *field = &session->info->inputs.fields[index];
         uint8_t *target = (uint8_t *)(uintptr_t)session->call.inputs + field->offset;
-        size_t size = item_size(field->dtype);
+        size_t size = (size_t)item_size(field->dtype);
         for (uint64_t byte = 0; byte < field->nbytes; byte += size) {
             uint64_t element = draw_element(field, next_number(seed));
             memcpy(target + byte, &element, size);

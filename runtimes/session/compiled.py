@@ -18,6 +18,7 @@ from astroedge.bundle.container import Bundle
 from astroedge.bundle.initial_state import write_initial_state
 from astroedge.bundle.manifest import Manifest
 from astroedge.bundle.manifest_check import check_manifest
+from astroedge.errors import IncompatibleError
 from astroedge.runtimes.library.c_interface import check_description
 from astroedge.runtimes.library.native_library import load_library
 from astroedge.runtimes.library.processor import check_processor
@@ -50,7 +51,12 @@ class CompiledSession(TeamOwner):
         check_description(self._library, manifest)
         threads = choose_threads(manifest, threads)
         self._weights = bundle.weights(trust=trust_weights)
-        self._allocate(manifest)
+        try:
+            self._allocate(manifest)
+        except (MemoryError, ValueError) as error:  # NumPy has ValueError for what no address reaches
+            raise IncompatibleError(
+                f"The buffers of the step do not fit into this machine's memory ({error}); compile a smaller model."
+            ) from error
         self._bind(manifest)
         self._ticks = 0
         super().__init__(self._library, threads, (self._call, self._run_call))
