@@ -163,7 +163,7 @@ typedef struct astro_team {
 } astro_team;
 
 typedef struct astro_call {
-    uint64_t size; /* sizeof(astro_call) of the host; that of a host without teams ends before `team` */
+    uint64_t size; /* sizeof(astro_call) of the host; older hosts end before `team` or before `steps_checked` */
     const void *inputs;
     void *outputs;
     void *state;
@@ -181,6 +181,8 @@ typedef struct astro_call {
     uint64_t bad_element; /* flat index within the field */
     /* who computes; for libraries that export astro_work only */
     astro_team *team; /* NULL: the caller alone */
+    /* astro_run only: how many of `steps` an earlier call has checked, that stopped before their tick; 0 checks all */
+    uint64_t steps_checked;
 } astro_call;
 
 const astro_info *astro_describe(void);

@@ -110,6 +110,7 @@ class AstroCall(ctypes.Structure):
         ("bad_step", c_uint64),
         ("bad_element", c_uint64),
         ("team", c_void_p),
+        ("steps_checked", c_uint64),
     )
 
 
