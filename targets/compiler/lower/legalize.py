@@ -17,9 +17,9 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
 from astroedge.step.operators import relax_operators
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.kernels.arg_reduce import arg_reduce
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.products.embedding import embedding_row, pack_embedding

@@ -13,9 +13,9 @@ from math import prod
 
 import numpy as np
 
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.convolution_cost import BYTES_A_CYCLE, dense_cost, event_cost, windows_together
 from astroedge.targets.compiler.select.weight_values import WeightValues

@@ -14,10 +14,10 @@ import numpy as np
 
 from astroedge.bundle.manifest import Matrix
 from astroedge.errors import CompileError
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import EMBEDDING, WEIGHT_ATTRIBUTE, Product
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.dense_products import DenseProducts

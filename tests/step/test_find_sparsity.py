@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
+from astroedge.step.sparsity import Sparsity
 from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
-from astroedge.targets.compiler.lower.import_graph import import_graph
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from tests.support import graphs
 
 
 def _parameters(graph: StepGraph) -> dict[str, Sparsity | None]:
-    step = import_graph(graph, False)
-    found = find_sparsity(step, graph.spec)
-    names = [item.name for item in (*graph.spec.inputs, *graph.spec.states)]
-    return {name: found.get(var) for name, var in zip(names, step.module["main"].params, strict=True)}
+    found = find_sparsity(graph.model, graph.spec)
+    inputs = {item.name: found.get(item.name) for item in graph.spec.inputs}
+    return {**inputs, **{item.name: found.get(item.input_name) for item in graph.spec.states}}
 
 
 def test_a_state_that_holds_last_ticks_spikes_is_sparse_but_not_proved_binary() -> None:
@@ -99,6 +97,6 @@ def _straight_through(last: list[str]) -> StepGraph:
 def test_the_cast_of_a_comparison_is_binary() -> None:
     """Only a comparison inside the step proves zeros and ones."""
     graph = graphs.lif_layer()
-    step = import_graph(graph, False)
-    found = find_sparsity(step, graph.spec)
-    assert [found[var] for var in step.spikes] == [Sparsity("lif.spike", 0.1, binary=True)]
+    found = find_sparsity(graph.model, graph.spec)
+    casts = [node.output[0] for node in graph.model.graph.node if node.op_type == "Cast"]
+    assert [found[name] for name in casts] == [Sparsity("lif.spike", 0.1, binary=True)]
