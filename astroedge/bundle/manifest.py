@@ -96,7 +96,8 @@ class Matrix:
     `rows` inputs, `columns` outputs, `calls` products in one tick (batch and heads). `spikes` names the activity that
     its input elements are counted in, None for a dense input. `nonzero` counts non-zero weights, None where the matrix
     is itself a state. `kernel` is the kernel chosen and `reason` says why. `precision` is what the weights are stored
-    in and `nbytes` their size with their scales.
+    in and `nbytes` their size with their scales. `graded` is True where the inputs are sparse but no spikes of one
+    size: they are multiplied, not added.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Matrix:
     nonzero: int | None
     nbytes: int
     precision: str = "float32"
+    graded: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ user, so they count as graded: their kernels multiply by the value.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -20,11 +21,11 @@ from numpy.typing import NDArray
 from astroedge.host_package import require
 from astroedge.step.graph_index import GraphIndex, infer_types
 from astroedge.step.operators import operator
-from astroedge.step.sparse_elements import Elementwise
-from astroedge.step.sparse_layers import Layer, keeps_ones, through_layer
+from astroedge.step.sparse_elements import MOST_VALUES, Elementwise
+from astroedge.step.sparse_layers import Layer, keeps_values, rearranges, through_layer
 from astroedge.step.sparse_parts import Parts, through_parts
 from astroedge.step.sparsity import Resting, Sparsity
-from astroedge.step.spec import StepSpec
+from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -34,19 +35,26 @@ else:
     numpy_helper = require("onnx.numpy_helper", "reading a step graph")
 
 
+MOST_WALKS = 100  # a line of delays in one state becomes known place by place
+ZERO_OR_ONE, SPIKES = frozenset((0.0, 1.0)), frozenset((-1.0, 0.0, 1.0))
+
+
 def find_sparsity(model: onnx.ModelProto, spec: StepSpec) -> dict[str, Sparsity]:
     """Map the sparse values of a step graph to what is known of them."""
     walk = _Walk(model, spec)
     walk.run()
     return {
-        name: Sparsity(found.source, found.rate, name in walk.binary)
+        name: Sparsity(found.source, found.rate, walk.is_binary(name), walk.is_spiking(name), found.whole)
         for name, found in walk.known.items()
         if found.rest == 0
     }
 
 
 class _Walk:
-    """What is known of values by name: those at rest, those in parts, and those of zeros and ones."""
+    """What is known of values by name: those at rest, those in parts, and those that are one of few numbers.
+
+    `proven` are those of the last whose numbers do not depend on what states and inputs are set to.
+    """
 
     def __init__(self, model: onnx.ModelProto, spec: StepSpec) -> None:
         self.nodes = list(model.graph.node)
@@ -57,32 +65,68 @@ class _Walk:
         self.makers = index.makers
         self.stored = _Arrays(index.stored)
         self.calls: dict[str, Elementwise] = {}
-        self.binary = {name for name, kind in self.types.elements.items() if kind == onnx.TensorProto.BOOL}
-        self.measured = {
-            item.tensor: Resting(item.name, item.firing_rate) for item in (*spec.activations, *spec.spikes)
+        rested = [Resting(item.name, item.firing_rate, whole=True) for item in (*spec.activations, *spec.spikes)]
+        tensors = [item.tensor for item in (*spec.activations, *spec.spikes)]
+        self.measured = dict(zip(tensors, rested, strict=True))
+        self.given = {
+            item.name: Resting(item.name, item.firing_rate, whole=True)
+            for item in spec.inputs
+            if item.firing_rate is not None
         }
-        rated = ((item.name, item.firing_rate) for item in spec.inputs)
-        self.given = {name: Resting(name, rate) for name, rate in rated if rate is not None}
         self.given |= {name: found for name, found in self.measured.items() if name not in self.makers}
+        booleans = {name for name, kind in self.types.elements.items() if kind == onnx.TensorProto.BOOL}
+        self.proven = set(booleans)
+        self.values = dict.fromkeys(booleans, ZERO_OR_ONE)
+        self.values |= {item.name: SPIKES for item in spec.inputs if item.firing_rate is not None and _of_spikes(item)}
+        starts = {state.input_name: state.initial for state in spec.states if state.initial is not None}
+        self.values |= {name: frozenset((start,)) for name, start in starts.items() if name not in booleans}
         self.known: dict[str, Resting] = {}
         self.parts: dict[str, Parts] = {}
 
+    def is_binary(self, name: str) -> bool:
+        """Whether a value is exactly 0 or 1 whatever the user does."""
+        return name in self.proven and self.values.get(name, SPIKES) <= ZERO_OR_ONE
+
+    def is_spiking(self, name: str) -> bool:
+        """Whether what is not zero has one magnitude."""
+        return name in self.values and len({abs(value) for value in self.values[name]} - {0.0}) <= 1
+
     def run(self) -> None:
-        """Walk the step until no further state turns out to be sparse, whole or in parts."""
+        """Walk the step until no further state turns out to be sparse, whole or in parts, or to have other values."""
         held: dict[str, Parts] = {}
-        while True:
+        for _ in range(MOST_WALKS):
             self.known, self.parts = dict(self.given), dict(held)
             for node in self.nodes:
                 self._visit(node)
-            before = len(self.given), len(held)
-            for state in self.spec.states:
-                after, parts = self.known.get(state.output_name), self.parts.get(state.output_name)
-                if after is not None and state.initial == after.rest:
-                    self.given.setdefault(state.input_name, after)
-                elif parts is not None and state.initial == 0 and state.input_name not in self.given:
-                    held[state.input_name] = parts
-            if (len(self.given), len(held)) == before:
+            changed = [self._carry_over(state, held) for state in self.spec.states]
+            if not any(changed):
                 return
+
+    def _carry_over(self, state: StateSpec, held: dict[str, Parts]) -> bool:
+        """Know of a state what is known of its next value, if it starts at rest; whether that is anything new."""
+        name, after, parts = state.input_name, self.known.get(state.output_name), self.parts.get(state.output_name)
+        changed = self._carry_values(state)
+        if name in self.given:
+            return changed
+        if after is not None and state.initial == after.rest:
+            self.given[name] = replace(after, whole=False)
+            return True
+        if parts is None or state.initial != 0 or (name in held and held[name].dense == parts.dense):
+            return changed
+        held[name] = parts
+        return True
+
+    def _carry_values(self, state: StateSpec) -> bool:
+        """Add what a state's next value can be to what it can be; whether that is anything new."""
+        before, after = self.values.get(state.input_name), self.values.get(state.output_name)
+        if before is None or (after is not None and after <= before):
+            return False
+        merged = None if after is None else before | after
+        if merged is None or len(merged) > MOST_VALUES:
+            del self.values[state.input_name]
+        else:
+            self.values[state.input_name] = merged
+        return True
 
     def _visit(self, node: onnx.NodeProto) -> None:
         """Note what one node makes."""
@@ -93,26 +137,51 @@ class _Walk:
         else:
             found = through_layer(layer) if any(name in self.known for name in node.input) else None
             self._cut(layer, through_parts(layer, self.parts, None))
-            if row.sparsity and all(name in self.binary for name in self._data(node)) and keeps_ones(layer):
-                self.binary.update(node.output)
+            self._move_values(node, layer)
         for number, name in enumerate(node.output):
-            rest = self.measured.get(name) or (found if number == 0 or node.op_type == "Split" else None)
+            rest = found if number == 0 or node.op_type == "Split" else None
+            if rest is not None:
+                rest = replace(rest, whole=rest.whole and rearranges(layer))
+            rest = self.measured.get(name) or rest
             if rest is not None:
                 self.known[name] = rest
 
     def _element_by_element(self, node: onnx.NodeProto, layer: Layer) -> Resting | None:
         name = node.output[0]
-        told = [item for item in node.input if item in self.known or item in self.parts or item in self.binary]
+        told = [item for item in node.input if item in self.known or item in self.parts or item in self.values]
+        if node.op_type == "Sign":
+            self.values.setdefault(name, SPIKES)
         if not told or not {*filter(None, node.input), name} <= self.types.elements.keys():
             return None
         if name not in self.calls:
             constants = {item: self.stored[item] for item in node.input if item in self.stored}
             self.calls[name] = Elementwise(node, constants, self.types.elements, self.types.ranks, self.opsets)
         call = self.calls[name]
-        if name not in self.binary and call.keeps_binary(self.binary.__contains__):
-            self.binary.add(name)
+        exact = operator(node.op_type).rounding == "exact" and not operator(node.op_type).functions
+        values = call.values(self.values) or (SPIKES if node.op_type == "Sign" else None)
+        self._note(name, values, exact and self.proven.issuperset(call.varying))
         self._cut(layer, through_parts(layer, self.parts, call.rest))
         return call.rest(self.known)
+
+    def _move_values(self, node: onnx.NodeProto, layer: Layer) -> None:
+        """What is one of few numbers still is where elements are only moved, picked or padded."""
+        operands = self._data(node)
+        sets = [self.values.get(name) for name in operands]
+        few = [item for item in sets if item is not None]
+        merged = frozenset((0.0,)).union(*few) if few and len(few) == len(sets) and keeps_values(layer) else None
+        merged = merged if merged is None or len(merged) <= MOST_VALUES else None
+        for name in node.output if node.op_type == "Split" else node.output[:1]:
+            self._note(name, merged, self.proven.issuperset(operands))
+
+    def _note(self, name: str, values: frozenset[float] | None, proven: bool) -> None:
+        """Keep the numbers that a value can be, and whether that is so whatever the user does."""
+        if values is None:
+            if name not in self.proven:
+                self.values.pop(name, None)
+            return
+        self.values[name] = values
+        if proven:
+            self.proven.add(name)
 
     def _cut(self, layer: Layer, results: list[Parts | None]) -> None:
         """Note results in parts; one whose pieces are all sparse is sparse."""
@@ -142,8 +211,14 @@ class _Walk:
             spike = maker.input[1] if maker.input[0] == soft else maker.input[0]
             undone = maker.input[1] == soft if node.op_type == "Add" else node.input[1] == soft
             if undone and spike in self.known and self.known[spike].rest == 0:
+                self._note(node.output[0], self.values.get(spike), proven=False)
                 return self.known[spike]
         return None
+
+
+def _of_spikes(item: TensorSpec) -> bool:
+    """Whether the example data of an input had no other magnitude than 1, as far as export says."""
+    return item.span in (None, 1.0)
 
 
 class _Arrays(Mapping[str, NDArray[Any]]):
@@ -154,6 +229,9 @@ class _Arrays(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return numpy_helper.to_array(self._tensors[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
 
     def __iter__(self) -> Any:
         return iter(self._tensors)

@@ -186,7 +186,7 @@ ROWS = (
         "ReduceMean", kind="reduction", rounding="ordered sum", bound="reduction", sparsity="reduced", relax=("mean",)
     ),
     Operator("ReduceMin", kind="reduction", sparsity="reduced", keeps_ones=True, relax=("min",)),
-    Operator("ReduceProd", rounding="ordered sum", sparsity="reduced", keeps_ones=True),
+    Operator("ReduceProd", rounding="ordered sum", sparsity="reduced"),
     Operator(
         "ReduceSum", kind="reduction", rounding="ordered sum", bound="reduction", sparsity="reduced", relax=("sum",)
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,9 @@ else:
     reference = require("onnx.reference", "reading a step graph")
 
 Array = NDArray[Any]
-MOST_CHOICES = 4  # operands that may be 0 or 1 of which all combinations are computed
+TRIALS = 3
+MOST_VALUES = 8  # a value of more is taken for any number
+MOST_CHOICES = 64  # combinations of the values of operands
 FLOATS = ((-1.7, 0.6, 3.1), (-2.3, 0.45, 4.2), (-0.7, 0.8, 2.6))
 WHOLE = ((1, 2, 5), (3, 1, 4), (2, 6, 7))
 
@@ -49,7 +51,9 @@ class Elementwise:
         self.varying = list(dict.fromkeys(name for name in node.input if name and name not in stored))
         self.stored = {name: stored[name] for name in node.input if name in stored}
         self.types = {name: helper.tensor_dtype_to_np_dtype(elements[name]) for name in self.varying}
-        self.shape = (1,) * max([ranks[name] for name in self.varying], default=0)
+        given = [ranks[name] for name in self.varying]
+        self.rank = max([*given, *(array.ndim for array in self.stored.values())], default=0)
+        self.found: dict[tuple[frozenset[float], ...], frozenset[float] | None] = {}
         self.output = node.output[0]
         values = [helper.make_tensor_value_info(name, elements[name], None) for name in {*self.varying, *self.stored}]
         result = helper.make_tensor_value_info(self.output, elements[self.output], None)
@@ -66,25 +70,26 @@ class Elementwise:
         value = self._constant({name: known[name].rest for name in operands}) if operands else None
         return None if value is None else joint([known[name] for name in operands], value)
 
-    def keeps_binary(self, is_binary: Callable[[str], bool]) -> bool:
-        """Whether every element of the result is exactly 0 or 1 because those of all operands are."""
-        if not self.varying or len(self.varying) > MOST_CHOICES or not all(map(is_binary, self.varying)):
-            return False
-        choices = itertools.product((0, 1), repeat=len(self.varying))
-        return all(
-            np.isin(self._compute(dict(zip(self.varying, given, strict=True))), (0, 1)).all() for given in choices
-        )
+    def values(self, known: Mapping[str, frozenset[float]]) -> frozenset[float] | None:
+        """The few values that the result can have if each operand has only those in `known`; None for more."""
+        if not self.varying or not known.keys() >= set(self.varying):
+            return None
+        sets = tuple(known[name] for name in self.varying)
+        if sets not in self.found:
+            choices = list(itertools.islice(itertools.product(*map(sorted, sets)), MOST_CHOICES + 1))
+            given = {name: [choice[place] for choice in choices] for place, name in enumerate(self.varying)}
+            results = np.unique(self._compute(given)).astype(float) if len(choices) <= MOST_CHOICES else np.zeros(0)
+            few = 0 < len(results) <= MOST_VALUES and bool(np.isfinite(results).all())
+            self.found[sets] = frozenset(results.tolist()) if few else None
+        return self.found[sets]
 
     def _constant(self, at_rest: Mapping[str, float]) -> float | None:
         """The one finite number that the result is in every element, whatever the other operands are; None if none."""
         others = [name for name in self.varying if name not in at_rest]
-        found: set[float] = set()
-        for trial in range(3 if others else 1):
-            given = {name: self._sample(name, place, trial) for place, name in enumerate(others)}
-            found.update(np.unique(self._compute({**at_rest, **given})).astype(float).tolist())
-            if len(found) > 1:
-                return None
-        value = found.pop() if found else float("nan")
+        trials = range(TRIALS if others else 1)
+        samples = {name: [self._sample(name, place, trial) for trial in trials] for place, name in enumerate(others)}
+        found = self._compute({**samples, **{name: [value] * len(trials) for name, value in at_rest.items()}})
+        value = float(found.flat[0]) if found.size and (found == found.flat[0]).all() else float("nan")
         return value + 0.0 if np.isfinite(value) else None
 
     def _sample(self, name: str, place: int, trial: int) -> float:
@@ -94,8 +99,12 @@ class Elementwise:
         samples = FLOATS if np.issubdtype(self.types[name], np.floating) else WHOLE
         return samples[place % len(samples)][trial]
 
-    def _compute(self, given: Mapping[str, float]) -> Array:
-        feeds = {name: np.full(self.shape, value).astype(self.types[name]) for name, value in given.items()}
+    def _compute(self, given: Mapping[str, list[float]]) -> Array:
+        """The results for several choices of the operands at once, along a first axis."""
+        feeds = {
+            name: np.asarray(numbers).astype(self.types[name]).reshape(-1, *(1,) * self.rank)
+            for name, numbers in given.items()
+        }
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             (result,) = self.evaluator.run(None, {**self.stored, **feeds})

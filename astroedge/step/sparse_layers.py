@@ -57,19 +57,35 @@ def through_layer(layer: Layer) -> Resting | None:
     return found if found is None or found.rest == 0 or _keeps_rest(layer) else None
 
 
-def keeps_ones(layer: Layer) -> bool:
-    """Whether elements that are all 0 or 1 give a result that is."""
-    row, options = operator(layer.node.op_type), layer.attributes
+def keeps_values(layer: Layer) -> bool:
+    """Whether the result has only values that the operands have, or zero."""
+    row = operator(layer.node.op_type)
     if row.sparsity == "resampled":
-        return bool(options.get("mode", b"nearest") == b"nearest")
+        return _mode(layer) == "nearest" and not _extrapolates(layer)
     if row.sparsity == "written":
-        return bool(options.get("reduction", b"none") == b"none")
-    return row.sparsity in ("moved", "beside", "padded") or row.keeps_ones
+        return bool(layer.attributes.get("reduction", b"none") == b"none")
+    if row.sparsity == "padded":
+        fill = _fill(layer)
+        return fill is not None and not np.any(fill)
+    return row.sparsity in ("moved", "beside") or row.keeps_ones
+
+
+def rearranges(layer: Layer) -> bool:
+    """Whether the result has the elements of the first operand, each once."""
+    node, row = layer.node, operator(layer.node.op_type)
+    before, after = (layer.shape(name) for name in (node.input[0], node.output[0]))
+    if row.kind == "cast" or prod(before) != prod(after):
+        return row.kind == "cast"
+    if node.op_type == "Gather":
+        axis = int(layer.attributes.get("axis", 0))
+        places = layer.stored.get(node.input[1])
+        return before[axis] == 1 or (places is not None and len(np.unique(places % before[axis])) == before[axis])
+    return row.sparsity == "moved" and not node.op_type.startswith("Gather")
 
 
 def _keeps_rest(layer: Layer) -> bool:
     """Whether elements at rest elsewhere than at zero stay what they are."""
-    return keeps_ones(layer) and operator(layer.node.op_type).sparsity != "scaled"
+    return keeps_values(layer) and operator(layer.node.op_type).sparsity != "scaled"
 
 
 def _first(layer: Layer) -> Resting | None:
@@ -116,25 +132,41 @@ def _reduced(layer: Layer) -> Resting | None:
 
 def _padded(layer: Layer) -> Resting | None:
     """Around the tensor what it rests at, or elements of its own."""
-    found, inputs = _first(layer), layer.node.input
-    if found is None or layer.attributes.get("mode", b"constant") != b"constant":
-        return found
-    fill = layer.stored.get(inputs[2]) if len(inputs) > 2 and inputs[2] else np.zeros(1)
-    if fill is None or not np.all(fill == found.rest):
+    found, fill = _first(layer), _fill(layer)
+    if found is None or fill is None or not np.all(fill == found.rest):
         return None
-    before, after = (prod(layer.shape(name)) for name in (inputs[0], layer.node.output[0]))
-    return replace(found, rate=found.rate * min(1.0, before / after)) if after else found
+    before, after = (prod(layer.shape(name)) for name in (layer.node.input[0], layer.node.output[0]))
+    constant = layer.attributes.get("mode", b"constant") == b"constant"
+    return replace(found, rate=found.rate * min(1.0, before / after)) if after and constant else found
+
+
+def _fill(layer: Layer) -> NDArray[Any] | None:
+    """What a Pad puts around a tensor, nothing if that is elements of its own; None if it is not known."""
+    inputs = layer.node.input
+    if layer.attributes.get("mode", b"constant") != b"constant":
+        return np.zeros(0)
+    return layer.stored.get(inputs[2]) if len(inputs) > 2 and inputs[2] else np.zeros(1)
 
 
 def _resampled(layer: Layer) -> Resting | None:
     """Images in another size: each element one of them, or a mean of neighbours along each axis that changes."""
-    found, options = _first(layer), layer.attributes
-    if options.get("coordinate_transformation_mode") == b"tf_crop_and_resize":
+    found = _first(layer)
+    if found is None or _extrapolates(layer):
         return None
     before, after = (layer.shape(name) for name in (layer.node.input[0], layer.node.output[0]))
     changed = sum(one != other for one, other in zip(before, after, strict=False)) or 2
-    neighbours = NEIGHBOURS.get(options.get("mode", b"nearest").decode(), 1)
-    return None if found is None else joint([found], found.rest, neighbours**changed)
+    return joint([found], found.rest, NEIGHBOURS.get(_mode(layer), 1) ** changed)
+
+
+def _mode(layer: Layer) -> str:
+    """How elements between others are made."""
+    default = b"nearest" if layer.node.op_type == "Resize" else b"linear"
+    return str(layer.attributes.get("mode", default).decode())
+
+
+def _extrapolates(layer: Layer) -> bool:
+    """Whether a number of its own stands for what lies outside an image."""
+    return bool(layer.attributes.get("coordinate_transformation_mode") == b"tf_crop_and_resize")
 
 
 def _summed(layer: Layer) -> Resting | None:

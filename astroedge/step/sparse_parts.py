@@ -24,6 +24,11 @@ class Parts:
     extents: tuple[int, ...]
     pieces: tuple[Resting | None, ...]
 
+    @property
+    def dense(self) -> int:
+        """How many pieces nothing is known of."""
+        return self.pieces.count(None)
+
     def between(self, start: int, end: int) -> Parts | None:
         """The part from `start` to `end` of the axis."""
         kept, place = [], 0

@@ -11,21 +11,29 @@ from math import prod
 class Sparsity:
     """A tensor that fires: `source` names the spike tensor or input it comes from, `rate` its fraction of non-zeros.
 
-    `binary` is True when every element is exactly 0 or 1 whatever the user does.
+    `binary` is True when every element is exactly 0 or 1 whatever the user does; `spiking` when all that are not zero
+    have one magnitude unless the user sets a state otherwise (1, or 2, or -1 and 1): inputs to add, not to multiply.
+    `whole` is True when the elements are those of the source, each once, in whatever order.
     """
 
     source: str
     rate: float
     binary: bool
+    spiking: bool = True
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Resting:
-    """A tensor of which all but a fraction `rate` of the elements are `rest`: 0 in a spike tensor z, 1 in 1 - z."""
+    """A tensor of which all but a fraction `rate` of the elements are `rest`: 0 in a spike tensor z, 1 in 1 - z.
+
+    `whole` is as in `Sparsity`.
+    """
 
     source: str
     rate: float
     rest: float = 0.0
+    whole: bool = False
 
 
 def joint(parts: Sequence[Resting], rest: float = 0.0, times: float = 1) -> Resting:

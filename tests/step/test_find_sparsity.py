@@ -30,7 +30,7 @@ def test_a_state_that_holds_last_ticks_spikes_is_sparse_but_not_proved_binary() 
 
 def test_an_input_measured_as_spikes_is_sparse() -> None:
     """Export's firing rate declares an input sparse."""
-    assert _parameters(graphs.lif_layer())["x"] == Sparsity("x", 0.25, binary=False)
+    assert _parameters(graphs.lif_layer())["x"] == Sparsity("x", 0.25, binary=False, whole=True)
     assert _parameters(graphs.shared_next())["x"] is None
 
 
@@ -99,4 +99,4 @@ def test_the_cast_of_a_comparison_is_binary() -> None:
     graph = graphs.lif_layer()
     found = find_sparsity(graph.model, graph.spec)
     casts = [node.output[0] for node in graph.model.graph.node if node.op_type == "Cast"]
-    assert [found[name] for name in casts] == [Sparsity("lif.spike", 0.1, binary=True)]
+    assert [found[name] for name in casts] == [Sparsity("lif.spike", 0.1, binary=True, whole=True)]
