@@ -14,6 +14,7 @@ import onnx
 from astroedge.errors import ExportError
 from astroedge.exporters.graph.clean_graph import prune_states, store_initial_value
 from astroedge.exporters.graph.compiler_notes import compiler_notes
+from astroedge.exporters.graph.dense_notes import dense_notes
 from astroedge.exporters.graph.find_activations import find_activations, find_unknown_operands
 from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, find_spikes
 from astroedge.exporters.parity.compare import compare
@@ -80,7 +81,7 @@ def finish_graph(
     finished.parity = compare(
         finished, spikes, original.run(finished.spec), original=original.name, reason=original.reason
     )
-    finished.notes = (*_silent(finished, spikes), *compiler_notes(finished.model.graph))
+    finished.notes = (*_silent(finished, spikes), *dense_notes(finished), *compiler_notes(finished.model.graph))
     return finished
 
 

@@ -15,6 +15,8 @@ from astroedge.errors import BundleError
 from astroedge.step.spec import StepSpec
 
 FORMAT = "astroedge-bundle"
+WORTH_SKIPPING = 4096  # multiplications in a tick; smaller products take no time to speak of
+DESPITE = ", but "  # in the reason for a kernel, before what keeps the inputs' zeros from being skipped
 MANIFEST_VERSION = 1
 
 Record = TypeVar("Record")
@@ -111,6 +113,12 @@ class Matrix:
     nbytes: int
     precision: str = "float32"
     graded: bool = False
+
+    @property
+    def multiplies_zeros(self) -> bool:
+        """Whether its inputs are sparse and no kernel skips their zeros, though that would pay in one so large."""
+        worth = self.rows > 1 and self.rows * self.columns * self.calls >= WORTH_SKIPPING
+        return self.kernel == "dense" and DESPITE in self.reason and worth
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.host_package import require
@@ -74,12 +75,13 @@ class _Walk:
             if item.firing_rate is not None
         }
         self.given |= {name: found for name, found in self.measured.items() if name not in self.makers}
-        booleans = {name for name, kind in self.types.elements.items() if kind == onnx.TensorProto.BOOL}
-        self.proven = set(booleans)
-        self.values = dict.fromkeys(booleans, ZERO_OR_ONE)
-        self.values |= {item.name: SPIKES for item in spec.inputs if item.firing_rate is not None and _of_spikes(item)}
+        self.booleans = {name for name, kind in self.types.elements.items() if kind == onnx.TensorProto.BOOL}
+        self.seeds = {item.name: SPIKES for item in spec.inputs if item.firing_rate is not None and _of_spikes(item)}
         starts = {state.input_name: state.initial for state in spec.states if state.initial is not None}
-        self.values |= {name: frozenset((start,)) for name, start in starts.items() if name not in booleans}
+        self.seeds |= {name: frozenset((start,)) for name, start in starts.items()}
+        self.seeds |= dict.fromkeys(self.booleans, ZERO_OR_ONE)
+        self.values: dict[str, frozenset[float]] = {}
+        self.proven: set[str] = set()
         self.known: dict[str, Resting] = {}
         self.parts: dict[str, Parts] = {}
 
@@ -96,6 +98,7 @@ class _Walk:
         held: dict[str, Parts] = {}
         for _ in range(MOST_WALKS):
             self.known, self.parts = dict(self.given), dict(held)
+            self.values, self.proven = dict(self.seeds), set(self.booleans)
             for node in self.nodes:
                 self._visit(node)
             changed = [self._carry_over(state, held) for state in self.spec.states]
@@ -118,14 +121,14 @@ class _Walk:
 
     def _carry_values(self, state: StateSpec) -> bool:
         """Add what a state's next value can be to what it can be; whether that is anything new."""
-        before, after = self.values.get(state.input_name), self.values.get(state.output_name)
+        before, after = self.seeds.get(state.input_name), self.values.get(state.output_name)
         if before is None or (after is not None and after <= before):
             return False
         merged = None if after is None else before | after
         if merged is None or len(merged) > MOST_VALUES:
-            del self.values[state.input_name]
+            del self.seeds[state.input_name]
         else:
-            self.values[state.input_name] = merged
+            self.seeds[state.input_name] = merged
         return True
 
     def _visit(self, node: onnx.NodeProto) -> None:
@@ -166,22 +169,28 @@ class _Walk:
     def _move_values(self, node: onnx.NodeProto, layer: Layer) -> None:
         """What is one of few numbers still is where elements are only moved, picked or padded."""
         operands = self._data(node)
-        sets = [self.values.get(name) for name in operands]
-        few = [item for item in sets if item is not None]
-        merged = frozenset((0.0,)).union(*few) if few and len(few) == len(sets) and keeps_values(layer) else None
+        if not any(name in self.values for name in operands):
+            return
+        sets = [self._values_of(name) for name in operands]
+        few = [item for item in sets if item is not None] if keeps_values(layer) else []
+        merged = frozenset((0.0,)).union(*few) if few and len(few) == len(sets) else None
         merged = merged if merged is None or len(merged) <= MOST_VALUES else None
         for name in node.output if node.op_type == "Split" else node.output[:1]:
-            self._note(name, merged, self.proven.issuperset(operands))
+            self._note(name, merged, self.proven.issuperset(set(operands) - self.stored.keys()))
+
+    def _values_of(self, name: str) -> frozenset[float] | None:
+        """The few numbers that a value, or a stored tensor, holds; None if it may hold more."""
+        if name not in self.stored:
+            return self.values.get(name)
+        numbers = np.unique(self.stored[name])
+        few = 0 < len(numbers) <= MOST_VALUES and numbers.dtype.kind in "biuf" and np.isfinite(numbers).all()
+        return frozenset(map(float, numbers)) if few else None
 
     def _note(self, name: str, values: frozenset[float] | None, proven: bool) -> None:
         """Keep the numbers that a value can be, and whether that is so whatever the user does."""
-        if values is None:
-            if name not in self.proven:
-                self.values.pop(name, None)
-            return
-        self.values[name] = values
-        if proven:
-            self.proven.add(name)
+        if values is not None:
+            self.values[name] = values
+            self.proven |= {name} if proven else set()
 
     def _cut(self, layer: Layer, results: list[Parts | None]) -> None:
         """Note results in parts; one whose pieces are all sparse is sparse."""

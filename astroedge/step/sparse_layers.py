@@ -46,8 +46,16 @@ class Layer:
     def operands(self, *places: int) -> list[Resting] | None:
         """What is known of the operands at `places`, by default of all; None if one of them does not rest."""
         names = [name for place, name in enumerate(self.node.input) if not places or place in places]
-        found = [self.known[name] for name in names if name in self.known]
+        found = [item for item in map(self.rest, names) if item is not None]
         return found if len(found) == len(names) and found else None
+
+    def rest(self, name: str) -> Resting | None:
+        """What is known of a value; a stored tensor of one number rests there and never fires."""
+        if name not in self.stored:
+            return self.known.get(name)
+        array = self.stored[name]
+        number = float(array.flat[0]) if array.size and array.dtype != object else float("nan")
+        return Resting("", 0.0, number) if bool(np.all(array == number)) else None
 
 
 def through_layer(layer: Layer) -> Resting | None:

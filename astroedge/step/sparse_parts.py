@@ -26,8 +26,8 @@ class Parts:
 
     @property
     def dense(self) -> int:
-        """How many pieces nothing is known of."""
-        return self.pieces.count(None)
+        """How much of the axis nothing is known of."""
+        return sum(extent for extent, piece in zip(self.extents, self.pieces, strict=True) if piece is None)
 
     def between(self, start: int, end: int) -> Parts | None:
         """The part from `start` to `end` of the axis."""
@@ -75,8 +75,8 @@ def _concat(layer: Layer, parts: Mapping[str, Parts]) -> Parts | None:
         if inner is not None and inner.axis == axis:
             pieces += zip(inner.extents, inner.pieces, strict=True)
         else:
-            pieces.append((shape[axis], layer.known.get(name)))
-    found = any(piece is not None for _, piece in pieces)
+            pieces.append((shape[axis], layer.rest(name)))
+    found = any(piece is not None and piece.source for _, piece in pieces)
     return Parts(axis, *map(tuple, zip(*pieces, strict=True))) if found else None  # type: ignore[arg-type]
 
 

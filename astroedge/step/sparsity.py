@@ -47,4 +47,4 @@ def joint(parts: Sequence[Resting], rest: float = 0.0, times: float = 1) -> Rest
 
 def sources(parts: Sequence[Resting]) -> str:
     """The names of what several tensors come from, each once."""
-    return " and ".join(dict.fromkeys(name for part in parts for name in part.source.split(" and ")))
+    return " and ".join(dict.fromkeys(name for part in parts for name in part.source.split(" and ") if name))

@@ -1,9 +1,11 @@
 """Which operands of products are mostly zero, by what astroedge/step/find_sparsity.py knows of the step graph's values.
 
-The importer may reshape or transpose an operand before it multiplies; what is known stays true.
+The importer may reshape, transpose or scale an operand before it multiplies; what is known stays true.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import tvm
 from tvm import relax
@@ -27,6 +29,9 @@ def find_sparsity(step: ImportedStep, graph: StepGraph) -> dict[relax.Var, Spars
             call = binding.value
             if binding.var in found or not isinstance(call, relax.Call) or not isinstance(call.op, tvm.ir.Op):
                 continue
-            if call.op.name in MOVES and isinstance(call.args[0], relax.Var) and call.args[0] in found:
-                found[binding.var] = found[call.args[0]]
+            operand = next((item for item in call.args if isinstance(item, relax.Var) and item in found), None)
+            if operand is not None and call.op.name in MOVES and operand.same_as(call.args[0]):
+                found[binding.var] = found[operand]
+            elif operand is not None and call.op.name == "relax.multiply":  # by Gemm's alpha
+                found[binding.var] = replace(found[operand], binary=False)
     return found

@@ -6,7 +6,7 @@ opaque function, which fusion leaves alone. Everything else takes TVM's own lowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
@@ -39,7 +39,8 @@ ARG_REDUCTIONS = relax_operators(lambda row: row.kind == "arg reduction")
 class Product:
     """A matrix product as the graph has it: `batch` products of (rows_out × rows) by (rows × columns).
 
-    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams).
+    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `sparsity`
+    is what is known of the left operand, `other` of a right one that is computed.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Product:
     columns: int
     constant: bool
     sparsity: Sparsity | None
+    other: Sparsity | None = None
 
 
 def legalize(
@@ -100,13 +102,12 @@ class _PlaceProducts(PyExprMutator):
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
         dtype = _float_dtype(f"The matrix product {name!r}", visited.args)
-        left, right = (_as_dtype(self.builder_, operand, "float32") for operand in visited.args)
+        left, right = (_matrix(_as_dtype(self.builder_, operand, "float32")) for operand in visited.args)
         shape = _shape(visited)
-        if _is_constant(left) and not _is_constant(right) and len(_shape(right)) == 1 and len(_shape(left)) == 2:
-            left, right = right, relax.const(left.value.numpy().T.copy())
-            sparsity = self._sparsity(call.args[1])
-        else:
-            sparsity = self._sparsity(call.args[0])
+        if _is_constant(left) and not _is_constant(right) and len(_shape(left)) == 2:
+            found = self._weights_first(name, left, right, shape, self._sparsity(call.args[1]))
+            return _as_dtype(self.builder_, found, dtype)
+        sparsity = self._sparsity(call.args[0])
         if len(_shape(left)) == 1:
             left = _reshape(self.builder_, left, (1, *_shape(left)))
         if len(_shape(right)) == 1:
@@ -116,7 +117,30 @@ class _PlaceProducts(PyExprMutator):
             product = Product(name, 1, prod(_shape(left)) // rows, rows, columns, True, sparsity)
         else:
             left, right, product = self._batched(name, left, right, sparsity)
+            product = replace(product, other=self._sparsity(call.args[1]))
         return _as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
+
+    def _weights_first(
+        self, name: str, weights: relax.Expr, right: relax.Expr, shape: tuple[int, ...], sparsity: Sparsity | None
+    ) -> relax.Expr:
+        """A product W x of a weight matrix and a vector, or the columns of matrices, as xᵀ Wᵀ."""
+        vector = len(_shape(right)) == 1
+        columns = _reshape(self.builder_, right, (1, *_shape(right))) if vector else self._transposed(right)
+        weights = relax.const(weights.value.numpy().T.copy())
+        rows, outputs = _shape(weights)
+        product = Product(name, 1, prod(_shape(columns)) // rows, rows, outputs, True, sparsity)
+        result = shape if vector else (*_shape(columns)[:-1], outputs)
+        found = self._call_placeholder(product, columns, weights, result)
+        return found if vector else _reshape(self.builder_, self._transposed(found), shape)
+
+    def _transposed(self, value: relax.Expr) -> relax.Expr:
+        """The last two axes exchanged."""
+        value = value if isinstance(value, relax.Var) else self.builder_.emit(value)
+        shape = _shape(value)
+        if 1 in shape[-2:]:
+            return _reshape(self.builder_, value, (*shape[:-2], shape[-1], shape[-2]))
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        return self.builder_.emit(relax.op.permute_dims(value, order))
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
         """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
@@ -296,9 +320,19 @@ def _as_dtype(builder: relax.BlockBuilder, value: relax.Expr, dtype: str) -> rel
 
 def _reshape(builder: relax.BlockBuilder, value: relax.Expr, shape: tuple[int, ...]) -> relax.Expr:
     """The same elements in another shape."""
+    if shape == _shape(value):
+        return value
     if _is_constant(value):
         return relax.const(value.value.numpy().reshape(shape))
     return builder.emit(relax.op.reshape(value, shape))
+
+
+def _matrix(value: relax.Expr) -> relax.Expr:
+    """A stored matrix without the leading axes of 1 that the importer gives it; any other value as it is."""
+    shape = _shape(value)
+    if not _is_constant(value) or len(shape) < 3 or prod(shape[:-2]) != 1:
+        return value
+    return relax.const(value.value.numpy().reshape(shape[-2:]))
 
 
 def _is_constant(expression: relax.Expr) -> bool:

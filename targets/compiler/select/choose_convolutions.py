@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from astroedge.bundle.manifest import DESPITE
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
@@ -98,9 +99,9 @@ class ConvolutionChooser:
             return "dense", "input is not a spike tensor"
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if matrix.data is None or not np.isfinite(matrix.data).all():
-            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+            return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
         if not conv.is_listable or conv.batch * conv.channels * conv.pixels * max(conv.outputs, 8) >= LARGEST:
-            return "dense", f"{fires}, but its active elements have no list of the form that is needed"
+            return "dense", f"{fires}{DESPITE}its active elements have no list of the form that is needed"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         share = self._event_cost(product, matrix) / dense_cost(conv, self.target)

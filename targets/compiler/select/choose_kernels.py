@@ -12,7 +12,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from astroedge.bundle.manifest import Matrix
+from astroedge.bundle.manifest import DESPITE, Matrix
 from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
@@ -191,12 +191,12 @@ class _Chooser:
         """The kernel of a product, and why."""
         sparsity = product.sparsity
         if sparsity is None:
-            return "dense", "input is not a spike tensor"
+            return "dense", _why_dense(product)
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if not product.constant and (product.rows_out != 1 or product.columns == 1):
-            return "dense", f"{fires}, but the product of two computed matrices has more than one row"
+            return "dense", f"{fires}{DESPITE}the product of two computed matrices has more than one row"
         if right.data is not None and not np.isfinite(right.data).all():
-            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+            return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         level = self.level if product.constant else level_of(right.nbytes, self.target)
@@ -270,6 +270,13 @@ class _Chooser:
         if sparsity.whole and sparsity.source in self.spikes:
             self.counted.setdefault(self.spikes[sparsity.source], counter)
         return counter
+
+
+def _why_dense(product: Product) -> str:
+    """Why a product is dense whose left operand is not sparse."""
+    if product.other is None:
+        return "input is not a spike tensor"
+    return f"{product.other.source} fires at {product.other.rate:.1%}{DESPITE}it is the right operand of the product"
 
 
 def _is_graded(product: Product | ConvolutionProduct) -> bool:
