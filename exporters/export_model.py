@@ -15,6 +15,7 @@ from astroedge.exporters import frameworks
 from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
 from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
+from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.compare import parity_inputs
 from astroedge.exporters.parity.firing_rates import Tick
@@ -148,6 +149,7 @@ def _clean(model: onnx.ModelProto, title: str, wrapped: WrappedModel) -> None:
     clean_graph(model, title, [WRAPPER, *wrappers], classes)
     try:
         rewrite_booleans(model)
+        rewrite_products(model)
         rewrite_spikes(model)
     except GraphError as error:  # the first look at the shapes of all values
         raise UnsupportedOpError(_wrong_translation(model, error, classes)) from error

@@ -26,6 +26,7 @@ from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.exporters.from_onnx.source_session import open_foreign
 from astroedge.exporters.graph.clean_graph import clean_graph
+from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.step.graph import METADATA_KEY, StepGraph
@@ -77,6 +78,7 @@ def export_onnx(
     title = name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else original.graph.name)
     spec = _rename(model, states, first)
     clean_graph(model, title, [])
+    rewrite_products(model)
     rewrite_spikes(model)
     kept, unread = keep_read_states(model.graph, spec.states, first)
     if not kept:

@@ -31,11 +31,13 @@ ErrorBound = Literal[
 ]  # fmt: skip
 """How the parity check follows the largest operand of a sum through an operator; "" where it starts afresh."""
 
-Sparsity = Literal["", "made", "moved", "scaled", "joined", "beside", "pooled", "reduced", "some forms"]
-"""What becomes of zeros. Elements are moved, so that 0 and 1 stay; scaled, so that 0 stays; joined, 0 where all
-operands are 0; put beside each other; pooled, 0 where a window is 0; reduced, 0 where an axis
-is 0. Comparisons and rectifiers make them. With "some
-forms" the reader of a call decides. With "" the result counts as dense."""
+Zeros = Literal[
+    "", "elementwise", "moved", "scaled", "beside", "written", "pooled", "reduced", "padded", "resampled", "summed",
+]  # fmt: skip
+"""What becomes of zeros. Element by element the operator is computed for them, so that it needs no rule. Elements are
+moved, so that 0 and 1 stay; scaled, so that 0 stays; put beside each other, or written among others; pooled, 0 where a
+window is 0; reduced, 0 where an axis is 0; padded with 0; resampled, 0 where the neighbours are; summed with weights, 0
+where all that have one are. With "" the result counts as dense."""
 
 DEFAULT_CURE = "write it with other torch functions"
 
@@ -53,8 +55,8 @@ class Operator:
     `refused` says why a step graph cannot hold it, `cure` what to write instead. `imported` is False where TVM has no
     importer, or one for another operator of that name. `limits` says which forms alone are compiled, "" for all usual
     ones. `functions` are the mathematical functions it computes; one that is not in `FUNCTION_ERRORS` has no exact
-    kernel. `elements` are the inputs whose elements it moves, None for all of them. `keeps_ones` is True where joined
-    or pooled spikes are still 0 or 1. `traced` operators lie between a neuron's state and its threshold: behind them
+    kernel. `elements` are the inputs whose elements it moves, None for all of them. `keeps_ones` is True where pooled
+    or reduced spikes are still 0 or 1. `traced` operators lie between a neuron's state and its threshold: behind them
     the state is looked for that a spike is named after. `relax` has the names, without "relax.", of what TVM's importer
     makes of it, where the compiler looks for that.
     """
@@ -69,7 +71,7 @@ class Operator:
     functions: tuple[str, ...] = ()
     bound: ErrorBound = ""
     elements: tuple[int, ...] | None = (0,)
-    sparsity: Sparsity = ""
+    sparsity: Zeros = ""
     keeps_ones: bool = False
     traced: bool = False
     relax: tuple[str, ...] = ()

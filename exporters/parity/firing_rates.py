@@ -13,7 +13,7 @@ from numpy import typing as npt
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from astroedge.errors import UnsupportedOpError
-from astroedge.exporters.graph.find_activations import Rectified
+from astroedge.exporters.graph.find_activations import Graded
 from astroedge.exporters.graph.find_spikes import Spikes
 from astroedge.step import onnx_session
 from astroedge.step.graph import StepGraph
@@ -39,16 +39,16 @@ def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequenc
 
 
 def measure_activations(
-    graph: StepGraph, rectified: Sequence[Rectified], examples: Sequence[Tick]
+    graph: StepGraph, graded: Sequence[Graded], examples: Sequence[Tick]
 ) -> tuple[ActivationSpec, ...]:
     """The tensors that are zero more often than not, with the fraction that is not, over at least 64 ticks.
 
     One that is zero throughout the examples is left out: that says nothing about real data.
     """
-    measured = _measure(graph, [item.tensor for item in rectified], examples)
+    measured = _measure(graph, [item.tensor for item in graded], examples)
     return tuple(
         ActivationSpec(item.name, item.tensor, shape, rate)
-        for item, (shape, rate) in zip(rectified, measured, strict=True)
+        for item, (shape, rate) in zip(graded, measured, strict=True)
         if 0 < rate < SPARSE_RATE
     )
 

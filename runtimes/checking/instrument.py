@@ -102,9 +102,9 @@ def _observe_values(observed: ObservedGraph, magnitudes: Magnitudes, spec: StepS
 def _observe_scale(observed: ObservedGraph, magnitudes: Magnitudes, name: str, values: list[str]) -> None:
     """Add the output `scale.<name>`: the largest operand of `values`, the largest of them where there are several."""
     largest = []
-    for value in values:
-        largest.append(f"{magnitudes.of(value)}.{name}")
-        magnitudes.nodes.append(helper.make_node("Cast", [magnitudes.of(value)], [largest[-1]], to=FLOAT))
+    for magnitude in dict.fromkeys(map(magnitudes.of, values)):
+        largest.append(f"{magnitude}.{name}")
+        magnitudes.nodes.append(helper.make_node("Cast", [magnitude], [largest[-1]], to=FLOAT))
     observed.scales[name] = f"scale.{name}"
     magnitudes.nodes.append(helper.make_node("Max", largest, [observed.scales[name]]))
     _add_output(observed, observed.scales[name], FLOAT)

@@ -79,7 +79,7 @@ def test_functions_are_those_of_the_table(name: str) -> None:
     """What the lowered step calls of the functions with an exact form is what the table says."""
     graph = step_of(name)
     step = import_graph(graph, probes=False)
-    module, _ = legalize(step, find_sparsity(step, graph.spec), StoredWeights())
+    module, _ = legalize(step, find_sparsity(step, graph), StoredWeights())
     called = {name.removeprefix("tirx.") for function in module.functions.values() for name in _called(function)}
     assert called & exact_math.UNARY.keys() == set(OPERATORS[name].functions)
 

@@ -13,9 +13,10 @@ from math import prod
 
 import numpy as np
 
+from astroedge.bundle.manifest import DESPITE
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.convolution_cost import BYTES_A_CYCLE, dense_cost, event_cost, windows_together
 from astroedge.targets.compiler.select.weight_values import WeightValues
@@ -56,7 +57,8 @@ class ChosenConvolution:
 class ConvolutionChooser:
     """Appends the kernels of convolutions to `calls`, keeping the lists already made.
 
-    `count` gives the value that counts the active elements of an image, which has that sparsity.
+    `count` gives the value that counts the active elements of an image, which has that sparsity and is first listed for
+    the convolution of that name.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class ConvolutionChooser:
         kernels: str,
         weights: WeightValues,
         calls: list[KernelCall],
-        count: Callable[[Value, Sparsity], Value],
+        count: Callable[[Value, Sparsity, str], Value],
     ) -> None:
         self.target = target
         self.kernels = kernels
@@ -97,9 +99,9 @@ class ConvolutionChooser:
             return "dense", "input is not a spike tensor"
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if matrix.data is None or not np.isfinite(matrix.data).all():
-            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+            return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
         if not conv.is_listable or conv.batch * conv.channels * conv.pixels * max(conv.outputs, 8) >= LARGEST:
-            return "dense", f"{fires}, but its active elements have no list of the form that is needed"
+            return "dense", f"{fires}{DESPITE}its active elements have no list of the form that is needed"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         share = self._event_cost(product, matrix) / dense_cost(conv, self.target)
@@ -135,7 +137,7 @@ class ConvolutionChooser:
             weights, storage = self._widen(weights, storage), FLOAT32
         tile = event_tile(self.target, graded, storage)
         function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
-        pixels = self._lists(images, conv.lists, sparsity)
+        pixels = self._lists(images, conv.lists, sparsity, product.name)
         strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
         lists = (*(pixels if graded or not strips else ()), *strips)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
@@ -178,7 +180,7 @@ class ConvolutionChooser:
             self.calls.append(KernelCall(function, (weights,), (self.widened[weights],), "widen", ("conv",)))
         return self.widened[weights]
 
-    def _lists(self, images: Value, lists: PixelLists, sparsity: Sparsity) -> tuple[Value, ...]:
+    def _lists(self, images: Value, lists: PixelLists, sparsity: Sparsity, reader: str) -> tuple[Value, ...]:
         """What `event_conv` reads of the images: [values], indices and starts, made at their first use."""
         key = (images, lists)
         if key not in self.lists:
@@ -189,7 +191,7 @@ class ConvolutionChooser:
             values = (_array(f"values.{images.name}", lists.values_size),) if graded else ()
             self.calls.append(KernelCall(pixel_masks(lists), (images,), (masks,), "masks", ("active_list",)))
             reads = (*((images,) if graded else ()), masks, self.table)
-            writes = (indices, starts, *values, self.count(images, sparsity))
+            writes = (indices, starts, *values, self.count(images, sparsity, reader))
             function = active_pixels(lists, values=graded)
             self.calls.append(KernelCall(function, reads, writes, "active-list", ("active_list",)))
             self.lists[key] = (*values, indices, starts)

@@ -48,6 +48,8 @@ def as_dtype(builder: relax.BlockBuilder, value: relax.Expr, dtype: str) -> rela
 
 def reshape(builder: relax.BlockBuilder, value: relax.Expr, shape: tuple[int, ...]) -> relax.Expr:
     """The same elements in another shape."""
+    if shape == shape_of(value):
+        return value
     if is_constant(value):
         return relax.const(value.value.numpy().reshape(shape))
     return builder.emit(relax.op.reshape(value, shape))
