@@ -52,7 +52,7 @@ def transpose_sums(pixels: int, channels: int, *, scaled: bool = False, batch: i
                 with tir.serial(0, ceil(pixels / TILE)) as tile:
                     pixel = tirx.max(tirx.min(tile * TILE, pixels - TILE), 0)
                     source = image * sums_size(pixels, channels) + pixel * pitch + first
-                    columns = _exchange([_held(load(sums, source + row * pitch, TILE)) for row in range(TILE)])
+                    columns = exchange([held(load(sums, source + row * pitch, TILE)) for row in range(TILE)])
                     for index, column in enumerate(columns[:count]):
                         target = (image * channels + first + index) * pixels + pixel
                         for offset, width in chunks(lanes, TILE):
@@ -63,7 +63,7 @@ def transpose_sums(pixels: int, channels: int, *, scaled: bool = False, batch: i
     return built.function
 
 
-def _exchange(rows: list[Buffer]) -> list[Buffer]:
+def exchange(rows: list[Buffer]) -> list[Buffer]:
     """The columns of a square tile: blocks of 1, 2, 4 … elements off the diagonal change places."""
     size, step = len(rows), 1
     while step < size:
@@ -72,8 +72,8 @@ def _exchange(rows: list[Buffer]) -> list[Buffer]:
             pair = [load(rows[row], 0, size) for row in (upper, upper + step)]
             above = [lane if not lane & step else size + lane - step for lane in range(size)]
             below = [lane + step if not lane & step else size + lane for lane in range(size)]
-            swapped[upper] = _held(_shuffle(pair, above))
-            swapped[upper + step] = _held(_shuffle(pair, below))
+            swapped[upper] = held(_shuffle(pair, above))
+            swapped[upper + step] = held(_shuffle(pair, below))
         rows, step = swapped, 2 * step
     return rows
 
@@ -83,7 +83,7 @@ def _shuffle(vectors: list[Expression], lanes: list[int]) -> Expression:
     return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in lanes])
 
 
-def _held(vector: Expression) -> Buffer:
+def held(vector: Expression) -> Buffer:
     """The vector in a register, which is a small array to TVM."""
     register = tir.alloc_buffer((TILE,), "float32")
     store(register, 0, TILE, vector)
