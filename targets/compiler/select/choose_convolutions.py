@@ -44,6 +44,7 @@ from astroedge.targets.kernels.convolutions.expand_maps import widen
 from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy, copy_to_pixels
 from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists
 from astroedge.targets.kernels.convolutions.pixel_masks import pixel_masks
+from astroedge.targets.kernels.convolutions.row_conv import has_rows, row_conv
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -144,7 +145,8 @@ class ConvolutionChooser:
         if (graded or not storage.is_integer) and sparsity.rate * conv.batch * conv.out_pixels >= WIDEN_USES:
             weights, storage = self._widen(weights, storage), FLOAT32
         tile = event_tile(self.target, graded, storage)
-        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
+        by_block = conv.has_row_blocks and weights.nbytes > self.target.l2_bytes // 2
+        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block)
         pixels = self._lists(images, conv.lists, sparsity)
         strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
         lists = (*(pixels if graded or not strips else ()), *strips)
@@ -187,7 +189,7 @@ class ConvolutionChooser:
         self.calls.append(KernelCall(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
 
     def _add_planes(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
-        """The padded copy of the images, the sums, and the copy of these; returns what is stored."""
+        """The padded copy of the images, then the result, or its sums and the copy of these; returns what is stored."""
         conv, (images, matrix) = product.shape, call.reads
         tile = conv_tile(conv, self.target)
         stored = self.weights.packed(
@@ -196,14 +198,18 @@ class ConvolutionChooser:
             f"dense {tile} {_taps(conv)}",
             lambda weights: pack_dense_conv(weights, conv, tile),
         )
-        weights = self._widen(stored[0], self.weights.storage(matrix))
+        weights, scaled = self._widen(stored[0], self.weights.storage(matrix)), len(stored) > 1
         planes = _array(f"planes.{product.name}", planes_size(conv))
-        runs = _array(f"runs.{product.name}", runs_size(conv))
+        self.calls.append(KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)))
         touched = round(plane_cost(conv, self.target) * BYTES_A_CYCLE)
-        unpad = copy_from_runs(conv, scaled=len(stored) > 1)
+        if has_rows(conv):
+            function, reads = row_conv(conv, tile, scaled=scaled), (planes, weights, *stored[1:])
+            self.calls.append(KernelCall(function, reads, call.writes, "dense-conv", ("conv",), touched=touched))
+            return stored
+        runs = _array(f"runs.{product.name}", runs_size(conv))
+        function, unpad = dense_conv(conv, tile), copy_from_runs(conv, scaled=scaled)
         self.calls += [
-            KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)),
-            KernelCall(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
+            KernelCall(function, (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
             KernelCall(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),
         ]
         return stored

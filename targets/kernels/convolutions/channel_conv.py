@@ -2,8 +2,8 @@
 
 The images are copied with the channels last. For a few windows at a time the weights of a tap, one for each output, are
 multiplied by the windows' inputs there, each of which is one number; so no vector is wider than the image. The weights
-of a block are used for all windows before the next block's are read: they come from memory once. Windows whose part of a
-block lies in the padding are left out.
+of a block are used for all windows before the next block's are read: they come from memory once. Windows whose part of
+a block lies in the padding are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.kernels.convolutions.convolution import Block, Convolution, Span, emit_blocks, weights_by_tap
+from astroedge.targets.kernels.convolutions.convolution import (
+    Block,
+    Convolution,
+    Span,
+    emit_blocks,
+    weights_by_tap,
+    windows_inside,
+)
 from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_pitch, sums_size
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -68,7 +75,7 @@ def channel_tile(conv: Convolution, target: Target) -> ChannelTile:
 def pack_channel_conv(
     stored: StoredMatrix, conv: Convolution, tile: ChannelTile
 ) -> tuple[NDArray[np.generic], NDArray[np.float32] | None]:
-    """The flat array `weights` that `channel_conv` reads, of W[taps, outputs] with taps in the graph's order; its scales.
+    """The flat array that `channel_conv` reads, of W[taps, outputs] with taps in the graph's order; its scales.
 
     For every `tile.channels` outputs: kernel rows, kernel columns, channels, outputs; zeros behind the last output.
     """
@@ -110,17 +117,17 @@ def window_counts(conv: Convolution) -> Iterator[tuple[int, int]]:
         end = min(band + _band_rows(conv), conv.out_height)
         for row in range(0, rows, cut.rows):
             last_row = min(row + cut.rows, rows)
-            high = _length(_inside(conv, 0, (row, last_row), (band, end)))
+            high = _length(windows_inside(conv, 0, (row, last_row), (band, end)))
             for column in range(0, columns, cut.columns):
                 last_column = min(column + cut.columns, columns)
-                wide = _length(_inside(conv, 1, (column, last_column), (0, conv.out_width)))
+                wide = _length(windows_inside(conv, 1, (column, last_column), (0, conv.out_width)))
                 taps = (last_row - row) * (last_column - column)
                 for first in range(0, conv.group_inputs, cut.channels):
                     yield high * wide, taps * min(cut.channels, conv.group_inputs - first)
 
 
 def chunk_widths(conv: Convolution, tile: ChannelTile) -> list[tuple[int, int]]:
-    """The widths that rests of windows are computed in, ascending; each with the one below it, which it is more than."""
+    """The widths that rests of windows are computed in, ascending, each behind the one below it."""
     rests = {windows % tile.windows for windows, _ in window_counts(conv)}
     widths = [1, *range(2, tile.windows, 2), tile.windows]
     pairs = zip([0, *widths], widths, strict=False)
@@ -136,18 +143,6 @@ def _bands(conv: Convolution) -> Iterator[Span]:
     """Emit loops over the bands of an image; yields the first row of outputs and the one behind the last."""
     for first, count in tiles(conv.out_height, _band_rows(conv)):
         yield first, first + count
-
-
-def _inside(conv: Convolution, axis: int, taps: Span, windows: Span) -> Span:
-    """Which of the windows have one of `taps` (begin ≤ tap < end) in the image, along one axis."""
-    stride, step = conv.strides[axis], conv.dilation[axis]
-    size, padding = (conv.height, conv.width)[axis], conv.padding[axis]
-    if not padding and not conv.padding[axis + 2]:
-        return windows
-    first = tirx.floordiv(padding - (taps[1] - 1) * step + stride - 1, stride)
-    last = tirx.floordiv(size - 1 + padding - taps[0] * step, stride)
-    begin = tirx.min(tirx.max(first, windows[0]), windows[1])
-    return begin, tirx.max(tirx.min(last + 1, windows[1]), begin)
 
 
 def _length(bounds: Span) -> int:
@@ -183,8 +178,8 @@ class _Product:
                 for offset, lanes in chunks(width):
                     store(self.sums, base + window * pitch + offset, lanes, zero("float32", lanes))
         for block in emit_blocks(conv, (none, none + conv.kernel[0])):
-            rows = _inside(conv, 0, block.rows, band)
-            columns = _inside(conv, 1, block.columns, (none, none + conv.out_width))
+            rows = windows_inside(conv, 0, block.rows, band)
+            columns = windows_inside(conv, 1, block.columns, (none, none + conv.out_width))
             begins, wide = [hold(rows[0]), hold(columns[0])], hold(columns[1] - columns[0])
             for number, count, most in self._chunks((rows[1] - rows[0]) * wide):
                 windows = []
@@ -202,7 +197,7 @@ class _Product:
         return conv.block_count == 1 and sum(windows for windows, _ in window_counts(conv)) == conv.out_pixels
 
     def _chunks(self, windows: Expression) -> Iterator[tuple[Expression, Expression | None, int]]:
-        """Emit the windows `tile.windows` at a time, then the rest; yields the first, how many if fewer than the last."""
+        """Emit the windows `tile.windows` at a time, then the rest; yields first, count if it varies, most."""
         most = self.tile.windows
         windows = hold(windows)
         whole = hold(tirx.truncdiv(windows, most))
@@ -213,9 +208,7 @@ class _Product:
             with tir.If(tirx.And(rest > fewer, rest <= width)), tir.Then():
                 yield whole * most, rest, width
 
-    def _window(
-        self, image: Expression, base: Expression, row: Expression, column: Expression, width: int
-    ) -> _Window:
+    def _window(self, image: Expression, base: Expression, row: Expression, column: Expression, width: int) -> _Window:
         conv, layout = self.conv, PixelCopy(self.conv)
         row, column = hold(row), hold(column)
         pixel = image * layout.image_size + layout.place(row * conv.strides[0], column * conv.strides[1])
@@ -231,7 +224,10 @@ class _Product:
             for (_, lanes), total in zip(chunks(width), window.totals, strict=True):
                 store(total, 0, lanes, zero("float32", lanes))
         joined = conv.dilation[1] == 1 and conv.blocking.channels == depth  # columns lie one behind the other
-        with span(*block.rows) as row, span(block.columns[0], block.columns[0] + 1 if joined else block.columns[1]) as column:
+        with (
+            span(*block.rows) as row,
+            span(block.columns[0], block.columns[0] + 1 if joined else block.columns[1]) as column,
+        ):
             first, last = block.channels
             count = (block.columns[1] - block.columns[0]) * depth if joined else last - first
             shift = (row * conv.dilation[0] * layout.width + column * conv.dilation[1]) * conv.channels + first

@@ -95,7 +95,9 @@ def _fill_zero(target: Buffer, start: Expression, count: int) -> None:
         store(target, start + whole * LANES + offset, lanes, zero("float32", lanes))
 
 
-def _copy_line(conv: Convolution, x: Buffer, source: Expression, pixels: Buffer, target: Expression, width: int) -> None:
+def _copy_line(
+    conv: Convolution, x: Buffer, source: Expression, pixels: Buffer, target: Expression, width: int
+) -> None:
     """Emit the copy of `width` neighbouring pixels: square tiles, of which the last overlap; or one by one."""
     if min(width, conv.channels) < TILE:
         with loop(conv.channels) as channel, loop(width) as pixel:

@@ -14,6 +14,8 @@ from astroedge.targets.tir_builder import (
     independent,
     kernel,
     load,
+    loop,
+    span,
     splat,
     store,
     tiles,
@@ -21,6 +23,8 @@ from astroedge.targets.tir_builder import (
 
 TILE = 8
 """Rows and columns of a tile: a vector of AVX2, half a one of AVX-512, two of NEON."""
+STRIP = 64
+"""Pixels that are transposed for all channels before the next ones: their sums are still in the L1 cache then."""
 
 
 def sums_pitch(channels: int) -> int:
@@ -47,9 +51,10 @@ def transpose_sums(pixels: int, channels: int, *, scaled: bool = False, batch: i
         sums = built.argument("sums", (batch * sums_size(pixels, channels),), "float32")
         scales = built.argument("scales", (channels,), "float32") if scaled else None
         y = built.argument("y", (batch * channels * pixels,), "float32")
-        with independent(batch) as image:
+        with independent(batch) as image, loop(ceil(pixels / STRIP)) as strip:
+            end = tirx.min((strip + 1) * STRIP, pixels)
             for first, count in tiles(channels, TILE):
-                with tir.serial(0, ceil(pixels / TILE)) as tile:
+                with span(strip * (STRIP // TILE), tirx.floordiv(end + TILE - 1, TILE)) as tile:
                     pixel = tirx.max(tirx.min(tile * TILE, pixels - TILE), 0)
                     source = image * sums_size(pixels, channels) + pixel * pitch + first
                     columns = exchange([held(load(sums, source + row * pitch, TILE)) for row in range(TILE)])
