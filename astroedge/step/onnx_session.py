@@ -28,7 +28,7 @@ EXACT_ONLY = {"session.disable_quant_qdq": "1"}
 def open_session(
     model: onnx.ModelProto, extra_outputs: Sequence[str] = (), *, threads: int = 1, deterministic: bool = False
 ) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on `model` with those of its optimisations that only round, and with inner values as further outputs.
+    """ONNX Runtime on `model`, optimised where that only rounds anew, and with inner values as further outputs.
 
     An operator may take `threads` threads. `deterministic` asks for kernels that give the same bits at every run. A
     model too large for one message goes through a file that is gone once the session is open.
