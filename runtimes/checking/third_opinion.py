@@ -20,7 +20,7 @@ from astroedge.runtimes.checking.reference import ObservedReference
 from astroedge.session import Array
 
 SAMPLES = 4  # randomly rounded evaluations of a tick
-SPREADS = 8.0  # how far beyond one of them a right value may lie, in widths of all of them
+SPREADS = 16.0  # how far from one of them a right value may lie, in widths of all of them
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,14 @@ class ThirdOpinion:
 
 
 def spread(values: Array) -> NDArray[np.float64]:
-    """How far apart the finite evaluations of each element lie; 0 where fewer than two are finite."""
-    finite = np.isfinite(values)
-    high = np.where(finite, values, -np.inf).max(axis=0)
-    low = np.where(finite, values, np.inf).min(axis=0)
-    with np.errstate(invalid="ignore"):
-        width: NDArray[np.float64] = np.where(high >= low, high - low, 0.0)
+    """How far apart the finite evaluations of each element lie, but for the widest gap between them.
+
+    Where rounding decides a jump they lie on both sides of it, and what is between is nobody's value.
+    """
+    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaNs last
+    gaps = np.diff(ordered, axis=0)
+    gaps = np.where(np.isnan(gaps), 0.0, gaps)
+    width: NDArray[np.float64] = gaps.sum(axis=0) - gaps.max(axis=0)
     return width
 
 
