@@ -18,7 +18,7 @@ else:
     onnx = require("onnx", "running a step graph in ONNX Runtime")
     onnxruntime = require("onnxruntime", "running a step graph in ONNX Runtime")
 
-ERRORS_ONLY = 3
+FATAL_ONLY = 4  # what ONNX Runtime refuses it raises as well; printed too, it would be a line for every tick
 
 # ONNX Runtime would round the activations before a product with dequantised weights to 8 bits as well. That is another
 # network (off by 0.08 where rounding is 2e-6), so what it does to DequantizeLinear and its readers is switched off.
@@ -38,7 +38,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = deterministic
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     for option, word in EXACT_ONLY.items():
         options.add_session_config_entry(option, word)
     model = _with_outputs(model, extra_outputs)
