@@ -13,6 +13,7 @@
     ├── BundleError                50  a bundle is missing, damaged or of an unknown version
     │   └── IncompatibleError      51  the bundle was made for another CPU or ABI
     ├── InputError                 60  wrong name, shape, dtype, NaN or an index out of range
+    │   └── UndefinedTickError     61  the graph has no result for these inputs
     └── VerificationError          70  a bundle does not do what its golden trace or its graph says
 
 A message says what happened, why that usually happens and what to do. The library raises; only the command line
@@ -107,6 +108,12 @@ class InputError(AstroEdgeError):
     """An input has a wrong name, shape, dtype or value; the session's state is unchanged."""
 
     exit_code = 60
+
+
+class UndefinedTickError(InputError):
+    """The graph is not defined for a tick's inputs: ONNX Runtime refuses to compute it."""
+
+    exit_code = 61
 
 
 class VerificationError(AstroEdgeError):

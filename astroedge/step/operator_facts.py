@@ -26,10 +26,13 @@ Rounding = Literal["exact", "composed", "ordered sum"]
 each rounded once (composed); by the order of additions (ordered sum)."""
 
 ErrorBound = Literal[
-    "", "addition", "preserving", "product", "quotient", "matmul", "gemm", "convolution", "tanh", "sigmoid",
-    "reduction", "movement",
+    "", "addition", "preserving", "product", "quotient", "matmul", "gemm", "convolution", "contraction",
+    "normalisation", "tanh", "sigmoid", "reduction", "window", "movement", "slope", "jump", "known",
 ]  # fmt: skip
-"""How the parity check follows the largest operand of a sum through an operator; "" where it starts afresh."""
+"""How the parity check follows the largest operand of a sum through an operator (`runtimes/checking/error_bounds.py`).
+
+With "slope" it tries how far the result moves with the operands. It starts afresh behind a jump, which may enlarge an
+error without bound, at what is known before the first tick, and with "" at integers and Booleans."""
 
 Zeros = Literal[
     "", "elementwise", "moved", "scaled", "beside", "written", "pooled", "reduced", "padded", "resampled", "summed",

@@ -30,6 +30,7 @@ tensors = st.builds(
     index_range=st.none() | st.tuples(st.integers(-5, 0), st.integers(1, 1000)),
     span=st.none() | st.floats(0, allow_nan=False),
     firing_rate=st.none() | rates,
+    value_range=st.none() | st.tuples(st.integers(-(2**63), 0), st.integers(1, 2**63)),
 )
 states = st.builds(
     StateSpec,
