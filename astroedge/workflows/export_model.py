@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astroedge.errors import ExportError, InputError
-from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
+from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, ParityOptions, export_onnx_file, read_arrays
 from astroedge.workflows.inputs.model_source import ModelSource, load_model
 from astroedge.workflows.inputs.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
@@ -30,6 +30,7 @@ def export_model(
     onnx: OnnxOptions | None = None,
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
+    checks: ParityOptions | None = None,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.inputs.model_source`), compared with the original.
 
@@ -38,7 +39,7 @@ def export_model(
     which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
     beside. For a `.nir` file, `dt` is the length of a tick in the unit of its time constants and `nir` chooses what the
     file leaves open. `name` is the graph's name, by default the source's; `firing_rates` are those of inputs where they
-    are known better than from the example.
+    are known better than from the example. `checks` says how the comparison is made and what it may find.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
@@ -46,7 +47,9 @@ def export_model(
     if not source.endswith(NIR_SUFFIX):
         refuse_nir_options(source, dt, nir)
     if source.endswith(ONNX_SUFFIX):
-        return export_onnx_file(source, options, example=example, batch=batch, name=name, firing_rates=firing_rates)
+        return export_onnx_file(
+            source, options, example=example, batch=batch, name=name, firing_rates=firing_rates, checks=checks
+        )
     options.refuse_any(source)
     from astroedge.exporters import export
 
@@ -69,6 +72,7 @@ def export_model(
         output_names=found.output_names,
         name=name or _default_name(source),
         firing_rates=firing_rates,
+        **asdict(checks or ParityOptions()),
     )
 
 
