@@ -93,12 +93,12 @@ def _rivals(decision: Decision, operand: Array, result: Array) -> Iterator[Side]
 
 
 def _neighbours(decision: Decision, operand: Array, result: Array) -> Iterator[Side]:
-    """Of each rank in a TopK, the places of the ranks around it, the first one left out included."""
+    """Of each rank in a TopK, the places that belong to it and to the ranks around it, those left out included."""
     ranks = np.moveaxis(result, decision.axis, -1)
     count = ranks.shape[-1]
     along, order = _ranked(decision, operand, count + RIVALS - 1)
     own = np.take_along_axis(along, ranks, -1)
-    for shift in sorted((*range(1 - RIVALS, 0), *range(1, RIVALS)), key=abs):
+    for shift in sorted(range(1 - RIVALS, RIVALS), key=abs):
         wanted = np.arange(count) + shift
         inside = (wanted >= 0) & (wanted < order.shape[-1])
         place = order[..., np.clip(wanted, 0, order.shape[-1] - 1)]

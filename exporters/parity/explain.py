@@ -1,9 +1,10 @@
 """The search for decisions that, made the other way within rounding, give the results wanted.
 
 Only results show. A network may have hundreds of decisions exactly on their edge and one that PyTorch made the other
-way, so the search goes from results that differ back to what they depend on: the result that depends on the fewest
+way, so the search goes from results that differ back to what they depend on: the results that depend on the fewest
 decisions first, and of those decisions first the elements at the same place as those that differ (a neuron and its own
-membrane), then any, by halves, leaving out every group that changes nothing where results differ.
+membrane), then any, by halves of the group that moves the results most towards what is wanted. Whatever makes less
+wrong is kept and may be taken back.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from astroedge.exporters.parity.edges import scale, sides
 from astroedge.exporters.parity.firing_rates import Array, Tick
 
 MAX_TRIALS = 400  # runs of one tick with some decisions made the other way
+LARGEST = 1e30  # a difference for one that is infinite, so that sums of squares stay finite
 
 Element = tuple[str, int]
 """A decision's value name and a flat index into it."""
 Flips = dict[Element, bool | int | float]
 """The elements that are decided otherwise, with what they are then."""
 Progress = tuple[float, ...]
-"""How much of each result differs, the result that depends on the fewest decisions first."""
+"""How wrong results are, those that depend on the fewest decisions first; those on the same ones together."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,12 @@ class Problem:
     """One tick to explain.
 
     `run` makes a tick with some decisions made otherwise; `wrong` gives, for a result's name and value, how far each
-    element is beyond tolerance, flat, 0 where it agrees. `results` are the names of the results, `behind` the
-    decisions that each depends on.
+    element is beyond tolerance, flat, 0 where it agrees. `wanted` are the results wanted, by name, `behind` the decisions
+    that each depends on.
     """
 
     decisions: Sequence[Decision]
-    results: Sequence[str]
+    wanted: Tick
     behind: Mapping[str, frozenset[str]]
     run: Callable[[Flips], Tick]
     wrong: Callable[[str, Array], Array]
@@ -73,31 +75,29 @@ class Search:
         self._problem = problem
         self._flips: Flips = {}
         self._values = values
-        self._order = sorted(problem.results, key=lambda name: len(problem.behind.get(name, ())))
         self._trials = 0
+        levels: dict[frozenset[str], list[str]] = {}
+        for name in problem.wanted:
+            levels.setdefault(problem.behind.get(name, frozenset()), []).append(name)
+        self._levels = sorted(levels.items(), key=lambda level: len(level[0]))
 
     def explain(self) -> tuple[Flips, Tick] | None:
         """The decisions to take over and the tick with them; None if none were found that explain every result."""
-        while (target := self._first_wrong()) is not None:
-            behind = self._problem.behind.get(target, frozenset())
+        while any(self._progress(self._values)):
+            behind, results = next(level for level in self._levels if self._wrong(level[1], self._values))
             decisions = [item for item in self._problem.decisions if item.tensor in behind]
             found = list(borderline(decisions, self._values, self._problem.tolerance))
-            if not (self._try_same_place(target, decisions, found) or self._try_halves(target, found)):
+            if not (self._try_same_place(results, decisions, found) or self._try_halves(results, found)):
                 return None
         return self._flips, self._values
 
-    def _first_wrong(self) -> str | None:
-        """The result that differs and depends on the fewest decisions."""
-        return next((name for name in self._order if self._problem.wrong(name, self._values[name]).any()), None)
+    def _wrong(self, results: Sequence[str], values: Tick) -> float:
+        """How wrong some results are together: the sum of squares of what is beyond tolerance."""
+        beyond = (np.minimum(self._problem.wrong(name, values[name]), LARGEST) for name in results)
+        return float(sum(np.sum(np.square(item)) for item in beyond))
 
     def _progress(self, values: Tick) -> Progress:
-        """What is still wrong: for each result, how many elements, then by how much."""
-        found: list[float] = []
-        for name in self._order:
-            wrong = self._problem.wrong(name, values[name])
-            finite = np.minimum(wrong, 1e30)
-            found += [float(np.count_nonzero(wrong)), float(np.sum(np.square(finite)))]
-        return tuple(found)
+        return tuple(self._wrong(results, values) for _, results in self._levels)
 
     def _try(self, group: Sequence[Borderline]) -> Tick | None:
         """The tick with a group made otherwise, kept if less is wrong then; None when there were too many trials."""
@@ -106,8 +106,8 @@ class Search:
         self._trials += 1
         trial = dict(self._flips)
         for item in group:
-            if item.element in trial:
-                del trial[item.element]
+            if item.element in self._flips:
+                trial.pop(item.element, None)
             else:
                 trial[item.element] = item.other
         values = self._problem.run(trial)
@@ -115,37 +115,52 @@ class Search:
             self._flips, self._values = trial, values
         return values
 
-    def _try_same_place(self, target: str, decisions: Sequence[Decision], found: Sequence[Borderline]) -> bool:
-        """Try the elements at the places that differ in `target`, of the decision next to it first."""
-        wrong = set(np.flatnonzero(self._problem.wrong(target, self._values[target])).tolist())
-        size = self._values[target].size
-        for decision in reversed(decisions):
-            if self._values[decision.tensor].size != size:
-                continue
-            here = [item for item in found if item.element[0] == decision.tensor and item.element[1] in wrong]
-            for side in sorted({item.side for item in here}):
-                if self._improves([item for item in here if item.side == side]):
-                    return True
+    def _try_same_place(
+        self, results: Sequence[str], decisions: Sequence[Decision], found: Sequence[Borderline]
+    ) -> bool:
+        """Try the elements at the places that differ in a result, of the decision next to it first."""
+        for name in results:
+            wrong = set(np.flatnonzero(self._problem.wrong(name, self._values[name])).tolist())
+            for decision in reversed(decisions):
+                if not wrong or self._values[decision.tensor].size != self._values[name].size:
+                    continue
+                here = [item for item in found if item.element[0] == decision.tensor and item.element[1] in wrong]
+                for side in sorted({item.side for item in here}):
+                    before = self._values
+                    self._try([item for item in here if item.side == side])
+                    if self._values is not before:
+                        return True
         return False
 
-    def _try_halves(self, target: str, found: Sequence[Borderline]) -> bool:
-        """Try groups of elements and their halves, as long as they change what differs in `target`."""
-        waiting = [list(found)] if found else []
-        while waiting:
-            group = waiting.pop()
-            before = self._values
-            after = self._try(group)
-            if after is None:
-                return False
-            if self._values is after:
-                return True
-            wrong = self._problem.wrong(target, before[target]) != 0
-            touched = before[target].reshape(-1)[wrong] != after[target].reshape(-1)[wrong]
-            if touched.any() and len(group) > 1:
-                half = len(group) // 2
-                waiting += [group[half:], group[:half]]
+    def _try_halves(self, results: Sequence[str], found: Sequence[Borderline]) -> bool:
+        """Try all elements, then halves of the group that moves `results` most towards what is wanted, and so on."""
+        before, tested = self._values, list[tuple[float, Sequence[Borderline]]]()
+        parts: list[Sequence[Borderline]] = [found] if found else []
+        while parts:
+            for part in parts:
+                after = self._try(part)
+                if after is None or self._values is not before:
+                    return after is not None
+                share = self._share(results, before, after)
+                if share is not None and len(part) > 1:
+                    tested.append((share / len(part) ** 0.5, part))
+            _, group = tested.pop(max(range(len(tested)), key=lambda at: tested[at][0])) if tested else (0.0, ())
+            half = len(group) // 2
+            parts = [part for part in (group[:half], group[half:]) if part]
         return False
 
-    def _improves(self, group: Sequence[Borderline]) -> bool:
-        after = self._try(group)
-        return after is not None and self._values is after
+    def _share(self, results: Sequence[str], before: Tick, after: Tick) -> float | None:
+        """How much of what is wrong in `results` a change makes up for; None for one that changes nothing there.
+
+        That is the part of the change along the difference, relative to it: 1 for the one flip that explains it, about
+        0 for any other. Those others add up like a random walk, so whoever compares groups divides by its length.
+        """
+        along, length, touched = 0.0, 0.0, False
+        for name in results:
+            old = before[name].astype(np.float64)
+            gap = np.nan_to_num(self._problem.wanted[name].astype(np.float64) - old)
+            gap[self._problem.wrong(name, before[name]).reshape(gap.shape) == 0] = 0
+            change = np.nan_to_num(after[name].astype(np.float64) - old)
+            along, length = along + float(np.sum(gap * change)), length + float(np.sum(gap * gap))
+            touched = touched or bool(np.any((gap != 0) & (change != 0)))
+        return along / max(length, np.finfo(np.float64).tiny) if touched else None

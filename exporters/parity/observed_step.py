@@ -136,6 +136,7 @@ class ObservedStep:
         """Borderline decisions that, made the other way, give the results wanted; None if there are none."""
         if any(values[name].shape != wanted[name].shape for name in self._names):
             return None
+        results = {name: wanted[name] for name in self._names}
         shapes = {item.tensor: values[item.tensor] for item in self._decisions}
         if self._deciding is None:
             self._deciding = open_session(deciding_model(self._graph.model, shapes), [*shapes, *self._operands])
@@ -147,7 +148,7 @@ class ObservedStep:
         def wrong(name: str, value: Array) -> Array:
             return _beyond(value, wanted[name], self.tolerance).reshape(-1)
 
-        problem = Problem(self._decisions, self._names, self._behind, run_flipped, wrong, self.tolerance)
+        problem = Problem(self._decisions, results, self._behind, run_flipped, wrong, self.tolerance)
         return Search(problem, values).explain()
 
 
