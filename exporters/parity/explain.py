@@ -43,8 +43,8 @@ class Problem:
     """One tick to explain.
 
     `run` makes a tick with some decisions made otherwise; `wrong` gives, for a result's name and value, how far each
-    element is beyond tolerance, flat, 0 where it agrees. `wanted` are the results wanted, by name, `behind` the decisions
-    that each depends on.
+    element is beyond tolerance, flat, 0 where it agrees. `wanted` are the results wanted, by name, `behind` the
+    decisions that each depends on.
     """
 
     decisions: Sequence[Decision]
