@@ -92,7 +92,7 @@ def export(
     allowance = make_allowance(allow_flips, tolerance, check_ticks)
     call = make_call(model, inputs, states)
     check_model(call.model)
-    ticks = example_ticks(call.inputs, examples)
+    ticks = example_ticks(call, examples)
     given = Names(input_names, output_names, state_names)
     warm_up()
     with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:

@@ -111,20 +111,24 @@ def _with_shapes(found: ModelSource, shapes: Mapping[str, tuple[int, ...]]) -> M
 def _with_batch(found: ModelSource, batch: int) -> ModelSource:
     """The same model with inputs and explicit states of batch 1 repeated; hidden ones are the model's own business."""
     from astroedge.exporters.repeat_states import repeat_states
+    from astroedge.exporters.step_call.state_tree import leaves, rebuild
 
-    inputs = found.inputs if isinstance(found.inputs, (tuple, list)) else (found.inputs,)
-
-    def repeated(tick: Sequence[Any]) -> tuple[Any, ...]:
-        wrong = next((tensor for tensor in tick if tensor.ndim == 0 or tensor.shape[0] not in (1, batch)), None)
+    def repeated(tick: Any) -> Any:
+        tensors = [tensor for _, tensor in leaves(tick)]
+        wrong = next((tensor for tensor in tensors if tensor.ndim == 0 or tensor.shape[0] not in (1, batch)), None)
         if wrong is not None:
             raise ExportError(f"--batch {batch} needs inputs of batch 1, and one has shape {tuple(wrong.shape)}.")
-        return tuple(tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tick)
+        return rebuild(tick, [tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tensors])
 
-    examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
+    try:
+        examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
+        inputs = repeated(found.inputs)
+    except TypeError as error:
+        raise ExportError(f"The factory's inputs hold something that is no tensor: {error}.") from error
     states = found.states
-    if states is not None and any(tensor.shape[0] == 1 for tensor in inputs):
-        states = repeat_states(found.model, inputs, states, batch)
-    return replace(found, inputs=repeated(inputs), states=states, examples=examples)
+    if states is not None and any(tensor.shape[0] == 1 for _, tensor in leaves(found.inputs)):
+        states = repeat_states(found.model, found.inputs, states, batch)
+    return replace(found, inputs=inputs, states=states, examples=examples)
 
 
 def _with_examples(found: ModelSource, path: Path) -> ModelSource:

@@ -52,7 +52,7 @@ def wrap_model(call: StepCall, ticks: Sequence[Inputs]) -> WrappedModel:
     Raises ExportError for state that no graph can carry.
     """
     given, call = call.states, with_own_states(call)
-    notes = frameworks.notes(call.model)
+    notes = [*call.notes, *frameworks.notes(call.model)]
     if call.states and not given:
         notes += assumed_states(call)
     frameworks.make_static(call.model)
