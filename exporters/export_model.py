@@ -158,7 +158,7 @@ def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, pa
     StepGraph(model, spec).save(path)
     hidden = zip(names[len(names) - len(hidden_states) :], hidden_states, strict=True)
     scratch = {name for name, state in hidden if frameworks.is_scratch(call.model, state)}
-    notes = (*wrapped.notes, *left_out([name for name in unread if name not in scratch]))
+    notes = (*wrapped.notes, *seen.unread, *left_out([name for name in unread if name not in scratch]))
     return _Traced(hidden_states, tuple(names), notes, wrapped.kept, seen)
 
 

@@ -10,6 +10,8 @@ from torch import nn
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.exporters.shared.labels import label
 
+LONGEST_REASON = 300
+
 
 class ModelFailure(ExportError):
     """What the user's own code raised while export ran it; `raised` is the class and the first line of that."""
@@ -32,7 +34,7 @@ def blame_model(name: str, model: nn.Module | None = None) -> Iterator[None]:
     except AstroEdgeError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or ["no message"])[0]
+        reason = (str(error).strip().splitlines() or ["no message"])[0][:LONGEST_REASON]
         raised = f"{type(error).__name__}: {reason}"
         raise ModelFailure(
             f"{name} fails on the example{_inside(error, model)} ({raised}); check the shapes, dtypes and devices of "

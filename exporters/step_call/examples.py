@@ -41,9 +41,8 @@ def dtype_name(name: str, tensor: Tensor, owner: str | None = None) -> str:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if tensor.is_complex():
         raise ExportError(
-            f"{f'{owner} keeps {name!r}, which' if owner else repr(name)} has dtype {dtype}, which ONNX hardly knows; "
-            "keep real and imaginary part in a last axis of 2: torch.view_as_real(z), and torch.view_as_complex(x) "
-            "is then written out in real arithmetic."
+            f"{f'{owner} keeps {name!r}, which' if owner else repr(name)} has dtype {dtype}, which a step does not "
+            "carry; keep real and imaginary part in a last axis of 2, as torch.view_as_real(z) gives them."
         )
     if dtype not in DTYPES:
         raise ExportError(

@@ -51,10 +51,11 @@ class Sighting:
 
 @dataclass
 class DryRun:
-    """What was seen in a tick: values read by Python, and tensors that left PyTorch."""
+    """What was seen in a tick: values read by Python, tensors that left PyTorch; and notes on what it never reads."""
 
     values: list[Sighting] = field(default_factory=list)
     escapes: list[Sighting] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     @property
     def reason(self) -> str | None:
