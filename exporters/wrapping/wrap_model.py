@@ -58,7 +58,8 @@ def wrap_model(call: StepCall, ticks: Sequence[Inputs]) -> WrappedModel:
         notes += assumed_states(call)
     frameworks.make_static(call.model)
     fix_quantisers(call.model)
-    found = find_hidden_state(call, ticks)
+    with frameworks.checking_calls(call.model):
+        found = find_hidden_state(call, ticks)
     module = StepModule(call, [state.hidden for state in found.states])
     initial = [*call.state_leaves, *(state.initial for state in found.states)]
     with torch.no_grad():
