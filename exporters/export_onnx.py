@@ -12,7 +12,14 @@ import onnx
 from onnx import helper, version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
-from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
+from astroedge.exporters.finish_graph import (
+    Original,
+    fill_value,
+    finish_graph,
+    keep_read_states,
+    left_out,
+    make_allowance,
+)
 from astroedge.exporters.from_onnx.declared_names import (
     Array,
     as_input,
@@ -49,6 +56,9 @@ def export_onnx(
     examples: Sequence[Mapping[str, Array]] | None = None,
     firing_rates: Mapping[str, float] | None = None,
     name: str | None = None,
+    allow_flips: int | None = None,
+    tolerance: float | None = None,
+    check_ticks: int | None = None,
 ) -> StepGraph:
     """Make a step graph of an ONNX graph whose output `states[input]` is at the next tick its input.
 
@@ -56,12 +66,14 @@ def export_onnx(
     leaves open; `initial` gives states another first value than zero, as a number or an array. `examples` are inputs
     of successive ticks, by name, for measuring firing rates and for the comparison with the original over 200 ticks
     in ONNX Runtime; without them inputs are drawn from a normal distribution. A state is named as its input. Outputs
-    that feed states are not data outputs, unless no other output is there.
+    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance` and `check_ticks`
+    are as in `export`.
 
     Raises NoStateError without pairs, ExportError for names, shapes and values that do not fit, UnsupportedOpError for
     an operator that a step cannot hold, ParityError if step and original differ by more than rounding, GraphError for
     a file that is not valid ONNX.
     """
+    allowance = make_allowance(allow_flips, tolerance, check_ticks)
     original = source if isinstance(source, onnx.ModelProto) else read_model(source)
     _check_foreign(original)
     model = onnx.ModelProto()
@@ -88,8 +100,8 @@ def export_onnx(
     foreign = open_foreign(original, states, held)
     axes = foreign.batch_axes(ticks[0], first)
     spec = replace(spec, states=tuple(replace(state, batch_axis=axes[state.name]) for state in kept))
-    same = Original(lambda spec: foreign.run(spec, first, ticks), "the original graph")
-    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same)
+    same = Original(lambda spec: foreign.run(spec, first, ticks, allowance.ticks), "the original graph")
+    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same, allowance)
     graph.notes = (*left_out(unread), *graph.notes)
     return graph
 

@@ -14,11 +14,12 @@ Refusal = Literal["", "control flow", "randomness", "varying size", "recurrence"
 
 Kind = Literal[
     "", "comparison", "equality", "logic", "copy", "cast", "reshape", "permutation", "product", "reduction",
-    "arg reduction",
+    "arg reduction", "staircase",
 ]  # fmt: skip
 """What an operator is to those who look for spikes, matrices and sums; "" where it is nothing special to them.
 
-A comparison orders two numbers: a neuron's threshold. Copy, cast and reshape keep elements and their order.
+A comparison orders two numbers: a neuron's threshold. Copy, cast and reshape keep elements and their order. A staircase
+is flat but for jumps from one whole number to the next.
 """
 
 Rounding = Literal["exact", "composed", "ordered sum"]

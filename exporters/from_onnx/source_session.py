@@ -31,10 +31,12 @@ class ForeignGraph:
         names = [output.name for output in self.session.get_outputs()]
         return dict(zip(names, self.session.run(names, {**inputs, **self.held, **carried}), strict=True))
 
-    def run(self, spec: StepSpec, first: Mapping[str, Array], ticks: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:
-        """Step from the values `first`: the inputs, then outputs and next states, tick by tick."""
+    def run(
+        self, spec: StepSpec, first: Mapping[str, Array], ticks: Sequence[Tick], count: int
+    ) -> Iterator[tuple[Tick, Tick]]:
+        """Step `count` ticks from the values `first`: the inputs, then outputs and next states, tick by tick."""
         carried = dict(first)
-        for inputs in parity_inputs(spec, ticks):
+        for inputs in parity_inputs(spec, ticks, count):
             results = self.tick(inputs, carried)
             carried = {name: results[output] for name, output in self.states.items()}
             wanted = {item.name: results[item.name] for item in spec.outputs}

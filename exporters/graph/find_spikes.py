@@ -23,27 +23,11 @@ SAME_ELEMENTS = operators(lambda row: row.kind in ("copy", "reshape", "permutati
 
 
 @dataclass(frozen=True)
-class Decision:
-    """A comparison in the step: its Boolean value and the two values it compares."""
-
-    tensor: str
-    left: str
-    right: str
-
-
-@dataclass(frozen=True)
 class Spikes:
     """A spike tensor: its name and the Boolean value that is true where a neuron fires."""
 
     name: str
     tensor: str
-
-
-def find_decisions(graph: onnx.GraphProto) -> list[Decision]:
-    """Every comparison, in graph order, whether it makes spikes or not."""
-    return [
-        Decision(node.output[0], node.input[0], node.input[1]) for node in graph.node if node.op_type in COMPARISONS
-    ]
 
 
 def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[Spikes]:

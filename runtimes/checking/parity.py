@@ -159,7 +159,8 @@ def compare_free(
     """
     probed = _check_session(reference.spec, session)
     findings = Findings(reference)
-    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in (FLOAT16, FLOAT32, FLOAT64)}
+    floats = (FLOAT16, FLOAT32, FLOAT64)
+    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in floats}
     session.reset()
     states = reference.initial_state()
     for tick, now in _ticks(inputs, steps):
