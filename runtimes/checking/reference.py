@@ -30,7 +30,7 @@ ONNX_DTYPES["tensor(float)"] = "float32"
 
 
 def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
-    """An ONNX Runtime session of `model` on the CPU with `threads` threads and ONNX Runtime's usual optimisations.
+    """An ONNX Runtime session of `model` on the CPU with `threads` threads as `open_session` opens it.
 
     Raises GraphError when ONNX Runtime refuses the model.
     """
@@ -145,10 +145,12 @@ class ObservedReference:
 
         Raises InputError for a wrong input name, shape or dtype.
         """
+        from astroedge.runtimes.checking.instrument import FREE
+
         observed = self._observed
         feeds = check_inputs(self.spec, inputs)
         feeds.update((state.input_name, states[state.name]) for state in self.spec.states)
-        feeds["free"] = np.asarray(spikes is None)
+        feeds[FREE] = np.asarray(spikes is None)
         for name, target in observed.dictated.items():
             feeds[target] = np.asarray(False) if spikes is None else spikes[name]
         values = dict(zip(self._names, self._runtime.run(self._names, self._feeds.fill(feeds)), strict=True))
