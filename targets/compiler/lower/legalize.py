@@ -6,7 +6,7 @@ opaque function, which fusion leaves alone. Everything else takes TVM's own lowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
@@ -18,6 +18,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.lowerings import norms, reductions
+from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
     as_dtype,
@@ -39,7 +40,8 @@ PRODUCT_ATTRIBUTE = "astroedge.product"
 class Product:
     """A matrix product as the graph has it: `batch` products of (rows_out × rows) by (rows × columns).
 
-    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams).
+    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `dtype` is
+    that of the result: of integers, a constant right operand is int8 and the left one fits an int16.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Product:
     columns: int
     constant: bool
     sparsity: Sparsity | None
+    dtype: str = "float32"
 
 
 def legalize(
@@ -96,6 +99,8 @@ class _PlaceProducts(PyExprMutator):
         if not isinstance(call.op, tvm.ir.Op) or call.op.name != "relax.matmul":
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
+        if str(visited.ty.dtype.dtype) in INTEGERS:
+            return self._integer_product(name, visited)
         dtype = float_dtype(f"The matrix product {name!r}", visited.args)
         left, right = (as_dtype(self.builder_, operand, "float32") for operand in visited.args)
         shape = shape_of(visited)
@@ -104,16 +109,42 @@ class _PlaceProducts(PyExprMutator):
             sparsity = self._sparsity(call.args[1])
         else:
             sparsity = self._sparsity(call.args[0])
-        if len(shape_of(left)) == 1:
-            left = reshape(self.builder_, left, (1, *shape_of(left)))
-        if len(shape_of(right)) == 1:
-            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        left, right = self._as_matrices(left, right)
         if is_constant(right) and len(shape_of(right)) == 2:
             rows, columns = shape_of(right)
             product = Product(name, 1, prod(shape_of(left)) // rows, rows, columns, True, sparsity)
         else:
             left, right, product = self._batched(name, left, right, sparsity)
         return as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
+
+    def _integer_product(self, name: str, call: relax.Call) -> relax.Expr:
+        """A product of integers: by int8 weights where these and the range of the left operand allow that."""
+        left, right = call.args
+        dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
+        known = is_constant(right) and dtype == "int32"
+        split = split_weights(right.value.numpy(), integer_range(self.builder_, left)) if known else None
+        if split is None:
+            left, right = self._as_matrices(left, right)
+            left, right, product = self._batched(name, left, right, None)
+            return self._call_placeholder(replace(product, dtype=dtype), left, right, shape)
+        weights, offsets = split
+        rows, columns = weights.shape
+        flat = reshape(self.builder_, left, (prod(shape_of(left)) // rows, rows))
+        product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype)
+        sums = self._call_placeholder(product, flat, relax.const(weights), (product.rows_out, columns))
+        if offsets.any():
+            total = self.builder_.emit(relax.op.sum(flat, axis=-1, keepdims=True))
+            moved = self.builder_.emit(relax.op.multiply(total, relax.const(offsets)))
+            sums = relax.op.add(self.builder_.emit(sums), moved)
+        return reshape(self.builder_, self.builder_.emit(sums), shape)
+
+    def _as_matrices(self, left: relax.Expr, right: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+        """A row and a column of vectors; other operands as they are."""
+        if len(shape_of(left)) == 1:
+            left = reshape(self.builder_, left, (1, *shape_of(left)))
+        if len(shape_of(right)) == 1:
+            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        return left, right
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
         """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
@@ -147,6 +178,7 @@ class _PlaceProducts(PyExprMutator):
         self, product: Product | ConvolutionProduct, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
     ) -> relax.Expr:
         """Emit a call whose function only says which product it stands for."""
+        dtype = product.dtype if isinstance(product, Product) else "float32"
         operands = [
             te.placeholder(shape_of(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
         ]
@@ -155,7 +187,7 @@ class _PlaceProducts(PyExprMutator):
         function = function.with_attrs({"op_pattern": OPAQUE, PRODUCT_ATTRIBUTE: len(self.products)})
         global_var = self.builder_.add_func(function, f"product_{len(self.products)}")
         self.products.append(product)
-        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, "float32"))
+        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, dtype))
 
 
 def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
