@@ -20,9 +20,9 @@ from astroedge.exporters.graph.clean_graph import clean_graph
 from astroedge.step.operator_facts import FUNCTION_ERRORS
 from astroedge.step.operator_table import ROWS
 from astroedge.step.operators import OPERATORS, operator, operators, relax_operators
+from astroedge.targets.compiler.expand.expand_operators import RULES
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.exact import exact_math
-from astroedge.targets.compiler.expand.expand_operators import RULES
 from tests.support.builds import build
 from tests.support.kernels.true_math import FUNCTIONS
 from tests.support.operator_steps import FORMS, step_of

@@ -13,7 +13,7 @@ import numpy as np
 
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand.expansion import Call, Rule
-from astroedge.targets.compiler.expand.quantising import FLOAT, INT32, round_to_integers
+from astroedge.targets.compiler.expand.quantising import FLOAT, INT32, INT64, round_to_integers
 
 EXACT = 2**24  # whole numbers up to this one are float32 numbers
 OF_B = (4, 5)  # operands of QLinearMatMul that belong to b
@@ -27,40 +27,41 @@ def qlinear_matmul(call: Call, builder: NodeBuilder) -> bool:
     a, _, a_zero, b, _, b_zero, _, _ = call.node.input
     sums = builder.op("MatMulInteger", [a, b, a_zero, b_zero])
     factor = _factor(builder, *(_beside(call, builder, place) for place in (1, 4, 6)))
-    _rescale(call, builder, sums, factor, _as_float(builder, _beside(call, builder, 7)))
+    _rescale(call, builder, sums, factor, _beside(call, builder, 7))
     return True
 
 
 def qlinear_conv(call: Call, builder: NodeBuilder) -> bool:
     """Sums of a ConvInteger and the bias, each times x_scale · w_scale / y_scale, rounded and moved."""
-    sums = _sums(call, builder, (0, 2), (3, 5))
+    sums = _sums(call, builder, (0, 2), (3, 5), 8)
     axes = len(call.shape(0)) - 2
-    if call.input(8):
-        sums = builder.op("Add", [sums, _reshaped(builder, call.input(8), (-1, *[1] * axes))])
-    scales = [_reshaped(builder, call.input(1), ()), call.input(4), _reshaped(builder, call.input(6), ())]
-    scales[1] = _reshaped(builder, scales[1], () if np.prod(call.shape(4)) == 1 else (-1, *[1] * axes))
-    zero = _as_float(builder, _reshaped(builder, call.input(7), ()))
-    _rescale(call, builder, sums, _factor(builder, *scales), zero)
+    scales = [_reshaped(builder, call.input(place), ()) for place in (1, 6)]
+    by_channel = _reshaped(builder, call.input(4), () if np.prod(call.shape(4)) == 1 else (-1, *[1] * axes))
+    factor = _factor(builder, scales[0], by_channel, scales[1])
+    _rescale(call, builder, sums, factor, _reshaped(builder, call.input(7), ()))
     return True
 
 
 def conv_integer(call: Call, builder: NodeBuilder) -> bool:
     """The int32 sums of a convolution, padded with the zero point."""
-    builder.op("Identity", [_sums(call, builder, (0, 2), (1, 3))], call.output(0))
+    sums = _sums(call, builder, (0, 2), (1, 3), None)
+    builder.op("Cast", [_as_integer(builder, sums)], call.output(0), to=INT32)
     return True
 
 
 def _rescale(call: Call, builder: NodeBuilder, sums: str, factor: str, zero: str) -> None:
-    scaled = builder.op("Mul", [builder.op("Cast", [sums], to=FLOAT), factor])
+    scaled = builder.op("Mul", [_as_float(builder, sums), factor])
     round_to_integers(builder, scaled, zero, call.dtype(7), call.output(0))
 
 
-def _factor(builder: NodeBuilder, left: str, right: str, result: str) -> str:
+def _factor(builder: NodeBuilder, *scales: str) -> str:
+    """left · right / result, in float32."""
+    left, right, result = (_as_float(builder, scale) for scale in scales)
     return builder.op("Div", [builder.op("Mul", [left, right]), result])
 
 
 def _beside(call: Call, builder: NodeBuilder, position: int) -> str:
-    """A scale or zero point of a matrix product: one for all, one for each column of b, or one for each row of a or y."""
+    """A scale or zero point of a matrix product: one for all, for each column of b, for each row of a or y."""
     shape = call.shape(position)
     if np.prod(shape) == 1:
         return _reshaped(builder, call.input(position), ())
@@ -76,25 +77,44 @@ def _as_float(builder: NodeBuilder, name: str) -> str:
     return builder.op("Cast", [name], to=FLOAT)
 
 
-def _sums(call: Call, builder: NodeBuilder, images: tuple[int, int], weights: tuple[int, int]) -> str:
-    """The int32 sums of a convolution; each pair is an operand and its zero point."""
-    x = _difference(call, builder, images, ())
+def _sums(call: Call, builder: NodeBuilder, images: tuple[int, int], weights: tuple[int, int], bias: int | None) -> str:
+    """The sums of a convolution and of the int32 bias at a position; each pair is an operand and its zero point.
+
+    float32 where all of them are below 2²⁴, else int64.
+    """
+    x, furthest = _difference(call, builder, images, ()), _furthest(call, images)
     options = {name: call.options[name] for name in ATTRIBUTES if name in call.options}
     kernel = _stored_kernel(call, weights)
-    if kernel is None:
-        w = _difference(call, builder, weights, (-1, *[1] * (len(call.shape(weights[0])) - 1)))
-        kernel = np.full(call.shape(weights[0]), float(FURTHEST), np.float32)
-        pieces = list(_pieces(kernel, _furthest(call, images)))
-        parts = [_sliced(builder, w, first, end) if len(pieces) > 1 else w for first, end in pieces]
-    else:
-        pieces = list(_pieces(kernel, _furthest(call, images)))
-        parts = [builder.constant(kernel[:, first:end], np.float32, "kernel") for first, end in pieces]
-    total = ""
-    for (first, end), part in zip(pieces, parts, strict=True):
-        data = x if len(pieces) == 1 else _channels(builder, x, kernel.shape[1], options.get("group", 1), first, end)
-        sums = builder.op("Cast", [builder.op("Conv", [data, part], **options)], to=INT32)
-        total = builder.op("Add", [total, sums]) if total else sums
+    bounds = np.full(call.shape(weights[0]), float(FURTHEST), np.float32) if kernel is None else kernel
+    pieces = list(_pieces(bounds, furthest))
+    computed = _difference(call, builder, weights, (-1, *[1] * (bounds.ndim - 1))) if kernel is None else ""
+    sums = []
+    for first, end in pieces:
+        whole = len(pieces) == 1
+        data = x if whole else _channels(builder, x, bounds.shape[1], options.get("group", 1), first, end)
+        if kernel is not None:
+            part = builder.constant(kernel[:, first:end], np.float32, "kernel")
+        else:
+            part = computed if whole else _sliced(builder, computed, first, end)
+        sums.append(builder.op("Conv", [data, part], **options))
+    added = _reshaped(builder, call.input(bias), (-1, *[1] * (bounds.ndim - 2))) if bias and call.input(bias) else ""
+    largest = np.abs(bounds).reshape(len(bounds), -1).sum(axis=1, dtype=np.float64).max() * furthest
+    largest += _largest_bias(call, bias) if added else 0
+    if largest < EXACT:
+        return builder.op("Add", [sums[0], _as_float(builder, added)]) if added else sums[0]
+    total = _as_integer(builder, sums[0])
+    for term in (*sums[1:], *([added] if added else [])):
+        total = builder.op("Add", [total, _as_integer(builder, term)])
     return total
+
+
+def _largest_bias(call: Call, position: int | None) -> float:
+    stored = None if position is None else call.constant(position)
+    return float(EXACT) if stored is None else float(np.abs(stored.astype(np.float64)).max())
+
+
+def _as_integer(builder: NodeBuilder, name: str) -> str:
+    return builder.op("Cast", [name], to=INT64)
 
 
 def _difference(call: Call, builder: NodeBuilder, places: tuple[int, int], beside: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.operators import made_by
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
-FLOAT, INT32 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+FLOAT, INT32, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32, onnx.TensorProto.INT64
 CARRIED = ("int8", "uint8", "int16", "uint16", "int32")
 """The integers that a step computes with; narrower ones and 8-bit floats are stored constants only."""
 LEVELS = 255.0  # steps between the least and the greatest uint8
@@ -26,19 +26,27 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def quantize_linear(call: Call, builder: NodeBuilder) -> bool:
-    """Per tensor, along an axis or in blocks, to int8, uint8, int16 or uint16."""
+    """Per tensor, along an axis or in blocks, to int8, uint8, int16 or uint16; TVM imports float32 without blocks."""
     dtype = _quantised_dtype(call)
     if dtype.name not in CARRIED:
         raise _no_kernel(call, f"quantises to {dtype.name}")
-    value = as_float(call, builder, 0)
-    quotient = builder.op("Div", [value, spread(call, builder, 1)])
-    zero = spread(call, builder, 2) if call.input(2) else None
-    round_to_integers(builder, quotient, zero, dtype, call.output(0))
+    if call.dtype() == call.dtype(1) == np.float32 and not _block(call):
+        return False
+    quotient = builder.op("Div", [as_float(call, builder, 0), spread(call, builder, 1)])
+    if not call.input(2) or np.prod(call.shape(2)) == 1:
+        zero = builder.op("Reshape", [call.input(2), _shape(builder, ())]) if call.input(2) else None
+        round_to_integers(builder, quotient, zero, dtype, call.output(0))
+    else:
+        moved = builder.op("Add", [builder.op("Round", [quotient]), spread(call, builder, 2)])
+        round_to_integers(builder, moved, None, dtype, call.output(0))
     return True
 
 
 def dequantize_linear(call: Call, builder: NodeBuilder) -> bool:
-    """Per tensor, along an axis or in blocks; a stored operand of any type becomes the floats it stands for."""
+    """Per tensor, along an axis or in blocks; a stored operand of any type becomes the floats it stands for.
+
+    TVM imports others, if they become float32 and have no blocks.
+    """
     wanted = call.options.get("output_dtype", 0)
     dtype = helper.tensor_dtype_to_np_dtype(wanted) if wanted else call.dtype(1)
     constants = [call.constant(place) for place in range(3 if call.input(2) else 2)]
@@ -48,6 +56,8 @@ def dequantize_linear(call: Call, builder: NodeBuilder) -> bool:
         return True
     if call.dtype().name not in CARRIED:
         raise _no_kernel(call, f"dequantises {call.dtype().name}, which is no stored constant,")
+    if call.dtype(1) == dtype == np.float32 and not _block(call):
+        return False
     value = call.input(0)
     if call.input(2):
         zero = spread(call, builder, 2, np.dtype(np.int32))
@@ -68,24 +78,19 @@ def dynamic_quantize_linear(call: Call, builder: NodeBuilder) -> bool:
     scale = builder.op("Where", [silent, builder.constant(1.0, np.float32, "one"), span], call.output(1) or None)
     below = builder.op("Sub", [nought, builder.op("Div", [low, scale])])
     zero = round_to_integers(builder, below, None, np.dtype(np.uint8), call.output(2) or None)
-    offset = builder.op("Cast", [zero], to=FLOAT)
-    round_to_integers(builder, builder.op("Div", [x, scale]), offset, np.dtype(np.uint8), call.output(0))
+    builder.op("QuantizeLinear", [x, scale, zero], call.output(0))
     return True
 
 
 def round_to_integers(
     builder: NodeBuilder, value: str, zero: str | None, dtype: np.dtype[Any], output: str | None
 ) -> str:
-    """Write a float32 `value` rounded to the nearest integer, plus the float32 `zero`, inside the range of `dtype`.
+    """Write a float32 `value` rounded to the nearest integer, plus `zero` of `dtype`, inside the range of that.
 
-    NaN becomes the least integer. Returns the name of the result.
+    Returns the name of the result.
     """
-    rounded = builder.op("Round", [value])
-    shifted = builder.op("Add", [rounded, zero]) if zero else rounded
-    limits = np.iinfo(dtype)
-    bounds = [builder.constant(limit, np.float32, "limit") for limit in (limits.min, limits.max)]
-    kept = builder.op("Clip", [shifted, *bounds])
-    return builder.op("Cast", [kept], output, to=helper.np_dtype_to_tensor_dtype(dtype))
+    one = builder.constant(1.0, np.float32, "one")
+    return builder.op("QuantizeLinear", [value, one, zero or builder.constant(0, dtype, "zero")], output)
 
 
 def as_float(call: Call, builder: NodeBuilder, position: int) -> str:
@@ -107,7 +112,11 @@ def spread(call: Call, builder: NodeBuilder, position: int, dtype: np.dtype[Any]
     if len(shape) == len(extents) and _block(call):
         return builder.op("Gather", [name, builder.constant(_blocks(call), np.int64, "blocks")], axis=axis)
     wanted = _beside(shape, extents, axis)
-    return builder.op("Reshape", [name, builder.constant(wanted, np.int64, "shape")]) if wanted != shape else name
+    return builder.op("Reshape", [name, _shape(builder, wanted)]) if wanted != shape else name
+
+
+def _shape(builder: NodeBuilder, extents: tuple[int, ...]) -> str:
+    return builder.constant(extents, np.int64, "shape")
 
 
 def dequantised(call: Call, values: Array, scale: Array, zero: Array | None = None) -> Array:

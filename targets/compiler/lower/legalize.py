@@ -33,6 +33,7 @@ from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
+BYTES = ("int8", "uint8")
 PRODUCT_ATTRIBUTE = "astroedge.product"
 
 
@@ -71,7 +72,7 @@ def legalize(
     custom = {**reductions.LOWERINGS, **norms.LOWERINGS, "relax.take": partial(lower_take, weights)}
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
-    return _isolate_reductions(module), rewriter.products
+    return _isolate_stored(_isolate_reductions(module)), rewriter.products
 
 
 @mutator
@@ -197,6 +198,32 @@ def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
         if isinstance(function, tvm.tirx.PrimFunc) and int(function.attrs.get("op_pattern", OPAQUE)) in (3, 4):
             annotated.update_func(global_var, function.with_attr("op_pattern", OPAQUE))
     return annotated
+
+
+def _isolate_stored(module: tvm.IRModule) -> tvm.IRModule:
+    """Mark functions opaque whose results shall be stored: numbers that larger tensors read, and floats made 8 bits.
+
+    Fused, a number such as a scale would be computed anew for every element, with all that it is made of. Layers of a
+    quantised network would end up inside each other, and each has its value several times where it is kept in a range.
+    """
+    calls = [(binding.var, binding.value) for block in module["main"].body.blocks for binding in block.bindings]
+    calls = [(var, call) for var, call in calls if _is_tir_call(call)]
+    larger: set[relax.Expr] = set()
+    for _, call in calls:
+        if prod(shape_of(call)) > 1:
+            larger.update(operand for operand in call.args[1].fields if isinstance(operand, relax.Var))
+    for var, call in calls:
+        operands = [str(operand.ty.dtype.dtype) for operand in call.args[1].fields]
+        number = var in larger and prod(shape_of(call)) == 1
+        if number or (str(call.ty.dtype.dtype) in BYTES and any("float" in dtype for dtype in operands)):
+            module.update_func(call.args[0], module[call.args[0]].with_attr("op_pattern", OPAQUE))
+    return module
+
+
+def _is_tir_call(value: relax.Expr) -> bool:
+    """Whether the value is one call of a TIR function with one result."""
+    called = isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.call_tir"
+    return called and isinstance(value.ty, relax.TensorType)
 
 
 def _refuse_leftovers(module: tvm.IRModule) -> None:

@@ -83,7 +83,7 @@ class WeightValues:
         self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)
 
     def _find(self, matrix: Value) -> tuple[str | None, StoredMatrix]:
-        """The key and stored form of a weight; without a key it is float32, or the int8 of a graph's own, as it lies."""
+        """The key and stored form of a weight; without a key it is float32, or a graph's own int8, as it lies."""
         if matrix not in self._stored:
             assert matrix.data is not None
             if matrix.data.dtype == np.int8:
