@@ -29,6 +29,7 @@ from astroedge.exporters.from_onnx.declared_names import (
     hold_constant,
     values_of,
 )
+from astroedge.exporters.from_onnx.expand_quantised import expand_quantised
 from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.exporters.from_onnx.source_session import open_foreign
@@ -83,7 +84,9 @@ def export_onnx(
     held = hold_constant(model, constants or {})
     check_pairs(model.graph, states)
     fix_shapes(model.graph, shapes or {}, batch, states)
-    model = fold_graph(_modern(model))
+    model = _modern(model)
+    expand_quantised(model)
+    model = fold_graph(model)
     expand_recurrent(model)
     model = fold_graph(model)
     first = _initial_values(model.graph, states, initial or {})

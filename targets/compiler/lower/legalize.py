@@ -19,6 +19,7 @@ from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.lowerings import norms, reductions
+from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
     as_dtype,
@@ -32,6 +33,7 @@ from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
+BYTES = ("int8", "uint8")
 PRODUCT_ATTRIBUTE = "astroedge.product"
 
 
@@ -40,7 +42,8 @@ class Product:
     """A matrix product as the graph has it: `batch` products of (rows_out × rows) by (rows × columns).
 
     `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `sparsity`
-    is what is known of the left operand, `other` of a right one that is computed.
+    is what is known of the left operand, `other` of a right one that is computed. `dtype` is that of the result: of
+    integers, a constant right operand is int8 and the left one fits an int16.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Product:
     constant: bool
     sparsity: Sparsity | None
     other: Sparsity | None = None
+    dtype: str = "float32"
 
 
 def legalize(
@@ -70,7 +74,7 @@ def legalize(
     custom = {**reductions.LOWERINGS, **norms.LOWERINGS, "relax.take": partial(lower_take, weights)}
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
-    return _isolate_reductions(module), rewriter.products
+    return _isolate_stored(_isolate_reductions(module)), rewriter.products
 
 
 @mutator
@@ -98,6 +102,8 @@ class _PlaceProducts(PyExprMutator):
         if not isinstance(call.op, tvm.ir.Op) or call.op.name != "relax.matmul":
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
+        if str(visited.ty.dtype.dtype) in INTEGERS:
+            return self._integer_product(name, visited)
         dtype = float_dtype(f"The matrix product {name!r}", visited.args)
         left, right = (_matrix(as_dtype(self.builder_, operand, "float32")) for operand in visited.args)
         shape = shape_of(visited)
@@ -105,10 +111,7 @@ class _PlaceProducts(PyExprMutator):
             found = self._weights_first(name, left, right, shape, self._sparsity(call.args[1]))
             return as_dtype(self.builder_, found, dtype)
         sparsity = self._sparsity(call.args[0])
-        if len(shape_of(left)) == 1:
-            left = reshape(self.builder_, left, (1, *shape_of(left)))
-        if len(shape_of(right)) == 1:
-            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        left, right = self._as_matrices(left, right)
         if is_constant(right) and len(shape_of(right)) == 2:
             rows, columns = shape_of(right)
             product = Product(name, 1, prod(shape_of(left)) // rows, rows, columns, True, sparsity)
@@ -138,6 +141,35 @@ class _PlaceProducts(PyExprMutator):
             return reshape(self.builder_, value, (*shape[:-2], shape[-1], shape[-2]))
         order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
         return self.builder_.emit(relax.op.permute_dims(value, order))
+
+    def _integer_product(self, name: str, call: relax.Call) -> relax.Expr:
+        """A product of integers: by int8 weights where these and the range of the left operand allow that."""
+        left, right = call.args
+        dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
+        known = is_constant(right) and dtype == "int32"
+        split = split_weights(right.value.numpy(), integer_range(self.builder_, left)) if known else None
+        if split is None:
+            left, right = self._as_matrices(left, right)
+            left, right, product = self._batched(name, left, right, None)
+            return self._call_placeholder(replace(product, dtype=dtype), left, right, shape)
+        weights, offsets = split
+        rows, columns = weights.shape
+        flat = reshape(self.builder_, left, (prod(shape_of(left)) // rows, rows))
+        product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype=dtype)
+        sums = self._call_placeholder(product, flat, relax.const(weights), (product.rows_out, columns))
+        if offsets.any():
+            total = self.builder_.emit(relax.op.sum(flat, axis=-1, keepdims=True))
+            moved = self.builder_.emit(relax.op.multiply(total, relax.const(offsets)))
+            sums = relax.op.add(self.builder_.emit(sums), moved)
+        return reshape(self.builder_, self.builder_.emit(sums), shape)
+
+    def _as_matrices(self, left: relax.Expr, right: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+        """A row and a column of vectors; other operands as they are."""
+        if len(shape_of(left)) == 1:
+            left = reshape(self.builder_, left, (1, *shape_of(left)))
+        if len(shape_of(right)) == 1:
+            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        return left, right
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
         """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
@@ -171,6 +203,7 @@ class _PlaceProducts(PyExprMutator):
         self, product: Product | ConvolutionProduct, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
     ) -> relax.Expr:
         """Emit a call whose function only says which product it stands for."""
+        dtype = product.dtype if isinstance(product, Product) else "float32"
         operands = [
             te.placeholder(shape_of(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
         ]
@@ -179,7 +212,7 @@ class _PlaceProducts(PyExprMutator):
         function = function.with_attrs({"op_pattern": OPAQUE, PRODUCT_ATTRIBUTE: len(self.products)})
         global_var = self.builder_.add_func(function, f"product_{len(self.products)}")
         self.products.append(product)
-        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, "float32"))
+        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, dtype))
 
 
 def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
@@ -189,6 +222,32 @@ def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
         if isinstance(function, tvm.tirx.PrimFunc) and int(function.attrs.get("op_pattern", OPAQUE)) in (3, 4):
             annotated.update_func(global_var, function.with_attr("op_pattern", OPAQUE))
     return annotated
+
+
+def _isolate_stored(module: tvm.IRModule) -> tvm.IRModule:
+    """Mark functions opaque whose results shall be stored: numbers that larger tensors read, and floats made 8 bits.
+
+    Fused, a number such as a scale would be computed anew for every element, with all that it is made of. Layers of a
+    quantised network would end up inside each other, and each has its value several times where it is kept in a range.
+    """
+    calls = [(binding.var, binding.value) for block in module["main"].body.blocks for binding in block.bindings]
+    calls = [(var, call) for var, call in calls if _is_tir_call(call)]
+    larger: set[relax.Expr] = set()
+    for _, call in calls:
+        if prod(shape_of(call)) > 1:
+            larger.update(operand for operand in call.args[1].fields if isinstance(operand, relax.Var))
+    for var, call in calls:
+        operands = [str(operand.ty.dtype.dtype) for operand in call.args[1].fields]
+        number = var in larger and prod(shape_of(call)) == 1
+        if number or (str(call.ty.dtype.dtype) in BYTES and any("float" in dtype for dtype in operands)):
+            module.update_func(call.args[0], module[call.args[0]].with_attr("op_pattern", OPAQUE))
+    return module
+
+
+def _is_tir_call(value: relax.Expr) -> bool:
+    """Whether the value is one call of a TIR function with one result."""
+    called = isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.call_tir"
+    return called and isinstance(value.ty, relax.TensorType)
 
 
 def _refuse_leftovers(module: tvm.IRModule) -> None:

@@ -140,6 +140,8 @@ class _Chooser:
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
             weights = self._add_event(product, left, right, call.writes[0])
+        elif product.dtype != "float32":
+            weights = self.dense.add_integers(product, left, right, call.writes[0])
         elif product.constant:
             weights = self.dense.add(product, left, right, call.writes[0])
         else:
