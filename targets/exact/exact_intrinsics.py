@@ -21,6 +21,7 @@ from astroedge.targets.exact import exact_math
 from astroedge.targets.exact.fence_products import fence
 
 _ROUNDING = ("fabs", "floor", "ceil", "trunc")
+_TO_EVEN = ("nearbyint", "round")  # TVM's round is C's nearbyint: halves go to the even neighbour, as in ONNX
 _BITS = ("reinterpret", "shift_left", "shift_right", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "clz")
 _CONTROL = ("if_then_else", "likely", "ret", "address_of", "handle_add_byte_offset")
 _ALREADY_EXACT = ("call_llvm_pure_intrin", "call_llvm_intrin", "popcount")
@@ -78,8 +79,8 @@ def _exact(name: str, call: Any) -> Any:
         value = _power(arguments[0], arguments[1])
     elif name in ("isnan", "isinf", "isfinite"):
         return _CLASSES[name](arguments[0])
-    elif name == "nearbyint":
-        return tirx.call_llvm_pure_intrin(call.ty, "llvm.rint", call.args[0])
+    elif name in _TO_EVEN:
+        value = exact_math.round_to_even(arguments[0])
     else:
         raise _no_kernel(name, call.args[0])
     return value if value.ty == call.ty else tirx.Cast(call.ty, value)

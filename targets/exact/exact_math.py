@@ -246,6 +246,11 @@ def sqrt(x: Expression) -> Expression:
     return tirx.call_llvm_pure_intrin(x.ty, "llvm.sqrt", x)
 
 
+def round_to_even(x: Expression) -> Expression:
+    """The nearest whole number, the even one of two; every target has it as one instruction."""
+    return tirx.call_llvm_pure_intrin(x.ty, "llvm.rint", x)
+
+
 def rsqrt(x: Expression) -> Expression:
     """1 / sqrt(x); the approximate instructions of x86 and ARM differ and are never used."""
     return _number(1.0, x) / sqrt(x)
