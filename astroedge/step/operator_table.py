@@ -99,7 +99,7 @@ ROWS = (
     Operator("InstanceNormalization", rounding="ordered sum", functions=("sqrt",)),
     Operator("IsInf"),
     Operator("IsNaN"),
-    Operator("LRN", limits="beta of 0.5 or a whole number", rounding="ordered sum"),
+    Operator("LRN", rounding="ordered sum"),
     Operator("LSTM", refused="recurrence", imported=False),
     Operator(
         "LayerNormalization",
@@ -134,7 +134,7 @@ ROWS = (
     Operator("MelWeightMatrix", imported=False),
     Operator("Min", bound="addition", sparsity="joined", keeps_ones=True, traced=True, relax=("minimum",)),
     Operator("Mish", rounding="composed", functions=("exp", "log", "tanh")),
-    Operator("Mod", limits="of integers"),
+    Operator("Mod"),
     Operator("Mul", bound="product", sparsity="scaled", traced=True, relax=("multiply",)),
     Operator("Multinomial", refused="randomness", imported=False),
     Operator("Neg", bound="preserving", traced=True),
@@ -151,7 +151,6 @@ ROWS = (
     Operator("Pad", sparsity="some forms"),
     Operator(
         "Pow",
-        limits="constant exponents: 0.5, and whole ones up to 64",
         rounding="composed",
         sparsity="scaled",
         relax=("power",),
