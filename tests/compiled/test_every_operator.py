@@ -26,7 +26,6 @@ NAMED = sorted(operators(lambda row: not row.imported or bool(row.inexact_functi
 # The plainest form is not among those that are compiled; what the refusal says of it.
 REFUSED_FORMS = {
     "CumSum": "cumsum has no lowering",
-    "LRN": r"power T.float32\(0.75\)",
     "MatMulInteger": "takes int32",
     "MaxUnpool": "scatter_elements_generic",
     "RoiAlign": "failed in the pass 'schedule_calls'",
