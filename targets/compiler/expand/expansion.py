@@ -51,6 +51,15 @@ class Call:
         return None if tensor is None else numpy_helper.to_array(tensor)
 
 
+def reduce_axis(
+    call: Call, builder: NodeBuilder, kind: str, value: str, axis: int, output: str | None = None
+) -> str:
+    """A reduction over one axis, which goes; how ONNX writes the axis depends on the operator set."""
+    if call.opset >= (13 if kind == "ReduceSum" else 18):
+        return builder.op(kind, [value, builder.constant([axis], np.int64, "axis")], output, keepdims=0)
+    return builder.op(kind, [value], output, axes=[axis], keepdims=0)
+
+
 Rule = Callable[[Call, NodeBuilder], bool]
 """Writes nodes that make the outputs of the call, bit for bit as the operator defines them, and returns True; returns
 False, before it has written any, for a form that is left as it is."""
