@@ -10,7 +10,7 @@ from astroedge.targets.tir_builder import Expression, in_vectors, kernel, load, 
 
 
 def cumulative_sum(outer: int, width: int, inner: int, exclusive: bool, dtype: str) -> tirx.PrimFunc:
-    """Kernel (x, y): y[o, i, n] = the sum of x[o, j, n] over j ≤ i, or j < i if `exclusive`, from 0 in ascending order.
+    """Kernel (x, y): y[o, i, n] = the sum of x[o, j, n] over j ≤ i, or j < i if `exclusive`, in ascending order.
 
     `x` and `y`: (outer·width·inner,) of `dtype`.
     """
@@ -21,14 +21,13 @@ def cumulative_sum(outer: int, width: int, inner: int, exclusive: bool, dtype: s
 
         def columns(start: Expression, lanes: int) -> None:
             total = tir.alloc_buffer((lanes,), dtype)
-            store(total, 0, lanes, zero(dtype, lanes))
-            with tir.serial(0, width) as index:
-                place = start + index * inner
-                if exclusive:
-                    store(y, place, lanes, load(total, 0, lanes))
-                store(total, 0, lanes, load(total, 0, lanes) + load(x, place, lanes))
-                if not exclusive:
-                    store(y, place, lanes, load(total, 0, lanes))
+            store(total, 0, lanes, zero(dtype, lanes) if exclusive else load(x, start, lanes))
+            store(y, start, lanes, load(total, 0, lanes))
+            with tir.serial(0, width - 1) as index:
+                place = start + index * inner  # of the element before
+                new = place if exclusive else place + inner
+                store(total, 0, lanes, load(total, 0, lanes) + load(x, new, lanes))
+                store(y, place + inner, lanes, load(total, 0, lanes))
 
         with tir.serial(0, outer) as row:
             start = row * (width * inner)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper
 
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand.expansion import Call, Rule
+from astroedge.targets.compiler.expand.expansion import Call, Rule, stored
+from astroedge.targets.compiler.expand.picks import slice_axis
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Taps = tuple[Array, Array]  # the rows that each new row is made of and their weights, both [rows, taps]
@@ -37,7 +40,8 @@ class Axis:
         if mode == "asymmetric":
             return new / self.scale
         if mode == "half_pixel_symmetric":
-            return F(self.old) / F(2) * (one - F(self.new) / (self.scale * F(self.old))) + pixel
+            offset = F(self.old) / F(2) * (one - F(self.new) / (self.scale * F(self.old)))
+            return offset + (new + half) / self.scale - half
         if mode == "tf_half_pixel_for_nn":
             return (new + half) / self.scale
         if mode == "tf_crop_and_resize":
@@ -57,12 +61,9 @@ ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 
 
 def resize(call: Call, builder: NodeBuilder) -> bool:
-    """Resize to a constant size; integers only by picking neighbours."""
-    options, axes = call.options, _axes(call)
-    mode = options.get("mode", b"nearest").decode()
-    if axes is None or (mode != "nearest" and call.dtype().kind != "f"):
-        return False
-    return _write(call, builder, axes, mode)
+    """Resize to a constant size."""
+    axes = _axes(call)
+    return axes is not None and _write(call, builder, axes, call.options.get("mode", b"nearest").decode())
 
 
 def upsample(call: Call, builder: NodeBuilder) -> bool:
@@ -116,11 +117,12 @@ def _write(
     options, dtype = call.options, call.dtype()
     transformation = transformation or options.get("coordinate_transformation_mode", b"half_pixel").decode()
     rounding = rounding or options.get("nearest_mode", b"round_prefer_floor").decode()
-    value, outside = call.input(0), []
-    half = dtype == np.float16 and mode != "nearest"
-    value = builder.op("Cast", [value], to=1) if half else value
+    value, outside, shape = call.input(0), [], list(call.shape())
+    converts = dtype != np.float32 and mode != "nearest"
+    value = builder.op("Cast", [value], to=onnx.TensorProto.FLOAT) if converts else value
     for number, axis in axes.items():
         origins = axis.origins(transformation)
+        shape[number] = axis.new
         if transformation == "tf_crop_and_resize":
             beyond = (origins < 0) | (origins > axis.old - 1)
             outside.append(beyond.reshape([-1 if place == number else 1 for place in range(len(call.shape()))]))
@@ -131,8 +133,9 @@ def _write(
             value = builder.op("Gather", [value, builder.constant(rows, np.int64, "rows")], axis=number)
         else:
             taps = _taps(axis, origins, mode, options)
-            value = _weighted(builder, value, number, len(call.shape()), taps)
-    value = builder.op("Cast", [value], to=10) if half else value
+            value = _weighted(builder, value, number, shape, taps)
+    if converts:  # to an integer without its fraction, as ONNX Runtime does
+        value = builder.op("Cast", [value], to=helper.np_dtype_to_tensor_dtype(dtype))
     _finish(call, builder, value, outside)
     return True
 
@@ -149,21 +152,27 @@ def _finish(call: Call, builder: NodeBuilder, value: str, outside: list[Array]) 
         builder.op("Identity", [value], call.output(0))
 
 
-def _weighted(builder: NodeBuilder, value: str, axis: int, rank: int, taps: Taps) -> str:
-    """The sum, in the order of the taps, of the rows that they name times their weights."""
-    total = ""
-    along = [-1 if place == axis else 1 for place in range(rank)]
-    for rows, weights in zip(taps[0].T, taps[1].T, strict=True):
-        row = builder.op("Gather", [value, builder.constant(rows, np.int64, "rows")], axis=axis)
-        part = builder.op("Mul", [row, builder.constant(weights.reshape(along), np.float32, "weights")])
+def _weighted(builder: NodeBuilder, value: str, axis: int, shape: Sequence[int], taps: Taps) -> str:
+    """The sum, in the order of the taps, of the rows that they name times their weights; `shape` is that of the result.
+
+    The rows of all taps are gathered at once and lie one block after the other.
+    """
+    rows, weights = taps
+    count, blocks = rows.shape[0], [*shape[:axis], rows.size, *shape[axis + 1 :]]
+    gathered = builder.op("Gather", [value, builder.constant(rows.T.reshape(-1), np.int64, "rows")], axis=axis)
+    gathered, total = stored(builder, gathered, blocks), ""
+    along = [-1 if place == axis else 1 for place in range(len(shape))]
+    for tap, weight in enumerate(weights.T):
+        block = slice_axis(builder, gathered, axis, tap * count, (tap + 1) * count)
+        part = builder.op("Mul", [block, builder.constant(weight.reshape(along), np.float32, "weights")])
         total = builder.op("Add", [total, part]) if total else part
-    return total
+    return stored(builder, total, shape)
 
 
-def _taps(axis: Axis, origins: Array, mode: str, options: dict[str, Any]) -> Taps:
+def _taps(axis: Axis, origins: Array, mode: str, options: Mapping[str, Any]) -> Taps:
     a = F(options.get("cubic_coeff_a", -0.75))
     if options.get("antialias", 0) and axis.scale < 1:
-        return _antialiased(axis, origins, mode, a)
+        return _antialiased(axis, origins, mode, options, a)
     if mode == "linear":
         place = np.clip(origins, 0, axis.old - 1).astype(F)
         first = np.minimum(place.astype(np.int64), axis.old - 1)
@@ -173,23 +182,28 @@ def _taps(axis: Axis, origins: Array, mode: str, options: dict[str, Any]) -> Tap
         return np.stack([first, second], 1), np.stack([before, behind], 1)
     rows = np.floor(origins).astype(np.int64)[:, None] + np.arange(-1, 3)
     weights = _cubic(np.abs(origins[:, None] - rows).astype(F), a)
+    return _inside(axis, rows, weights, options)
+
+
+def _antialiased(axis: Axis, origins: Array, mode: str, options: Mapping[str, Any], a: np.float32) -> Taps:
+    """A filter as wide as the new rows are apart, with weights that add up to 1."""
+    reach = (F(1) if mode == "linear" else F(2)) / axis.scale
+    centres = origins + F(0.5)
+    first = np.floor(centres - reach + F(0.5)).astype(np.int64)
+    last = np.floor(centres + reach + F(0.5)).astype(np.int64)
+    rows = first[:, None] + np.arange((last - first).max())
+    distances = np.abs((rows - centres[:, None] + F(0.5)) * axis.scale).astype(F)
+    weights = np.maximum(F(0), F(1) - distances) if mode == "linear" else _cubic(distances, a)
+    weights = np.where(rows < last[:, None], weights, F(0))
+    return _inside(axis, rows, weights / weights.sum(1, keepdims=True, dtype=F), options)
+
+
+def _inside(axis: Axis, rows: Array, weights: Array, options: Mapping[str, Any]) -> Taps:
+    """What lies outside is the row at the border, or nothing with `exclude_outside`."""
     if options.get("exclude_outside", 0):
         weights = np.where((rows >= 0) & (rows < axis.old), weights, F(0))
         weights = weights / weights.sum(1, keepdims=True, dtype=F)
     return np.clip(rows, 0, axis.old - 1), weights
-
-
-def _antialiased(axis: Axis, origins: Array, mode: str, a: np.float32) -> Taps:
-    """A filter as wide as the new rows are apart, cut at the borders, with weights that add up to 1."""
-    reach = (1.0 if mode == "linear" else 2.0) / float(axis.scale)
-    centres = origins.astype(np.float64) + 0.5
-    first = np.maximum(0, np.floor(centres - reach + 0.5)).astype(np.int64)
-    last = np.minimum(axis.old, np.floor(centres + reach + 0.5)).astype(np.int64)
-    rows = first[:, None] + np.arange((last - first).max())
-    distances = np.abs((rows - centres[:, None] + 0.5) * float(axis.scale))
-    weights = np.maximum(0, 1 - distances) if mode == "linear" else _cubic(distances, a)
-    weights = np.where(rows < last[:, None], weights, 0)
-    return np.clip(rows, 0, axis.old - 1), (weights / weights.sum(1, keepdims=True)).astype(F)
 
 
 def _cubic(distance: Array, a: np.float32) -> Array:
