@@ -84,7 +84,8 @@ def _value(model: onnx.ModelProto, node: onnx.NodeProto, known: Constants, shape
     if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
         return {node.output[0]: _extents(node, shapes[node.input[0]])}
     reads = node_reads(node)
-    if operator(node.op_type).refused or node.op_type == DEQUANTISING or not reads <= known.keys():
+    refused = operator(node.op_type).refused not in ("", "varying size")
+    if refused or node.op_type == DEQUANTISING or not reads <= known.keys():
         return None
     sizes = [int(np.prod(shapes[name])) for name in node.output if name in shapes]
     if node.op_type != "Constant" and sum(sizes) > max(SMALL_CONSTANT, sum(known[name].size for name in reads)):

@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from astroedge.errors import UnsupportedOpError
+from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.step.graph_index import GraphIndex, live_nodes, node_reads, replace_items
 from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
@@ -36,6 +37,7 @@ def clean_graph(
         del value.metadata_props[:]
     for node in graph.node:
         _name_node(node, prefixes)
+    rewrite_picks(model)
     _refuse_operators(graph.node, classes or {})
     _name_initialisers(graph, prefixes)
     _separate_outputs(graph)

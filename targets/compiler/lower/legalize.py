@@ -18,7 +18,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
-from astroedge.targets.compiler.lower.lowerings import norms, reductions
+from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
 from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
@@ -71,7 +71,13 @@ def legalize(
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = rewriter.builder_.get()
-    custom = {**reductions.LOWERINGS, **norms.LOWERINGS, "relax.take": partial(lower_take, weights)}
+    custom = {
+        **reductions.LOWERINGS,
+        **norms.LOWERINGS,
+        **orders.LOWERINGS,
+        **scatters.LOWERINGS,
+        "relax.take": partial(lower_take, weights),
+    }
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
     return _isolate_stored(_isolate_reductions(module)), rewriter.products
