@@ -22,7 +22,7 @@ from astroedge.exporters.from_onnx.declared_names import (
     hold_constant,
     values_of,
 )
-from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
+from astroedge.exporters.from_onnx.expand_recurrent import batch_second, expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.exporters.from_onnx.source_session import open_foreign
 from astroedge.exporters.graph.clean_graph import clean_graph
@@ -61,8 +61,11 @@ def export_onnx(
     an operator that a step cannot hold, ParityError if step and original differ by more than rounding, GraphError for
     a file that is not valid ONNX.
     """
-    original = source if isinstance(source, onnx.ModelProto) else read_model(source)
-    _check_foreign(original)
+    given = source if isinstance(source, onnx.ModelProto) else read_model(source)
+    _check_foreign(given)
+    original = onnx.ModelProto()
+    original.CopyFrom(given)
+    batch_second(original.graph)
     model = onnx.ModelProto()
     model.CopyFrom(original)
     _drop_defaults(model.graph)

@@ -16,12 +16,23 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from astroedge.errors import GraphError
 from astroedge.exporters.shared.labels import unique
-from astroedge.step.graph_index import GraphIndex, attributes, declared_types, node_reads, replace_items, subgraphs
+from astroedge.step.graph_index import (
+    GraphIndex,
+    ValueTypes,
+    attributes,
+    declared_types,
+    node_reads,
+    replace_items,
+    subgraphs,
+)
 from astroedge.step.onnx_session import open_session
 from astroedge.step.operators import operator
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
+UNROLLED = 1024
+"""How many repetitions of one operator or loop body a step may hold written out."""
 Array = np.ndarray[Any, np.dtype[Any]]
+DType = np.dtype[Any]
 Constants = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -41,14 +52,22 @@ def fold_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def inferred_shapes(model: onnx.ModelProto) -> Shapes:
-    """The shape of each value whose shape is fixed."""
+def inferred_types(model: onnx.ModelProto) -> ValueTypes:
+    """What ONNX infers of each value.
+
+    Raises GraphError if that contradicts what the graph says.
+    """
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
     except shape_inference.InferenceError as error:
         reason = " ".join(str(error).split())[:200]
         raise GraphError(f"The shapes in the graph do not fit together ({reason}); check --shape.") from error
-    return declared_types(inferred.graph).shapes
+    return declared_types(inferred.graph)
+
+
+def inferred_shapes(model: onnx.ModelProto) -> Shapes:
+    """The shape of each value whose shape is fixed."""
+    return inferred_types(model).shapes
 
 
 def _fold_once(model: onnx.ModelProto, shapes: Shapes) -> bool:
