@@ -125,11 +125,12 @@ def _run(
         following = cell.step(given[element], states)
         inside = within[element]
         if inside:
-            nothing = cell.nothing
-            results[element] = builder.op("Where", [inside, following[0], nothing])
+            results[element] = builder.op("Where", [inside, following[0], cell.nothing])
             states = tuple(builder.op("Where", [inside, *pair]) for pair in zip(following, states, strict=True))
         else:
             results[element], states = following[0], following
+    if within[0]:  # a stream of no elements ends in zeros, as in ONNX Runtime
+        states = tuple(builder.op("Where", [within[0], state, cell.nothing]) for state in states)
     return results, states
 
 

@@ -68,8 +68,8 @@ class RecurrentCall:
         length, batch, width = shape
         if length > UNROLLED:
             self.refuse(
-                f"it runs over {length} elements of a sequence, which a step holds one by one, at most {UNROLLED}: give "
-                "a graph of one tick"
+                f"it runs over {length} elements of a sequence, and a step holds them one by one, at most {UNROLLED}: "
+                "give a graph of one tick"
             )
         return length, batch, width
 
@@ -97,7 +97,9 @@ class RecurrentCall:
         usual = DEFAULT_ACTIVATIONS[self.kind]
         given: Sequence[bytes] | None = self.options.get("activations")
         names = [name.decode() for name in given] if given else list(usual) * len(self.directions)
-        found = list(read_activations(names, *(self.options.get(f"activation_{name}", []) for name in ("alpha", "beta"))))
+        found = list(
+            read_activations(names, *(self.options.get(f"activation_{name}", []) for name in ("alpha", "beta")))
+        )
         known = [item for item in found if item is not None]
         if len(known) < len(names) or len(known) != len(usual) * len(self.directions):
             self.refuse(

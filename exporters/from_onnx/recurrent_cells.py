@@ -54,8 +54,10 @@ class RecurrentCell:
         return self._number(0)
 
     def project(self, x: str) -> str:
-        """The input's share of every gate, for all rows of `x` at once, with the biases that are added before anything
-        else is done."""
+        """The input's share of every gate, for all rows of `x` at once.
+
+        It has the biases of both, as far as they are added before anything else is done.
+        """
         return self._affine(x, self._input, self._biases[0])
 
     def step(self, given: str, states: Sequence[str]) -> tuple[str, ...]:

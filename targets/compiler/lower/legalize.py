@@ -16,6 +16,7 @@ from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
+from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.lowerings import norms, reductions
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
@@ -64,7 +65,7 @@ def legalize(
     rewriter = _PlaceProducts(step, sparse)
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
-    module = rewriter.builder_.get()
+    module = cut_rows(rewriter.builder_.get())
     custom = {**reductions.LOWERINGS, **norms.LOWERINGS, "relax.take": partial(lower_take, weights)}
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
