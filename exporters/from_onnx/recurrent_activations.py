@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from astroedge.exporters.from_onnx.fold_graph import DType
+from astroedge.exporters.from_onnx.known_values import DType
 from astroedge.step.node_builder import NodeBuilder
 
 PARAMETERS: dict[str, tuple[float, ...]] = {

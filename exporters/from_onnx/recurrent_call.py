@@ -11,8 +11,9 @@ import onnx
 from onnx import helper
 
 from astroedge.errors import UnsupportedOpError
-from astroedge.exporters.from_onnx.fold_graph import UNROLLED, DType
+from astroedge.exporters.from_onnx.known_values import DType
 from astroedge.exporters.from_onnx.recurrent_activations import PARAMETERS, Activation, read_activations
+from astroedge.exporters.from_onnx.unroll_loops import UNROLLED
 from astroedge.step.graph_index import ValueTypes, attributes
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from astroedge.exporters.from_onnx.fold_graph import DType
+from astroedge.exporters.from_onnx.known_values import DType
 from astroedge.exporters.from_onnx.recurrent_activations import Activation
 from astroedge.exporters.from_onnx.recurrent_call import GATES, RecurrentCall
 from astroedge.step.node_builder import NodeBuilder
