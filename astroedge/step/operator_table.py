@@ -9,7 +9,9 @@ from __future__ import annotations
 from astroedge.step.operator_facts import Operator
 
 CONSTANT = "what export folds"  # a value that is known before the first tick
-UNTRIED = "untried"
+BRANCH_CURE = "make both results of one shape, without dividing integers or looking up computed places: torch.where"
+TURNS_CURE = "give it a number of turns that is known at export"
+PLACE_CURE = "take tensors from a sequence at places that are known at export"
 MASK_CURE = "x[mask] and nonzero() give as many elements as the data says: use torch.where(mask, x, 0)"
 
 ROWS = (
@@ -46,7 +48,7 @@ ROWS = (
     Operator("Col2Im", imported=False),
     Operator("Compress", refused="varying size", cure=MASK_CURE),
     Operator("Concat", bound="movement", elements=None, sparsity="beside", relax=("concat",)),
-    Operator("ConcatFromSequence", limits=UNTRIED),
+    Operator("ConcatFromSequence", refused="no tensor", cure=PLACE_CURE),
     Operator("Constant"),
     Operator("ConstantOfShape", limits=CONSTANT),
     Operator("Conv", kind="product", rounding="ordered sum", bound="convolution", relax=("nn.conv1d", "nn.conv2d")),
@@ -94,7 +96,7 @@ ROWS = (
     Operator("HardSwish", rounding="composed"),
     Operator("Hardmax"),
     Operator("Identity", kind="copy", bound="movement", sparsity="moved", traced=True),
-    Operator("If", refused="control flow", imported=False),
+    Operator("If", refused="control flow", cure=BRANCH_CURE, imported=False),
     Operator("ImageDecoder", imported=False),
     Operator("InstanceNormalization", rounding="ordered sum", functions=("sqrt",)),
     Operator("IsInf"),
@@ -113,7 +115,7 @@ ROWS = (
     Operator("LinearAttention", imported=False),
     Operator("Log", functions=("log",)),
     Operator("LogSoftmax", rounding="ordered sum", functions=("exp", "log")),
-    Operator("Loop", refused="control flow", imported=False),
+    Operator("Loop", refused="control flow", cure=TURNS_CURE, imported=False),
     Operator("LpNormalization", imported=False),
     Operator("LpPool", rounding="ordered sum"),
     Operator(
@@ -143,9 +145,9 @@ ROWS = (
     Operator("NonZero", refused="varying size", cure=MASK_CURE, limits=CONSTANT),
     Operator("Not", kind="logic"),
     Operator("OneHot", limits="values of whole numbers"),
-    Operator("Optional", limits=UNTRIED),
-    Operator("OptionalGetElement", limits=UNTRIED),
-    Operator("OptionalHasElement", limits=UNTRIED),
+    Operator("Optional", refused="no tensor", cure=PLACE_CURE),
+    Operator("OptionalGetElement", refused="no tensor", cure=PLACE_CURE),
+    Operator("OptionalHasElement", refused="no tensor", cure=PLACE_CURE),
     Operator("Or", kind="logic"),
     Operator("PRelu"),
     Operator("Pad", sparsity="some forms"),
@@ -190,17 +192,17 @@ ROWS = (
     Operator("RotaryEmbedding", imported=False),
     Operator("Round"),
     Operator("STFT", imported=False),
-    Operator("Scan", refused="control flow", imported=False),
+    Operator("Scan", refused="control flow", cure=TURNS_CURE, imported=False),
     Operator("ScatterElements", limits="constant places, or one slice"),
     Operator("ScatterND", limits="constant places, or one slice"),
     Operator("Selu", rounding="composed", functions=("exp",)),
-    Operator("SequenceAt", limits=UNTRIED),
-    Operator("SequenceConstruct", limits=UNTRIED),
-    Operator("SequenceEmpty", limits=UNTRIED),
-    Operator("SequenceErase", limits=UNTRIED),
-    Operator("SequenceInsert", limits=UNTRIED),
-    Operator("SequenceLength", limits=UNTRIED),
-    Operator("SequenceMap", imported=False),
+    Operator("SequenceAt", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceConstruct", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceEmpty", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceErase", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceInsert", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceLength", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceMap", refused="no tensor", cure=PLACE_CURE, imported=False),
     Operator("Shape", limits=CONSTANT),
     Operator("Shrink"),
     Operator("Sigmoid", functions=("sigmoid",), bound="sigmoid"),
@@ -215,7 +217,7 @@ ROWS = (
     Operator("Softsign", rounding="composed"),
     Operator("SpaceToDepth"),
     Operator("Split", bound="movement", sparsity="moved", relax=("strided_slice",)),
-    Operator("SplitToSequence", limits=UNTRIED),
+    Operator("SplitToSequence", refused="no tensor", cure=PLACE_CURE),
     Operator("Sqrt", functions=("sqrt",)),
     Operator("Squeeze", kind="reshape", bound="movement", sparsity="moved", relax=("squeeze",)),
     Operator("StringConcat", imported=False),

@@ -5,7 +5,7 @@ ONNX Runtime computes the constants, so the step has the bits that the original 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 import onnx
@@ -23,20 +23,39 @@ Rule = Callable[[onnx.NodeProto, KnownValues, set[str]], list[onnx.NodeProto] | 
 """Gives the nodes that stand for one with sub-graphs; None where it leaves that one as it is."""
 
 
-def fold_graph(model: onnx.ModelProto) -> onnx.ModelProto:
+def fold_graph(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProto]) -> onnx.ModelProto:
     """A copy of `model` without constant nodes, shape arithmetic, local functions, and control flow of fixed form.
 
     Loops take their turns one by one, branches are chosen or both computed, sequences are the tensors in them.
+    Where ONNX infers no shape of a value, the one in `declared` is taken; it stands in the copy's `value_info`.
 
     The inputs need fixed shapes. Raises GraphError if ONNX cannot infer the shapes of a valid model,
     UnsupportedOpError for a loop of too many turns.
     """
     copy = inliner.inline_local_functions(model) if model.functions else deepcopy(model)
-    for value in copy.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    while _fold_once(copy, (chosen_branch, unrolled)) or _fold_once(copy, (both_branches,)):
+    while _fold_once(copy, declared, (chosen_branch, unrolled)) or _fold_once(copy, declared, (both_branches,)):
         pass
     return copy
+
+
+def _infer(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProto]) -> ValueTypes:
+    """What is known of each value; the declared shapes that this needs are put into the model.
+
+    A shape is declared to the end, so that what follows from it is inferred, before the next one is needed.
+    """
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    while True:
+        types = inferred_types(model)
+        made = (name for node in model.graph.node for name in node.output)
+        lacking = next((name for name in made if name in declared and name not in types.shapes), None)
+        if lacking is None:
+            return types
+        outputs = {value.name: value for value in model.graph.output}
+        if lacking in outputs:
+            outputs[lacking].CopyFrom(declared[lacking])
+        model.graph.value_info.append(declared[lacking])
 
 
 def inferred_types(model: onnx.ModelProto) -> ValueTypes:
@@ -57,11 +76,10 @@ def inferred_shapes(model: onnx.ModelProto) -> Shapes:
     return inferred_types(model).shapes
 
 
-def _fold_once(model: onnx.ModelProto, rules: tuple[Rule, ...]) -> bool:
+def _fold_once(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProto], rules: tuple[Rule, ...]) -> bool:
     """One walk over the nodes; whether anything changed."""
     graph = model.graph
-    del graph.value_info[:]
-    known = KnownValues(model, inferred_types(model))
+    known = KnownValues(model, _infer(model, declared))
     before = known.values.keys() & {tensor.name for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
     taken = {*GraphIndex(graph).names}

@@ -1,4 +1,4 @@
-"""What is known before the first tick: constants, and what ONNX Runtime makes of them, which has the original's bits."""
+"""What is known before the first tick: constants, and what ONNX Runtime makes of them, with the original's bits."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from astroedge.exporters.from_onnx.known_values import DType
 from astroedge.step.node_builder import NodeBuilder
@@ -42,7 +43,7 @@ class Activation:
         if self.name == "ScaledTanh":
             alpha, beta = self.parameters
             return self._scaled(builder, builder.op("Tanh", [self._scaled(builder, x, dtype, beta)]), dtype, alpha)
-        given = dict(zip(("alpha", "beta"), self.parameters, strict=False))
+        given: dict[str, Any] = dict(zip(("alpha", "beta"), self.parameters, strict=False))
         return builder.op(self.name, [x], **given)
 
     def _scaled(self, builder: NodeBuilder, x: str, dtype: DType, factor: float, offset: float = 0.0) -> str:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.errors import ExportError, NoStateError, UnsupportedOpError
+from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters.export_onnx import export_onnx
 from tests.support.foreign_onnx import model_of, value
 
@@ -112,12 +112,6 @@ def test_constant_input_chooses_the_branch(rate: int, factor: float) -> None:
     assert graph.spec.states[0].initial == 1.5
     assert graph.parity is not None
     assert graph.parity.worst == 0.0
-
-
-def test_branch_of_open_condition_is_refused() -> None:
-    """An If that data decides is control flow."""
-    with pytest.raises(UnsupportedOpError, match="If"):
-        export_onnx(branching(), {"h": "h_out"}, batch=2)
 
 
 @pytest.mark.parametrize(
