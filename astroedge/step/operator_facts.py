@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Refusal = Literal["", "control flow", "randomness", "varying size", "recurrence"]
+Refusal = Literal["", "control flow", "randomness", "varying size", "recurrence", "no tensor"]
 """Why no step graph can hold an operator; "" where one can."""
 
 Kind = Literal[

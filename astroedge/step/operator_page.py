@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from astroedge.step.operator_facts import FUNCTION_ERRORS, Operator, Rounding, Zeros
-from astroedge.step.operator_table import ROWS, UNTRIED
+from astroedge.step.operator_table import ROWS
 
 HEADERS = ("operator", "in a step graph", "compiled", "bits", "zeros", "error bound")
 BITS: dict[Rounding, str] = {
@@ -63,8 +63,6 @@ def _compiled(row: Operator) -> str:
         return "no importer"
     if row.inexact_functions:
         return "with `--math fast`"
-    if row.limits == UNTRIED:
-        return UNTRIED
     return f"only {row.limits}" if row.limits else "yes"
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from astroedge.step.operator_facts import Operator
 
 CONSTANT = "what export folds"  # a value that is known before the first tick
-UNTRIED = "untried"
+BRANCH_CURE = "make both results of one shape, without dividing integers or looking up computed places: torch.where"
+TURNS_CURE = "give it a number of turns that is known at export"
+PLACE_CURE = "take tensors from a sequence at places that are known at export"
 MASK_CURE = "x[mask] and nonzero() give as many elements as the data says: use torch.where(mask, x, 0)"
 
 ROWS = (
@@ -46,7 +48,7 @@ ROWS = (
     Operator("Col2Im", limits="constant sizes", rounding="ordered sum", bound="movement"),
     Operator("Compress", refused="varying size", cure=MASK_CURE),
     Operator("Concat", bound="movement", elements=None, sparsity="beside"),
-    Operator("ConcatFromSequence", limits=UNTRIED, bound="movement"),
+    Operator("ConcatFromSequence", refused="no tensor", cure=PLACE_CURE, bound="movement"),
     Operator("Constant", bound="known"),
     Operator("ConstantOfShape", limits=CONSTANT, bound="known"),
     Operator(
@@ -114,7 +116,7 @@ ROWS = (
     Operator("HardSwish", rounding="composed", bound="slope", sparsity="elementwise"),
     Operator("Hardmax", bound="jump"),
     Operator("Identity", kind="copy", bound="movement", sparsity="moved", traced=True),
-    Operator("If", refused="control flow", imported=False),
+    Operator("If", refused="control flow", cure=BRANCH_CURE, imported=False),
     Operator("ImageDecoder", imported=False),
     Operator("InstanceNormalization", rounding="ordered sum", functions=("sqrt",), bound="slope"),
     Operator("IsInf", sparsity="elementwise"),
@@ -134,7 +136,7 @@ ROWS = (
     Operator("LinearAttention", imported=False, bound="slope"),
     Operator("Log", functions=("log",), bound="slope"),
     Operator("LogSoftmax", rounding="ordered sum", functions=("exp", "log"), bound="slope"),
-    Operator("Loop", refused="control flow", imported=False),
+    Operator("Loop", refused="control flow", cure=TURNS_CURE, imported=False),
     Operator("LpNormalization", imported=False, bound="slope"),
     Operator("LpPool", rounding="ordered sum", functions=("sqrt",), bound="slope", sparsity="pooled"),
     Operator(
@@ -165,9 +167,9 @@ ROWS = (
     Operator("NonZero", refused="varying size", cure=MASK_CURE, limits=CONSTANT),
     Operator("Not", kind="logic", sparsity="elementwise"),
     Operator("OneHot", limits="a constant depth", bound="movement", elements=(2,)),
-    Operator("Optional", limits=UNTRIED),
-    Operator("OptionalGetElement", limits=UNTRIED, bound="movement"),
-    Operator("OptionalHasElement", limits=UNTRIED),
+    Operator("Optional", refused="no tensor", cure=PLACE_CURE),
+    Operator("OptionalGetElement", refused="no tensor", cure=PLACE_CURE, bound="movement"),
+    Operator("OptionalHasElement", refused="no tensor", cure=PLACE_CURE),
     Operator("Or", kind="logic", sparsity="elementwise"),
     Operator("PRelu", bound="slope", sparsity="elementwise"),
     Operator("Pad", bound="movement", sparsity="padded"),
@@ -206,17 +208,17 @@ ROWS = (
     Operator("RotaryEmbedding", imported=False, bound="slope"),
     Operator("Round", kind="staircase", bound="jump", sparsity="elementwise"),
     Operator("STFT", imported=False, bound="slope"),
-    Operator("Scan", refused="control flow", imported=False),
+    Operator("Scan", refused="control flow", cure=TURNS_CURE, imported=False),
     Operator("ScatterElements", rounding="ordered sum", bound="movement", elements=(0, 2), sparsity="written"),
     Operator("ScatterND", rounding="ordered sum", bound="movement", elements=(0, 2), sparsity="written"),
     Operator("Selu", rounding="composed", functions=("exp",), bound="slope", sparsity="elementwise"),
-    Operator("SequenceAt", limits=UNTRIED, bound="movement"),
-    Operator("SequenceConstruct", limits=UNTRIED),
-    Operator("SequenceEmpty", limits=UNTRIED),
-    Operator("SequenceErase", limits=UNTRIED),
-    Operator("SequenceInsert", limits=UNTRIED),
-    Operator("SequenceLength", limits=UNTRIED),
-    Operator("SequenceMap", imported=False),
+    Operator("SequenceAt", refused="no tensor", cure=PLACE_CURE, bound="movement"),
+    Operator("SequenceConstruct", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceEmpty", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceErase", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceInsert", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceLength", refused="no tensor", cure=PLACE_CURE),
+    Operator("SequenceMap", refused="no tensor", cure=PLACE_CURE, imported=False),
     Operator("Shape"),
     Operator("Shrink", bound="slope", sparsity="elementwise"),
     Operator("Sigmoid", functions=("sigmoid",), bound="sigmoid", sparsity="elementwise"),
@@ -231,7 +233,7 @@ ROWS = (
     Operator("Softsign", rounding="composed", bound="slope", sparsity="elementwise"),
     Operator("SpaceToDepth", bound="movement", sparsity="moved"),
     Operator("Split", bound="movement", sparsity="moved", relax=("strided_slice",)),
-    Operator("SplitToSequence", limits=UNTRIED),
+    Operator("SplitToSequence", refused="no tensor", cure=PLACE_CURE),
     Operator("Sqrt", functions=("sqrt",), bound="slope", sparsity="elementwise"),
     Operator("Squeeze", kind="reshape", bound="movement", sparsity="moved", relax=("squeeze",)),
     Operator("StringConcat", imported=False),

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy import typing as npt
-from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from astroedge.errors import UnsupportedOpError
+from astroedge.errors import ExportError, UnsupportedOpError
 from astroedge.exporters.graph.find_activations import Graded
 from astroedge.exporters.graph.find_spikes import Spikes
 from astroedge.step import onnx_session
@@ -98,7 +98,7 @@ def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> o
     """
     try:
         return onnx_session.open_session(model, extra_outputs)
-    except NoKernel as error:
+    except failures.NotImplemented as error:
         raise UnsupportedOpError(
             f"ONNX Runtime does not run the step ({str(error).rpartition(' : ')[2]}); usually it has no kernel for the "
             "dtype of an operand: use another one there, such as float32 or int64."
@@ -108,8 +108,20 @@ def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> o
 def run(session: onnxruntime.InferenceSession, inputs: Tick, state: Tick) -> Tick:
     """One tick: every output by name, for data inputs and states by their plain names."""
     feeds = {**inputs, **{f"state.{name}": value for name, value in state.items()}}
+    return run_session(session, feeds)
+
+
+def run_session(session: onnxruntime.InferenceSession, feeds: Tick) -> Tick:
+    """Every output by name. Raises ExportError where ONNX Runtime fails on the data."""
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
+    try:
+        return dict(zip(names, session.run(names, feeds), strict=True))
+    except (failures.Fail, failures.InvalidArgument, failures.RuntimeException) as error:
+        reason = " ".join(str(error).rpartition("Status Message:")[2].split())[:200]
+        raise ExportError(
+            f"ONNX Runtime fails on the example data ({reason}); the step is probably not defined for such numbers, as "
+            "for a divisor of 0 or an index outside its table: give real `examples` (--example)."
+        ) from error
 
 
 def _indexed_extent(graph: onnx.GraphProto, name: str) -> int | None:

@@ -14,7 +14,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 
 import astroedge
 from astroedge.errors import UnsupportedOpError
-from astroedge.exporters.from_onnx.expand_recurrent import GATES
+from astroedge.exporters.from_onnx.recurrent_call import GATES
 from astroedge.exporters.graph.clean_graph import clean_graph
 from astroedge.step.operator_facts import FUNCTION_ERRORS
 from astroedge.step.operator_table import ROWS

@@ -112,6 +112,7 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
+        relax.transform.EliminateCommonSubexpr(),  # folding compiles each expression that it computes
         relax.transform.FoldConstant(),
         relax.transform.EliminateCommonSubexpr(),
         relax.transform.CanonicalizeBindings(),

@@ -17,6 +17,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
+from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
 from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
@@ -70,7 +71,7 @@ def legalize(
     rewriter = _PlaceProducts(step, sparse)
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
-    module = rewriter.builder_.get()
+    module = cut_rows(rewriter.builder_.get())
     custom = {
         **reductions.LOWERINGS,
         **norms.LOWERINGS,
