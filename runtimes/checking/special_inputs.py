@@ -90,7 +90,8 @@ def _sign(numbers: NDArray[np.uint64]) -> Array:
 
 def _some(numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """True for about one element in four."""
-    return (numbers >> np.uint64(20) & np.uint64(3)) == 0
+    some: NDArray[np.bool_] = (numbers >> np.uint64(20) & np.uint64(3)) == 0
+    return some
 
 
 def _fill(value: float) -> Fill:

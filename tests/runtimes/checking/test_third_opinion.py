@@ -152,7 +152,7 @@ def test_the_spread_of_two_sides_of_a_jump_is_that_of_each_side() -> None:
 
 
 def test_a_comparison_that_always_needs_float64_ends_early_and_says_so() -> None:
-    """After 32 ticks the slow evaluation has seen enough; the report counts what was compared."""
+    """After 16 ticks the slow evaluation has seen enough; the report counts what was compared."""
     report = forced(log_sigmoid(), right, np.repeat(X[:1], JUDGED_TICKS + 5, axis=0))
     assert report.ok
     assert report.ticks == JUDGED_TICKS
