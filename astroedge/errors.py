@@ -23,10 +23,19 @@ catches, prints one line and exits with the class's code.
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """`text` on one line, without what a terminal would act on: names in a file are whoever's who wrote it."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 class AstroEdgeError(Exception):
     """Base of every error this package raises on purpose; `exit_code` is what the command line exits with."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        """An error with a message of one line."""
+        super().__init__(printable(message))
 
 
 class MissingDependencyError(AstroEdgeError):

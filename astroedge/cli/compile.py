@@ -97,6 +97,9 @@ def compile_command(
     )
     manifest = bundle.manifest
     print_line(count_kernels(manifest))
+    for matrix in manifest.matrices:
+        if matrix.multiplies_zeros:
+            print_line(f"Note: matrix {matrix.name!r} multiplies all its inputs: {matrix.reason}.")
     if reference is not None:
         print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
     total = manifest.library.size + manifest.weights.size

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astroedge.host_package import require
+from astroedge.scratch import scratch_folder
 from astroedge.step import onnx_file
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ def open_session(
     model = _with_outputs(model, extra_outputs)
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= onnx_file.EXTERNAL_LIMIT:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    with tempfile.TemporaryDirectory(prefix="astroedge-") as folder:
-        path = Path(folder) / "graph.onnx"
+    with scratch_folder("graph") as folder:
+        path = folder / "graph.onnx"
         onnx_file.write_model(model, path)
         return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
 

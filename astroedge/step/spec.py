@@ -15,6 +15,7 @@ import numpy as np
 
 from astroedge.abi.layout import DTYPES
 from astroedge.errors import GraphError
+from astroedge.parity import USUAL, Allowance
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -210,7 +211,8 @@ class ActivationSpec(SparseSpec):
 class StepSpec:
     """The whole contract of one tick.
 
-    `source` tells where the step came from, for example `{"framework": "torch", "version": "2.13.0"}`.
+    `source` tells where the step came from, for example `{"framework": "torch", "version": "2.13.0"}`; `allowance` how
+    it was compared with that.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -219,6 +221,7 @@ class StepSpec:
     spikes: tuple[SpikeSpec, ...] = ()
     source: Mapping[str, str] = field(default_factory=dict)
     activations: tuple[ActivationSpec, ...] = ()
+    allowance: Allowance = USUAL
 
     def __post_init__(self) -> None:
         """Refuse names that stand for two things."""
@@ -240,6 +243,8 @@ class StepSpec:
         }
         if self.activations:
             record["activations"] = [item.to_json() for item in self.activations]
+        if self.allowance != USUAL:
+            record["allowance"] = self.allowance.to_json()
         return record
 
     @staticmethod
@@ -262,6 +267,7 @@ class StepSpec:
                 spikes=tuple(SpikeSpec.from_json(item) for item in record["spikes"]),
                 activations=tuple(ActivationSpec.from_json(item) for item in record.get("activations", ())),
                 source=dict(record["source"]),
+                allowance=Allowance.from_json(record["allowance"]) if "allowance" in record else USUAL,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GraphError(f"The step description is damaged ({error!r}); export the model again.") from error

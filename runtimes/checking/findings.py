@@ -15,7 +15,7 @@ from astroedge.runtimes.checking.third_opinion import Opinion, Tolerance
 from astroedge.session import Array
 from astroedge.step.spec import NEXT_PREFIX
 
-FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
+FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
 FLOAT16_TOLERANCE = 2e-3  # two units in the last place, nothing can be closer
 Ask = Callable[[], Opinion | None]
 

@@ -23,7 +23,7 @@ import numpy as np
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import InputError, UndefinedTickError, VerificationError
 from astroedge.parity import Acceptance
-from astroedge.runtimes.checking.findings import FLOAT16, FLOAT32, ComparedTick, Findings
+from astroedge.runtimes.checking.findings import FLOAT16, FLOAT32, FLOAT64, ComparedTick, Findings
 from astroedge.runtimes.checking.parity_report import ForcedReport, FreeReport, OutputDrift
 from astroedge.runtimes.checking.reference import ObservedReference
 from astroedge.runtimes.checking.special_inputs import SpecialInputs
@@ -159,7 +159,8 @@ def compare_free(
     """
     probed = _check_session(reference.spec, session)
     findings = Findings(reference)
-    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in (FLOAT16, FLOAT32)}
+    floats = (FLOAT16, FLOAT32, FLOAT64)
+    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in floats}
     session.reset()
     states = reference.initial_state()
     for tick, now in _ticks(inputs, steps):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.abi.aligned import aligned_zeros
+from astroedge.abi.layout import DTYPES
 from astroedge.errors import GraphError, InputError, UndefinedTickError
 from astroedge.session import Array, InputValue
 from astroedge.step.spec import StepSpec
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 # What ONNX Runtime calls the dtypes of a step.
-ONNX_DTYPES = {f"tensor({name})": name for name in ("bool", "int8", "uint8", "int32", "int64", "float16")}
-ONNX_DTYPES["tensor(float)"] = "float32"
+ONNX_NAMES = {"float32": "float", "float64": "double"}  # where they differ from NumPy's
+ONNX_DTYPES = {f"tensor({ONNX_NAMES.get(name, name)})": name for name in DTYPES}
 
 
 def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
