@@ -64,6 +64,22 @@ class LRN(op_run.OpRun):
         return (x / (bias + alpha / size * total) ** beta,)
 
 
+class ReduceLogSumExp(op_run.OpRun):
+    """log Σ exp(x) over axes, of infinities too."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0) -> tuple[Array]:
+        over = tuple(int(axis) % x.ndim for axis in (() if axes is None else axes))
+        if not over and noop_with_empty_axes:
+            return (x,)
+        over = over or tuple(range(x.ndim))
+        largest = x.max(over, keepdims=True)
+        shift = np.where(np.isfinite(largest), largest, 0.0)
+        sums = np.log(np.exp(x - shift).sum(over, keepdims=True)) + shift
+        return (sums if keepdims else sums.squeeze(over),)
+
+
 class ConvTranspose(op_run.OpRun):
     """Every element of x times the kernel of its channel, laid `strides` apart and added; groups have own channels.
 
@@ -105,7 +121,7 @@ def _kept(x: Array, sizes: list[int], strides: list[int], options: dict[str, Any
     return [slice(a, a + want) for a, want in zip(starts, wanted[-len(sizes) :], strict=True)]
 
 
-KERNELS = [DequantizeLinear, MeanVarianceNormalization, GlobalLpPool, LRN, ConvTranspose]
+KERNELS = [DequantizeLinear, MeanVarianceNormalization, GlobalLpPool, LRN, ReduceLogSumExp, ConvTranspose]
 
 
 def _along(parameter: Array, shape: tuple[int, ...], axis: int, block_size: int) -> Array:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HUGE = {"float16": 2.0**6, "float32": 2.0**40}  # squares of sums of them are finite
 DENORMAL = {"float16": 2.0**-20, "float32": 2.0**-135}
 SEED = 0xA57E
+ANGLES = {"sin", "cos", "tan"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def special_inputs(fields: Sequence[InputField], graph: StepGraph) -> list[Speci
     """The ticks that the inputs `fields` and `graph` allow; the same at every call, none for a step without inputs.
 
     A graph that makes integers of floats is given no floats that may lie beyond them: what comes of those is undefined.
+    Nor is one with sines, which are defined in a step up to some large angle only.
     """
-    ticks = {} if not fields else TICKS if _keeps_floats(graph) else {**TICKS, **dict.fromkeys(UNBOUNDED)}
+    ticks = {} if not fields else TICKS if _takes_all_floats(graph) else {**TICKS, **dict.fromkeys(UNBOUNDED)}
     return [
         SpecialInputs(text, {field.name: _make(field, fill) for field in fields})
         for text, fill in ticks.items()
@@ -50,13 +52,18 @@ def special_inputs(fields: Sequence[InputField], graph: StepGraph) -> list[Speci
     ]
 
 
-def _keeps_floats(graph: StepGraph) -> bool:
-    """Whether no node of `graph` makes an integer of a float."""
+def _takes_all_floats(graph: StepGraph) -> bool:
+    """Whether no node of `graph` makes an integer of a float, or an angle."""
     from astroedge.step.graph_index import infer_types
+    from astroedge.step.operators import operator
+
+    nodes = graph.model.graph.node
+    if any(ANGLES.intersection(operator(node.op_type).functions) for node in nodes):
+        return False
 
     elements = infer_types(graph.model).elements
     floats, integers = (1, 10, 11), (2, 3, 5, 6, 7, 12, 13)  # as ONNX's TensorProto numbers them
-    casts = [node for node in graph.model.graph.node if node.op_type in ("Cast", "CastLike")]
+    casts = [node for node in nodes if node.op_type in ("Cast", "CastLike")]
     return not any(elements.get(node.input[0]) in floats and elements.get(node.output[0]) in integers for node in casts)
 
 

@@ -69,6 +69,12 @@ def test_a_graph_that_makes_integers_of_floats_is_given_none_beyond_them() -> No
     assert ticks
     assert all(np.isfinite(item.inputs["x"]).all() and abs(item.inputs["x"]).max() <= 4 for item in ticks)
     assert special_inputs((), largest()) == []
+    sines = graphs.build(
+        "sines",
+        StepSpec((TensorSpec("x", (3, 40), "float32"),), (TensorSpec("y", (3, 40), "float32"),), ()),
+        [helper.make_node("Sin", ["x"], ["y"])],
+    )
+    assert len(special_inputs((FLOAT,), sines)) == len(ticks)
 
 
 def find_largest(given: Values) -> Values:
