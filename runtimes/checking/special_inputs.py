@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.bundle.manifest import InputField
+from astroedge.bundle.manifest import InputField, Kernel
 from astroedge.runtimes.checking.golden import draw_field, splitmix64
 from astroedge.session import Array
 
@@ -38,17 +38,22 @@ Fill = Callable[[InputField, NDArray[np.uint64]], Array]
 """An input's flat elements, made with a random number for each."""
 
 
-def special_inputs(fields: Sequence[InputField], graph: StepGraph) -> list[SpecialInputs]:
+def special_inputs(
+    fields: Sequence[InputField], graph: StepGraph, kernels: Sequence[Kernel] = ()
+) -> list[SpecialInputs]:
     """The ticks that the inputs `fields` and `graph` allow; the same at every call, none for a step without inputs.
 
     A graph that makes integers of floats is given no floats that may lie beyond them: what comes of those is undefined.
-    Nor is one with sines, which are defined in a step up to some large angle only.
+    Nor is one with sines, which are defined in a step up to some large angle only. A step whose `kernels` put inputs in
+    fixed point is given no infinities, which have none.
     """
-    ticks = {} if not fields else TICKS if _takes_all_floats(graph) else {**TICKS, **dict.fromkeys(UNBOUNDED)}
+    left_out = () if _takes_all_floats(graph) else UNBOUNDED
+    if any(kernel.kind == "fixed-point" for kernel in kernels):
+        left_out = (*left_out, *INFINITE)
     return [
         SpecialInputs(text, {field.name: _make(field, fill) for field in fields})
-        for text, fill in ticks.items()
-        if fill is not None
+        for text, fill in (TICKS.items() if fields else ())
+        if text not in left_out
     ]
 
 
@@ -133,4 +138,5 @@ TICKS: dict[str, Fill] = {
     "some inputs −∞": _among_drawn(-np.inf),
     "some inputs ∞": _among_drawn(np.inf),
 }
-UNBOUNDED = [text for text in TICKS if "huge" in text or "∞" in text]
+INFINITE = tuple(text for text in TICKS if "∞" in text)
+UNBOUNDED = ("huge inputs", *INFINITE)
