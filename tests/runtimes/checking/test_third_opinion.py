@@ -95,6 +95,7 @@ def test_a_wrong_step_is_refused_with_what_float64_gives() -> None:
         report = forced(log_sigmoid(), wrong, X[:1])
         assert not report.ok
         assert gives in report.text()
+        assert "no spikes;" in report.text()
 
 
 def test_a_spike_that_the_reference_decides_wrongly_is_not_the_steps_fault() -> None:
