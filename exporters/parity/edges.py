@@ -21,7 +21,7 @@ def sides(decision: Decision, values: Tick) -> Iterator[Side]:
     result = values[decision.tensor]
     operands = [values[name] for name in decision.operands]
     if decision.operator in COMPARISONS:
-        yield _gap(*operands, result), ~result
+        yield _gap(operands[0], operands[1], result), ~result
     elif decision.operator in ("ArgMax", "ArgMin"):
         yield from _rivals(decision, operands[0], result)
     elif decision.operator == "TopK":
@@ -36,7 +36,8 @@ def sides(decision: Decision, values: Tick) -> Iterator[Side]:
 
 def nearest(decision: Decision, values: Tick) -> Array:
     """The margin of each element: how far its nearest edge is."""
-    return np.minimum.reduce([margins for margins, _ in sides(decision, values)])
+    margins: Array = np.minimum.reduce([margins for margins, _ in sides(decision, values)])
+    return margins
 
 
 def scale(decision: Decision, values: Tick) -> float:

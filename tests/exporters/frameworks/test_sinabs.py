@@ -21,7 +21,9 @@ def network() -> nn.Module:
     """Weights, spiking neurons, readout."""
     torch.manual_seed(0)
     neurons = layers.IAFSqueeze(batch_size=1, spike_fn=SingleSpike)
-    return nn.Sequential(nn.Linear(6, 16), neurons, nn.Linear(16, 5), layers.ExpLeakSqueeze(tau_mem=8.0, batch_size=1)).eval()
+    return nn.Sequential(
+        nn.Linear(6, 16), neurons, nn.Linear(16, 5), layers.ExpLeakSqueeze(tau_mem=8.0, batch_size=1)
+    ).eval()
 
 
 def test_potentials_are_found_and_statistics_are_not_told_of() -> None:
