@@ -6,6 +6,7 @@
 #   make test-wheel   the built wheel alone
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make conformance  every cell of every framework beside what it does there, as a table; half an hour
+#   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
 #   make lint         style and types alone
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
@@ -21,7 +22,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance lint bench bench-kernels bench-overheads bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-overheads bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -50,6 +51,9 @@ exactness: .venv/ready emulator
 
 conformance: .venv/ready .venv/frameworks emulator
 	$(VENV_PYTHON) -m tests.conformance
+
+onnx-nodes: .venv/ready
+	$(VENV_PYTHON) -m tests.onnx_nodes > docs/onnx-nodes.md
 
 bench: .venv/peers
 	$(VENV_PYTHON) -m benchmarks.bench
@@ -99,11 +103,12 @@ lint: .venv/ready
 		apt-get update --quiet=2; $(APT_INSTALL) "$$package"; }
 	"$(PYTHON)" -m venv .venv
 
-# The tests run ARM bundles in an emulator; those that need it are skipped, and say so, where it is missing.
+# The tests run ARM bundles in an emulator and watch system calls; those that need either are skipped, and say so, where it
+# is missing.
 emulator:
-	@command -v qemu-aarch64-static >/dev/null || { \
+	@{ command -v qemu-aarch64-static && command -v strace; } >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static; \
+			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace; \
 		else \
-			echo "qemu-aarch64-static is not installed (package qemu-user-static): ARM bundles will not be run."; \
+			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched."; \
 		fi; }

@@ -12,9 +12,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from astroedge.errors import InputError
+
 PARITY_TICKS = 200  # that a graph is compared with its model, and a compiled step with its graph before it is given out
 
 TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max(1, largest value they come from)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What whoever compiles or exports accepts as rounding.
+
+    `tolerance` takes the place of `TOLERANCE`; `allow_flips` is how many spikes of a comparison may be decided
+    otherwise within it, None for the usual limit.
+    """
+
+    tolerance: float = TOLERANCE
+    allow_flips: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what accepts nothing or everything."""
+        if not 0 < self.tolerance < 1:
+            raise InputError(
+                f"A tolerance of {self.tolerance:g} is none: it is a share of the largest operand, between 0 and 1 "
+                f"(usually {TOLERANCE:g})."
+            )
+        if self.allow_flips is not None and self.allow_flips < 0:
+            raise InputError(f"{self.allow_flips} flips cannot be allowed; give 0 or more.")
 
 
 @dataclass(frozen=True)

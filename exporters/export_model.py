@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from astroedge.exporters.finish_graph import (
 )
 from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
+from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.compare import parity_inputs
 from astroedge.exporters.parity.firing_rates import Tick
@@ -42,6 +42,7 @@ from astroedge.exporters.wrapping.default_states import with_own_states
 from astroedge.exporters.wrapping.value_names import Names, choose_names, wrapper_path
 from astroedge.exporters.wrapping.wrap_model import WrappedModel, wrap_model
 from astroedge.parity import Allowance, Parity
+from astroedge.scratch import scratch_folder
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
@@ -95,8 +96,7 @@ def export(
     ticks = example_ticks(call, examples)
     given = Names(input_names, output_names, state_names)
     warm_up()
-    with as_export_errors(), tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
-        scratch = Path(folder)
+    with as_export_errors(), scratch_folder("export") as scratch:
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
@@ -170,6 +170,7 @@ def _clean(model: onnx.ModelProto, title: str, wrapped: WrappedModel) -> None:
     clean_graph(model, title, [WRAPPER, *wrappers], classes)
     try:
         rewrite_booleans(model)
+        rewrite_products(model)
         rewrite_spikes(model)
     except GraphError as error:  # the first look at the shapes of all values
         raise UnsupportedOpError(_wrong_translation(model, error, classes)) from error

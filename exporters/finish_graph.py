@@ -14,11 +14,13 @@ import onnx
 from astroedge.errors import ExportError
 from astroedge.exporters.graph.clean_graph import prune_states, store_initial_value
 from astroedge.exporters.graph.compiler_notes import compiler_notes
-from astroedge.exporters.graph.find_activations import find_activations
+from astroedge.exporters.graph.dense_notes import dense_notes
+from astroedge.exporters.graph.find_activations import find_activations, find_unknown_operands
 from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, find_spikes
 from astroedge.exporters.parity.compare import compare
 from astroedge.exporters.parity.firing_rates import Array, Tick, measure_activations, measure_input, measure_spikes
 from astroedge.parity import USUAL, Allowance, Parity
+from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 
@@ -84,6 +86,7 @@ def finish_graph(
     finished.notes = (
         *_accepted(finished.parity, original.name),
         *_silent(finished, spikes),
+        *dense_notes(finished),
         *compiler_notes(finished.model.graph),
     )
     return finished
@@ -92,15 +95,21 @@ def finish_graph(
 def _measured(
     graph: StepGraph, spikes: Sequence[Spikes], ticks: Sequence[Tick], declared: Mapping[str, float]
 ) -> StepSpec:
-    """The spec with spans and rates of inputs, spike tensors and sparse activations."""
+    """The spec with spans and rates of inputs, spike tensors and sparse activations.
+
+    An operand of a product that nothing tells to be sparse is measured too: what its zeros come from does not matter.
+    """
     rectified = find_activations(graph.model.graph, [item.name for item in spikes])
     inputs = tuple(measure_input(item, graph.model.graph, ticks) for item in graph.spec.inputs)
-    return replace(
+    spec = replace(
         graph.spec,
         inputs=_declare(inputs, declared),
         spikes=measure_spikes(graph, spikes, ticks),
         activations=measure_activations(graph, rectified, ticks),
     )
+    sparse = find_sparsity(graph.model, spec).keys() | {item.tensor for item in rectified}
+    operands = find_unknown_operands(graph.model.graph, spec, sparse)
+    return replace(spec, activations=(*spec.activations, *measure_activations(graph, operands, ticks)))
 
 
 def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:

@@ -18,12 +18,12 @@ class ModelFailure(ExportError):
 
     def __init__(self, message: str, raised: str) -> None:
         """Blame with `message`."""
-        super().__init__(message, raised)
+        super().__init__(message)
         self.raised = raised
 
-    def __str__(self) -> str:
-        """The message alone."""
-        return str(self.args[0])
+    def __reduce__(self) -> tuple[type[ModelFailure], tuple[str, str]]:
+        """Both come back from the child process."""
+        return type(self), (str(self), self.raised)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ PLAN = {
             "errors",
             "host_package",
             "nearest_name",
+            "strict_json",
+            "scratch",
             "replace_file",
             "abi",
             "parity",
@@ -38,7 +40,13 @@ PLAN = {
     "targets": (
         *("targets.families", "targets.boards", "targets.precision", "targets.compile_request", "targets.pass_list"),
         *("targets.tir_builder", "targets.exact", "targets.schedule", "targets.kernels", "targets.kernels.products"),
-        *("targets.kernels.convolutions", "targets.compiler.lower", "targets.compiler.program"),
+        *(
+            "targets.kernels.convolutions",
+            "targets.compiler.expand",
+            "targets.compiler.lower.lowerings",
+            "targets.compiler.lower",
+            "targets.compiler.program",
+        ),
         *("targets.compiler.select", "targets.compiler.threads", "targets.compiler.emit", "targets.compiler"),
         *("targets.link", "targets"),
     ),
@@ -65,7 +73,18 @@ WORDS = {
 C_PLAN = {
     "targets/link/shim": ("astro_abi", "fp_mode", "memory", "team", "shim"),
     "runtimes/c": (
-        *("astro_abi", "failure", "sha256", "bundle_reader", "processor", "astro", "threads", "golden", "session"),
+        *(
+            "astro_abi",
+            "failure",
+            "sha256",
+            "description",
+            "bundle_reader",
+            "processor",
+            "astro",
+            "threads",
+            "golden",
+            "session",
+        ),
         "astro-run",
     ),
 }

@@ -59,6 +59,8 @@ def show_spec(spec: StepSpec) -> None:
 def _note(item: TensorSpec) -> str:
     if item.index_range is not None:
         return f"index, {item.index_range[0]} to {item.index_range[1] - 1}"
+    if item.value_range is not None:
+        return f"{item.value_range[0]} to {item.value_range[1] - 1} in the example data"
     if item.firing_rate is not None:
         return f"sparse, {percent(item.firing_rate)} not zero"
     return "" if item.span is None else f"up to ±{item.span:g} in the example data"

@@ -1,4 +1,4 @@
 """From ONNX to TVM functions: the import, where spikes are, one function for every operator.
 
-Imports nouns and what lies below `compiler`.
+Imports nouns, what lies below `compiler`, `expand` and `compiler.lower.lowerings`.
 """

@@ -6,7 +6,7 @@ opaque function, which fusion leaves alone. Everything else takes TVM's own lowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
@@ -16,30 +16,35 @@ from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
-from astroedge.step.operators import relax_operators
+from astroedge.step.sparsity import Sparsity
+from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
+from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
+from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
+from astroedge.targets.compiler.lower.lowerings.relax_calls import (
+    OPAQUE,
+    as_dtype,
+    float_dtype,
+    is_constant,
+    reshape,
+    shape_of,
+)
+from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
-from astroedge.targets.compiler.lower.sparsity import Sparsity
-from astroedge.targets.kernels.arg_reduce import arg_reduce
 from astroedge.targets.kernels.convolutions.convolution import Convolution
-from astroedge.targets.kernels.products.embedding import embedding_row, pack_embedding
-from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
 from astroedge.targets.precision.quantise_weights import StoredWeights
-from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
-OPAQUE = 8  # TVM's OpPatternKind.kOpaque: never fused with a neighbour
+BYTES = ("int8", "uint8")
 PRODUCT_ATTRIBUTE = "astroedge.product"
-WEIGHT_ATTRIBUTE = "astroedge.weight"  # the key of the stored matrix whose transpose an embedding kernel reads
-EMBEDDING = "embedding"
-REDUCTIONS = relax_operators(lambda row: row.kind == "reduction")
-ARG_REDUCTIONS = relax_operators(lambda row: row.kind == "arg reduction")
 
 
 @dataclass(frozen=True)
 class Product:
     """A matrix product as the graph has it: `batch` products of (rows_out × rows) by (rows × columns).
 
-    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams).
+    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `sparsity`
+    is what is known of the left operand, `other` of a right one that is computed. `dtype` is that of the result: of
+    integers, a constant right operand is int8 and the left one fits an int16.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Product:
     columns: int
     constant: bool
     sparsity: Sparsity | None
+    other: Sparsity | None = None
+    dtype: str = "float32"
 
 
 def legalize(
@@ -64,14 +71,17 @@ def legalize(
     rewriter = _PlaceProducts(step, sparse)
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
-    module = rewriter.builder_.get()
-    custom = dict.fromkeys(REDUCTIONS, _lower_reduction)
-    custom |= dict.fromkeys(ARG_REDUCTIONS, _lower_arg_reduction)
-    custom |= {"relax.nn.layer_norm": _lower_layer_norm, "relax.nn.softmax": _lower_softmax}
-    custom["relax.take"] = partial(_lower_take, weights)
+    module = cut_rows(rewriter.builder_.get())
+    custom = {
+        **reductions.LOWERINGS,
+        **norms.LOWERINGS,
+        **orders.LOWERINGS,
+        **scatters.LOWERINGS,
+        "relax.take": partial(lower_take, weights),
+    }
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
-    return _isolate_reductions(module), rewriter.products
+    return _isolate_stored(_isolate_reductions(module)), rewriter.products
 
 
 @mutator
@@ -99,36 +109,86 @@ class _PlaceProducts(PyExprMutator):
         if not isinstance(call.op, tvm.ir.Op) or call.op.name != "relax.matmul":
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
-        dtype = _float_dtype(f"The matrix product {name!r}", visited.args)
-        left, right = (_as_dtype(self.builder_, operand, "float32") for operand in visited.args)
-        shape = _shape(visited)
-        if _is_constant(left) and not _is_constant(right) and len(_shape(right)) == 1 and len(_shape(left)) == 2:
-            left, right = right, relax.const(left.value.numpy().T.copy())
-            sparsity = self._sparsity(call.args[1])
-        else:
-            sparsity = self._sparsity(call.args[0])
-        if len(_shape(left)) == 1:
-            left = _reshape(self.builder_, left, (1, *_shape(left)))
-        if len(_shape(right)) == 1:
-            right = _reshape(self.builder_, right, (*_shape(right), 1))
-        if _is_constant(right) and len(_shape(right)) == 2:
-            rows, columns = _shape(right)
-            product = Product(name, 1, prod(_shape(left)) // rows, rows, columns, True, sparsity)
+        if str(visited.ty.dtype.dtype) in INTEGERS:
+            return self._integer_product(name, visited)
+        dtype = float_dtype(f"The matrix product {name!r}", visited.args)
+        left, right = (_matrix(as_dtype(self.builder_, operand, "float32")) for operand in visited.args)
+        shape = shape_of(visited)
+        if is_constant(left) and not is_constant(right) and len(shape_of(left)) == 2:
+            found = self._weights_first(name, left, right, shape, self._sparsity(call.args[1]))
+            return as_dtype(self.builder_, found, dtype)
+        sparsity = self._sparsity(call.args[0])
+        left, right = self._as_matrices(left, right)
+        if is_constant(right) and len(shape_of(right)) == 2:
+            rows, columns = shape_of(right)
+            product = Product(name, 1, prod(shape_of(left)) // rows, rows, columns, True, sparsity)
         else:
             left, right, product = self._batched(name, left, right, sparsity)
-        return _as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
+            product = replace(product, other=self._sparsity(call.args[1]))
+        return as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
+
+    def _weights_first(
+        self, name: str, weights: relax.Expr, right: relax.Expr, shape: tuple[int, ...], sparsity: Sparsity | None
+    ) -> relax.Expr:
+        """A product W x of a weight matrix and a vector, or the columns of matrices, as xᵀ Wᵀ."""
+        vector = len(shape_of(right)) == 1
+        columns = reshape(self.builder_, right, (1, *shape_of(right))) if vector else self._transposed(right)
+        weights = relax.const(weights.value.numpy().T.copy())
+        rows, outputs = shape_of(weights)
+        product = Product(name, 1, prod(shape_of(columns)) // rows, rows, outputs, True, sparsity)
+        result = shape if vector else (*shape_of(columns)[:-1], outputs)
+        found = self._call_placeholder(product, columns, weights, result)
+        return found if vector else reshape(self.builder_, self._transposed(found), shape)
+
+    def _transposed(self, value: relax.Expr) -> relax.Expr:
+        """The last two axes exchanged."""
+        value = value if isinstance(value, relax.Var) else self.builder_.emit(value)
+        shape = shape_of(value)
+        if 1 in shape[-2:]:
+            return reshape(self.builder_, value, (*shape[:-2], shape[-1], shape[-2]))
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        return self.builder_.emit(relax.op.permute_dims(value, order))
+
+    def _integer_product(self, name: str, call: relax.Call) -> relax.Expr:
+        """A product of integers: by int8 weights where these and the range of the left operand allow that."""
+        left, right = call.args
+        dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
+        known = is_constant(right) and dtype == "int32"
+        split = split_weights(right.value.numpy(), integer_range(self.builder_, left)) if known else None
+        if split is None:
+            left, right = self._as_matrices(left, right)
+            left, right, product = self._batched(name, left, right, None)
+            return self._call_placeholder(replace(product, dtype=dtype), left, right, shape)
+        weights, offsets = split
+        rows, columns = weights.shape
+        flat = reshape(self.builder_, left, (prod(shape_of(left)) // rows, rows))
+        product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype=dtype)
+        sums = self._call_placeholder(product, flat, relax.const(weights), (product.rows_out, columns))
+        if offsets.any():
+            total = self.builder_.emit(relax.op.sum(flat, axis=-1, keepdims=True))
+            moved = self.builder_.emit(relax.op.multiply(total, relax.const(offsets)))
+            sums = relax.op.add(self.builder_.emit(sums), moved)
+        return reshape(self.builder_, self.builder_.emit(sums), shape)
+
+    def _as_matrices(self, left: relax.Expr, right: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+        """A row and a column of vectors; other operands as they are."""
+        if len(shape_of(left)) == 1:
+            left = reshape(self.builder_, left, (1, *shape_of(left)))
+        if len(shape_of(right)) == 1:
+            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        return left, right
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
         """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
-        images, kernel = (_as_dtype(self.builder_, operand, "float32") for operand in call.args)
+        images, kernel = (as_dtype(self.builder_, operand, "float32") for operand in call.args)
         weights = relax.const(kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy())
         name = self.names.get(self.current, f"product_{len(self.products)}")
         product: Product | ConvolutionProduct = ConvolutionProduct(name, shape, sparsity)
         if shape.is_matrix_product:
-            images = _reshape(self.builder_, images, (shape.batch, shape.taps))
+            images = reshape(self.builder_, images, (shape.batch, shape.taps))
             product = Product(name, 1, shape.batch, shape.taps, shape.outputs, True, sparsity)
-        result = self._call_placeholder(product, images, weights, _shape(call))
-        return _as_dtype(self.builder_, result, str(call.ty.dtype.dtype))
+        result = self._call_placeholder(product, images, weights, shape_of(call))
+        return as_dtype(self.builder_, result, str(call.ty.dtype.dtype))
 
     def _sparsity(self, operand: relax.Expr) -> Sparsity | None:
         return self.sparse.get(operand) if isinstance(operand, relax.Var) else None
@@ -137,7 +197,7 @@ class _PlaceProducts(PyExprMutator):
         self, name: str, left: relax.Expr, right: relax.Expr, sparsity: Sparsity | None
     ) -> tuple[relax.Expr, relax.Expr, Product]:
         """A product of two computed tensors: broadcast the batch so that one kernel serves."""
-        left_shape, right_shape = _shape(left), _shape(right)
+        left_shape, right_shape = shape_of(left), shape_of(right)
         batch = np.broadcast_shapes(left_shape[:-2], right_shape[:-2])
         if left_shape[:-2] != batch:
             left = self.builder_.emit(relax.op.broadcast_to(left, (*batch, *left_shape[-2:])))
@@ -150,104 +210,16 @@ class _PlaceProducts(PyExprMutator):
         self, product: Product | ConvolutionProduct, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
     ) -> relax.Expr:
         """Emit a call whose function only says which product it stands for."""
+        dtype = product.dtype if isinstance(product, Product) else "float32"
         operands = [
-            te.placeholder(_shape(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
+            te.placeholder(shape_of(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
         ]
-        result = te.compute(shape, lambda *index: operands[0](*[0] * len(_shape(left))), "product")
+        result = te.compute(shape, lambda *index: operands[0](*[0] * len(shape_of(left))), "product")
         function = te.create_prim_func([*operands, result]).without_attr("global_symbol")
         function = function.with_attrs({"op_pattern": OPAQUE, PRODUCT_ATTRIBUTE: len(self.products)})
         global_var = self.builder_.add_func(function, f"product_{len(self.products)}")
         self.products.append(product)
-        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, "float32"))
-
-
-def _lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """nn.layer_norm over the last axes."""
-    shape = _shape(call.args[0])
-    axes = sorted(int(axis) % len(shape) for axis in call.attrs.axes)
-    if axes != list(range(axes[0], len(shape))):
-        raise CompileError(f"A layer norm over the axes {axes} of {shape} has no kernel; normalise over the last axes.")
-    width = prod(shape[axes[0] :])
-    dtype = _float_dtype("A layer norm", call.args)
-    operands = [_as_dtype(builder, operand, "float32") for operand in call.args]
-    function = layer_norm(prod(shape) // width, width, float(call.attrs.epsilon))
-    return _as_dtype(builder, _call_kernel(builder, function, "layer_norm", operands, shape, "float32"), dtype)
-
-
-def _lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """nn.softmax over the last axis."""
-    shape = _shape(call.args[0])
-    if int(call.attrs.axis) % len(shape) != len(shape) - 1:
-        raise CompileError(f"A softmax over axis {call.attrs.axis} of {shape} has no kernel; use the last axis.")
-    dtype = _float_dtype("A softmax", call.args)
-    operand = _as_dtype(builder, call.args[0], "float32")
-    function = softmax(prod(shape[:-1]), shape[-1])
-    return _as_dtype(builder, _call_kernel(builder, function, "softmax", [operand], shape, "float32"), dtype)
-
-
-def _lower_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """sum, mean, max and min over the last axes; other axes are moved last first."""
-    operand = call.args[0]
-    shape = _shape(operand)
-    axes = range(len(shape)) if call.attrs.axis is None else sorted(int(axis) % len(shape) for axis in call.attrs.axis)
-    kept = [axis for axis in range(len(shape)) if axis not in axes]
-    order = [*kept, *axes]
-    if order != list(range(len(shape))):
-        operand = builder.emit(relax.op.permute_dims(operand, order))
-    width = prod(shape[axis] for axis in axes)
-    kind = call.op.name.removeprefix("relax.")
-    function = reduce_last(kind, prod(shape) // width, width, str(operand.ty.dtype))
-    out = tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
-    if not call.attrs.keepdims:
-        out = tuple(shape[axis] for axis in kept)
-    return _call_kernel(builder, function, kind, [operand], out, str(operand.ty.dtype))
-
-
-def _lower_arg_reduction(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """argmax and argmin over one axis, which is moved last first, or over all elements."""
-    operand = call.args[0]
-    if call.attrs.axis is None:
-        operand = _reshape(builder, operand, (prod(_shape(operand)),))
-    shape = _shape(operand)
-    axis = (len(shape) - 1 if call.attrs.axis is None else int(call.attrs.axis)) % len(shape)
-    if axis != len(shape) - 1:
-        order = [*(other for other in range(len(shape)) if other != axis), axis]
-        operand = builder.emit(relax.op.permute_dims(operand, order))
-    kind = call.op.name.removeprefix("relax.")
-    function = arg_reduce(kind, prod(shape) // shape[axis], shape[axis], str(operand.ty.dtype.dtype))
-    return _call_kernel(builder, function, kind, [operand], _shape(call), "int64")
-
-
-def _lower_take(weights: StoredWeights, builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """Rows of a stored table; anything else is left to TVM's own lowering."""
-    table, indices = call.args
-    found = None
-    if _is_constant(table) and len(_shape(table)) == 2 and call.attrs.axis == 0 and str(table.ty.dtype) == "float32":
-        found = weights.find(table.value.numpy().T)
-    if found is None or call.attrs.mode != "clip":
-        return call.op.get_attr("FLegalize")(builder, call)
-    key, stored = found
-    entries, width = _shape(table)
-    operands = [indices, *(relax.const(array) for array in pack_embedding(stored) if array is not None)]
-    function = embedding_row(
-        prod(_shape(indices)), entries, width, storage=stored.storage, index_dtype=str(indices.ty.dtype)
-    )
-    return _call_kernel(
-        builder, function.with_attr(WEIGHT_ATTRIBUTE, key), EMBEDDING, operands, _shape(call), "float32"
-    )
-
-
-def _call_kernel(
-    builder: relax.BlockBuilder,
-    function: tvm.tirx.PrimFunc,
-    name: str,
-    operands: list[relax.Expr],
-    shape: tuple[int, ...],
-    dtype: str,
-) -> relax.Expr:
-    """Call a finished kernel; fusion must not open it."""
-    function = function.without_attr("global_symbol").with_attrs({"op_pattern": OPAQUE, KERNEL_ATTRIBUTE: name})
-    return relax.call_tir(builder.add_func(function, name), operands, out_ty=relax.TensorType(shape, dtype))
+        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, dtype))
 
 
 def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
@@ -257,6 +229,32 @@ def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
         if isinstance(function, tvm.tirx.PrimFunc) and int(function.attrs.get("op_pattern", OPAQUE)) in (3, 4):
             annotated.update_func(global_var, function.with_attr("op_pattern", OPAQUE))
     return annotated
+
+
+def _isolate_stored(module: tvm.IRModule) -> tvm.IRModule:
+    """Mark functions opaque whose results shall be stored: numbers that larger tensors read, and floats made 8 bits.
+
+    Fused, a number such as a scale would be computed anew for every element, with all that it is made of. Layers of a
+    quantised network would end up inside each other, and each has its value several times where it is kept in a range.
+    """
+    calls = [(binding.var, binding.value) for block in module["main"].body.blocks for binding in block.bindings]
+    calls = [(var, call) for var, call in calls if _is_tir_call(call)]
+    larger: set[relax.Expr] = set()
+    for _, call in calls:
+        if prod(shape_of(call)) > 1:
+            larger.update(operand for operand in call.args[1].fields if isinstance(operand, relax.Var))
+    for var, call in calls:
+        operands = [str(operand.ty.dtype.dtype) for operand in call.args[1].fields]
+        number = var in larger and prod(shape_of(call)) == 1
+        if number or (str(call.ty.dtype.dtype) in BYTES and any("float" in dtype for dtype in operands)):
+            module.update_func(call.args[0], module[call.args[0]].with_attr("op_pattern", OPAQUE))
+    return module
+
+
+def _is_tir_call(value: relax.Expr) -> bool:
+    """Whether the value is one call of a TIR function with one result."""
+    called = isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.call_tir"
+    return called and isinstance(value.ty, relax.TensorType)
 
 
 def _refuse_leftovers(module: tvm.IRModule) -> None:
@@ -272,39 +270,9 @@ def _refuse_leftovers(module: tvm.IRModule) -> None:
                 )
 
 
-def _float_dtype(what: str, operands: list[relax.Expr]) -> str:
-    """The dtype of the operands of a kernel that computes in float32, rounding a float16 result once.
-
-    Raises CompileError for any but these two.
-    """
-    dtypes = {str(operand.ty.dtype.dtype) for operand in operands}
-    if dtypes not in ({"float32"}, {"float16"}):
-        raise CompileError(
-            f"{what} takes {' and '.join(sorted(dtypes))}, and there are kernels for float32 and float16 only. "
-            "Cast its operands in the model."
-        )
-    return dtypes.pop()
-
-
-def _as_dtype(builder: relax.BlockBuilder, value: relax.Expr, dtype: str) -> relax.Expr:
-    """A value in another dtype; constants are converted here."""
-    if _is_constant(value):
-        return relax.const(value.value.numpy().astype(dtype))
-    emitted = value if isinstance(value, relax.Var) else builder.emit(value)
-    return emitted if str(emitted.ty.dtype.dtype) == dtype else builder.emit(relax.op.astype(emitted, dtype))
-
-
-def _reshape(builder: relax.BlockBuilder, value: relax.Expr, shape: tuple[int, ...]) -> relax.Expr:
-    """The same elements in another shape."""
-    if _is_constant(value):
-        return relax.const(value.value.numpy().reshape(shape))
-    return builder.emit(relax.op.reshape(value, shape))
-
-
-def _is_constant(expression: relax.Expr) -> bool:
-    return isinstance(expression, tvm.ir.GenericConst)
-
-
-def _shape(expression: relax.Expr) -> tuple[int, ...]:
-    """The static shape of an expression."""
-    return tuple(int(extent) for extent in expression.ty.shape)
+def _matrix(value: relax.Expr) -> relax.Expr:
+    """A stored matrix without the leading axes of 1 that the importer gives it; any other value as it is."""
+    shape = shape_of(value)
+    if not is_constant(value) or len(shape) < 3 or prod(shape[:-2]) != 1:
+        return value
+    return relax.const(value.value.numpy().reshape(shape[-2:]))

@@ -1,4 +1,4 @@
 """Which kernel a matrix or convolution gets, and what it is estimated to cost.
 
-Imports nouns, what lies below `compiler`, `lower` and `program`.
+Imports nouns, what lies below `compiler`, `lower`, `compiler.lower.lowerings` and `program`.
 """

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.targets.compiler.lower.constant_scatters import replace_constant_scatters
+from astroedge.targets.compiler.expand.expand_operators import expand_operators
 
 DATA = np.arange(12, dtype=np.float32).reshape(4, 3)
 UPDATES = -np.arange(1, 7, dtype=np.float32).reshape(2, 3)
@@ -37,7 +37,7 @@ def test_known_rows_are_chosen(rows: list[int]) -> None:
     """Rows in any order, counted from either end, get the values that ScatterND gives them."""
     model = _model(np.array(rows)[:, None])
     expected = _run(model)
-    replace_constant_scatters(model)
+    expand_operators(model)
     assert [node.op_type for node in model.graph.node] == ["Gather", "Where"]
     np.testing.assert_array_equal(_run(model), expected)
     assert (expected[rows] == UPDATES).all()
@@ -47,5 +47,5 @@ def test_other_scatters_stay() -> None:
     """Sums, rows known only in the step, and single elements are not choices between rows."""
     rows = np.array([[0], [1]])
     for model in (_model(rows, reduction="add"), _model(rows, given=True), _model(np.array([[0, 1], [1, 1]]))):
-        replace_constant_scatters(model)
+        expand_operators(model)
         assert [node.op_type for node in model.graph.node] == ["ScatterND"]
