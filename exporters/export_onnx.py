@@ -30,7 +30,9 @@ from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.step.graph import METADATA_KEY, StepGraph
 from astroedge.step.graph_check import dtype_name
+from astroedge.step.graph_index import live_nodes
 from astroedge.step.onnx_file import read_model
+from astroedge.step.operators import operator
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX, StateSpec, StepSpec, TensorSpec
 
 OLDEST_OPSET = 13
@@ -161,7 +163,12 @@ def _rename(model: onnx.ModelProto, states: Mapping[str, str], first: Mapping[st
     given = [name for name in outputs if name not in states.values()] or outputs
     open_sizes = [name for name in given if name not in shapes]
     if open_sizes:
-        raise ExportError(f"The size of output {open_sizes[0]!r} depends on data, and a step's does not; cut it off.")
+        makers = [node.op_type for node in live_nodes(graph, open_sizes[:1])]
+        maker = next((kind for kind in makers if operator(kind).refused), makers[-1])
+        raise ExportError(
+            f"The size of output {open_sizes[0]!r} depends on data by {maker}, and a step's does not; cut it off, or "
+            "give what decides it as a constant."
+        )
     inner = {name: f"{name}.made" for name in outputs}
     for node in graph.node:
         node.input[:] = [f"{STATE_PREFIX}{item}" if item in states else inner.get(item, item) for item in node.input]

@@ -71,7 +71,7 @@ def _measure(graph: StepGraph, tensors: Sequence[str], examples: Sequence[Tick])
 
 
 def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
-    """`item` with the range of indices it may take, or its largest absolute value and how much of it is not zero.
+    """`item` with the range of indices it may take, or its largest finite absolute value and how much of it is not zero.
 
     A firing rate is given only to data of zeros and ones that holds both, and to data that is zero more often than not
     (event counts, say): an example of nothing but zeros is a placeholder.
@@ -84,7 +84,8 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
     values = np.unique(np.concatenate([np.unique(array) for array in arrays]))
     rate = float(np.mean([np.count_nonzero(array) / array.size for array in arrays]))
     spiking = values.tolist() == [0, 1] or item.dtype == "bool" or 0 < rate < SPARSE_RATE
-    span = float(np.max(np.abs(values))) if item.dtype.startswith("float") else None
+    finite = values[np.isfinite(values)] if item.dtype.startswith("float") else values
+    span = float(np.max(np.abs(finite), initial=0)) if item.dtype.startswith("float") else None
     return replace(item, span=span, firing_rate=rate if spiking else None)
 
 
