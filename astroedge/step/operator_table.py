@@ -186,7 +186,7 @@ ROWS = (
     Operator("Reshape", kind="reshape", bound="movement", sparsity="moved", relax=("reshape",)),
     Operator("Resize", limits="to a constant size", rounding="composed"),
     Operator("ReverseSequence"),
-    Operator("RoiAlign", limits=CONSTANT, rounding="ordered sum"),
+    Operator("RoiAlign", limits="constant regions", rounding="ordered sum"),
     Operator("RotaryEmbedding", imported=False),
     Operator("Round"),
     Operator("STFT", imported=False),

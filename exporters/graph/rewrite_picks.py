@@ -1,9 +1,9 @@
 """Masked reads and writes as choices between whole tensors, so that no size depends on data.
 
-`x[mask] = a` comes as a list of the places where a mask is True (NonZero), a list of values and a scatter; in a step it
-is `where(mask, a, x)`. `x[mask].sum()` is the sum of `where(mask, x, 0)`. What lies between a masked read and its end is
-computed for all elements, which gives equal bits where the mask is True and is not looked at elsewhere. Only a sum over
-what is picked is made in another order.
+`x[mask] = a` comes as a list of the places where a mask is True (NonZero), a list of values and a scatter; in a step
+it is `where(mask, a, x)`. `x[mask].sum()` is the sum of `where(mask, x, 0)`. What lies between a masked read and its
+end is computed for all elements, which gives equal bits where the mask is True and is not looked at elsewhere. Only a
+sum over what is picked is made in another order.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class _Picked:
 def rewrite_picks(model: onnx.ModelProto) -> None:
     """Write masked reads and writes as choices, and a Compress by a constant as a Gather, in place, where that fits."""
     graph = model.graph
-    if not any(node.op_type in ("NonZero", "Compress", "Expand") for node in graph.node):
+    index = GraphIndex(graph)
+    if not any(_starts_a_pick(node, index) for node in graph.node):
         return
     picks = _Picks(graph, infer_types(model))
     replace_items(graph.node, [item for node in graph.node for item in picks.rewritten(node)])
@@ -44,6 +45,13 @@ def rewrite_picks(model: onnx.ModelProto) -> None:
     replace_items(graph.node, live_nodes(graph, [value.name for value in graph.output]))
     read = GraphIndex(graph).readers
     replace_items(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
+
+
+def _starts_a_pick(node: onnx.NodeProto, index: GraphIndex) -> bool:
+    if node.op_type == "Expand":
+        maker = index.makers.get(node.input[1])
+        return maker is not None and maker.op_type == "Max"
+    return node.op_type == "NonZero" or (node.op_type == "Compress" and node.input[-1] in index.stored)
 
 
 class _Picks:

@@ -71,7 +71,7 @@ def _measure(graph: StepGraph, tensors: Sequence[str], examples: Sequence[Tick])
 
 
 def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
-    """`item` with the range of indices it may take, or its largest finite absolute value and how much of it is not zero.
+    """`item` with the range of indices it may take, or its largest finite size and how much of it is not zero.
 
     A firing rate is given only to data of zeros and ones that holds both, and to data that is zero more often than not
     (event counts, say): an example of nothing but zeros is a placeholder.

@@ -38,8 +38,8 @@ def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | No
             limits = operator(node.op_type).limits
             compiled = f"; what is compiled of it: {limits}" if limits else ""
             return (
-                f"{made_by([node])} uses {node.op_type} in a form that has no kernel ({reason}){compiled}. Write it with "
-                "other functions in the model; ONNX Runtime can run the graph as it is."
+                f"{made_by([node])} uses {node.op_type} in a form that has no kernel ({reason}){compiled}. Write it "
+                "with other functions in the model; ONNX Runtime can run the graph as it is."
             )
     return None
 
@@ -71,9 +71,7 @@ def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].split(";")[0].rstrip(".")[:160]
 
 
-def _alone(
-    node: onnx.NodeProto, graph: StepGraph, types: ValueTypes, stored: dict[str, onnx.TensorProto]
-) -> StepGraph:
+def _alone(node: onnx.NodeProto, graph: StepGraph, types: ValueTypes, stored: dict[str, onnx.TensorProto]) -> StepGraph:
     """A step of one node that reads what the node reads; KeyError where a size is not known."""
     fed = list(dict.fromkeys(name for name in node.input if name and name not in stored))
     made = [name for name in node.output if name]

@@ -21,7 +21,8 @@ from astroedge.targets.precision.quantise_weights import StoredWeights
 
 MATH_CHOICES = ("exact", "fast")
 
-for error_class in (CompileError, UnknownForm, UnsupportedOpError):  # an error that crosses TVM's C++ keeps a class it knows
+# An error that crosses TVM's C++ keeps a class that it knows.
+for error_class in (CompileError, UnknownForm, UnsupportedOpError):
     tvm_ffi.register_error(error_class.__name__, error_class)
 
 

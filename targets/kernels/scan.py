@@ -8,7 +8,6 @@ from tvm.tirx.script.builder import ir as tir
 from astroedge.targets.tir_builder import Expression, in_vectors, kernel, load, store, zero
 
 
-
 def cumulative_sum(outer: int, width: int, inner: int, exclusive: bool, dtype: str) -> tirx.PrimFunc:
     """Kernel (x, y): y[o, i, n] = the sum of x[o, j, n] over j ≤ i, or j < i if `exclusive`, in ascending order.
 

@@ -6,13 +6,14 @@ import onnx
 
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand import orders, picks, pools, resize, scatters
+from astroedge.targets.compiler.expand import orders, picks, pools, regions, resize, scatters
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 RULES: dict[str, Rule] = {
     **orders.RULES,
     **picks.RULES,
     **pools.RULES,
+    **regions.RULES,
     **resize.RULES,
     **scatters.RULES,
 }

@@ -51,9 +51,7 @@ class Call:
         return None if tensor is None else numpy_helper.to_array(tensor)
 
 
-def reduce_axis(
-    call: Call, builder: NodeBuilder, kind: str, value: str, axis: int, output: str | None = None
-) -> str:
+def reduce_axis(call: Call, builder: NodeBuilder, kind: str, value: str, axis: int, output: str | None = None) -> str:
     """A reduction over one axis, which goes; how ONNX writes the axis depends on the operator set."""
     if call.opset >= (13 if kind == "ReduceSum" else 18):
         return builder.op(kind, [value, builder.constant([axis], np.int64, "axis")], output, keepdims=0)
