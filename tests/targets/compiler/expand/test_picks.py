@@ -30,8 +30,6 @@ CALLS = [
     node("Pad", "x", A([2, 3, 3, 1]), "", A([2, -1]), mode="wrap"),
     node("Pad", "x", A([2, -2, 3, 1]), "number", A([2, -1])),
     node("Pad", "x", A([2, -2, 3, -1]), A(2, np.float32), A([2, -1])),
-    node("Compress", "x", A([True, False, True]), axis=1),
-    node("Compress", "x", A([True, False, True, True])),
     node("Shape", "x", start=1),
     node("Size", "x"),
     node("EyeLike", "square", k=1, dtype=1),
