@@ -204,7 +204,7 @@ ROWS = (
     Operator("Reshape", kind="reshape", bound="movement", sparsity="moved", relax=("reshape",)),
     Operator("Resize", limits="to a constant size", rounding="composed", bound="slope", sparsity="resampled"),
     Operator("ReverseSequence", bound="movement"),
-    Operator("RoiAlign", limits=CONSTANT, rounding="ordered sum", bound="slope"),
+    Operator("RoiAlign", limits="constant regions", rounding="ordered sum", bound="slope"),
     Operator("RotaryEmbedding", imported=False, bound="slope"),
     Operator("Round", kind="staircase", bound="jump", sparsity="elementwise"),
     Operator("STFT", imported=False, bound="slope"),

@@ -16,7 +16,7 @@ from tvm import sym, tirx
 from tvm.ir import Range, TensorLoad
 from tvm.s_tir.stmt import SBlock, SBlockRealize
 
-from astroedge.errors import CompileError
+from astroedge.targets.pass_list import UnknownForm
 
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
@@ -67,7 +67,7 @@ class Assignment:
 def read_assignments(func: tirx.PrimFunc) -> list[Assignment]:
     """The blocks of a function in order.
 
-    Raises CompileError for a body that is not made of blocks which write one element of an array at their own axes.
+    Raises UnknownForm for a body that is not made of blocks which write one element of an array at their own axes.
     """
     return [_assignment(block) for block in _blocks(func.body)]
 
@@ -140,7 +140,7 @@ def _assignment(block: SBlock) -> Assignment:
     spatial = [axis for axis in block.iter_vars if axis.iter_type == axis.DataPar]
     reduced = [axis for axis in block.iter_vars if axis.iter_type == axis.CommReduce]
     if len(spatial) + len(reduced) != len(block.iter_vars):
-        raise CompileError(f"{block.name_hint} has an axis that is neither spatial nor reduced; it has no schedule.")
+        raise UnknownForm(f"{block.name_hint} has an axis that is neither spatial nor reduced; it has no schedule.")
     axes = tuple(axis.var for axis in spatial)
     extents = tuple(int(axis.dom.extent) for axis in spatial)
     stores = _stores(block, block.body, axes, extents)
@@ -165,10 +165,10 @@ def _stores(
         elif isinstance(statement, tirx.BufferStore):
             places = coefficients(offset(statement.buffer, statement.indices), axes, extents)
             if places is None or not _is_row_major(places, extents):
-                raise CompileError(f"{block.name_hint} writes its result out of order, for which there is no schedule.")
+                raise UnknownForm(f"{block.name_hint} writes its result out of order, for which there is no schedule.")
             stores.append((statement.buffer, substitute(statement.value, bound)))
         else:
-            raise CompileError(
+            raise UnknownForm(
                 f"{block.name_hint} is a loop of its own, for which there is no schedule; "
                 "write the model without this operator."
             )

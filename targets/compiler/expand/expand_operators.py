@@ -13,6 +13,7 @@ from astroedge.targets.compiler.expand import (
     picks,
     pools,
     quantising,
+    regions,
     resize,
     scatters,
 )
@@ -25,6 +26,7 @@ RULES: dict[str, Rule] = {
     **picks.RULES,
     **pools.RULES,
     **quantising.RULES,
+    **regions.RULES,
     **resize.RULES,
     **scatters.RULES,
 }

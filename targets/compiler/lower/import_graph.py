@@ -23,13 +23,14 @@ from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 from tvm.relax.frontend.onnx import from_onnx
 
-from astroedge.errors import CompileError, UnsupportedOpError
+from astroedge.errors import UnsupportedOpError
 from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex, infer_types
 from astroedge.step.operators import made_by, operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
 from astroedge.targets.compiler.expand.expand_operators import expand_operators
+from astroedge.targets.pass_list import UnknownForm
 
 if TYPE_CHECKING:
     from astroedge.step.spec import SpikeSpec
@@ -61,7 +62,7 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
 
     A margin says how far a neuron is from its threshold (astroedge/step/spike_margin.py).
 
-    Raises UnsupportedOpError for an operator TVM cannot import, CompileError for a shape that is not static.
+    Raises UnsupportedOpError for an operator TVM cannot import, UnknownForm for one in a form that it cannot.
     """
     model = deepcopy(graph.model)
     expand_operators(model)
@@ -99,7 +100,7 @@ def _import_quietly(model: onnx.ModelProto) -> tvm.IRModule:
             "Replace the operator in the model by simpler ones, or run the step graph in ONNX Runtime."
         ) from error
     except Exception as error:
-        raise CompileError(
+        raise UnknownForm(
             f"TVM could not import the step graph ({str(error).strip().splitlines()[-1]}); it usually meets an "
             "operator form it does not know. Check the graph in ONNX Runtime and simplify the part the message names."
         ) from error
