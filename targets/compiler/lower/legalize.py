@@ -18,7 +18,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.lowerings import norms, reductions
-from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
+from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights, stored_integers
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
     as_dtype,
@@ -122,8 +122,8 @@ class _PlaceProducts(PyExprMutator):
         """A product of integers: by int8 weights where these and the range of the left operand allow that."""
         left, right = call.args
         dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
-        known = is_constant(right) and dtype == "int32"
-        split = split_weights(right.value.numpy(), integer_range(self.builder_, left)) if known else None
+        stored = stored_integers(self.builder_, right) if dtype == "int32" else None
+        split = None if stored is None else split_weights(stored, integer_range(self.builder_, left))
         if split is None:
             left, right = self._as_matrices(left, right)
             left, right, product = self._batched(name, left, right, None)

@@ -42,6 +42,24 @@ def integer_range(builder: relax.BlockBuilder, value: relax.Expr) -> Range:
     return found if every[0] <= found[0] and found[1] <= every[1] else every
 
 
+def stored_integers(builder: relax.BlockBuilder, value: relax.Expr) -> Array | None:
+    """The numbers of a stored value, perhaps minus its zero point, most of which TVM leaves to be computed; else None."""
+    if is_constant(value):
+        numbers: Array = value.value.numpy()
+        return numbers
+    call = builder.lookup_binding(value) if isinstance(value, relax.Var) else value
+    if not isinstance(call, relax.Call) or not isinstance(call.op, tvm.ir.Op):
+        return None
+    if call.op.name not in ("relax.astype", "relax.expand_dims", "relax.reshape", "relax.subtract"):
+        return None
+    operands = [stored_integers(builder, operand) for operand in call.args[: 1 + (call.op.name == "relax.subtract")]]
+    if any(operand is None for operand in operands):
+        return None
+    first, *others = (operand for operand in operands if operand is not None)
+    result: Array = (first - others[0] if others else first).astype(str(call.ty.dtype.dtype))
+    return result.reshape([int(extent) for extent in call.ty.shape])
+
+
 def split_weights(matrix: Array, inputs: Range) -> tuple[Array, Array] | None:
     """Integers W[rows, columns] as int8 numbers plus an int32 offset for each column; 0 where none is needed.
 
