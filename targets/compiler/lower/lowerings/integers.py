@@ -43,7 +43,7 @@ def integer_range(builder: relax.BlockBuilder, value: relax.Expr) -> Range:
 
 
 def stored_integers(builder: relax.BlockBuilder, value: relax.Expr) -> Array | None:
-    """The numbers of a stored value, perhaps minus its zero point, most of which TVM leaves to be computed; else None."""
+    """The numbers of a value that is stored, or is a stored one minus its zero point; else None."""
     if is_constant(value):
         numbers: Array = value.value.numpy()
         return numbers
