@@ -124,7 +124,7 @@ ROWS = (
         bound="matmul",
         relax=("matmul",),
     ),
-    Operator("MatMulInteger"),
+    Operator("MatMulInteger", kind="product", relax=("matmul",)),
     Operator("Max", bound="addition", sparsity="joined", keeps_ones=True, traced=True, relax=("maximum",)),
     Operator("MaxPool", sparsity="pooled", keeps_ones=True, relax=("nn.max_pool1d", "nn.max_pool2d")),
     Operator("MaxRoiPool"),

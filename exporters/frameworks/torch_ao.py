@@ -30,8 +30,9 @@ def refuse(path: str, module: nn.Module) -> None:
         )
     if type(module).__module__.startswith(CONVERTED):
         raise ExportError(
-            f"{label(path, module)} has its weights packed for PyTorch's own kernels, which have no ONNX form; export the "
-            "model as it was before torch.ao converted it and compile with --precision int8: weights on a grid keep it."
+            f"{label(path, module)} has its weights packed for PyTorch's own kernels, which have no ONNX form; export "
+            "the model as it was before torch.ao converted it and compile with --precision int8: weights on a grid "
+            "keep it."
         )
 
 

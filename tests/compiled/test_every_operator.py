@@ -27,7 +27,6 @@ NAMED = sorted(operators(lambda row: not row.imported or bool(row.inexact_functi
 REFUSED_FORMS = {
     "CumSum": "cumsum has no lowering",
     "LRN": r"power T.float32\(0.75\)",
-    "MatMulInteger": "takes int32",
     "MaxUnpool": "scatter_elements_generic",
     "RoiAlign": "failed in the pass 'schedule_calls'",
     "Shape": "which has no kernel",
