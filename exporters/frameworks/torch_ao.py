@@ -23,7 +23,7 @@ CONVERTED = "torch.ao.nn.quantized"
 
 def refuse(path: str, module: nn.Module) -> None:
     """Observers that still watch, and layers whose weights are packed for PyTorch's own kernels."""
-    if _is_fake(module) and bool(module.observer_enabled[0]):
+    if _is_fake(module) and _is_on(module, "observer_enabled"):
         raise ExportError(
             f"{label(path, module)} still observes its input, so its scale changes at every tick; switch observers off "
             "with model.apply(torch.ao.quantization.disable_observer) before export."
@@ -49,8 +49,7 @@ def scratch(module: nn.Module) -> frozenset[str]:
 def make_static(module: nn.Module) -> None:
     """Have a fake quantisation compute with its scale and zero point as they are, or do nothing if it is off."""
     if _is_fake(module):
-        fake = _on_grid(module) if bool(module.fake_quant_enabled[0]) else nn.Identity()
-        module.forward = fake  # type: ignore[assignment]
+        module.forward = _on_grid(module) if _is_on(module, "fake_quant_enabled") else nn.Identity()
 
 
 def watch_start(module: nn.Module, starts: Starts) -> None:
@@ -59,6 +58,10 @@ def watch_start(module: nn.Module, starts: Starts) -> None:
 
 def _is_fake(module: nn.Module) -> bool:
     return derives_from(module, "torch", FAKE) and hasattr(module, "scale")
+
+
+def _is_on(module: nn.Module, flag: str) -> bool:
+    return bool(module.get_buffer(flag)[0])
 
 
 def _on_grid(module: Any) -> Any:
@@ -77,7 +80,8 @@ def _on_grid(module: Any) -> Any:
     def forward(x: Tensor) -> Tensor:
         shape = [-1 if place == axis % x.ndim else 1 for place in range(x.ndim)]
         steps = torch.clamp(torch.round(x * inverse.reshape(shape)) + zero.reshape(shape), low, high)
-        return (steps - below.reshape(shape)) * scale.reshape(shape)
+        rounded: Tensor = (steps - below.reshape(shape)) * scale.reshape(shape)
+        return rounded
 
     below = zero.clone()
     return forward

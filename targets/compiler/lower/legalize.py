@@ -18,7 +18,13 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.lowerings import norms, reductions
-from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights, stored_integers
+from astroedge.targets.compiler.lower.lowerings.integers import (
+    INTEGERS,
+    integer_range,
+    split_weights,
+    stored_integers,
+    whole_bytes,
+)
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
     as_dtype,
@@ -65,7 +71,7 @@ def legalize(
 
     Raises CompileError for a product whose form no kernel covers.
     """
-    rewriter = _PlaceProducts(step, sparse)
+    rewriter = _PlaceProducts(step, sparse, weights)
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = rewriter.builder_.get()
@@ -79,10 +85,11 @@ def legalize(
 class _PlaceProducts(PyExprMutator):
     """Replace matrix products by calls of placeholder functions."""
 
-    def __init__(self, step: ImportedStep, sparse: dict[relax.Var, Sparsity]) -> None:
+    def __init__(self, step: ImportedStep, sparse: dict[relax.Var, Sparsity], weights: StoredWeights) -> None:
         super().__init__(step.module)
         self.names = step.products
         self.sparse = sparse
+        self.weights = weights
         self.products: list[Product | ConvolutionProduct] = []
         self.current: relax.Var | None = None
 
@@ -148,9 +155,14 @@ class _PlaceProducts(PyExprMutator):
         return left, right
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
-        """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
+        """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product.
+
+        Weights that are whole numbers take a byte each, which changes no bit: kernels widen them.
+        """
         images, kernel = (as_dtype(self.builder_, operand, "float32") for operand in call.args)
-        weights = relax.const(kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy())
+        matrix = kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy()
+        whole = None if shape.is_matrix_product or self.weights.find(matrix) else whole_bytes(matrix)
+        weights = relax.const(matrix if whole is None else whole)
         name = self.names.get(self.current, f"product_{len(self.products)}")
         product: Product | ConvolutionProduct = ConvolutionProduct(name, shape, sparsity)
         if shape.is_matrix_product:

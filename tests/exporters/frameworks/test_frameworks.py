@@ -17,7 +17,9 @@ PACKAGES = [name.replace("_", ".") for name in FILES]
 def test_every_file_is_a_framework_that_the_exporters_know() -> None:
     """A file of the folder is in the dict under the name of its package, and that is known to be a library's."""
     assert sorted(FRAMEWORKS) == PACKAGES
-    assert {package: framework.PACKAGE for package, framework in FRAMEWORKS.items()} == {name: name for name in PACKAGES}
+    assert {package: framework.PACKAGE for package, framework in FRAMEWORKS.items()} == {
+        name: name for name in PACKAGES
+    }
     assert sorted(library_code.FRAMEWORKS | {"torch.ao"}) == PACKAGES
     assert all(library_code.is_library(package) for package in PACKAGES)
 

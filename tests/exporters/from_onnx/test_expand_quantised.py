@@ -89,5 +89,5 @@ def test_every_writer_is_tried() -> None:
 def test_a_computed_scale_is_refused_by_name() -> None:
     """A table of results cannot be made before the scale is known."""
     model = model_of(COMPUTED, z=np.uint8(3), c=np.float32(0.01))
-    with pytest.raises(UnsupportedOpError, match="QLinearSigmoid that makes 'y' .* computed at each tick"):
+    with pytest.raises(UnsupportedOpError, match=r"QLinearSigmoid that makes 'y' .* computed at each tick"):
         expand_quantised(model)

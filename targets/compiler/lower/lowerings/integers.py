@@ -17,6 +17,7 @@ MOVES = frozenset(
     f"relax.{name}" for name in ("reshape", "permute_dims", "broadcast_to", "strided_slice", "expand_dims", "squeeze")
 )
 LOWEST, LARGEST = -128, 127
+EXACT = 2**24  # whole numbers up to this one are float32 numbers
 Range = tuple[int, int]
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -58,6 +59,15 @@ def stored_integers(builder: relax.BlockBuilder, value: relax.Expr) -> Array | N
     first, *others = (operand for operand in operands if operand is not None)
     result: Array = (first - others[0] if others else first).astype(str(call.ty.dtype.dtype))
     return result.reshape([int(extent) for extent in call.ty.shape])
+
+
+def whole_bytes(matrix: Array) -> Array | None:
+    """A float32 matrix of whole numbers as int8, where all fit and any sum of them is exact in float32; else None."""
+    if matrix.dtype != np.float32 or len(matrix) * -LOWEST > EXACT:
+        return None
+    with np.errstate(invalid="ignore"):
+        narrow = np.clip(np.nan_to_num(matrix), LOWEST, LARGEST).astype(np.int8)
+    return narrow if np.array_equal(narrow, matrix) else None
 
 
 def split_weights(matrix: Array, inputs: Range) -> tuple[Array, Array] | None:
