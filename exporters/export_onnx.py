@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, version_converter
+from onnx import version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
-from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
+from astroedge.exporters.finish_graph import (
+    Original,
+    fill_value,
+    finish_graph,
+    keep_read_states,
+    left_out,
+    make_allowance,
+)
 from astroedge.exporters.from_onnx.declared_names import (
     Array,
     as_input,
     check_names,
     check_pairs,
+    declared_values,
     fix_shapes,
     hold_constant,
     values_of,
 )
 from astroedge.exporters.from_onnx.expand_quantised import expand_quantised
-from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
-from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
+from astroedge.exporters.from_onnx.expand_recurrent import batch_second, expand_recurrent
+from astroedge.exporters.from_onnx.fold_graph import fold_graph
+from astroedge.exporters.from_onnx.name_graph import name_graph
 from astroedge.exporters.from_onnx.source_session import open_foreign
-from astroedge.exporters.graph.clean_graph import clean_graph
+from astroedge.exporters.graph.clean_graph import clean_graph, refuse_operators
+from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
+from astroedge.exporters.graph.rewrite_picks import rewrite_picks
+from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.step.graph import METADATA_KEY, StepGraph
-from astroedge.step.graph_check import dtype_name
 from astroedge.step.onnx_file import read_model
-from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX, StateSpec, StepSpec, TensorSpec
+from astroedge.step.spec import StepSpec, TensorSpec
 
 OLDEST_OPSET = 13
 EXAMPLE_TICKS = 64
@@ -49,6 +61,9 @@ def export_onnx(
     examples: Sequence[Mapping[str, Array]] | None = None,
     firing_rates: Mapping[str, float] | None = None,
     name: str | None = None,
+    allow_flips: int | None = None,
+    tolerance: float | None = None,
+    check_ticks: int | None = None,
 ) -> StepGraph:
     """Make a step graph of an ONNX graph whose output `states[input]` is at the next tick its input.
 
@@ -56,30 +71,27 @@ def export_onnx(
     leaves open; `initial` gives states another first value than zero, as a number or an array. `examples` are inputs
     of successive ticks, by name, for measuring firing rates and for the comparison with the original over 200 ticks
     in ONNX Runtime; without them inputs are drawn from a normal distribution. A state is named as its input. Outputs
-    that feed states are not data outputs, unless no other output is there.
+    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance` and `check_ticks`
+    are as in `export`.
 
     Raises NoStateError without pairs, ExportError for names, shapes and values that do not fit, UnsupportedOpError for
     an operator that a step cannot hold, ParityError if step and original differ by more than rounding, GraphError for
     a file that is not valid ONNX.
     """
-    original = source if isinstance(source, onnx.ModelProto) else read_model(source)
-    _check_foreign(original)
-    model = onnx.ModelProto()
-    model.CopyFrom(original)
-    _drop_defaults(model.graph)
-    check_pairs(model.graph, states)
-    held = hold_constant(model, constants or {})
-    check_pairs(model.graph, states)
-    fix_shapes(model.graph, shapes or {}, batch, states)
-    model = _modern(model)
-    expand_quantised(model)
-    model = fold_graph(model)
-    expand_recurrent(model)
-    model = fold_graph(model)
+    allowance = make_allowance(allow_flips, tolerance, check_ticks)
+    original = _original(source)
+    fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
+    model, held = _folded(original, states, constants or {}, fix)
     first = _initial_values(model.graph, states, initial or {})
     title = name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else original.graph.name)
-    spec = _rename(model, states, first)
+    rewrite_picks(model)
+    refuse_operators(model.graph.node)
+    spec = name_graph(model, states, {name: fill_value(value) for name, value in first.items()})
+    declared = list(model.graph.value_info)
     clean_graph(model, title, [])
+    model.graph.value_info.extend(declared)
+    rewrite_products(model)
+    rewrite_booleans(model)
     rewrite_spikes(model)
     kept, unread = keep_read_states(model.graph, spec.states, first)
     if not kept:
@@ -89,10 +101,42 @@ def export_onnx(
     foreign = open_foreign(original, states, held)
     axes = foreign.batch_axes(ticks[0], first)
     spec = replace(spec, states=tuple(replace(state, batch_axis=axes[state.name]) for state in kept))
-    same = Original(lambda spec: foreign.run(spec, first, ticks), "the original graph")
-    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same)
+    same = Original(lambda spec: foreign.run(spec, first, ticks, allowance.ticks), "the original graph")
+    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same, allowance)
     graph.notes = (*left_out(unread), *graph.notes)
     return graph
+
+
+def _original(source: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the checked graph, in a form that ONNX Runtime runs."""
+    given = source if isinstance(source, onnx.ModelProto) else read_model(source)
+    _check_foreign(given)
+    original = onnx.ModelProto()
+    original.CopyFrom(given)
+    batch_second(original.graph)
+    return original
+
+
+def _folded(
+    original: onnx.ModelProto,
+    states: Mapping[str, str],
+    constants: Mapping[str, object],
+    fix: Callable[[onnx.GraphProto], None],
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """The graph with inputs of fixed sizes and nothing left to be computed once, and the inputs that are held."""
+    model = onnx.ModelProto()
+    model.CopyFrom(original)
+    _drop_defaults(model.graph)
+    check_pairs(model.graph, states)
+    held = hold_constant(model, constants)
+    check_pairs(model.graph, states)
+    fix(model.graph)
+    declared = declared_values(original.graph, model.graph)
+    model = _modern(model)
+    expand_quantised(model)
+    model = fold_graph(model, declared)
+    expand_recurrent(model)
+    return fold_graph(model, declared), held
 
 
 def _check_foreign(model: onnx.ModelProto) -> None:
@@ -141,59 +185,6 @@ def _initial_values(
             raise ExportError(f"State {name!r} has shape {shape}, its initial value {array.shape}; give one that fits.")
         first[name] = np.broadcast_to(array, shape).copy()
     return first
-
-
-def _rename(model: onnx.ModelProto, states: Mapping[str, str], first: Mapping[str, Array]) -> StepSpec:
-    """Give states the names and places that a step graph has for them, in place; the spec, without measurements.
-
-    Every output is made by an Identity of its own, so that an output may also be a state, or two states one value.
-    """
-    graph = model.graph
-    shapes, inputs = inferred_shapes(model), values_of(graph.input)
-    outputs = [value.name for value in graph.output]
-    types = {value.name: value.type.tensor_type.elem_type for value in graph.output}
-    specs = []
-    for name, output in states.items():
-        made = dtype_name(types[output]), shapes.get(output)
-        if made != inputs[name]:
-            raise ExportError(
-                f"State {name!r} is {inputs[name][0]} {list(inputs[name][1])}, but {output!r}, which feeds it, is "
-                f"{made[0]} {'of open size' if made[1] is None else list(made[1])}; check the pair and --shape."
-            )
-        specs.append(StateSpec(name, inputs[name][1], inputs[name][0], None, fill_value(first[name])))
-    given = [name for name in outputs if name not in states.values()] or outputs
-    open_sizes = [name for name in given if name not in shapes]
-    if open_sizes:
-        raise ExportError(f"The size of output {open_sizes[0]!r} depends on data, and a step's does not; cut it off.")
-    inner = {name: f"{name}.made" for name in outputs}
-    for node in graph.node:
-        node.input[:] = [f"{STATE_PREFIX}{item}" if item in states else inner.get(item, item) for item in node.input]
-        node.output[:] = [inner.get(item, item) for item in node.output]
-    for tensor in graph.initializer:
-        tensor.name = inner.get(tensor.name, tensor.name)
-    made_by = {name: f"{STATE_PREFIX}{name}" if name in states else inner[name] for name in outputs}
-    results = [
-        *((name, name) for name in given),
-        *((output, f"{NEXT_PREFIX}{name}") for name, output in states.items()),
-    ]
-    graph.node.extend(helper.make_node("Identity", [made_by[source]], [target]) for source, target in results)
-    data = [(name, *value) for name, value in inputs.items() if name not in states]
-    taken = [(f"{STATE_PREFIX}{state.name}", state.dtype, state.shape) for state in specs]
-    gives = [(name, dtype_name(types[name]), shapes[name]) for name in given]
-    del graph.input[:], graph.output[:]
-    graph.input.extend(_value(*item) for item in (*data, *taken))
-    carried = [(f"{NEXT_PREFIX}{state.name}", state.dtype, state.shape) for state in specs]
-    graph.output.extend(_value(*item) for item in (*gives, *carried))
-    return StepSpec(
-        inputs=tuple(TensorSpec(name, shape, dtype) for name, dtype, shape in data),
-        outputs=tuple(TensorSpec(name, shape, dtype) for name, dtype, shape in gives),
-        states=tuple(specs),
-        source={"framework": "onnx", "version": onnx.__version__},
-    )
-
-
-def _value(name: str, dtype: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
 def _tick(spec: StepSpec, given: Mapping[str, Array]) -> Tick:

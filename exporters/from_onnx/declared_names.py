@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from astroedge.abi.layout import DTYPES
 from astroedge.errors import ExportError, NoStateError
@@ -131,6 +132,26 @@ def _bind(name: str, dim: onnx.TensorShapeProto.Dimension, size: int, sizes: dic
     if dim.dim_param:
         sizes[dim.dim_param] = size
     dim.dim_value = size
+
+
+def declared_values(graph: onnx.GraphProto, fixed: onnx.GraphProto) -> dict[str, onnx.ValueInfoProto]:
+    """What `graph` says of the values that it makes, where all sizes follow from the inputs of `fixed`, by name.
+
+    `fixed` is the same graph with inputs of fixed sizes; a size that it leaves open takes the value of its symbol.
+    """
+    sizes = {}
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in fixed.input}
+    for value in graph.input:
+        for dim, given in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
+            if dim.dim_param:
+                sizes[dim.dim_param] = given.dim_value
+    found = {}
+    for value in (*graph.value_info, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        known = [dim.dim_value if dim.HasField("dim_value") else sizes.get(dim.dim_param) for dim in dims]
+        if value.type.tensor_type.HasField("shape") and None not in known:
+            found[value.name] = helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, known)
+    return found
 
 
 def values_of(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[str, tuple[int, ...]]]:

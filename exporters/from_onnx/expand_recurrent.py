@@ -1,185 +1,148 @@
-"""ONNX's LSTM, GRU and RNN over a sequence of one, written as matrix products and activations.
+"""ONNX's LSTM, GRU and RNN over the elements of a short sequence inside one tick, written element by element.
 
-The equations and the order of the gates (LSTM: input, output, forget, cell; GRU: update, reset, hidden) are those of
-the ONNX operator documents.
+The input's share of the gates is one matrix product of the whole sequence; the rest follows the sequence, forwards or
+backwards. Elements behind a stream's own length (sequence_lens) leave its states as they are and give zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
-from astroedge.errors import UnsupportedOpError
-from astroedge.exporters.from_onnx.fold_graph import Array, Shapes, inferred_shapes
-from astroedge.exporters.shared.labels import unique
-from astroedge.step.graph_index import GraphIndex, attributes, replace_items
+from astroedge.exporters.from_onnx.fold_graph import inferred_types
+from astroedge.exporters.from_onnx.recurrent_call import GATES, INPUTS, RecurrentCall
+from astroedge.exporters.from_onnx.recurrent_cells import RecurrentCell
+from astroedge.step.graph_index import GraphIndex, attributes, replace_items, subgraphs
+from astroedge.step.node_builder import NodeBuilder
 
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-DEFAULT_ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-ACTIVATIONS = frozenset({"Relu", "Sigmoid", "Softplus", "Softsign", "Tanh"})  # those without parameters
-INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+BATCH_FIRST = {"X": (1, 0, 2), "initial_h": (1, 0, 2), "initial_c": (1, 0, 2)}
+BATCH_FIRST_RESULTS = ((2, 0, 1, 3), (1, 0, 2), (1, 0, 2))
 
 
 def expand_recurrent(model: onnx.ModelProto) -> None:
-    """Replace each LSTM, GRU and RNN of a folded model in place.
+    """Replace each LSTM, GRU and RNN of a folded model in place; the batch is the second axis of what they read.
 
-    Raises UnsupportedOpError, which names the operator, for sequences longer than one, both directions, sequence_lens,
-    peepholes (P), clip, input_forget, layout, an activation with parameters, and weights that are not constant.
+    Raises UnsupportedOpError, which names the operator, for open sizes, a sequence that is too long to be written out,
+    and activations that ONNX does not name.
     """
-    shapes = inferred_shapes(model)
-    index = GraphIndex(model.graph)
-    weights = {name: numpy_helper.to_array(item) for name, item in index.initialisers.items()}
+    types = inferred_types(model)
     nodes: list[onnx.NodeProto] = []
-    taken = {*index.names}
+    taken = {*GraphIndex(model.graph).names}
     for node in model.graph.node:
         if node.op_type not in GATES:
             nodes.append(node)
             continue
-        expansion = _Expansion(node, shapes, weights, taken)
-        nodes += expansion.nodes
-        model.graph.initializer.extend(expansion.constants)
+        builder = NodeBuilder(node, taken)
+        _expand(RecurrentCall(node, types), builder)
+        nodes += builder.nodes
+        model.graph.initializer.extend(builder.constants)
     replace_items(model.graph.node, nodes)
 
 
-class _Expansion:
-    """The nodes and constants that stand for one recurrent operator."""
+def batch_second(graph: onnx.GraphProto) -> None:
+    """Write each recurrent operator whose batch is the first axis (layout 1) as one between transposes, in place.
 
-    def __init__(self, node: onnx.NodeProto, shapes: Shapes, weights: dict[str, Array], taken: set[str]) -> None:
-        """Expand `node`; `taken` are value names in use."""
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._taken = taken
-        self._kind = node.op_type
-        self._base = next((name for name in node.output if name), node.op_type)
-        self._inputs = {name: value for name, value in zip(INPUTS, node.input, strict=False) if value}
-        options = attributes(node)
-        self._check(options, shapes)
-        w, r = (self._weight(name, weights)[0] for name in ("W", "R"))
-        b = self._weight("B", weights)[0] if "B" in self._inputs else np.zeros(2 * len(w), w.dtype)
-        self._hidden, self._dtype = r.shape[1], w.dtype
-        self._batch = shapes[self._inputs["X"]][1]
-        self._activations = self._read_activations(options)
-        x = self._reshape(self._inputs["X"], (self._batch, w.shape[1]))
-        h = self._initial("initial_h")
-        sides = self._affine(x, w, b[: len(w)], "input"), (h, r, b[len(w) :])
-        results: tuple[str, ...]
-        if self._kind == "LSTM":
-            results = self._lstm(*sides)
-        elif self._kind == "GRU":
-            results = self._gru(*sides, linear_before_reset=bool(options.get("linear_before_reset", 0)))
+    ONNX Runtime, which a step is compared with, has no such layout.
+    """
+    nodes: list[onnx.NodeProto] = []
+    taken = {*GraphIndex(graph).names}
+    for node in graph.node:
+        for inner in subgraphs(node):
+            batch_second(inner)
+        if node.op_type not in GATES or not attributes(node).get("layout"):
+            nodes.append(node)
+            continue
+        builder = NodeBuilder(node, taken)
+        _transpose_around(node, builder)
+        nodes += builder.nodes
+    replace_items(graph.node, nodes)
+
+
+def _transpose_around(node: onnx.NodeProto, builder: NodeBuilder) -> None:
+    inputs = [
+        builder.op("Transpose", [value], perm=BATCH_FIRST[name]) if value and name in BATCH_FIRST else value
+        for name, value in zip(INPUTS, node.input, strict=False)
+    ]
+    made = [builder.name("batch_second") if output else "" for output in node.output]
+    builder.ops(node.op_type, inputs, made)
+    kept = [item for item in node.attribute if item.name != "layout"]
+    builder.nodes[-1].attribute.extend(kept)
+    for value, output, axes in zip(made, node.output, BATCH_FIRST_RESULTS, strict=False):
+        if output:
+            builder.op("Transpose", [value], output, perm=axes)
+
+
+def _expand(call: RecurrentCall, builder: NodeBuilder) -> None:
+    """All directions of one operator, and its outputs as far as they are wanted."""
+    length, batch, width = call.sizes
+    rows = builder.op("Reshape", [call.inputs["X"], builder.constant((length * batch, width), np.int64)])
+    within = _within(call, builder)
+    sequences, finals = [], []
+    for direction, backwards in enumerate(call.directions):
+        cell = RecurrentCell(call, builder, direction)
+        given = _elements(cell.project(rows), length, batch, builder)
+        results, states = _run(cell, given, within, backwards, builder)
+        if call.outputs[0]:
+            sequences.append(_joined(results, (length, 1, batch, call.hidden), 0, builder))
+        finals.append(states)
+    y, *last = call.outputs
+    if y:
+        _give(sequences, y, 1, builder)
+    for place, output in enumerate(last[: len(finals[0])]):
+        if output:
+            shape = builder.constant((1, batch, call.hidden), np.int64)
+            _give([builder.op("Reshape", [states[place], shape]) for states in finals], output, 0, builder)
+
+
+def _within(call: RecurrentCall, builder: NodeBuilder) -> list[str]:
+    """For each element whether it is one of a stream, `(batch, 1)`; "" where all are."""
+    length, batch, _ = call.sizes
+    if "sequence_lens" not in call.inputs:
+        return [""] * length
+    lengths = builder.op("Reshape", [call.inputs["sequence_lens"], builder.constant((batch, 1), np.int64)])
+    return [
+        builder.op("Greater", [lengths, builder.constant(element, np.int32, "element")]) for element in range(length)
+    ]
+
+
+def _elements(projected: str, length: int, batch: int, builder: NodeBuilder) -> list[str]:
+    """The rows of each element of the sequence."""
+    if length == 1:
+        return [projected]
+    sizes = builder.constant([batch] * length, np.int64, "sizes")
+    return builder.ops("Split", [projected, sizes], [builder.name("element") for _ in range(length)], axis=0)
+
+
+def _run(
+    cell: RecurrentCell, given: Sequence[str], within: Sequence[str], backwards: bool, builder: NodeBuilder
+) -> tuple[list[str], tuple[str, ...]]:
+    """The output at each element, in the order of the sequence, and the states behind the last that is run."""
+    states = cell.initial
+    results = [""] * len(given)
+    for element in reversed(range(len(given))) if backwards else range(len(given)):
+        following = cell.step(given[element], states)
+        inside = within[element]
+        if inside:
+            results[element] = builder.op("Where", [inside, following[0], cell.nothing])
+            states = tuple(builder.op("Where", [inside, *pair]) for pair in zip(following, states, strict=True))
         else:
-            results = (
-                self._op(self._activations[0], [self._op("Add", [sides[0], self._affine(*sides[1], "hidden")])]),
-            )
-        self._give(node.output, results)
+            results[element], states = following[0], following
+    if within[0]:  # a stream of no elements ends in zeros, as in ONNX Runtime
+        states = tuple(builder.op("Where", [within[0], state, cell.nothing]) for state in states)
+    return results, states
 
-    def _check(self, options: dict[str, object], shapes: Shapes) -> None:
-        """Refuse what a step cannot hold or this file does not transcribe."""
-        shape = shapes.get(self._inputs["X"])
-        length = None if shape is None else shape[0]
-        reasons = {
-            "it has its batch first (layout), which ONNX Runtime does not run; transpose around it": bool(
-                options.get("layout")
-            ),
-            "its input has no fixed shape: fix all sizes with --shape": shape is None,
-            f"it runs over {length} elements of a sequence; a step is one: give a graph of one tick": length
-            not in (1, None),
-            "it runs in both directions, and a stream has no end": options.get("direction") == b"bidirectional",
-            "it has sequence_lens; leave that input out": "sequence_lens" in self._inputs,
-            "it has peepholes (P); leave them out": "P" in self._inputs,
-            "it has a clip; leave it out": "clip" in options,
-            "it couples input and forget gates (input_forget); leave that out": bool(options.get("input_forget")),
-        }
-        for reason, holds in reasons.items():
-            if holds:
-                self._refuse(reason)
 
-    def _refuse(self, reason: str) -> NoReturn:
-        raise UnsupportedOpError(f"The graph's {self._kind} that makes {self._base!r} cannot be a step: {reason}.")
+def _joined(results: Sequence[str], shape: tuple[int, ...], axis: int, builder: NodeBuilder) -> str:
+    """The outputs of a direction as one array of `shape`."""
+    joined = results[0] if len(results) == 1 else builder.op("Concat", results, axis=axis)
+    return builder.op("Reshape", [joined, builder.constant(shape, np.int64)])
 
-    def _weight(self, name: str, weights: dict[str, Array]) -> Array:
-        if self._inputs.get(name) not in weights:
-            self._refuse(f"its weights {name} are computed or fed at each tick; make them constants")
-        return weights[self._inputs[name]]
 
-    def _read_activations(self, options: dict[str, object]) -> list[str]:
-        given = options.get("activations")
-        names = [name.decode() for name in given] if isinstance(given, list) else DEFAULT_ACTIVATIONS[self._kind]
-        found = [known for name in names for known in ACTIVATIONS if known.lower() == name.lower()]
-        if len(found) != len(names):
-            self._refuse(f"its activations are {', '.join(names)}; known are {', '.join(sorted(ACTIVATIONS))}")
-        return found
-
-    def _lstm(self, given: str, hidden: tuple[str, Array, Array]) -> tuple[str, str]:
-        """Next hidden and cell state."""
-        f, g, h = self._activations
-        sums = self._op("Add", [given, self._affine(*hidden, "hidden")])
-        i, o, forget, c = self._split(sums, 4)
-        kept = self._op("Mul", [self._op(f, [forget]), self._initial("initial_c")])
-        cell = self._op("Add", [kept, self._op("Mul", [self._op(f, [i]), self._op(g, [c])])])
-        return self._op("Mul", [self._op(f, [o]), self._op(h, [cell])]), cell
-
-    def _gru(self, given: str, hidden: tuple[str, Array, Array], linear_before_reset: bool) -> tuple[str]:
-        """Next hidden state; the reset gate acts on the product of the hidden state, or on that state before it."""
-        f, g = self._activations
-        h, r, bias = hidden
-        n = self._hidden
-        xz, xr, xh = self._split(given, 3)
-        if linear_before_reset:
-            hz, hr, hh = self._split(self._affine(h, r, bias, "hidden"), 3)
-        else:
-            hz, hr = self._split(self._affine(h, r[: 2 * n], bias[: 2 * n], "gates"), 2)
-        z, reset = (self._op(f, [self._op("Add", pair)]) for pair in ([xz, hz], [xr, hr]))
-        if linear_before_reset:
-            inner = self._op("Mul", [reset, hh])
-        else:
-            inner = self._affine(self._op("Mul", [reset, h]), r[2 * n :], bias[2 * n :], "hidden")
-        candidate = self._op(g, [self._op("Add", [xh, inner])])
-        fresh = self._op("Mul", [self._op("Sub", [self._constant(np.ones((), self._dtype), "one"), z]), candidate])
-        return (self._op("Add", [fresh, self._op("Mul", [z, h])]),)
-
-    def _initial(self, name: str) -> str:
-        """The state an operator starts from, `(batch, hidden)`; zeros where none is fed."""
-        if name in self._inputs:
-            return self._reshape(self._inputs[name], (self._batch, self._hidden))
-        return self._constant(np.zeros((self._batch, self._hidden), self._dtype), name)
-
-    def _give(self, outputs: Sequence[str], results: tuple[str, ...]) -> None:
-        """Y, Y_h and Y_c in the operator's shapes, as far as they are wanted."""
-        b, n = self._batch, self._hidden
-        shapes = ((1, 1, b, n), (1, b, n), (1, b, n))
-        for output, result, shape in zip(outputs, (results[0], *results), shapes, strict=False):
-            if output:
-                self._reshape(result, shape, output)
-
-    def _affine(self, x: str, weights: Array, bias: Array, name: str) -> str:
-        inputs = [x, self._constant(weights, f"{name}.weight"), self._constant(bias, f"{name}.bias")]
-        return self._op("Gemm", inputs, transB=1)
-
-    def _split(self, value: str, count: int) -> list[str]:
-        outputs = [self._name(f"gate{index}") for index in range(count)]
-        sizes = self._constant(np.full(count, self._hidden, np.int64), "sizes")
-        self.nodes.append(helper.make_node("Split", [value, sizes], outputs, axis=1))
-        return outputs
-
-    def _reshape(self, value: str, shape: tuple[int, ...], output: str | None = None) -> str:
-        return self._op("Reshape", [value, self._constant(np.array(shape, np.int64), "shape")], output)
-
-    def _op(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
-        name = output or self._name(operator.lower())
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
-        return name
-
-    def _constant(self, value: Array, name: str) -> str:
-        full = self._name(name)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), full))
-        return full
-
-    def _name(self, name: str) -> str:
-        full = unique(f"{self._base}.{name}", self._taken)
-        self._taken.add(full)
-        return full
+def _give(directions: Sequence[str], output: str, axis: int, builder: NodeBuilder) -> None:
+    """What the operator makes of the results of all directions."""
+    if len(directions) == 1:
+        builder.op("Identity", directions, output)
+    else:
+        builder.op("Concat", directions, output, axis=axis)

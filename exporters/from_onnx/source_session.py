@@ -10,10 +10,10 @@ import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from astroedge.errors import UnsupportedOpError
+from astroedge.errors import ExportError, UnsupportedOpError
 from astroedge.exporters.from_onnx.declared_names import Array
 from astroedge.exporters.parity.compare import parity_inputs
-from astroedge.exporters.parity.firing_rates import Tick, open_session
+from astroedge.exporters.parity.firing_rates import Tick, open_session, run_session
 from astroedge.exporters.shared.batch_axes import find_batch_axes
 from astroedge.step.spec import NEXT_PREFIX, StepSpec
 
@@ -28,14 +28,19 @@ class ForeignGraph:
 
     def tick(self, inputs: Tick, carried: Mapping[str, Array]) -> Tick:
         """All outputs of one tick by name."""
-        names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, {**inputs, **self.held, **carried}), strict=True))
+        return run_session(self.session, {**inputs, **self.held, **carried})
 
-    def run(self, spec: StepSpec, first: Mapping[str, Array], ticks: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:
-        """Step from the values `first`: the inputs, then outputs and next states, tick by tick."""
+    def run(
+        self, spec: StepSpec, first: Mapping[str, Array], ticks: Sequence[Tick], count: int
+    ) -> Iterator[tuple[Tick, Tick]]:
+        """Step `count` ticks from the values `first`: the inputs, then outputs and next states, tick by tick.
+
+        Raises ExportError for an output that has not the size that the graph declares.
+        """
         carried = dict(first)
-        for inputs in parity_inputs(spec, ticks):
+        for inputs in parity_inputs(spec, ticks, count):
             results = self.tick(inputs, carried)
+            _check_sizes(spec, results)
             carried = {name: results[output] for name, output in self.states.items()}
             wanted = {item.name: results[item.name] for item in spec.outputs}
             yield inputs, wanted | {f"{NEXT_PREFIX}{name}": value for name, value in carried.items()}
@@ -52,6 +57,15 @@ class ForeignGraph:
 
         tensors = ([torch.from_numpy(array.copy()) for array in arrays.values()] for arrays in (inputs, first))
         return dict(zip(first, find_batch_axes(following, *tensors), strict=True))
+
+
+def _check_sizes(spec: StepSpec, results: Tick) -> None:
+    for item in spec.outputs:
+        if results[item.name].shape != item.shape:
+            raise ExportError(
+                f"Output {item.name!r} is {list(results[item.name].shape)}, and the graph declares {list(item.shape)}, "
+                "in it or in an inner value before it; write the graph again with its own exporter."
+            )
 
 
 def open_foreign(model: onnx.ModelProto, states: Mapping[str, str], held: Mapping[str, Array]) -> ForeignGraph:

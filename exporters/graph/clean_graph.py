@@ -10,6 +10,8 @@ import onnx
 from onnx import numpy_helper
 
 from astroedge.errors import UnsupportedOpError
+from astroedge.exporters.graph.rewrite_picks import rewrite_picks
+from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, live_nodes, node_reads, replace_items
 from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
@@ -36,7 +38,8 @@ def clean_graph(
         del value.metadata_props[:]
     for node in graph.node:
         _name_node(node, prefixes)
-    _refuse_operators(graph.node, classes or {})
+    rewrite_picks(model)
+    refuse_operators(graph.node, classes)
     _name_initialisers(graph, prefixes)
     _separate_outputs(graph)
     remove_dead(graph)
@@ -105,14 +108,22 @@ def cut(path: str, prefixes: Sequence[str]) -> str:
     return path
 
 
-def _refuse_operators(nodes: Iterable[onnx.NodeProto], classes: Mapping[str, str]) -> None:
-    """Only standard operators that compute the same thing every tick."""
+def refuse_operators(nodes: Iterable[onnx.NodeProto], classes: Mapping[str, str] | None = None) -> None:
+    """Only standard operators that compute the same thing every tick; `classes` are those of modules by path.
+
+    Raises UnsupportedOpError that names the operator and its module.
+    """
     for node in nodes:
         row = operator(node.op_type)
-        if node.domain not in ("", "ai.onnx") or row.refused:
+        if node.domain not in ("", "ai.onnx"):
             raise UnsupportedOpError(
-                f"{maker(node, classes)} uses {node.op_type}, which a step graph cannot hold (control flow, "
-                f"randomness, or a size that depends on data); {row.cure}."
+                f"{maker(node, classes or {})} uses {node.op_type} of {node.domain}, and a step graph holds ONNX's own "
+                "operators alone; write it with those."
+            )
+        if row.refused:
+            raise UnsupportedOpError(
+                f"{maker(node, classes or {})} uses {node.op_type}, which a step graph cannot hold (control flow, "
+                f"randomness, what is no tensor, or a size that depends on data); {row.cure}."
             )
 
 
@@ -143,7 +154,7 @@ def _separate_outputs(graph: onnx.GraphProto) -> None:
     for value in graph.output:
         if value.name in made:
             continue
-        source = f"{value.name}.constant"
+        source = unique(f"{value.name}.constant", GraphIndex(graph).names)
         for tensor in graph.initializer:
             if tensor.name == value.name:
                 tensor.name = source

@@ -4,9 +4,9 @@ After the comparison that makes a spike tensor, its consumers read
 
     spike = (fired AND observed.free) OR dictated.<name>
 
-so that with `observed.free` true and `dictated` all false the graph computes what it always did, and with it false every
-neuron below sees the dictated spikes while `fired` still says what the reference itself would have done. One run of
-the graph therefore compares all spike tensors at once, each under the spikes that were adopted above it.
+so that with `observed.free` true and `dictated` all false the graph computes what it always did, and with it false
+every neuron below sees the dictated spikes while `fired` still says what the reference itself would have done. One run
+of the graph therefore compares all spike tensors at once, each under the spikes that were adopted above it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.errors import ExportError, NoStateError, UnsupportedOpError
+from astroedge.errors import ExportError, NoStateError
 from astroedge.exporters.export_onnx import export_onnx
 from tests.support.foreign_onnx import model_of, value
 
@@ -17,8 +17,8 @@ BATCH, WIDTH, HIDDEN = 2, 3, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def recurrent(kind: str, length: int = 1, extra: tuple[str, ...] = (), **attributes: Any) -> onnx.ModelProto:
-    """One recurrent operator over `length` ticks, its states `h` and `c`, its weights from a fixed seed."""
+def recurrent(kind: str, **attributes: Any) -> onnx.ModelProto:
+    """One recurrent operator over one tick, its states `h` and `c`, its weights from a fixed seed."""
     random, gates = np.random.default_rng(3), GATES[kind]
     stored = {
         "w": random.standard_normal((1, gates * HIDDEN, WIDTH)),
@@ -26,13 +26,13 @@ def recurrent(kind: str, length: int = 1, extra: tuple[str, ...] = (), **attribu
         "b": random.standard_normal((1, 2 * gates * HIDDEN)),
     }
     states = ["h", "c"] if kind == "LSTM" else ["h"]
-    inputs = ["x", "w", "r", "b", "", *states, *extra]
+    inputs = ["x", "w", "r", "b", "", *states]
     outputs = ["y", *(f"{name}_out" for name in states)]
     shape: list[int | str] = [1, BATCH, HIDDEN]
     return model_of(
         [helper.make_node(kind, inputs, outputs, hidden_size=HIDDEN, **attributes)],
-        [value("x", [length, BATCH, WIDTH]), *(value(name, shape) for name in states)],
-        [value("y", [length, 1, BATCH, HIDDEN]), *(value(f"{name}_out", shape) for name in states)],
+        [value("x", [1, BATCH, WIDTH]), *(value(name, shape) for name in states)],
+        [value("y", [1, 1, BATCH, HIDDEN]), *(value(f"{name}_out", shape) for name in states)],
         **{name: array.astype(np.float32) for name, array in stored.items()},
     )
 
@@ -71,22 +71,6 @@ def test_recurrent_operator_without_biases_has_none() -> None:
     graph = export_onnx(model, pairs("GRU"))
     assert graph.parity is not None
     assert graph.parity.divergence is None
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (recurrent("GRU", length=3), "over 3 elements"),
-        (recurrent("GRU", clip=1.0), "clip"),
-        (recurrent("LSTM", input_forget=1), "input_forget"),
-        (recurrent("GRU", layout=1), "layout"),
-        (recurrent("RNN", activations=["HardSigmoid"]), "HardSigmoid"),
-    ],
-)
-def test_recurrent_operator_that_is_no_step_is_refused(model: onnx.ModelProto, message: str) -> None:
-    """What the expansion does not transcribe is named."""
-    with pytest.raises(UnsupportedOpError, match=message):
-        export_onnx(model, pairs(model.graph.node[0].op_type))
 
 
 def branching() -> onnx.ModelProto:
@@ -128,12 +112,6 @@ def test_constant_input_chooses_the_branch(rate: int, factor: float) -> None:
     assert graph.spec.states[0].initial == 1.5
     assert graph.parity is not None
     assert graph.parity.worst == 0.0
-
-
-def test_branch_of_open_condition_is_refused() -> None:
-    """An If that data decides is control flow."""
-    with pytest.raises(UnsupportedOpError, match="If"):
-        export_onnx(branching(), {"h": "h_out"}, batch=2)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
+from astroedge.step.sparsity import Sparsity
+from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
-from astroedge.targets.compiler.lower.lowerings import norms, reductions
+from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
 from astroedge.targets.compiler.lower.lowerings.integers import (
     INTEGERS,
     integer_range,
@@ -35,7 +37,6 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
 )
 from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
@@ -47,8 +48,9 @@ PRODUCT_ATTRIBUTE = "astroedge.product"
 class Product:
     """A matrix product as the graph has it: `batch` products of (rows_out × rows) by (rows × columns).
 
-    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `dtype` is
-    that of the result: of integers, a constant right operand is int8 and the left one fits an int16.
+    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `sparsity`
+    is what is known of the left operand, `other` of a right one that is computed. `dtype` is that of the result: of
+    integers, a constant right operand is int8 and the left one fits an int16.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Product:
     columns: int
     constant: bool
     sparsity: Sparsity | None
+    other: Sparsity | None = None
     dtype: str = "float32"
 
 
@@ -74,8 +77,14 @@ def legalize(
     rewriter = _PlaceProducts(step, sparse, weights)
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
-    module = rewriter.builder_.get()
-    custom = {**reductions.LOWERINGS, **norms.LOWERINGS, "relax.take": partial(lower_take, weights)}
+    module = cut_rows(rewriter.builder_.get())
+    custom = {
+        **reductions.LOWERINGS,
+        **norms.LOWERINGS,
+        **orders.LOWERINGS,
+        **scatters.LOWERINGS,
+        "relax.take": partial(lower_take, weights),
+    }
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
     return _isolate_stored(_isolate_reductions(module)), rewriter.products
@@ -110,20 +119,42 @@ class _PlaceProducts(PyExprMutator):
         if str(visited.ty.dtype.dtype) in INTEGERS:
             return self._integer_product(name, visited)
         dtype = float_dtype(f"The matrix product {name!r}", visited.args)
-        left, right = (as_dtype(self.builder_, operand, "float32") for operand in visited.args)
+        left, right = (_matrix(as_dtype(self.builder_, operand, "float32")) for operand in visited.args)
         shape = shape_of(visited)
-        if is_constant(left) and not is_constant(right) and len(shape_of(right)) == 1 and len(shape_of(left)) == 2:
-            left, right = right, relax.const(left.value.numpy().T.copy())
-            sparsity = self._sparsity(call.args[1])
-        else:
-            sparsity = self._sparsity(call.args[0])
+        if is_constant(left) and not is_constant(right) and len(shape_of(left)) == 2:
+            found = self._weights_first(name, left, right, shape, self._sparsity(call.args[1]))
+            return as_dtype(self.builder_, found, dtype)
+        sparsity = self._sparsity(call.args[0])
         left, right = self._as_matrices(left, right)
         if is_constant(right) and len(shape_of(right)) == 2:
             rows, columns = shape_of(right)
             product = Product(name, 1, prod(shape_of(left)) // rows, rows, columns, True, sparsity)
         else:
             left, right, product = self._batched(name, left, right, sparsity)
+            product = replace(product, other=self._sparsity(call.args[1]))
         return as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
+
+    def _weights_first(
+        self, name: str, weights: relax.Expr, right: relax.Expr, shape: tuple[int, ...], sparsity: Sparsity | None
+    ) -> relax.Expr:
+        """A product W x of a weight matrix and a vector, or the columns of matrices, as xᵀ Wᵀ."""
+        vector = len(shape_of(right)) == 1
+        columns = reshape(self.builder_, right, (1, *shape_of(right))) if vector else self._transposed(right)
+        weights = relax.const(weights.value.numpy().T.copy())
+        rows, outputs = shape_of(weights)
+        product = Product(name, 1, prod(shape_of(columns)) // rows, rows, outputs, True, sparsity)
+        result = shape if vector else (*shape_of(columns)[:-1], outputs)
+        found = self._call_placeholder(product, columns, weights, result)
+        return found if vector else reshape(self.builder_, self._transposed(found), shape)
+
+    def _transposed(self, value: relax.Expr) -> relax.Expr:
+        """The last two axes exchanged."""
+        value = value if isinstance(value, relax.Var) else self.builder_.emit(value)
+        shape = shape_of(value)
+        if 1 in shape[-2:]:
+            return reshape(self.builder_, value, (*shape[:-2], shape[-1], shape[-2]))
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        return self.builder_.emit(relax.op.permute_dims(value, order))
 
     def _integer_product(self, name: str, call: relax.Call) -> relax.Expr:
         """A product of integers: by int8 weights where these and the range of the left operand allow that."""
@@ -138,7 +169,7 @@ class _PlaceProducts(PyExprMutator):
         weights, offsets = split
         rows, columns = weights.shape
         flat = reshape(self.builder_, left, (prod(shape_of(left)) // rows, rows))
-        product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype)
+        product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype=dtype)
         sums = self._call_placeholder(product, flat, relax.const(weights), (product.rows_out, columns))
         if offsets.any():
             total = self.builder_.emit(relax.op.sum(flat, axis=-1, keepdims=True))
@@ -249,3 +280,11 @@ def _refuse_leftovers(module: tvm.IRModule) -> None:
                     f"The operator {call.op.name.removeprefix('relax.')} has no lowering with static shapes; "
                     "write that part of the model with simpler operators."
                 )
+
+
+def _matrix(value: relax.Expr) -> relax.Expr:
+    """A stored matrix without the leading axes of 1 that the importer gives it; any other value as it is."""
+    shape = shape_of(value)
+    if not is_constant(value) or len(shape) < 3 or prod(shape[:-2]) != 1:
+        return value
+    return relax.const(value.value.numpy().reshape(shape[-2:]))

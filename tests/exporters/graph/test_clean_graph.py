@@ -112,9 +112,9 @@ def test_cut_removes_whole_prefixes_once(path: str, short: str) -> None:
     assert cut(path, ["model"]) == short
 
 
-@pytest.mark.parametrize("operator", ["Loop", "Scan", "If", "LSTM", "GRU", "RNN", "Bernoulli", "NonZero"])
+@pytest.mark.parametrize("operator", ["Loop", "Scan", "If", "LSTM", "GRU", "RNN", "Bernoulli", "NonZero", "SequenceAt"])
 def test_operators_without_a_place_in_a_step_are_refused(operator: str) -> None:
-    """Control flow, randomness and varying sizes are refused with the operator and the module."""
+    """Control flow, randomness, sequences and varying sizes are refused with the operator and the module."""
     node = helper.make_node(operator, ["x"], ["y"])
     node.metadata_props.add(key=SCOPES_KEY, value="['', 'model', 'model.cell', 'op']")
     with pytest.raises(UnsupportedOpError, match=rf"Module 'cell' uses {operator}"):
@@ -123,5 +123,5 @@ def test_operators_without_a_place_in_a_step_are_refused(operator: str) -> None:
 
 def test_operator_of_another_domain_is_refused() -> None:
     """Only standard ONNX operators are carried."""
-    with pytest.raises(UnsupportedOpError, match="FusedThing"):
+    with pytest.raises(UnsupportedOpError, match="FusedThing of com"):
         clean_graph(graph_of([helper.make_node("FusedThing", ["x"], ["y"], domain="com.vendor")], []), "net", [])
