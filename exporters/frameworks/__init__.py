@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from astroedge.exporters.frameworks import norse, snntorch, spikingjelly, torch_ao
+from astroedge.exporters.frameworks import norse, snntorch, spikingjelly
 from astroedge.exporters.frameworks.protocol import Framework, Starts
 from astroedge.exporters.shared.file_module import FileModule
 from astroedge.exporters.state.locations import HiddenState
@@ -25,7 +25,6 @@ FRAMEWORKS: dict[str, Framework] = {
     norse.PACKAGE: norse,
     snntorch.PACKAGE: snntorch,
     spikingjelly.PACKAGE: spikingjelly,
-    torch_ao.PACKAGE: torch_ao,
 }
 
 
@@ -38,8 +37,7 @@ def source_of(model: nn.Module) -> dict[str, str]:
     versions: dict[str, str] = {}
     for module in _file_modules(model):
         versions.setdefault(module.framework, module.version)
-    names = dict.fromkeys(name for name, _, _ in _modules(model) if name != torch_ao.PACKAGE)  # that is PyTorch itself
-    versions |= {name: _version(name) for name in names}
+    versions |= {name: _version(name) for name in dict.fromkeys(name for name, _, _ in _modules(model))}
     if not versions:
         return {"framework": "torch", "version": torch.__version__}
     (first, own), *others = versions.items()
@@ -128,8 +126,8 @@ def _modules(model: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
 
 def _framework(module: nn.Module) -> str | None:
     """The framework that a module's class, or a class that it derives from, belongs to."""
-    paths = (f"{kind.__module__}." for kind in type(module).__mro__)
-    return next((package for path in paths for package in FRAMEWORKS if path.startswith(f"{package}.")), None)
+    packages = (kind.__module__.partition(".")[0] for kind in type(module).__mro__)
+    return next((package for package in packages if package in FRAMEWORKS), None)
 
 
 def _version(name: str) -> str:
