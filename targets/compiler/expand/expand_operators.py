@@ -6,10 +6,20 @@ import onnx
 
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand import integer_products, orders, picks, pools, quantising, resize, scatters
+from astroedge.targets.compiler.expand import (
+    infinities,
+    integer_products,
+    orders,
+    picks,
+    pools,
+    quantising,
+    resize,
+    scatters,
+)
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 RULES: dict[str, Rule] = {
+    **infinities.RULES,
     **integer_products.RULES,
     **orders.RULES,
     **picks.RULES,

@@ -19,7 +19,7 @@ from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
-from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
+from astroedge.targets.compiler.lower.lowerings import norms, orders, pooling, reductions, scatters
 from astroedge.targets.compiler.lower.lowerings.integers import (
     INTEGERS,
     integer_range,
@@ -82,6 +82,7 @@ def legalize(
         **reductions.LOWERINGS,
         **norms.LOWERINGS,
         **orders.LOWERINGS,
+        **pooling.LOWERINGS,
         **scatters.LOWERINGS,
         "relax.take": partial(lower_take, weights),
     }
