@@ -148,7 +148,7 @@ ROWS = (
         sparsity="summed",
         relax=("matmul",),
     ),
-    Operator("MatMulInteger"),
+    Operator("MatMulInteger", kind="product", relax=("matmul",)),
     Operator("Max", bound="addition", sparsity="elementwise", traced=True),
     Operator("MaxPool", bound="window", sparsity="pooled", keeps_ones=True),
     Operator("MaxRoiPool", bound="slope"),

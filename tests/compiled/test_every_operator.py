@@ -24,9 +24,7 @@ from tests.support.operator_steps import FORMS, data_of, step_of
 
 NAMED = sorted(operators(lambda row: not row.imported or bool(row.inexact_functions)) & FORMS.keys())
 # The plainest form is not among those that are compiled; what the refusal says of it.
-REFUSED_FORMS = {
-    "MatMulInteger": "takes int32",
-}
+REFUSED_FORMS = {}
 CARRIED = sorted(FORMS.keys() - REFUSED_FORMS.keys() - set(NAMED))
 FUNCTIONS_OF_KERNELS = {"softmax": {"exp"}, "layer_norm": {"rsqrt"}}
 # Nothing to run: no data reaches them, or they hold what is no tensor.
