@@ -77,7 +77,7 @@ def _concat(layer: Layer, parts: Mapping[str, Parts]) -> Parts | None:
         else:
             pieces.append((shape[axis], layer.rest(name)))
     found = any(piece is not None and piece.source for _, piece in pieces)
-    return Parts(axis, *map(tuple, zip(*pieces, strict=True))) if found else None  # type: ignore[arg-type]
+    return Parts(axis, *map(tuple, zip(*pieces, strict=True))) if found else None
 
 
 def _elementwise(layer: Layer, parts: Mapping[str, Parts], rest: Rest) -> Parts | None:
