@@ -12,7 +12,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from astroedge.bundle.manifest import DESPITE, Matrix
+from astroedge.bundle.manifest import DESPITE, NO_SPIKES, Matrix
 from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
@@ -275,7 +275,7 @@ class _Chooser:
 def _why_dense(product: Product) -> str:
     """Why a product is dense whose left operand is not sparse."""
     if product.other is None:
-        return "input is not a spike tensor"
+        return NO_SPIKES
     return f"{product.other.source} fires at {product.other.rate:.1%}{DESPITE}it is the right operand of the product"
 
 
