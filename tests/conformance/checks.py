@@ -40,7 +40,7 @@ from tests.support.machines import Machine, run_hashes
 WRAPPER_TICKS, GRID_TICKS, FORCED_TICKS, MACHINE_TICKS, TRANSCRIBED_TICKS = 200, 2_000, 1_000, 1_000, 200
 EXAMPLE_TICKS = 50
 LOWEST_RATE, HIGHEST_RATE = 0.01, 0.6
-# The matrices that rightly read numbers, by cell; weights on the grid come with spikes as inputs, drawn ones with numbers.
+# The matrices that rightly read numbers, by cell: with drawn weights inputs are numbers, on the grid they are spikes.
 DENSE = {
     "snnTorch SLSTM": ("linear.0", "*cells.*", "permute*"),  # membranes, and currents that an LSTM multiplies
     "SpikingJelly EIFNode": ("linear.0",),
@@ -49,6 +49,10 @@ DENSE = {
     "Norse LIFAdExCell": ("0",),
     "Norse LIFAdExRecurrentCell": ("0.input_weights",),
     "Norse LIFExCell": ("0",),
+    **dict.fromkeys(
+        ("PyTorch BatchNorm1d, BatchNorm2d", "PyTorch LayerNorm, RMSNorm", "PyTorch GroupNorm, InstanceNorm2d"), ("0",)
+    ),
+    "PyTorch GELU, SiLU, Softplus, Softmax": ("0", "2", "4", "8"),
 }
 
 
