@@ -116,7 +116,9 @@ def _read(*nodes: NodeProto, shape: tuple[int, ...] = (1, 64)) -> StepGraph:
 def test_rearranged_spikes_are_counted_once_under_their_own_name() -> None:
     """Spikes behind a view and a pick, as SpikingJelly's neurons end, are the spikes: one list, one counter."""
     view = [node("Unsqueeze", ["s", "axis"], ["v"]), node("Gather", ["v", "first"], ["z"])]
-    program, choice = chosen_program(_read(*view, node("MatMul", ["z", "W"], ["y"], name="2/y")))
+    graph = _read(*view, node("MatMul", ["z", "W"], ["y"], name="2/y"))
+    assert [matrix.spikes for matrix in chosen_program(graph, "dense")[1].matrices] == ["1.spike"]
+    program, choice = chosen_program(graph)
     assert [counter.name for counter in choice.counters] == ["1.spike"]
     assert Counter(call.kind for call in program.calls)["count"] == 0
     (matrix,) = choice.matrices
