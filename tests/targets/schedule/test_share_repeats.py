@@ -60,7 +60,7 @@ def test_memory_behind_a_condition_is_read_under_it_only(monkeypatch: pytest.Mon
     (item,) = read_assignments(guard_floats(_function(2)))
     *shared, _ = share_repeats(item)
     assert shared
-    axes = {axis for axis in item.axes}
+    axes = set(item.axes)
     for part in shared:
         for load in part.loads:
             assert all(isinstance(index, tirx.Var) and index in axes for index in load.indices)
