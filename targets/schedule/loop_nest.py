@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -48,13 +49,14 @@ class Assignment:
         """The extents of `all_axes`."""
         return (*self.extents, *self.reduced_extents)
 
+    @cached_property
     def loads(self) -> list[TensorLoad]:
         """Every load in its values, those inside indices too."""
         return [load for _, value in self.stores for load in loads_of(value)]
 
     def reads(self, buffer: Buffer) -> list[TensorLoad]:
         """The loads of one array."""
-        return [load for load in self.loads() if load.source.same_as(buffer)]
+        return [load for load in self.loads if load.source.same_as(buffer)]
 
     def is_own_point(self, load: TensorLoad) -> bool:
         """Whether the load is at the point that the assignment writes, of an array of the same extents."""

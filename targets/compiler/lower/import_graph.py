@@ -30,6 +30,7 @@ from astroedge.step.operators import made_by, operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
 from astroedge.targets.compiler.expand.expand_operators import expand_operators
+from astroedge.targets.compiler.lower.fold_constants import fold_constants
 from astroedge.targets.pass_list import UnknownForm
 
 if TYPE_CHECKING:
@@ -110,15 +111,16 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
     """Exact rewrites only: gathers clipped, splits cut, inference forms, constants folded, equal expressions merged."""
     rewriter = _RewriteCalls(module)
     rewriter.builder_.update_func(module.get_global_var("main"), rewriter.visit_expr(module["main"]))
+    decompose = [relax.transform.DecomposeOpsForInference(), relax.transform.CanonicalizeBindings()]
+    decomposed = fold_constants(tvm.ir.transform.Sequential(decompose)(rewriter.builder_.get()))
     passes = [
-        relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
         relax.transform.EliminateCommonSubexpr(),  # folding compiles each expression that it computes
         relax.transform.FoldConstant(),
         relax.transform.EliminateCommonSubexpr(),
         relax.transform.CanonicalizeBindings(),
     ]
-    return tvm.ir.transform.Sequential(passes)(rewriter.builder_.get())
+    return tvm.ir.transform.Sequential(passes)(decomposed)
 
 
 @mutator
