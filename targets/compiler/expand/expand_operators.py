@@ -6,10 +6,19 @@ import onnx
 
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand import scatters
+from astroedge.targets.compiler.expand import (
+    activations,
+    attention,
+    determinant,
+    losses,
+    norms,
+    scatters,
+    transforms,
+)
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
-RULES: dict[str, Rule] = {**scatters.RULES}
+FAMILIES = (activations, attention, determinant, losses, norms, scatters, transforms)
+RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
 
 def expand_operators(model: onnx.ModelProto) -> None:
