@@ -118,7 +118,7 @@ ROWS = (
     Operator(
         "MatMul",
         kind="product",
-        limits="in float32 and float16",
+        limits="in float32 and float16; small ones of integers",
         rounding="ordered sum",
         bound="matmul",
         relax=("matmul",),
@@ -166,7 +166,7 @@ ROWS = (
     Operator("Range", limits=CONSTANT),
     Operator("Reciprocal"),
     Operator("ReduceL1", rounding="ordered sum"),
-    Operator("ReduceL2", rounding="ordered sum", functions=("sqrt",)),
+    Operator("ReduceL2", limits="of floats", rounding="ordered sum", functions=("sqrt",)),
     Operator("ReduceLogSum", rounding="ordered sum", functions=("log",)),
     Operator("ReduceLogSumExp", rounding="ordered sum", functions=("exp", "log")),
     Operator("ReduceMax", kind="reduction", sparsity="reduced", keeps_ones=True, relax=("max",)),

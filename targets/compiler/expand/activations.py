@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import TensorProto
 
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand.expansion import Call, Rule
@@ -49,10 +50,22 @@ def is_infinite(call: Call, builder: NodeBuilder) -> bool:
     return True
 
 
+def in_single(call: Call, builder: NodeBuilder) -> bool:
+    """A float16 Elu or Selu in float32, because TVM's importer mixes the two."""
+    if call.dtype() != np.float16:
+        return False
+    wide = builder.op("Cast", [call.input(0)], to=TensorProto.FLOAT)
+    result = builder.op(call.node.op_type, [wide], **call.options)
+    builder.op("Cast", [result], call.output(0), to=TensorProto.FLOAT16)
+    return True
+
+
 RULES: dict[str, Rule] = {
     "Celu": celu,
+    "Elu": in_single,
     "IsInf": is_infinite,
     "Mish": mish,
+    "Selu": in_single,
     "Swish": swish,
     "ThresholdedRelu": thresholded_relu,
 }

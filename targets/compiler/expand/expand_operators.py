@@ -10,14 +10,16 @@ from astroedge.targets.compiler.expand import (
     activations,
     attention,
     determinant,
+    integers,
     losses,
     norms,
+    reductions,
     scatters,
     transforms,
 )
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
-FAMILIES = (activations, attention, determinant, losses, norms, scatters, transforms)
+FAMILIES = (activations, attention, determinant, integers, losses, norms, reductions, scatters, transforms)
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
 
