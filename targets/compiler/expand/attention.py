@@ -129,7 +129,7 @@ def _bias(call: Call, builder: NodeBuilder, length: int, total: int) -> _Bias:
         past = np.full(1, length + (call.shape(4)[2] if call.input(4) else 0))
         known.append(np.where(_within(past, length, total, True)[1], 0, -np.inf))
     if not computed:
-        return sum(known) if known else None
+        return np.asarray(sum(known)) if known else None
     terms = [*computed, *(builder.constant(item, call.dtype(0), "mask") for item in known)]
     while len(terms) > 1:
         terms = [builder.op("Add", terms[:2]), *terms[2:]]
@@ -167,7 +167,7 @@ def rotary_embedding(call: Call, builder: NodeBuilder) -> bool:
     flat = len(shape) == 3
     if flat:
         heads = int(call.options["num_heads"])
-        apart = (shape[0], shape[1], heads, shape[2] // heads)
+        apart: tuple[int, ...] = (shape[0], shape[1], heads, shape[2] // heads)
         x = reshaped(builder, call.input(0), apart)
     else:
         apart, x = shape, call.input(0)

@@ -18,7 +18,7 @@ def determinant(call: Call, builder: NodeBuilder) -> bool:
         refuse(call, f"a {size}×{size} matrix (above {LARGEST}×{LARGEST})")
     rows = [sliced(builder, call.input(0), -2, row, row + 1) for row in range(size)]
     elements = [[sliced(builder, row, -1, column, column + 1) for column in range(size)] for row in rows]
-    minors = {(column,): element for column, element in enumerate(elements[-1])}
+    minors: dict[tuple[int, ...], str] = {(column,): element for column, element in enumerate(elements[-1])}
     for row in reversed(elements[:-1]):
         minors = {
             columns: _expanded(builder, row, columns, minors)
