@@ -6,10 +6,10 @@ import onnx
 
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand import scatters
+from astroedge.targets.compiler.expand import scatters, transposed_convolutions
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
-RULES: dict[str, Rule] = {**scatters.RULES}
+RULES: dict[str, Rule] = {**scatters.RULES, **transposed_convolutions.RULES}
 
 
 def expand_operators(model: onnx.ModelProto) -> None:
