@@ -115,6 +115,8 @@ class _RewriteCalls(PyExprMutator):
         if operator in EXTREMES and isinstance(visited.args[0], relax.Var):
             stack = self.lookup_binding(visited.args[0])
             return self._extreme(visited, stack) if _is_stack(stack) else visited
+        if operator == "relax.split" and not isinstance(call.ty, relax.TupleType):
+            return visited.args[0]  # into one piece
         if operator == "relax.split":
             return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
         if operator in ("relax.scatter_nd", "relax.scatter_elements") and visited.attrs.reduction in ("update", "none"):
