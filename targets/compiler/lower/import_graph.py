@@ -26,6 +26,7 @@ from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
 from astroedge.targets.compiler.expand.expand_operators import expand_operators
 from astroedge.targets.compiler.lower.checked_importer import checked_import
+from astroedge.targets.compiler.lower.fold_constants import fold_constants
 
 if TYPE_CHECKING:
     from astroedge.step.spec import SpikeSpec
@@ -91,8 +92,8 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
-        relax.transform.EliminateCommonSubexpr(),  # folding compiles each expression that it computes
-        relax.transform.FoldConstant(),
+        relax.transform.EliminateCommonSubexpr(),
+        tvm.transform.module_pass(lambda module, _: fold_constants(module), opt_level=0),
         relax.transform.EliminateCommonSubexpr(),
         relax.transform.CanonicalizeBindings(),
     ]
