@@ -53,7 +53,7 @@ ROWS = (
     Operator("ConstantOfShape", limits=CONSTANT),
     Operator("Conv", kind="product", rounding="ordered sum", bound="convolution", relax=("nn.conv1d", "nn.conv2d")),
     Operator("ConvInteger", imported=False),
-    Operator("ConvTranspose", kind="product", limits="without output_shape", rounding="ordered sum"),
+    Operator("ConvTranspose", kind="product", rounding="ordered sum", bound="convolution"),
     Operator("Cos", functions=("cos",)),
     Operator("Cosh", functions=("cosh",)),
     Operator("CumProd", imported=False),
