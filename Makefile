@@ -102,11 +102,12 @@ lint: .venv/ready
 		apt-get update --quiet=2; $(APT_INSTALL) "$$package"; }
 	"$(PYTHON)" -m venv .venv
 
-# The tests run ARM bundles in an emulator; those that need it are skipped, and say so, where it is missing.
+# The tests run ARM bundles in an emulator and watch system calls; those that need either are skipped, and say so, where it
+# is missing.
 emulator:
-	@command -v qemu-aarch64-static >/dev/null || { \
+	@{ command -v qemu-aarch64-static && command -v strace; } >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static; \
+			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace; \
 		else \
-			echo "qemu-aarch64-static is not installed (package qemu-user-static): ARM bundles will not be run."; \
+			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched."; \
 		fi; }

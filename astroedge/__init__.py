@@ -11,10 +11,15 @@ Every name below is imported when it is first used, so that `import astroedge` o
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from astroedge.host_package import require
+
+# ONNX Runtime reports to its makers from its first session on, and writes an identity of the device into HOME. It asks
+# for this variable when it is imported, and for nothing later. Whoever set it before us meant it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from astroedge import errors as errors

@@ -13,6 +13,7 @@
     ├── BundleError                50  a bundle is missing, damaged or of an unknown version
     │   └── IncompatibleError      51  the bundle was made for another CPU or ABI
     ├── InputError                 60  wrong name, shape, dtype, NaN or an index out of range
+    │   └── UndefinedTickError     61  the graph has no result for these inputs
     └── VerificationError          70  a bundle does not do what its golden trace or its graph says
 
 A message says what happened, why that usually happens and what to do. The library raises; only the command line
@@ -22,10 +23,19 @@ catches, prints one line and exits with the class's code.
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """`text` on one line, without what a terminal would act on: names in a file are whoever's who wrote it."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 class AstroEdgeError(Exception):
     """Base of every error this package raises on purpose; `exit_code` is what the command line exits with."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        """An error with a message of one line."""
+        super().__init__(printable(message))
 
 
 class MissingDependencyError(AstroEdgeError):
@@ -98,6 +108,12 @@ class InputError(AstroEdgeError):
     """An input has a wrong name, shape, dtype or value; the session's state is unchanged."""
 
     exit_code = 60
+
+
+class UndefinedTickError(InputError):
+    """The graph is not defined for a tick's inputs: ONNX Runtime refuses to compute it."""
+
+    exit_code = 61
 
 
 class VerificationError(AstroEdgeError):

@@ -1,4 +1,4 @@
-"""What comparing a step with its reference showed: differences, spikes decided otherwise, where free runs part.
+"""What comparing a step with its reference showed: differences, decisions made otherwise, where free runs part.
 
 Two comparisons are made, of the exported graph with the model (`exporters/parity`) and of the compiled step with the
 graph (`runtimes/checking`), in the same words. A comparison is *forced* when both begin every tick in the reference's
@@ -8,7 +8,11 @@ decide differently within rounding of it, which is no fault; a *divergence* wher
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from astroedge.errors import InputError
 
 PARITY_TICKS = 200  # that a graph is compared with its model, and a compiled step with its graph before it is given out
 
@@ -16,11 +20,66 @@ TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max
 
 
 @dataclass(frozen=True)
-class Flip:
-    """A spike that the step and its reference decided differently, within rounding of the threshold.
+class Acceptance:
+    """What whoever compiles or exports accepts as rounding.
 
-    `tick` counts from 0, `spikes` names the spike tensor, `neuron` is the index into it, `margin` the distance from
-    the threshold.
+    `tolerance` takes the place of `TOLERANCE`; `allow_flips` is how many spikes of a comparison may be decided
+    otherwise within it, None for the usual limit.
+    """
+
+    tolerance: float = TOLERANCE
+    allow_flips: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what accepts nothing or everything."""
+        if not 0 < self.tolerance < 1:
+            raise InputError(
+                f"A tolerance of {self.tolerance:g} is none: it is a share of the largest operand, between 0 and 1 "
+                f"(usually {TOLERANCE:g})."
+            )
+        if self.allow_flips is not None and self.allow_flips < 0:
+            raise InputError(f"{self.allow_flips} flips cannot be allowed; give 0 or more.")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How strictly a graph is compared with its model, and what its user accepts.
+
+    `ticks` are compared. `tolerance` is how far rounding may part results and decisions, as a share of max(1, largest
+    value). `flips` ticks may differ by more, without decisions being found that explain it, if some decision of such a
+    tick lies within tolerance of its edge.
+    """
+
+    ticks: int = PARITY_TICKS
+    tolerance: float = TOLERANCE
+    flips: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form; `from_json` reads it back unchanged."""
+        return {"ticks": self.ticks, "tolerance": float(self.tolerance).hex(), "flips": self.flips}
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> Allowance:
+        """Read what `to_json` wrote."""
+        return Allowance(int(record["ticks"]), float.fromhex(record["tolerance"]), int(record["flips"]))
+
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"compared over {self.ticks} ticks within {self.tolerance:g}, {self.flips} of them allowed flips that "
+            "nothing explains"
+        )
+
+
+USUAL = Allowance()
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A spike, or another decision, that the step and its reference made differently, within rounding of its edge.
+
+    `tick` counts from 0, `spikes` names the spike tensor or the value of the decision, `neuron` is the index into it,
+    `margin` the distance from the threshold or whatever edge it is.
     """
 
     tick: int
@@ -51,8 +110,9 @@ class Parity:
     """A comparison over `ticks` ticks.
 
     Forced, with the reference's state at every tick: `worst` is the largest difference of any result relative to
-    max(1, its largest value), `spikes` the number of spike decisions compared, `flips` those that differed. Free,
-    with the step's own state: `divergence` is None when the run agreed to the last tick.
+    max(1, its largest value), `spikes` the number of decisions compared (spikes, and whatever else jumps), `flips`
+    those that differed. `unexplained` are the ticks, from 0, that differ by more and that the user accepts. Free, with
+    the step's own state: `divergence` is None when the run agreed to the last tick.
     """
 
     ticks: int
@@ -60,13 +120,15 @@ class Parity:
     spikes: int
     flips: tuple[Flip, ...]
     divergence: Divergence | None
+    unexplained: tuple[int, ...] = ()
 
     def summary(self) -> str:
         """One line for people."""
         free = "the free run agrees to the end"
         if self.divergence is not None:
             free = f"the free run parts at tick {self.divergence.tick + 1} in {self.divergence.name!r}"
+        accepted = f", {len(self.unexplained)} ticks accepted unexplained" if self.unexplained else ""
         return (
             f"{self.ticks} ticks: largest relative difference {self.worst:.1e}, {len(self.flips)} of {self.spikes} "
-            f"spikes decided the other way within rounding; {free}"
+            f"decisions made the other way within rounding{accepted}; {free}"
         )

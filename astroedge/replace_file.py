@@ -1,4 +1,8 @@
-"""Writing one file whole: the old content or the new one, never a part."""
+"""Writing one file whole: the old content or the new one, never a part.
+
+A device, a FIFO or a link such as /dev/stdout is written through, never replaced; behind any other link the file that
+it leads to is replaced.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+from astroedge.scratch import beside, scratch_folder
+
+_DESCRIPTORS = ("/dev/", "/proc/")
 
 
 def replace_file(
@@ -17,9 +26,14 @@ def replace_file(
 
     Raises OSError, which names `path`, when the folder is missing, cannot be written or is full.
     """
+    pieces = [content] if isinstance(content, (bytes, memoryview)) else content
     try:
+        if _is_written_through(Path(path)):
+            with open(path, "wb") as file:
+                file.writelines(pieces)
+            return
         with replacing(path, partial) as new, new.open("xb") as file:
-            file.writelines([content] if isinstance(content, (bytes, memoryview)) else content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -34,11 +48,37 @@ def replacing(path: str | os.PathLike[str], partial: Path | None = None) -> Iter
 
     Raises OSError when the move fails.
     """
-    target = Path(path)
-    new = partial or target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    if _is_written_through(Path(path)):
+        with scratch_folder("write") as folder:
+            yield folder / "whole"
+            import shutil  # rarely needed, and it imports much
+
+            with (folder / "whole").open("rb") as whole, open(path, "wb") as file:
+                shutil.copyfileobj(whole, file)
+        return
+    target = Path(os.path.realpath(path))
+    new = partial or beside(target)
     try:
         yield new
         os.replace(new, target)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def _is_written_through(path: Path) -> bool:
+    """Whether a path is, or leads to, a device, a FIFO, a socket or an open file of a process."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (S_ISREG(mode) or S_ISDIR(mode)) or any(str(link).startswith(_DESCRIPTORS) for link in _links(path))
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """The path and the links behind it, one by one, as absolute paths; `path` leads somewhere."""
+    current = path.absolute()
+    yield current
+    while current.is_symlink():
+        current = current.parent / os.readlink(current)
+        yield current

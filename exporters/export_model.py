@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,17 @@ from torch import Tensor
 
 from astroedge.errors import GraphError, UnsupportedOpError
 from astroedge.exporters import frameworks
-from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
+from astroedge.exporters.finish_graph import (
+    Original,
+    fill_value,
+    finish_graph,
+    keep_read_states,
+    left_out,
+    make_allowance,
+)
 from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
+from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.compare import parity_inputs
 from astroedge.exporters.parity.firing_rates import Tick
@@ -24,7 +31,7 @@ from astroedge.exporters.state.first_input_values import refuse_first_input_valu
 from astroedge.exporters.state.locations import HiddenState, Location
 from astroedge.exporters.state.refuse_changes import refuse_stateless
 from astroedge.exporters.state.watched_run import watched_run
-from astroedge.exporters.step_call.blame import blame_model
+from astroedge.exporters.step_call.blame import ModelFailure, blame_model
 from astroedge.exporters.step_call.examples import Example, Inputs, dtype_name, example_ticks
 from astroedge.exporters.step_call.signature import StepCall, make_call
 from astroedge.exporters.tracing.dry_run import DryRun, dry_run
@@ -34,7 +41,8 @@ from astroedge.exporters.wrapping.check_model import check_model
 from astroedge.exporters.wrapping.default_states import with_own_states
 from astroedge.exporters.wrapping.value_names import Names, choose_names, wrapper_path
 from astroedge.exporters.wrapping.wrap_model import WrappedModel, wrap_model
-from astroedge.parity import Parity
+from astroedge.parity import Allowance, Parity
+from astroedge.scratch import scratch_folder
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
@@ -52,6 +60,9 @@ def export(
     name: str | None = None,
     examples: Iterable[Example] | None = None,
     firing_rates: Mapping[str, float] | None = None,
+    allow_flips: int | None = None,
+    tolerance: float | None = None,
+    check_ticks: int | None = None,
 ) -> StepGraph:
     """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
 
@@ -70,23 +81,33 @@ def export(
     and again. `firing_rates` declares for inputs, by name, what fraction of the elements is not zero, in place of what
     the examples show.
 
+    `check_ticks` ticks are compared, 200 by default, and rounding may part results and decisions by `tolerance`, 1e-5
+    by default, as a share of max(1, the largest value). `allow_flips` ticks may differ by more if some decision of such
+    a tick lies within rounding of its edge. What is accepted here is written into the graph.
+
     The result's `parity` and `notes` say what the comparison showed and what to know.
 
     Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
     the graph and the model differ by more than rounding, ExportError for anything else that can't be exported.
     """
+    allowance = make_allowance(allow_flips, tolerance, check_ticks)
     call = make_call(model, inputs, states)
     check_model(call.model)
-    ticks = example_ticks(call.inputs, examples)
+    ticks = example_ticks(call, examples)
     given = Names(input_names, output_names, state_names)
     warm_up()
-    with tempfile.TemporaryDirectory(prefix="astroedge-export-") as folder:
-        scratch = Path(folder)
+    with scratch_folder("export") as scratch:
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
-        rates = firing_rates or {}
-        parity, notes = run_in_child(lambda: _finish(call, ticks, rates, traced, scratch), scratch)
+        rest = _Finish(call, ticks, firing_rates or {}, allowance, traced, scratch)
+        try:
+            parity, notes = run_in_child(rest.finish, scratch)
+        except ModelFailure as error:
+            if len(ticks) > 1:
+                raise
+            parity, notes = run_in_child(replace(rest, vary=False).finish, scratch)
+            notes = (*notes, _not_varied(error))
         graph = StepGraph.load(scratch / FINISHED)
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
@@ -137,7 +158,7 @@ def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, pa
     StepGraph(model, spec).save(path)
     hidden = zip(names[len(names) - len(hidden_states) :], hidden_states, strict=True)
     scratch = {name for name, state in hidden if frameworks.is_scratch(call.model, state)}
-    notes = (*wrapped.notes, *left_out([name for name in unread if name not in scratch]))
+    notes = (*wrapped.notes, *seen.unread, *left_out([name for name in unread if name not in scratch]))
     return _Traced(hidden_states, tuple(names), notes, wrapped.kept, seen)
 
 
@@ -149,29 +170,50 @@ def _clean(model: onnx.ModelProto, title: str, wrapped: WrappedModel) -> None:
     clean_graph(model, title, [WRAPPER, *wrappers], classes)
     try:
         rewrite_booleans(model)
+        rewrite_products(model)
         rewrite_spikes(model)
     except GraphError as error:  # the first look at the shapes of all values
         raise UnsupportedOpError(_wrong_translation(model, error, classes)) from error
 
 
-def _finish(
-    call: StepCall, ticks: Sequence[Inputs], rates: Mapping[str, float], traced: _Traced, scratch: Path
-) -> tuple[Parity | None, tuple[str, ...]]:
-    """Write the finished graph, measured on the examples and compared with the model, which is cold here."""
-    graph = StepGraph.load(scratch / TRACED)
-    with blame_model(call.label, call.model):
-        call = with_own_states(call)
-    names = [item.name for item in graph.spec.inputs]
-    examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in ticks]
+@dataclass(frozen=True)
+class _Finish:
+    """What the last child does; `vary` is False where the model cannot take variations of its only example."""
 
-    def run(spec: StepSpec) -> Iterator[tuple[Tick, Tick]]:
-        names = [*(item.name for item in spec.outputs), *(f"{NEXT_PREFIX}{name}" for name in traced.states)]
-        for tick, results in watched_run(call, traced.hidden_states, parity_inputs(spec, examples)):
-            yield tick, dict(zip(names, results, strict=True))
+    call: StepCall
+    ticks: Sequence[Inputs]
+    rates: Mapping[str, float]
+    allowance: Allowance
+    traced: _Traced
+    scratch: Path
+    vary: bool = True
 
-    finished = finish_graph(graph, examples, rates, Original(run, "PyTorch", traced.seen.reason))
-    finished.save(scratch / FINISHED)
-    return finished.parity, finished.notes
+    def finish(self) -> tuple[Parity | None, tuple[str, ...]]:
+        """Write the finished graph, measured on the examples and compared with the model, which is cold here."""
+        graph = StepGraph.load(self.scratch / TRACED)
+        with blame_model(self.call.label, self.call.model):
+            call = with_own_states(self.call)
+        names = [item.name for item in graph.spec.inputs]
+        examples = [{name: tensor.numpy() for name, tensor in zip(names, tick, strict=True)} for tick in self.ticks]
+
+        def run(spec: StepSpec) -> Iterator[tuple[Tick, Tick]]:
+            names = [*(item.name for item in spec.outputs), *(f"{NEXT_PREFIX}{name}" for name in self.traced.states)]
+            inputs = parity_inputs(spec, examples, self.allowance.ticks, vary=self.vary)
+            for tick, results in watched_run(call, self.traced.hidden_states, inputs):
+                yield tick, dict(zip(names, results, strict=True))
+
+        original = Original(run, "PyTorch", self.traced.seen.reason)
+        finished = finish_graph(graph, examples, self.rates, original, self.allowance)
+        finished.save(self.scratch / FINISHED)
+        return finished.parity, finished.notes
+
+
+def _not_varied(error: ModelFailure) -> str:
+    """A note on a comparison that saw one pattern only."""
+    return (
+        f"The model cannot take variations of its only example ({error.raised}), so it was compared on that alone, "
+        "again and again; give real `examples`."
+    )
 
 
 def _wrong_translation(model: onnx.ModelProto, error: GraphError, classes: Mapping[str, str]) -> str:

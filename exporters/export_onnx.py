@@ -13,7 +13,14 @@ import onnx
 from onnx import version_converter
 
 from astroedge.errors import ExportError, GraphError, NoStateError
-from astroedge.exporters.finish_graph import Original, fill_value, finish_graph, keep_read_states, left_out
+from astroedge.exporters.finish_graph import (
+    Original,
+    fill_value,
+    finish_graph,
+    keep_read_states,
+    left_out,
+    make_allowance,
+)
 from astroedge.exporters.from_onnx.declared_names import (
     Array,
     as_input,
@@ -24,12 +31,15 @@ from astroedge.exporters.from_onnx.declared_names import (
     hold_constant,
     values_of,
 )
+from astroedge.exporters.from_onnx.expand_quantised import expand_quantised
 from astroedge.exporters.from_onnx.expand_recurrent import batch_second, expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph
 from astroedge.exporters.from_onnx.name_graph import name_graph
 from astroedge.exporters.from_onnx.source_session import open_foreign
 from astroedge.exporters.graph.clean_graph import clean_graph, refuse_operators
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
+from astroedge.exporters.graph.rewrite_picks import rewrite_picks
+from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.step.graph import METADATA_KEY, StepGraph
@@ -51,6 +61,9 @@ def export_onnx(
     examples: Sequence[Mapping[str, Array]] | None = None,
     firing_rates: Mapping[str, float] | None = None,
     name: str | None = None,
+    allow_flips: int | None = None,
+    tolerance: float | None = None,
+    check_ticks: int | None = None,
 ) -> StepGraph:
     """Make a step graph of an ONNX graph whose output `states[input]` is at the next tick its input.
 
@@ -58,22 +71,26 @@ def export_onnx(
     leaves open; `initial` gives states another first value than zero, as a number or an array. `examples` are inputs
     of successive ticks, by name, for measuring firing rates and for the comparison with the original over 200 ticks
     in ONNX Runtime; without them inputs are drawn from a normal distribution. A state is named as its input. Outputs
-    that feed states are not data outputs, unless no other output is there.
+    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance` and `check_ticks`
+    are as in `export`.
 
     Raises NoStateError without pairs, ExportError for names, shapes and values that do not fit, UnsupportedOpError for
     an operator that a step cannot hold, ParityError if step and original differ by more than rounding, GraphError for
     a file that is not valid ONNX.
     """
+    allowance = make_allowance(allow_flips, tolerance, check_ticks)
     original = _original(source)
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
     model, held = _folded(original, states, constants or {}, fix)
     first = _initial_values(model.graph, states, initial or {})
     title = name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else original.graph.name)
+    rewrite_picks(model)
     refuse_operators(model.graph.node)
     spec = name_graph(model, states, {name: fill_value(value) for name, value in first.items()})
     declared = list(model.graph.value_info)
     clean_graph(model, title, [])
     model.graph.value_info.extend(declared)
+    rewrite_products(model)
     rewrite_booleans(model)
     rewrite_spikes(model)
     kept, unread = keep_read_states(model.graph, spec.states, first)
@@ -84,8 +101,8 @@ def export_onnx(
     foreign = open_foreign(original, states, held)
     axes = foreign.batch_axes(ticks[0], first)
     spec = replace(spec, states=tuple(replace(state, batch_axis=axes[state.name]) for state in kept))
-    same = Original(lambda spec: foreign.run(spec, first, ticks), "the original graph")
-    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same)
+    same = Original(lambda spec: foreign.run(spec, first, ticks, allowance.ticks), "the original graph")
+    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same, allowance)
     graph.notes = (*left_out(unread), *graph.notes)
     return graph
 
@@ -115,7 +132,9 @@ def _folded(
     check_pairs(model.graph, states)
     fix(model.graph)
     declared = declared_values(original.graph, model.graph)
-    model = fold_graph(_modern(model), declared)
+    model = _modern(model)
+    expand_quantised(model)
+    model = fold_graph(model, declared)
     expand_recurrent(model)
     return fold_graph(model, declared), held
 

@@ -14,10 +14,13 @@ import onnx
 from astroedge.errors import ExportError
 from astroedge.exporters.graph.clean_graph import prune_states, store_initial_value
 from astroedge.exporters.graph.compiler_notes import compiler_notes
-from astroedge.exporters.graph.find_activations import find_activations
+from astroedge.exporters.graph.dense_notes import dense_notes
+from astroedge.exporters.graph.find_activations import find_activations, find_unknown_operands
 from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, find_spikes
 from astroedge.exporters.parity.compare import compare
 from astroedge.exporters.parity.firing_rates import Array, Tick, measure_activations, measure_input, measure_spikes
+from astroedge.parity import USUAL, Allowance, Parity
+from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 
@@ -65,36 +68,48 @@ def left_out(unread: Sequence[str]) -> tuple[str, ...]:
 
 
 def finish_graph(
-    graph: StepGraph, ticks: Sequence[Tick], declared: Mapping[str, float], original: Original
+    graph: StepGraph, ticks: Sequence[Tick], declared: Mapping[str, float], original: Original, allowance: Allowance
 ) -> StepGraph:
     """`graph` with what the example `ticks` show in its spec, compared with `original`, and what to know in its notes.
 
-    `declared` are firing rates of inputs that stand in place of measured ones.
+    `declared` are firing rates of inputs that stand in place of measured ones, `allowance` how the two are compared.
 
     Raises ExportError for a declared rate that does not fit, ParityError if the graph and its original differ by more
     than rounding.
     """
     spikes = find_spikes(graph.model.graph, graph.spec.states)
-    finished = StepGraph(graph.model, _measured(graph, spikes, ticks, declared))
+    spec = replace(_measured(graph, spikes, ticks, declared), allowance=allowance)
+    finished = StepGraph(graph.model, spec)
     finished.parity = compare(
-        finished, spikes, original.run(finished.spec), original=original.name, reason=original.reason
+        finished, spikes, original.run(spec), original=original.name, reason=original.reason, allowance=allowance
     )
-    finished.notes = (*_silent(finished, spikes), *compiler_notes(finished.model.graph))
+    finished.notes = (
+        *_accepted(finished.parity, original.name),
+        *_silent(finished, spikes),
+        *dense_notes(finished),
+        *compiler_notes(finished.model.graph),
+    )
     return finished
 
 
 def _measured(
     graph: StepGraph, spikes: Sequence[Spikes], ticks: Sequence[Tick], declared: Mapping[str, float]
 ) -> StepSpec:
-    """The spec with spans and rates of inputs, spike tensors and sparse activations."""
+    """The spec with spans and rates of inputs, spike tensors and sparse activations.
+
+    An operand of a product that nothing tells to be sparse is measured too: what its zeros come from does not matter.
+    """
     rectified = find_activations(graph.model.graph, [item.name for item in spikes])
     inputs = tuple(measure_input(item, graph.model.graph, ticks) for item in graph.spec.inputs)
-    return replace(
+    spec = replace(
         graph.spec,
         inputs=_declare(inputs, declared),
         spikes=measure_spikes(graph, spikes, ticks),
         activations=measure_activations(graph, rectified, ticks),
     )
+    sparse = find_sparsity(graph.model, spec).keys() | {item.tensor for item in rectified}
+    operands = find_unknown_operands(graph.model.graph, spec, sparse)
+    return replace(spec, activations=(*spec.activations, *measure_activations(graph, operands, ticks)))
 
 
 def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[TensorSpec, ...]:
@@ -113,6 +128,35 @@ def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[
         if not 0 < rate <= 1:
             raise ExportError(f"The firing rate of {name!r} is {rate}; it must be above 0 and at most 1.")
     return tuple(replace(item, firing_rate=rates.get(item.name, item.firing_rate)) for item in inputs)
+
+
+def make_allowance(allow_flips: int | None, tolerance: float | None, check_ticks: int | None) -> Allowance:
+    """What a user of export accepts; the usual where that is None.
+
+    Raises ExportError for numbers that mean nothing.
+    """
+    allowance = Allowance(
+        USUAL.ticks if check_ticks is None else check_ticks,
+        USUAL.tolerance if tolerance is None else float(tolerance),
+        USUAL.flips if allow_flips is None else allow_flips,
+    )
+    if allowance.ticks < 1:
+        raise ExportError(f"check_ticks is {check_ticks}, but a graph is compared over at least one tick.")
+    if not 0 < allowance.tolerance < 1:
+        raise ExportError(f"tolerance is {tolerance}; give a share of the largest value, above 0 and below 1.")
+    if allowance.flips < 0:
+        raise ExportError(f"allow_flips is {allow_flips}; give the number of ticks that may hold unexplained flips.")
+    return allowance
+
+
+def _accepted(parity: Parity, original: str) -> Iterator[str]:
+    """A note on ticks that differ and were accepted."""
+    if parity.unexplained:
+        ticks = ", ".join(str(tick + 1) for tick in parity.unexplained)
+        yield (
+            f"The graph differs from {original} at tick {ticks} by more than rounding explains; a decision there is "
+            "within rounding of its edge, and you accepted it with allow_flips."
+        )
 
 
 def _silent(graph: StepGraph, spikes: Sequence[Spikes]) -> Iterator[str]:

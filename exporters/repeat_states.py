@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from astroedge.exporters.step_call.signature import StepCall, make_call
 from astroedge.exporters.step_call.state_tree import rebuild
 from astroedge.exporters.wrapping.check_model import check_model
 from astroedge.exporters.wrapping.step_module import StepModule, run_step
+from astroedge.scratch import scratch_folder
 
 
 def repeat_states(model: Any, inputs: Example, states: Any, count: int) -> tuple[Any, ...]:
@@ -29,8 +28,8 @@ def repeat_states(model: Any, inputs: Example, states: Any, count: int) -> tuple
     """
     call = make_call(model, inputs, states)
     check_model(call.model)
-    with tempfile.TemporaryDirectory(prefix="astroedge-batch-") as folder:
-        repeated = run_in_child(lambda: _repeat(call, count), Path(folder))
+    with scratch_folder("batch") as folder:
+        repeated = run_in_child(lambda: _repeat(call, count), folder)
     if repeated is None:
         raise ExportError(
             f"--batch {count} cannot find which axis of the states counts streams: {call.label} fails with 2 or 3 of "

@@ -6,14 +6,19 @@ Imports nouns and `session`, nothing heavier than NumPy.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astroedge.bundle.container import Bundle
+from astroedge.bundle.manifest_file import MANIFEST_NAME
+from astroedge.errors import BundleError
 
 if TYPE_CHECKING:
     from astroedge.runtimes.session.compiled import CompiledSession
 
 __all__ = ["load"]
+
+_TRIES = 20  # at a bundle that is replaced while it is opened
 
 
 def load(
@@ -35,8 +40,28 @@ def load(
     """
     from astroedge.runtimes.session.compiled import CompiledSession
 
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
-    for record in opened.manifest.assets:
-        opened.asset(record.name)
-    return session
+    def open_session(opened: Bundle) -> CompiledSession:
+        session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
+        for record in opened.manifest.assets:
+            opened.asset(record.name)
+        return session
+
+    if isinstance(bundle, Bundle):
+        return open_session(bundle)
+    for _ in range(_TRIES - 1):
+        before = _manifest_identity(bundle)
+        try:
+            return open_session(Bundle.load(bundle))
+        except BundleError:
+            if _manifest_identity(bundle) == before:
+                raise
+    return open_session(Bundle.load(bundle))
+
+
+def _manifest_identity(folder: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What tells one manifest from the one that replaces it: a save while files are opened takes them away."""
+    try:
+        status = os.stat(Path(folder) / MANIFEST_NAME)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

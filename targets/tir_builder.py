@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,16 @@ def chunks(width: int, lanes: int = 16) -> list[tuple[int, int]]:
         covered.append((offset, lanes))
         offset += lanes
     return covered
+
+
+def in_vectors(width: int, emit: Callable[[Expression, int], None], lanes: int = 16) -> None:
+    """Emit `emit(offset, lanes)` for the vectors that cover `width` elements, the whole ones in a loop."""
+    whole = width // lanes
+    if whole:
+        with tir.serial(0, whole) as block:
+            emit(block * lanes, lanes)
+    for offset, rest in chunks(width % lanes):
+        emit(tirx.const(whole * lanes + offset, "int32"), rest)
 
 
 def independent(count: Expression, rows: bool = False) -> Any:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,46 @@ def test_a_file_that_something_else_writes_is_replaced_when_all_went_well(tmp_pa
         fail()
     assert target.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_leads_to_the_file_that_is_replaced(tmp_path: Path) -> None:
+    """The link stays a link, and what it leads to is replaced whole."""
+    target, link = tmp_path / "data" / "report.json", tmp_path / "link"
+    target.parent.mkdir()
+    replace_file(target, b"old")
+    link.symlink_to(target)
+    replace_file(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert [*target.parent.iterdir()] == [target]
+
+
+def test_a_fifo_is_written_through(tmp_path: Path) -> None:
+    """What reads a FIFO gets the content, and the FIFO stays one."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for write in (lambda: replace_file(fifo, b"content"), lambda: _write_in_block(fifo, b"content")):
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit(fifo.read_bytes)
+            write()
+            assert read.result() == b"content"
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [fifo]
+
+
+def _write_in_block(path: Path, content: bytes) -> None:
+    with replacing(path) as whole:
+        whole.write_bytes(content)
+
+
+def test_devices_and_open_files_are_never_replaced(tmp_path: Path) -> None:
+    """/dev/null stays a device, and a link to an open file of this process writes into that file."""
+    link = tmp_path / "stdout"
+    with (tmp_path / "out").open("wb") as out:
+        link.symlink_to(f"/proc/self/fd/{out.fileno()}")
+        replace_file(link, b"through")
+        assert os.fstat(out.fileno()).st_ino == (tmp_path / "out").stat().st_ino
+    assert link.is_symlink()
+    assert (tmp_path / "out").read_bytes() == b"through"
+    replace_file("/dev/null", b"nothing")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)

@@ -36,6 +36,8 @@ extern "C" {
 #define ASTRO_ALIGNMENT 64u
 #define ASTRO_MAX_THREADS 64u
 #define ASTRO_SPIKE_BITS 53u
+#define ASTRO_LARGEST_BUFFER 1099511627776u /* bytes; what no device has is a lie or a mistake */
+#define ASTRO_LARGEST_MANIFEST 67108864u    /* bytes of manifest.json */
 
 enum astro_status {
     ASTRO_OK = 0,
@@ -55,7 +57,12 @@ enum astro_dtype {
     ASTRO_INT32 = 3,
     ASTRO_INT64 = 4,
     ASTRO_FLOAT16 = 5,
-    ASTRO_FLOAT32 = 6
+    ASTRO_FLOAT32 = 6,
+    ASTRO_INT16 = 7,
+    ASTRO_UINT16 = 8,
+    ASTRO_UINT32 = 9,
+    ASTRO_UINT64 = 10,
+    ASTRO_FLOAT64 = 11
 };
 
 enum astro_initial {
@@ -68,7 +75,8 @@ enum astro_draw {
     ASTRO_DRAW_INDEX = 0,  /* low + (((x >> 32) * (high - low)) >> 32) */
     ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> (64 - ASTRO_SPIKE_BITS)) < draw_parameter, else 0 */
     ASTRO_DRAW_UNIFORM = 2 /* float32: ((x >> 40) - 2^23) * 2^(draw_parameter - 23); float16: ((x >> 53) - 2^10) *
-                            * 2^(draw_parameter - 10), draw_parameter from -14 to 15; both exact, in [-2^p, 2^p) */
+                            * 2^(draw_parameter - 10), draw_parameter from -14 to 15; float64: ((x >> 11) - 2^52) *
+                            * 2^(draw_parameter - 52), from -970; all exact, in [-2^p, 2^p) */
 };
 
 typedef struct astro_field {
@@ -155,7 +163,7 @@ typedef struct astro_team {
 } astro_team;
 
 typedef struct astro_call {
-    uint64_t size; /* sizeof(astro_call) of the host; that of a host without teams ends before `team` */
+    uint64_t size; /* sizeof(astro_call) of the host; older hosts end before `team` or before `steps_checked` */
     const void *inputs;
     void *outputs;
     void *state;
@@ -173,6 +181,8 @@ typedef struct astro_call {
     uint64_t bad_element; /* flat index within the field */
     /* who computes; for libraries that export astro_work only */
     astro_team *team; /* NULL: the caller alone */
+    /* astro_run only: how many of `steps` an earlier call has checked, that stopped before their tick; 0 checks all */
+    uint64_t steps_checked;
 } astro_call;
 
 const astro_info *astro_describe(void);

@@ -14,7 +14,10 @@ OK, STOPPED = 0, 1
 E_CALL, E_ALIGNMENT, E_NAN, E_RANGE, E_STRIDE, E_TICK = -1, -2, -3, -4, -5, -6
 
 # Names of codes that count from 0.
-DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")
+DTYPES = (
+    *("bool", "int8", "uint8", "int32", "int64", "float16", "float32"),
+    *("int16", "uint16", "uint32", "uint64", "float64"),
+)
 INITIALS = ("fill", "weights")
 DRAWS = ("index", "spike", "uniform")
 
@@ -107,6 +110,7 @@ class AstroCall(ctypes.Structure):
         ("bad_step", c_uint64),
         ("bad_element", c_uint64),
         ("team", c_void_p),
+        ("steps_checked", c_uint64),
     )
 
 

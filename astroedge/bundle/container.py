@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.abi.aligned import aligned_zeros
-from astroedge.bundle.folder import ASSETS, open_file, read_file, replace_folder
+from astroedge.bundle.folder import ASSETS, open_file, read_file, read_manifest, replace_folder
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
 from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest
 from astroedge.errors import BundleError
@@ -71,7 +71,7 @@ class Bundle:
             raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give the folder that compile wrote.")
         bundle = Bundle.__new__(Bundle)
         bundle.path = folder
-        bundle.manifest = decode_manifest(read_file(folder, MANIFEST_NAME, None))
+        bundle.manifest = decode_manifest(read_manifest(folder))
         bundle._files = None
         bundle._weights = None
         bundle._weights_are_checked = False

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 
-from astroedge.bundle.manifest_file import MANIFEST_NAME
+from astroedge.abi.limits import LARGEST_MANIFEST
+from astroedge.bundle.manifest_file import MANIFEST_NAME, is_ours
 from astroedge.errors import BundleError
 from astroedge.replace_file import replace_file
 
@@ -59,13 +60,25 @@ def read_file(folder: Path, name: str, size: int | None) -> bytes:
         return file.read()
 
 
+def read_manifest(folder: Path) -> bytes:
+    """The content of a bundle's manifest.
+
+    Raises what `open_file` raises, and BundleError for a file that is too large to be one, before it is read.
+    """
+    with open(open_file(folder, MANIFEST_NAME, None), "rb") as file:
+        content = file.read(LARGEST_MANIFEST + 1)
+    if len(content) > LARGEST_MANIFEST:
+        raise BundleError(f"{folder / MANIFEST_NAME} is too large to be a manifest; copy the bundle again.")
+    return content
+
+
 def check_replaceable(folder: Path) -> None:
     """Raise BundleError when a bundle could not take the place of what is there: before long work, or before saving."""
     if not folder.parent.is_dir():
         raise BundleError(f"There is no folder {folder.parent} to write the bundle into; make it, or check the path.")
     if folder.exists() and not folder.is_dir():
         raise BundleError(f"{folder} is a file and no bundle; choose a new or empty folder.")
-    if folder.exists() and not (folder / MANIFEST_NAME).exists():
+    if folder.exists() and not is_ours(_content(folder / MANIFEST_NAME) or b""):
         foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
         if foreign:
             raise BundleError(f"{folder} holds {foreign[0]!r} and is no bundle; choose a new or empty folder.")

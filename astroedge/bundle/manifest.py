@@ -15,6 +15,8 @@ from astroedge.errors import BundleError
 from astroedge.step.spec import StepSpec
 
 FORMAT = "astroedge-bundle"
+WORTH_SKIPPING = 4096  # multiplications in a tick; smaller products take no time to speak of
+DESPITE = ", but "  # in the reason for a kernel, before what keeps the inputs' zeros from being skipped
 MANIFEST_VERSION = 1
 
 Record = TypeVar("Record")
@@ -96,7 +98,8 @@ class Matrix:
     `rows` inputs, `columns` outputs, `calls` products in one tick (batch and heads). `spikes` names the activity that
     its input elements are counted in, None for a dense input. `nonzero` counts non-zero weights, None where the matrix
     is itself a state. `kernel` is the kernel chosen and `reason` says why. `precision` is what the weights are stored
-    in and `nbytes` their size with their scales.
+    in and `nbytes` their size with their scales. `graded` is True where the inputs are sparse but no spikes of one
+    size: they are multiplied, not added.
     """
 
     name: str
@@ -109,6 +112,13 @@ class Matrix:
     nonzero: int | None
     nbytes: int
     precision: str = "float32"
+    graded: bool = False
+
+    @property
+    def multiplies_zeros(self) -> bool:
+        """Whether its inputs are sparse and no kernel skips their zeros, though that would pay in one so large."""
+        worth = self.rows > 1 and self.rows * self.columns * self.calls >= WORTH_SKIPPING
+        return self.kernel == "dense" and DESPITE in self.reason and worth
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ from math import prod
 import numpy as np
 
 from astroedge.abi.layout import DTYPES
-from astroedge.abi.limits import ABI_VERSION, ALIGNMENT, MAX_THREADS, SPIKE_BITS, UNIFORM_EXPONENTS
+from astroedge.abi.limits import (
+    ABI_VERSION,
+    ALIGNMENT,
+    LARGEST_BUFFER,
+    MAX_THREADS,
+    SPIKE_BITS,
+    UNIFORM_EXPONENTS,
+)
 from astroedge.bundle.initial_state import fill_value
 from astroedge.bundle.manifest import BufferField, FileRecord, InputField, Layout, Manifest
 from astroedge.errors import BundleError, IncompatibleError
@@ -61,9 +68,13 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
+def _is_buffer_size(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_BUFFER and value % ALIGNMENT == 0
+
+
 def _check_buffer(buffer: str, size: int, fields: Sequence[BufferField]) -> None:
     """Every field is aligned, as large as its shape says and inside the buffer; no two share a name or a byte."""
-    _require(_is_count(size) and size % ALIGNMENT == 0, f"the {buffer} buffer has size {size!r}")
+    _require(_is_buffer_size(size), f"the {buffer} buffer has size {size!r}")
     names = [item.name for item in fields]
     _require(len(set(names)) == len(names), f"two fields of {buffer} have one name")
     for item in fields:
@@ -125,7 +136,7 @@ def _check_initial_values(layout: Layout) -> None:
 
 def _check_activity(manifest: Manifest) -> None:
     size = manifest.layout.workspace_size
-    _require(_is_count(size) and size % ALIGNMENT == 0, f"the workspace has size {size!r}")
+    _require(_is_buffer_size(size), f"the workspace has size {size!r}")
     for item in manifest.activity:
         inside = _is_count(item.offset) and item.offset % 8 == 0 and item.offset + 8 <= size
         _require(inside and _is_count(item.size), f"the counter of {item.name!r} lies outside the workspace")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
+from astroedge.abi.limits import ABI_VERSION
 from astroedge.bundle.manifest import FORMAT, MANIFEST_VERSION, Manifest
 from astroedge.bundle.manifest_check import check_manifest
 from astroedge.errors import BundleError
+from astroedge.strict_json import read_json, schema
 
 MANIFEST_NAME = "manifest.json"
 
@@ -41,17 +43,25 @@ def decode_manifest(content: bytes) -> Manifest:
     breaks its own rules; IncompatibleError for another binary interface.
     """
     try:
-        record = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        record = read_json(content)
+    except ValueError as error:
         raise BundleError(f"{MANIFEST_NAME} is not JSON ({error}); it is damaged: copy the bundle again.") from error
     known = isinstance(record, dict) and (record.get("format"), record.get("version")) == (FORMAT, MANIFEST_VERSION)
     if known and not _matches_its_digest(content):
         raise BundleError(
             f"{MANIFEST_NAME} does not match its own digest: it is damaged or was edited; copy the bundle again."
         )
+    wrong = schema("manifest")(record, "it") if known and record.get("abi_version") == ABI_VERSION else None
+    if wrong is not None:
+        raise BundleError(f"{MANIFEST_NAME} is damaged: {wrong}; compile the graph again.")
     manifest = Manifest.from_json(record)
     check_manifest(manifest)
     return manifest
+
+
+def is_ours(content: bytes) -> bool:
+    """Whether a file is a manifest of AstroEdge, of whatever version, whole or damaged: what a save may replace."""
+    return content.startswith(_OPENING) and f'\n "format": "{FORMAT}"'.encode() in content[:1024]
 
 
 def _matches_its_digest(content: bytes) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from astroedge.parity import PARITY_TICKS, TOLERANCE
+
 
 @click.command("compile")
 @click.argument("graph", type=click.Path(path_type=Path))
@@ -34,8 +36,39 @@ import click
     help="Store weights as float32, float16, int8 or int4; with a pattern, those of that name. Repeatable.",
 )
 @click.option("--probes", is_flag=True, help="Add every spike tensor and its margin to the outputs.")
+@click.option(
+    "--tolerance",
+    metavar="X",
+    type=float,
+    default=TOLERANCE,
+    show_default=True,
+    help="Accept differences from ONNX Runtime up to this share of a sum's largest operand.",
+)
+@click.option(
+    "--allow-flips",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Accept N spikes decided otherwise within the tolerance; else five per million.",
+)
+@click.option(
+    "--check-ticks",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=PARITY_TICKS,
+    show_default=True,
+    help="Compare over N ticks; fewer take less time.",
+)
 def compile_command(
-    graph: Path, target: str, output: Path, math: str, kernels: str, precision: tuple[str, ...], probes: bool
+    graph: Path,
+    target: str,
+    output: Path,
+    math: str,
+    kernels: str,
+    precision: tuple[str, ...],
+    probes: bool,
+    tolerance: float,
+    allow_flips: int | None,
+    check_ticks: int,
 ) -> None:
     """Compile GRAPH into a bundle for a target.
 
@@ -57,10 +90,16 @@ def compile_command(
         kernels=kernels,
         precision=", ".join(precision),
         probes=probes,
+        tolerance=tolerance,
+        allow_flips=allow_flips,
+        check_ticks=check_ticks,
         progress=lambda line: click.echo(f"… {line}", err=True),
     )
     manifest = bundle.manifest
     print_line(count_kernels(manifest))
+    for matrix in manifest.matrices:
+        if matrix.multiplies_zeros:
+            print_line(f"Note: matrix {matrix.name!r} multiplies all its inputs: {matrix.reason}.")
     if reference is not None:
         print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
     total = manifest.library.size + manifest.weights.size

@@ -71,6 +71,19 @@ from astroedge.cli.shared.option_types import named_numbers, named_shapes, named
     callback=named_values,
     help="Of a .nir file: what it leaves open, as `astroedge inspect --nir` shows it; current=new, repeatable.",
 )
+@click.option("--check-ticks", metavar="N", type=click.IntRange(min=1), help="Compare N ticks with the original; 200.")
+@click.option(
+    "--tolerance",
+    metavar="X",
+    type=float,
+    help="How far rounding may part the two, as a share of max(1, the largest value); 1e-5. Written into the graph.",
+)
+@click.option(
+    "--allow-flips",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Accept N ticks that differ for no cause found, where a decision lies on its edge; 0. Written into the graph.",
+)
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
 def export_command(
     model: str,
@@ -85,6 +98,9 @@ def export_command(
     sequence: bool,
     dt: float | None,
     nir: dict[str, str],
+    check_ticks: int | None,
+    tolerance: float | None,
+    allow_flips: int | None,
     name: str | None,
 ) -> None:
     """Export MODEL as a step graph and compare it with the original.
@@ -101,11 +117,19 @@ def export_command(
     from astroedge.cli.shared.display import print_line
     from astroedge.cli.shared.show_step import show_spec
     from astroedge.workflows.export_model import export_model
-    from astroedge.workflows.export_onnx import OnnxOptions, write_sequence
+    from astroedge.workflows.export_onnx import OnnxOptions, ParityOptions, write_sequence
 
     onnx = OnnxOptions(states, constants, shapes, initial)
     graph = export_model(
-        model, example=example, batch=batch, name=name, firing_rates=firing_rates, onnx=onnx, dt=dt, nir=nir
+        model,
+        example=example,
+        batch=batch,
+        name=name,
+        firing_rates=firing_rates,
+        onnx=onnx,
+        dt=dt,
+        nir=nir,
+        checks=ParityOptions(allow_flips, tolerance, check_ticks),
     )
     graph.save(output)
     show_spec(graph.spec)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @click.option("--input", "source", metavar="FILE", type=click.Path(path_type=Path), help="Real data: .npy, .npz, .csv.")
 @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Draw other inputs than the golden trace's.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the report as JSON; - for standard output.")
+@click.option("--tolerance", metavar="X", type=float, help="Accept differences up to X; else as it was compiled.")
+@click.option("--allow-flips", metavar="N", type=click.IntRange(min=0), help="Accept N spikes within the tolerance.")
 @threads_option
 def verify_command(
     bundle: Path,
@@ -29,6 +31,8 @@ def verify_command(
     source: Path | None,
     seed: int | None,
     json_path: str | None,
+    tolerance: float | None,
+    allow_flips: int | None,
     threads: int | None,
 ) -> None:
     """Verify BUNDLE on this machine.
@@ -40,11 +44,22 @@ def verify_command(
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
     from astroedge.workflows.verify_bundle import examine_file
 
-    if graph is None and (steps, source, seed) != (None, None, None):
-        raise click.UsageError("--steps, --input and --seed belong to the comparison with --graph.")
+    if graph is None and (steps, source, seed, tolerance, allow_flips) != (None,) * 5:
+        raise click.UsageError(
+            "--steps, --input, --seed, --tolerance and --allow-flips belong to the comparison with --graph."
+        )
     if source is not None and seed is not None:
         raise click.UsageError("--input and --seed exclude each other.")
-    report = examine_file(bundle, graph, steps=steps, inputs=source, seed=seed, threads=threads)
+    report = examine_file(
+        bundle,
+        graph,
+        steps=steps,
+        inputs=source,
+        seed=seed,
+        threads=threads,
+        tolerance=tolerance,
+        allow_flips=allow_flips,
+    )
     if json_path is not None:
         write_json(report.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

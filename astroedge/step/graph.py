@@ -17,7 +17,8 @@ from astroedge.host_package import require
 from astroedge.parity import Parity
 from astroedge.step.graph_check import check_graph, initial_fill
 from astroedge.step.onnx_file import read_model, serialise, write_model
-from astroedge.step.spec import StepSpec
+from astroedge.step.spec import SPEC_VERSION, StepSpec
+from astroedge.strict_json import read_json, schema
 
 if TYPE_CHECKING:
     import onnx
@@ -122,7 +123,11 @@ def _read_spec(model: onnx.ModelProto, path: str) -> StepSpec:
             "of its inputs are state; make it with astroedge.export."
         )
     try:
-        record = json.loads(texts[0])
+        record = read_json(texts[0].encode("utf-8", "surrogatepass"))
     except ValueError as error:
-        raise GraphError(f"The step description in {path!r} is not JSON; export the model again.") from error
+        raise GraphError(f"The step description in {path!r} is not JSON ({error}); export the model again.") from error
+    known = isinstance(record, dict) and record.get("version") == SPEC_VERSION
+    wrong = schema("step")(record, "it") if known else None
+    if wrong is not None:
+        raise GraphError(f"The step description in {path!r} is damaged: {wrong}; export the model again.")
     return StepSpec.from_json(record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from astroedge.step.operator_facts import FUNCTION_ERRORS, Operator, Rounding, Sparsity
+from astroedge.step.operator_facts import FUNCTION_ERRORS, Operator, Rounding, Zeros
 from astroedge.step.operator_table import ROWS
 
 HEADERS = ("operator", "in a step graph", "compiled", "bits", "zeros", "error bound")
@@ -19,16 +19,18 @@ BITS: dict[Rounding, str] = {
     "composed": "rounded at each operation",
     "ordered sum": "one order of sums",
 }
-ZEROS: dict[Sparsity, str] = {
+ZEROS: dict[Zeros, str] = {
     "": "",
-    "made": "makes them",
+    "elementwise": "f(0)",
     "moved": "0 and 1 stay",
     "scaled": "0 stays",
-    "joined": "0 where all are",
     "beside": "0 and 1 stay",
+    "written": "0 and 1 stay",
     "pooled": "0 where all are",
     "reduced": "0 where all are",
-    "some forms": "in some forms",
+    "padded": "0 and 1 stay",
+    "resampled": "0 where all are",
+    "summed": "0 where all are",
 }
 
 

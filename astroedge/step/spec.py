@@ -6,7 +6,7 @@ needs nothing but the standard library and NumPy, so the device reads the same d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from astroedge.abi.layout import DTYPES
 from astroedge.errors import GraphError
+from astroedge.parity import USUAL, Allowance
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -30,10 +31,11 @@ class TensorSpec:
     """One named array of a step.
 
     `shape` is the full shape, batch included. `index_range` is `(low, high)` with `high` exclusive for an integer input
-    that selects rows, such as a token, and None elsewhere. Both of the following are measured by export on the example
-    data of an input and are None elsewhere: `span` is the largest absolute value of a float input; `firing_rate` is
-    the fraction of elements that are not zero, set when every element was 0 or 1 or more than half of them were 0 (or
-    declared by the caller of export), which makes the input one that matrices read by its active elements.
+    that selects rows, such as a token, and None elsewhere. All of the following are measured by export on the example
+    data of an input and are None elsewhere: `span` is the largest finite absolute value of a float input; `value_range`
+    is `(lowest, highest + 1)` of any other integer input that was not 0 or 1 throughout; `firing_rate` is the fraction
+    of elements that are not zero, set when every element was 0 or 1 or more than half of them were 0 (or declared by
+    the caller of export), which makes the input one that matrices read by its active elements.
     """
 
     name: str
@@ -42,6 +44,7 @@ class TensorSpec:
     index_range: tuple[int, int] | None = None
     span: float | None = None
     firing_rate: float | None = None
+    value_range: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse dtypes and shapes that no buffer can hold."""
@@ -71,21 +74,27 @@ class TensorSpec:
             record["span"] = float(self.span).hex()
         if self.firing_rate is not None:
             record["firing_rate"] = self.firing_rate
+        if self.value_range is not None:
+            record["value_range"] = list(self.value_range)
         return record
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> TensorSpec:
         """Read what `to_json` wrote."""
-        index_range = record.get("index_range")
         span = record.get("span")
         return TensorSpec(
             name=record["name"],
             shape=tuple(record["shape"]),
             dtype=record["dtype"],
-            index_range=None if index_range is None else (int(index_range[0]), int(index_range[1])),
+            index_range=_read_range(record.get("index_range")),
             span=None if span is None else float.fromhex(span),
             firing_rate=record.get("firing_rate"),
+            value_range=_read_range(record.get("value_range")),
         )
+
+
+def _read_range(record: Sequence[int] | None) -> tuple[int, int] | None:
+    return None if record is None else (int(record[0]), int(record[1]))
 
 
 @dataclass(frozen=True)
@@ -202,7 +211,8 @@ class ActivationSpec(SparseSpec):
 class StepSpec:
     """The whole contract of one tick.
 
-    `source` tells where the step came from, for example `{"framework": "torch", "version": "2.13.0"}`.
+    `source` tells where the step came from, for example `{"framework": "torch", "version": "2.13.0"}`; `allowance` how
+    it was compared with that.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -211,6 +221,7 @@ class StepSpec:
     spikes: tuple[SpikeSpec, ...] = ()
     source: Mapping[str, str] = field(default_factory=dict)
     activations: tuple[ActivationSpec, ...] = ()
+    allowance: Allowance = USUAL
 
     def __post_init__(self) -> None:
         """Refuse names that stand for two things."""
@@ -232,6 +243,8 @@ class StepSpec:
         }
         if self.activations:
             record["activations"] = [item.to_json() for item in self.activations]
+        if self.allowance != USUAL:
+            record["allowance"] = self.allowance.to_json()
         return record
 
     @staticmethod
@@ -254,6 +267,7 @@ class StepSpec:
                 spikes=tuple(SpikeSpec.from_json(item) for item in record["spikes"]),
                 activations=tuple(ActivationSpec.from_json(item) for item in record.get("activations", ())),
                 source=dict(record["source"]),
+                allowance=Allowance.from_json(record["allowance"]) if "allowance" in record else USUAL,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GraphError(f"The step description is damaged ({error!r}); export the model again.") from error

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ import numpy as np
 
 from astroedge.bundle.manifest import Golden
 from astroedge.errors import GraphError, ParityError
-from astroedge.parity import PARITY_TICKS
+from astroedge.parity import PARITY_TICKS, TOLERANCE, Acceptance
 from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
     from astroedge.bundle.container import Bundle
+    from astroedge.runtimes.checking.parity_report import ForcedReport
     from astroedge.runtimes.session.compiled import CompiledSession
     from astroedge.step.graph import StepGraph
     from astroedge.targets.boards.target import Target
@@ -42,6 +43,9 @@ def compile(
     kernels: str = "auto",
     precision: str | Mapping[str, str] = "float32",
     probes: bool = False,
+    tolerance: float = TOLERANCE,
+    allow_flips: int | None = None,
+    check_ticks: int = PARITY_TICKS,
     progress: Progress | None = None,
 ) -> Bundle:
     """Compile `graph` (a StepGraph or the path of one) for `target` and return the bundle, in memory.
@@ -54,10 +58,15 @@ def compile(
     the last that matches counts, such as {"*": "int4", "head*": "int8"}. `probes` adds every spike tensor and its
     margin (membrane minus threshold) to the outputs. `progress` is called with a line before each stage.
 
-    Raises TargetError, CompileError, UnsupportedOpError, LinkError, and ParityError when the compiled step differs from
-    ONNX Runtime by more than rounding.
+    The compiled step is compared with ONNX Runtime over `check_ticks` ticks, and over a few of extreme inputs; where
+    the two disagree float64 decides. `tolerance` is how far values may differ, as a share of max(1, largest operand),
+    and `allow_flips` how many spikes may be decided otherwise within it, None for five per million. The manifest
+    records both.
+
+    Raises TargetError, CompileError, UnsupportedOpError, LinkError, InputError for a tolerance or a number of ticks
+    that is none, and ParityError when the compiled step differs from its graph by more than rounding.
     """
-    options = _Options(math, kernels, probes)
+    options = _Options(math, kernels, probes, Acceptance(tolerance, allow_flips), check_ticks)
     return _compile(_quantise(graph, precision), target, options, progress or (lambda line: None))
 
 
@@ -70,6 +79,9 @@ def compile_to(
     kernels: str = "auto",
     precision: str | Mapping[str, str] = "float32",
     probes: bool = False,
+    tolerance: float = TOLERANCE,
+    allow_flips: int | None = None,
+    check_ticks: int = PARITY_TICKS,
     progress: Progress | None = None,
 ) -> tuple[Bundle, Path | None]:
     """Compile as `compile` does and save the bundle in the folder `output`; returns it as it is in memory.
@@ -80,7 +92,8 @@ def compile_to(
     Raises what `compile` raises; BundleError or GraphError when a file cannot be written.
     """
     quantised = _quantise(graph, precision)
-    bundle = _compile(quantised, target, _Options(math, kernels, probes), progress or (lambda line: None))
+    options = _Options(math, kernels, probes, Acceptance(tolerance, allow_flips), check_ticks)
+    bundle = _compile(quantised, target, options, progress or (lambda line: None))
     if bundle.manifest.dequantised_sha256 is None:
         bundle.save(output)
         return bundle, None
@@ -102,11 +115,13 @@ def dequantised_path(output: str | os.PathLike[str]) -> Path:
 
 @dataclass(frozen=True)
 class _Options:
-    """How a graph is compiled, but for its weights and the target."""
+    """How a graph is compiled, but for its weights and the target, and how the result is judged."""
 
     math: str
     kernels: str
     probes: bool
+    accept: Acceptance = field(default_factory=Acceptance)
+    check_ticks: int = PARITY_TICKS
 
 
 def _quantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> QuantisedGraph:
@@ -128,7 +143,7 @@ def _compile(
     step = _compile_step(quantised, goal, options)
     here = goal if runs_here(goal) else resolve_target("native")
     say("comparing with ONNX Runtime by the forced rule")
-    parity = _check_parity(quantised, here, options)
+    parity = _check_parity(quantised, here, options, say)
     say(f"recording the golden trace on {here.name}")
     local = step if here is goal else _compile_step(quantised, here, options)
     golden = _golden(link_bundle(local, here), parity, say)
@@ -166,29 +181,44 @@ def runs_here(target: Target) -> bool:
     return target.arch == native.arch and set(target.features) <= set(native.features)
 
 
-def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options) -> dict[str, float]:
+def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options, say: Progress) -> dict[str, float]:
     """Compare a probe build with ONNX Runtime on drawn inputs, state taken from the reference each tick."""
     from astroedge.runtimes import load
     from astroedge.runtimes.checking.golden import draw_inputs
     from astroedge.runtimes.checking.parity import compare_forced
     from astroedge.runtimes.checking.reference import ObservedReference
+    from astroedge.runtimes.checking.special_inputs import special_inputs
 
-    graph = quantised.graph
+    graph, ticks = quantised.graph, options.check_ticks
     with load(probe_build(quantised, target, math=options.math, kernels=options.kernels)) as session:
-        manifest = session.manifest
-        inputs = draw_inputs(manifest.layout.inputs, manifest.golden.seed, 0, PARITY_TICKS)
-        report = compare_forced(ObservedReference(graph), session, inputs, PARITY_TICKS)
-    if not report.ok:
-        raise ParityError(
-            f"The compiled step of {graph.name!r} does not follow ONNX Runtime: {report.text()} "
-            "This is a defect of the compiler or of the graph; report it with the graph."
+        fields, seed = session.manifest.layout.inputs, session.manifest.golden.seed
+        report = compare_forced(
+            ObservedReference(graph),
+            session,
+            draw_inputs(fields, seed, 0, ticks) if ticks > 0 else {},
+            ticks,
+            accept=options.accept,
+            special=special_inputs(fields, graph),
         )
-    return {
-        "ticks": report.ticks,
-        "spikes_compared": report.spikes_compared,
-        "spikes_flipped": report.spikes_flipped,
-        "worst_error": report.worst_error,
-    }
+    if not report.ok:
+        raise ParityError(_refusal(graph.name, report))
+    if report.worst_fault is not None:
+        say(f"on {report.reference_faults} ticks ONNX Runtime is off and the step agrees with float64")
+    return report.record()
+
+
+def _refusal(name: str, report: ForcedReport) -> str:
+    """Why the step is not given out, and what to do."""
+    cure = (
+        "This is a defect of the compiler or of the graph; report it with the graph. Where such a difference does not "
+        "matter to you, a larger tolerance accepts it."
+    )
+    if not report.violations:
+        cure = (
+            "Every one of those spikes is within rounding of its threshold, which either side may decide: usually "
+            f"weights on a coarse grid; allow_flips={report.spikes_flipped} accepts them."
+        )
+    return f"The compiled step of {name!r} does not follow its graph: {report.text()} {cure}"
 
 
 def _golden(bundle: Bundle, parity: dict[str, float], say: Progress) -> Golden:
@@ -214,9 +244,9 @@ def _holds_nan(session: CompiledSession) -> bool:
     """Whether a state or an output of the last tick is NaN anywhere."""
     layout = session.manifest.layout
     for fields, buffer in ((layout.state, session.state), (layout.outputs, session.output_bytes)):
-        for field in fields:
-            if field.dtype.startswith("float"):
-                values = buffer[field.offset : field.offset + field.nbytes].view(field.dtype)
+        for item in fields:
+            if item.dtype.startswith("float"):
+                values = buffer[item.offset : item.offset + item.nbytes].view(item.dtype)
                 if np.isnan(values).any():
                     return True
     return False

@@ -23,6 +23,8 @@ BROKEN = "broken"
 
 _DEVICE = "pip install astroedge"
 _HOST = 'pip install "astroedge[host]"'
+_NOT_FROM_HERE = "import sys; sys.path[:] = [path for path in sys.path if path]"
+"""Python looks in the working directory first, where a torch.py may lie that is not PyTorch."""
 _OLDEST_GLIBC = (2, 28)
 
 
@@ -131,7 +133,7 @@ def _package(package: Package, tested: str) -> Finding:
     except metadata.PackageNotFoundError:
         return Finding(package.name, MISSING, "", package.purpose, package.install)
     result = subprocess.run(
-        [sys.executable, "-c", f"import {package.module}"],
+        [sys.executable, "-c", f"{_NOT_FROM_HERE}; import {package.module}"],
         capture_output=True,
         text=True,
         errors="replace",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astroedge.errors import ExportError, InputError
-from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
+from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, ParityOptions, export_onnx_file, read_arrays
 from astroedge.workflows.inputs.model_source import ModelSource, load_model
 from astroedge.workflows.inputs.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
@@ -30,6 +30,7 @@ def export_model(
     onnx: OnnxOptions | None = None,
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
+    checks: ParityOptions | None = None,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.inputs.model_source`), compared with the original.
 
@@ -38,7 +39,7 @@ def export_model(
     which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
     beside. For a `.nir` file, `dt` is the length of a tick in the unit of its time constants and `nir` chooses what the
     file leaves open. `name` is the graph's name, by default the source's; `firing_rates` are those of inputs where they
-    are known better than from the example.
+    are known better than from the example. `checks` says how the comparison is made and what it may find.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
@@ -46,7 +47,9 @@ def export_model(
     if not source.endswith(NIR_SUFFIX):
         refuse_nir_options(source, dt, nir)
     if source.endswith(ONNX_SUFFIX):
-        return export_onnx_file(source, options, example=example, batch=batch, name=name, firing_rates=firing_rates)
+        return export_onnx_file(
+            source, options, example=example, batch=batch, name=name, firing_rates=firing_rates, checks=checks
+        )
     options.refuse_any(source)
     from astroedge.exporters import export
 
@@ -69,6 +72,7 @@ def export_model(
         output_names=found.output_names,
         name=name or _default_name(source),
         firing_rates=firing_rates,
+        **asdict(checks or ParityOptions()),
     )
 
 
@@ -107,20 +111,24 @@ def _with_shapes(found: ModelSource, shapes: Mapping[str, tuple[int, ...]]) -> M
 def _with_batch(found: ModelSource, batch: int) -> ModelSource:
     """The same model with inputs and explicit states of batch 1 repeated; hidden ones are the model's own business."""
     from astroedge.exporters.repeat_states import repeat_states
+    from astroedge.exporters.step_call.state_tree import leaves, rebuild
 
-    inputs = found.inputs if isinstance(found.inputs, (tuple, list)) else (found.inputs,)
-
-    def repeated(tick: Sequence[Any]) -> tuple[Any, ...]:
-        wrong = next((tensor for tensor in tick if tensor.ndim == 0 or tensor.shape[0] not in (1, batch)), None)
+    def repeated(tick: Any) -> Any:
+        tensors = [tensor for _, tensor in leaves(tick)]
+        wrong = next((tensor for tensor in tensors if tensor.ndim == 0 or tensor.shape[0] not in (1, batch)), None)
         if wrong is not None:
             raise ExportError(f"--batch {batch} needs inputs of batch 1, and one has shape {tuple(wrong.shape)}.")
-        return tuple(tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tick)
+        return rebuild(tick, [tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tensors])
 
-    examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
+    try:
+        examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
+        inputs = repeated(found.inputs)
+    except TypeError as error:
+        raise ExportError(f"The factory's inputs hold something that is no tensor: {error}.") from error
     states = found.states
-    if states is not None and any(tensor.shape[0] == 1 for tensor in inputs):
-        states = repeat_states(found.model, inputs, states, batch)
-    return replace(found, inputs=repeated(inputs), states=states, examples=examples)
+    if states is not None and any(tensor.shape[0] == 1 for _, tensor in leaves(found.inputs)):
+        states = repeat_states(found.model, found.inputs, states, batch)
+    return replace(found, inputs=inputs, states=states, examples=examples)
 
 
 def _with_examples(found: ModelSource, path: Path) -> ModelSource:

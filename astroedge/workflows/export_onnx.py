@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,15 @@ class OnnxOptions:
             raise ExportError(f"{given} is for .onnx models, and {source} is none; leave it out.")
 
 
+@dataclass(frozen=True)
+class ParityOptions:
+    """How a graph is compared with its original, and what the comparison may find; None for the usual."""
+
+    allow_flips: int | None = None
+    tolerance: float | None = None
+    check_ticks: int | None = None
+
+
 def export_onnx_file(
     source: str,
     options: OnnxOptions,
@@ -47,6 +56,7 @@ def export_onnx_file(
     batch: int | None,
     name: str | None,
     firing_rates: Mapping[str, float] | None,
+    checks: ParityOptions | None = None,
 ) -> StepGraph:
     """Export the ONNX graph in a file, compared with itself in ONNX Runtime; `example` is a file of inputs `(T, …)`."""
     from astroedge.exporters.export_onnx import export_onnx
@@ -68,6 +78,7 @@ def export_onnx_file(
         examples=examples,
         firing_rates=firing_rates,
         name=name,
+        **asdict(checks or ParityOptions()),
     )
 
 

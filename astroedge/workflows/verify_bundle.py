@@ -18,7 +18,7 @@ from astroedge.errors import TargetError, VerificationError
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import draw_inputs
 from astroedge.runtimes.checking.verify import VerifyReport as VerifyReport
-from astroedge.runtimes.checking.verify import choose_inputs, refuse_other_graph
+from astroedge.runtimes.checking.verify import accepted, choose_inputs, refuse_other_graph
 from astroedge.runtimes.checking.verify import verify as verify_session
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.workflows.inputs.array_files import read_arrays
@@ -37,18 +37,21 @@ def verify(
     *,
     steps: int | None = None,
     inputs: Mapping[str, Array] | None = None,
+    tolerance: float | None = None,
+    allow_flips: int | None = None,
 ) -> VerifyReport:
     """Replay a bundle's golden trace here, and with `graph` compare it with ONNX Runtime, forced and free.
 
     `graph` is the step graph it was compiled from, or the dequantised one that was saved beside it, or the path of one.
     `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None; `steps` is how many ticks of them are
-    compared, all of the given ones or 1000 drawn ones when None. The golden trace needs NumPy only; a graph needs what
+    compared, all of the given ones or 1000 drawn ones when None. `tolerance` and `allow_flips` are as in `compile`;
+    when None, what was accepted when the bundle was compiled. The golden trace needs NumPy only; a graph needs what
     compiling needs. A session goes on afterwards as if nothing had happened.
 
     Raises VerificationError when anything disagrees or the graph is another one, IncompatibleError when the bundle does
-    not run on this machine, InputError for inputs the step does not take.
+    not run on this machine, InputError for inputs the step does not take and for a tolerance that is none.
     """
-    report = examine(bundle, graph, steps=steps, inputs=inputs)
+    report = examine(bundle, graph, steps=steps, inputs=inputs, tolerance=tolerance, allow_flips=allow_flips)
     if not report.ok:
         raise VerificationError(report.text())
     return report
@@ -60,24 +63,27 @@ def examine(
     *,
     steps: int | None = None,
     inputs: Mapping[str, Array] | None = None,
+    tolerance: float | None = None,
+    allow_flips: int | None = None,
 ) -> VerifyReport:
     """What `verify` finds, as a report whose `ok` is False where `verify` would raise for a disagreement."""
     if not isinstance(bundle, CompiledSession):
         with load(bundle) as session:
-            return examine(session, graph, steps=steps, inputs=inputs)
+            return examine(session, graph, steps=steps, inputs=inputs, tolerance=tolerance, allow_flips=allow_flips)
     if graph is None:
         return verify_session(bundle)
     from astroedge.step.graph import StepGraph
 
     source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
     quantised = _quantise_again(source, bundle.manifest)
+    accept = accepted(bundle.manifest, tolerance, allow_flips)
     if bundle.manifest.probes:
-        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs)
+        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, accept=accept)
     from astroedge.workflows.compile_graph import probe_build
 
     built = probe_build(quantised, _target_of(bundle.manifest), math=bundle.manifest.math)
     with load(built) as probe:
-        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, probe=probe)
+        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, probe=probe, accept=accept)
 
 
 def examine_file(
@@ -88,6 +94,8 @@ def examine_file(
     inputs: str | os.PathLike[str] | None,
     seed: int | None,
     threads: int | None = None,
+    tolerance: float | None = None,
+    allow_flips: int | None = None,
 ) -> VerifyReport:
     """What `examine` finds on inputs from a file, or drawn from a seed of one's own."""
     with load(path, threads=threads) as session:
@@ -97,7 +105,7 @@ def examine_file(
         elif seed is not None:
             steps, _ = choose_inputs(session.manifest, steps, None)
             data = draw_inputs(session.manifest.layout.inputs, seed, 0, steps)
-        return examine(session, graph, steps=steps, inputs=data)
+        return examine(session, graph, steps=steps, inputs=data, tolerance=tolerance, allow_flips=allow_flips)
 
 
 def _quantise_again(graph: StepGraph, manifest: Manifest) -> QuantisedGraph:

@@ -8,8 +8,10 @@ classes has imported it already. Each file offers what `protocol.py` says. Impor
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,6 +48,27 @@ def refuse(model: nn.Module) -> None:
     """Raise ExportError for the first module that is set to something that is not one tick."""
     for name, path, module in _modules(model):
         FRAMEWORKS[name].refuse(path, module)
+
+
+@contextmanager
+def checking_calls(model: nn.Module) -> Iterator[None]:
+    """Raise ExportError inside for the first module of a framework whose first call is not one tick."""
+    called: set[str] = set()
+
+    def check(name: str, path: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def before(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            if path not in called:
+                called.add(path)
+                FRAMEWORKS[name].refuse_call(path, module, arguments)
+
+        return before
+
+    handles = [module.register_forward_pre_hook(check(name, path)) for name, path, module in _modules(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def make_static(model: nn.Module) -> None:

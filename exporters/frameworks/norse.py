@@ -24,6 +24,10 @@ def refuse(path: str, module: nn.Module) -> None:
     """Nothing: what Norse computes in one call is the same from call to call."""
 
 
+def refuse_call(path: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    """Nothing: what a call does follows from the settings."""
+
+
 def note(path: str, module: nn.Module) -> str | None:
     """A layer that loops over the first dimension of its input."""
     if derives_from(module, PACKAGE, *OVER_TIME):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -20,6 +20,9 @@ class Framework(Protocol):
 
     def refuse(self, path: str, module: nn.Module) -> None:
         """Raise ExportError for a setting that makes `module` something else than one tick."""
+
+    def refuse_call(self, path: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        """Raise ExportError where `module`, about to be called, is given something else than one tick."""
 
     def note(self, path: str, module: nn.Module) -> str | None:
         """What a user should know about `module`, which is exported as it is; or nothing."""

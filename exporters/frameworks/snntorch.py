@@ -31,6 +31,10 @@ def refuse(path: str, module: nn.Module) -> None:
         )
 
 
+def refuse_call(path: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    """Nothing: what a call does follows from the settings."""
+
+
 def note(path: str, module: nn.Module) -> str | None:
     """A neuron that has stepped since its last reset."""
     held = [vars(module).get(key, module._buffers.get(key)) for key in STATES]

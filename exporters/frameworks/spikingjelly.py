@@ -1,10 +1,16 @@
-"""SpikingJelly: single-step modules keep their state in a dict of memories, which `functional.reset_net` restores."""
+"""SpikingJelly: modules keep their state in a dict of memories, which `functional.reset_net` restores.
+
+In single-step mode a call is a tick. In multi-step mode it is as many as the first axis of its input is long, and with
+one it is a tick too, if the module treats each tick alike and in turn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from astroedge.errors import ExportError
@@ -19,18 +25,13 @@ SINGLE_STEP = ("forward", "single_step_forward", "functional_forward", "single_s
 
 
 def refuse(path: str, module: nn.Module) -> None:
-    """Multi-step mode, recording of every tick, foreign kernels, random weights, and a queue that is still to grow."""
+    """Recording of every tick, foreign kernels, random weights, a queue that is still to grow, and no mode at all."""
     settings: dict[str, Any] = {name: getattr(module, name, None) for name in ("step_mode", "store_v_seq", "backend")}
     who = label(path, module)
-    if not _has_single_step(module):
+    if settings["step_mode"] == "s" and not _has_single_step(module):
         raise ExportError(
-            f"{who} has no single-step mode: it takes whole sequences, and a step is one tick; use what is inside it, "
-            "or a module that has the mode."
-        )
-    if settings["step_mode"] == "m":
-        raise ExportError(
-            f"{who} is in multi-step mode, which takes whole sequences, and a step is one tick; call "
-            "functional.set_step_mode(net, 's') before export."
+            f"{who} has no single-step mode: call functional.set_step_mode(net, 'm') and give inputs an axis of ticks "
+            "of length 1, or use a module that has the mode."
         )
     if settings["store_v_seq"] is True:
         raise ExportError(
@@ -49,6 +50,24 @@ def refuse(path: str, module: nn.Module) -> None:
         )
     if derives_from(module, PACKAGE, "Delay"):
         _refuse_growing_queue(who, module)
+
+
+def refuse_call(path: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    """In multi-step mode: several ticks in one call, and a module for which two ticks are not two calls of one."""
+    if not _is_multi_step(module) or not arguments or not isinstance(arguments[0], Tensor):
+        return
+    x, who = arguments[0], label(path, module)
+    if x.ndim and x.shape[0] != 1:
+        raise ExportError(
+            f"{who} is in multi-step mode and called with {x.shape[0]} ticks at once, and a step is one tick; call "
+            "functional.set_step_mode(net, 's') and give inputs without an axis of ticks, or, if the network is "
+            "multi-step only, call it with T = 1: an axis of ticks of length 1 (and set its own T to 1)."
+        )
+    if not any(hasattr(child, "step_mode") for child in list(module.modules())[1:]) and not _steps_alike(module, x):
+        raise ExportError(
+            f"{who} does something else with ticks one by one than with a sequence of them (it mixes them, or has "
+            "weights for each), so it cannot run step by step; use a neuron or layer that has single-step mode."
+        )
 
 
 def note(path: str, module: nn.Module) -> str | None:
@@ -75,6 +94,25 @@ def watch_start(module: nn.Module, starts: Starts) -> None:
     """Nothing: modules keep their state and never return it."""
 
 
+def _steps_alike(module: nn.Module, x: Tensor) -> bool:
+    """Whether two ticks in one call give what two calls give, and leave the same memory."""
+    at_once, in_turn = deepcopy(module), deepcopy(module)
+    ticks = (x, 0.5 * x)
+    try:
+        with torch.no_grad():
+            together, apart = at_once(torch.cat(ticks)), torch.cat([in_turn(tick) for tick in ticks])
+    except Exception:  # a module with weights for each tick refuses another number of them in any way
+        return False
+    pairs = [(together, apart), *_memory_pairs(at_once, in_turn)]
+    return all(one.shape == other.shape and torch.allclose(one, other, 1e-4, 1e-5) for one, other in pairs)
+
+
+def _memory_pairs(one: nn.Module, other: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """The tensors that two modules hold under the same names."""
+    held, also = getattr(one, MEMORIES, {}), getattr(other, MEMORIES, {})
+    return [(value, also[key]) for key, value in held.items() if isinstance(value, Tensor)]
+
+
 def _refuse_growing_queue(who: str, module: Any) -> None:
     """A delay starts with an empty queue, which it fills in its first ticks."""
     if len(module.queue) < module.delay_steps:
@@ -82,6 +120,14 @@ def _refuse_growing_queue(who: str, module: Any) -> None:
             f"{who} fills its queue in the first ticks, and a step's state has its size from the start; set its queue "
             f"= [torch.zeros(…)] * {module.delay_steps} in the shape of what it delays: until then it gives zeros."
         )
+
+
+def _is_multi_step(module: nn.Module) -> bool:
+    """Whether the first axis of what a module is given counts ticks."""
+    supported: Callable[[], tuple[str, ...]] | None = getattr(module, "supported_step_mode", None)
+    if getattr(module, "step_mode", None) == "m":
+        return True
+    return supported is not None and "s" not in supported()
 
 
 def _has_single_step(module: nn.Module) -> bool:

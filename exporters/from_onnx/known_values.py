@@ -15,6 +15,7 @@ from astroedge.step.onnx_session import open_session
 from astroedge.step.operators import operator
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
+DEQUANTISING = "DequantizeLinear"  # kept: what it makes takes four times the room of what it is made of
 Array = np.ndarray[Any, np.dtype[Any]]
 DType = np.dtype[Any]
 Constants = dict[str, Array]
@@ -46,7 +47,8 @@ class KnownValues:
         if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
             return {node.output[0]: _extents(node, shapes[node.input[0]])}
         reads = node_reads(node)
-        if operator(node.op_type).refused or not reads <= self.values.keys():
+        refused = operator(node.op_type).refused not in ("", "varying size")
+        if refused or node.op_type == DEQUANTISING or not reads <= self.values.keys():
             return None
         sizes = [int(np.prod(shapes[name])) for name in node.output if name in shapes]
         largest = max(SMALL_CONSTANT, sum(self.values[name].size for name in reads))

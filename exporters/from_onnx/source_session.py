@@ -30,13 +30,15 @@ class ForeignGraph:
         """All outputs of one tick by name."""
         return run_session(self.session, {**inputs, **self.held, **carried})
 
-    def run(self, spec: StepSpec, first: Mapping[str, Array], ticks: Sequence[Tick]) -> Iterator[tuple[Tick, Tick]]:
-        """Step from the values `first`: the inputs, then outputs and next states, tick by tick.
+    def run(
+        self, spec: StepSpec, first: Mapping[str, Array], ticks: Sequence[Tick], count: int
+    ) -> Iterator[tuple[Tick, Tick]]:
+        """Step `count` ticks from the values `first`: the inputs, then outputs and next states, tick by tick.
 
         Raises ExportError for an output that has not the size that the graph declares.
         """
         carried = dict(first)
-        for inputs in parity_inputs(spec, ticks):
+        for inputs in parity_inputs(spec, ticks, count):
             results = self.tick(inputs, carried)
             _check_sizes(spec, results)
             carried = {name: results[output] for name, output in self.states.items()}

@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from astroedge.errors import UnsupportedOpError
+from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, live_nodes, node_reads, replace_items
 from astroedge.step.operators import operator
@@ -37,6 +38,7 @@ def clean_graph(
         del value.metadata_props[:]
     for node in graph.node:
         _name_node(node, prefixes)
+    rewrite_picks(model)
     refuse_operators(graph.node, classes)
     _name_initialisers(graph, prefixes)
     _separate_outputs(graph)

@@ -1,4 +1,4 @@
-"""Find what rectifiers let through: graded values that are often exactly zero."""
+"""Find graded values that may often be exactly zero: what rectifiers let through, and what else products read."""
 
 from __future__ import annotations
 
@@ -11,28 +11,56 @@ from onnx import numpy_helper
 
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
+from astroedge.step.graph_index import GraphIndex
+from astroedge.step.operators import operators
+from astroedge.step.spec import StepSpec
+
+PRODUCTS = operators(lambda row: row.kind == "product")
+MOVES = operators(lambda row: row.sparsity == "moved")
 
 
 @dataclass(frozen=True)
-class Rectified:
-    """The result of a rectifier: its name and the ONNX value."""
+class Graded:
+    """A value that may be mostly zero: its readable name and the ONNX value."""
 
     name: str
     tensor: str
 
 
-def find_activations(graph: onnx.GraphProto, taken: Collection[str]) -> list[Rectified]:
+def find_activations(graph: onnx.GraphProto, taken: Collection[str]) -> list[Graded]:
     """Every rectifier's result, in graph order: of Relu, and of Clip and Max with a lower bound of zero.
 
     Each is named after the module that made it, or `activation`, apart from the names in `taken` and from each other.
     """
     zeros = {item.name for item in graph.initializer if not np.any(numpy_helper.to_array(item))}
-    found: list[Rectified] = []
+    found: list[Graded] = []
     for node in graph.node:
         if _rectifies(node, zeros):
             name = unique(module_of(node) or "activation", {*taken, *(item.name for item in found)})
-            found.append(Rectified(name, node.output[0]))
+            found.append(Graded(name, node.output[0]))
     return found
+
+
+def find_unknown_operands(graph: onnx.GraphProto, spec: StepSpec, sparse: Collection[str]) -> list[Graded]:
+    """What products read, in graph order, but for what is stored, an input, `sparse`, or measured in `spec` already.
+
+    Each is named after the state that it is picked from, or else after the module that made it.
+    """
+    index = GraphIndex(graph)
+    names = {state.input_name: state.name for state in spec.states}
+    known = {*index.stored, *sparse, *(item.name for item in spec.inputs)}
+    taken = {item.name for item in (*spec.spikes, *spec.activations)}
+    found: dict[str, Graded] = {}
+    for value in (name for node in graph.node if node.op_type in PRODUCTS for name in node.input[:2]):
+        if value in known | found.keys():
+            continue
+        origin = value
+        while origin in index.makers and index.makers[origin].op_type in MOVES:
+            origin = index.makers[origin].input[0]
+        stem = names.get(origin) or (module_of(index.makers[value]) if value in index.makers else "")
+        name = unique(stem or "activation", {*taken, *(item.name for item in found.values())})
+        found[value] = Graded(name, value)
+    return list(found.values())
 
 
 def _rectifies(node: onnx.NodeProto, zeros: Collection[str]) -> bool:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
@@ -16,16 +18,8 @@ from astroedge.step.spec import StateSpec
 
 COMPARISONS = operators(lambda row: row.kind == "comparison")
 LOGIC = operators(lambda row: row.kind == "logic")
+SMALL = 4096  # bytes; a larger constant is not looked into
 SAME_ELEMENTS = operators(lambda row: row.kind in ("copy", "reshape", "permutation"))
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A comparison in the step: its Boolean value and the two values it compares."""
-
-    tensor: str
-    left: str
-    right: str
 
 
 @dataclass(frozen=True)
@@ -36,25 +30,19 @@ class Spikes:
     tensor: str
 
 
-def find_decisions(graph: onnx.GraphProto) -> list[Decision]:
-    """Every comparison, in graph order, whether it makes spikes or not."""
-    return [
-        Decision(node.output[0], node.input[0], node.input[1]) for node in graph.node if node.op_type in COMPARISONS
-    ]
-
-
 def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[Spikes]:
     """Every spike tensor of a cleaned graph, in graph order, with a unique readable name.
 
-    A spike tensor is the Boolean that is cast to numbers, or is an output or next state itself: a comparison, or what
-    logic makes of comparisons (a neuron that is above threshold and not refractory). It is named after the module that
+    A spike tensor is the Boolean that is cast to numbers, chooses a spike's height (`where(fired, 2, 0)`), or is an
+    output or next state itself: a comparison, or what logic makes of comparisons (a neuron that is above threshold and
+    not refractory). It is named after the module that
     made it, plus `.spike`; where a module makes several, after the state that is compared, or else after the module
     whose result is compared.
     """
     makers = GraphIndex(graph).makers
-    leaving = {value.name for value in graph.output}
-    cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
-    fired = [node for node in graph.node if node.output[0] in leaving | cast and _comparisons(makers, node.output[0])]
+    wanted = {value.name for value in graph.output} | find_heights(graph).keys()
+    wanted |= {node.input[0] for node in graph.node if node.op_type == "Cast"}
+    fired = [node for node in graph.node if node.output[0] in wanted and _comparisons(makers, node.output[0])]
     per_module = Counter(module_of(node) for node in fired)
     found: list[Spikes] = []
     for node in fired:
@@ -63,6 +51,26 @@ def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[S
         name = unique(f"{stem}.spike" if stem else "spike", {spikes.name for spikes in found})
         found.append(Spikes(name, node.output[0]))
     return found
+
+
+def find_heights(graph: onnx.GraphProto) -> dict[str, str]:
+    """The Booleans that choose between a number and zero, or another such choice, each with the value chosen.
+
+    `where(v > 1, 1, where(v < -1, -1, 0))` are spikes of three values, `where(fired, 2, 0)` spikes of height 2; where a
+    choice keeps what else there is, as a reset does, nothing fires.
+    """
+    stored = GraphIndex(graph).stored
+    small = (name for name, tensor in stored.items() if 0 < len(tensor.raw_data) <= SMALL)
+    numbers = {name: np.unique(numpy_helper.to_array(stored[name])).tolist() for name in small}
+    chosen: dict[str, str] = {}
+    silent = {name for name, values in numbers.items() if values == [0]}
+    for node in graph.node:
+        if node.op_type != "Where" or node.input[2] not in silent:
+            continue
+        if len(numbers.get(node.input[1], [])) == 1 and node.input[1] not in silent:
+            chosen.setdefault(node.input[0], node.output[0])
+            silent.add(node.output[0])
+    return chosen
 
 
 def find_reset_copies(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: tuple[StateSpec, ...]) -> set[str]:

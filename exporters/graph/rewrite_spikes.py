@@ -33,7 +33,7 @@ def rewrite_spikes(model: onnx.ModelProto) -> None:
 
 
 class _Choices:
-    """Recognises, in a graph as it is now, choices between 1 and 0 and says what they are written as instead."""
+    """Recognises, in a graph as it is now, choices between a number and 0 and says what they are written as instead."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         """Look at `graph`."""
@@ -42,7 +42,10 @@ class _Choices:
         self.constants = _constants(index.initialisers)
 
     def cast(self, node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> list[onnx.NodeProto]:
-        """`Where(c, 1, 0)` as `Cast(c)`, `Where(c, 0, 1)` as `Cast(Not(c))`, if nothing is broadcast; else nothing."""
+        """`Where(c, 1, 0)` as `Cast(c)`, `Where(c, 0, 1)` as `Cast(Not(c))`, if nothing is broadcast.
+
+        `Where(c, 0, a)` with another number is `Where(Not(c), a, 0)`; anything else is nothing.
+        """
         if node.op_type != "Where" or node.output[0] not in shapes:
             return []
         if shapes.get(node.input[0]) != shapes[node.output[0]]:
@@ -50,12 +53,14 @@ class _Choices:
         condition, branches = node.input[0], [self.constants.get(name) for name in node.input[1:]]
         if branches == [1, 0]:
             return [self._cast(node, condition)]
-        if branches == [0, 1]:
-            inverse = self._name(f"{condition}_not")
-            path = node.name.rpartition("/")[0]
-            inversion = helper.make_node("Not", [condition], [inverse], name=f"{path}/{inverse}")
+        if branches[0] != 0 or branches[1] in (None, 0):
+            return []
+        inverse = self._name(f"{condition}_not")
+        path = node.name.rpartition("/")[0]
+        inversion = helper.make_node("Not", [condition], [inverse], name=f"{path}/{inverse}")
+        if branches[1] == 1:
             return [inversion, self._cast(node, inverse)]
-        return []
+        return [inversion, helper.make_node("Where", [inverse, *node.input[:0:-1]], list(node.output), name=node.name)]
 
     def heaviside(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """`Where(x = 0, c, Cast(Where(x < 0 or x is NaN, 0, 1)))` with c of 1 or 0 as a comparison and a cast."""
@@ -112,12 +117,12 @@ def _merge_comparisons(graph: onnx.GraphProto) -> None:
     remove_dead(graph)
 
 
-def _constants(initialisers: Mapping[str, onnx.TensorProto]) -> dict[str, int]:
-    """Small initialisers whose elements are all 1, or all 0, with that number."""
+def _constants(initialisers: Mapping[str, onnx.TensorProto]) -> dict[str, float]:
+    """Small initialisers whose elements are all one number, with that number."""
     found = {}
     for name, tensor in initialisers.items():
         if 0 < len(tensor.raw_data) <= SMALL:
             values = np.unique(numpy_helper.to_array(tensor)).tolist()
-            if values in ([0], [1]):
-                found[name] = 1 if values == [1] else 0
+            if len(values) == 1:
+                found[name] = values[0]
     return found

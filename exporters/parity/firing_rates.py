@@ -13,7 +13,7 @@ from numpy import typing as npt
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from astroedge.errors import ExportError, UnsupportedOpError
-from astroedge.exporters.graph.find_activations import Rectified
+from astroedge.exporters.graph.find_activations import Graded
 from astroedge.exporters.graph.find_spikes import Spikes
 from astroedge.step import onnx_session
 from astroedge.step.graph import StepGraph
@@ -39,16 +39,16 @@ def measure_spikes(graph: StepGraph, spikes: Sequence[Spikes], examples: Sequenc
 
 
 def measure_activations(
-    graph: StepGraph, rectified: Sequence[Rectified], examples: Sequence[Tick]
+    graph: StepGraph, graded: Sequence[Graded], examples: Sequence[Tick]
 ) -> tuple[ActivationSpec, ...]:
     """The tensors that are zero more often than not, with the fraction that is not, over at least 64 ticks.
 
     One that is zero throughout the examples is left out: that says nothing about real data.
     """
-    measured = _measure(graph, [item.tensor for item in rectified], examples)
+    measured = _measure(graph, [item.tensor for item in graded], examples)
     return tuple(
         ActivationSpec(item.name, item.tensor, shape, rate)
-        for item, (shape, rate) in zip(rectified, measured, strict=True)
+        for item, (shape, rate) in zip(graded, measured, strict=True)
         if 0 < rate < SPARSE_RATE
     )
 
@@ -71,7 +71,9 @@ def _measure(graph: StepGraph, tensors: Sequence[str], examples: Sequence[Tick])
 
 
 def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
-    """`item` with the range of indices it may take, or its largest absolute value and how much of it is not zero.
+    """`item` with the range of its integers, or its largest finite absolute value, and how much of it is not zero.
+
+    Integers that are 0 or 1 throughout have no range: examples that are placeholders look the same.
 
     A firing rate is given only to data of zeros and ones that holds both, and to data that is zero more often than not
     (event counts, say): an example of nothing but zeros is a placeholder.
@@ -84,8 +86,9 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
     values = np.unique(np.concatenate([np.unique(array) for array in arrays]))
     rate = float(np.mean([np.count_nonzero(array) / array.size for array in arrays]))
     spiking = values.tolist() == [0, 1] or item.dtype == "bool" or 0 < rate < SPARSE_RATE
-    span = float(np.max(np.abs(values))) if item.dtype.startswith("float") else None
-    return replace(item, span=span, firing_rate=rate if spiking else None)
+    span = float(np.max(np.abs(values), initial=0, where=np.isfinite(values))) if values.dtype.kind == "f" else None
+    extent = (int(values[0]), int(values[-1]) + 1) if values.dtype.kind in "iu" and set(values) - {0, 1} else None
+    return replace(item, span=span, value_range=extent, firing_rate=rate if spiking else None)
 
 
 def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:

@@ -17,13 +17,14 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from astroedge.errors import ExportError
-from astroedge.exporters.shared.library_code import is_library_file
+from astroedge.exporters.shared.library_code import is_library_file, is_own_file
 
 Result = TypeVar("Result")
 RESULT, LOG = "result", "log"
@@ -111,7 +112,7 @@ def _death(exit_code: int | None, log: Path) -> str:
     if exit_code is not None and exit_code < 0:
         how = signal.Signals(-exit_code).name
     said, _, crash = (log.read_text(errors="replace") if log.exists() else "").partition("Fatal Python error")
-    frames = re.findall(r'File "(.*)", line (\d+)', crash)
+    frames = list(takewhile(lambda frame: not is_own_file(frame[0]), re.findall(r'File "(.*)", line (\d+)', crash)))
     place = next((f" at {os.path.basename(file)}:{line}" for file, line in frames if not is_library_file(file)), "")
     words = "; ".join(line.strip() for line in said.splitlines() if line.strip())[-300:]
     last_words = f" It said last: {words}" if words else ""

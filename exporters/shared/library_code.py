@@ -20,6 +20,11 @@ def is_library_file(file: str) -> bool:
     return file.startswith(("<", *_FOLDERS))
 
 
+def is_own_file(file: str) -> bool:
+    """Whether a source file is of this room's package, the exporters."""
+    return file.startswith(_EXPORTERS)
+
+
 def is_library(module: str | None) -> bool:
     """Whether a module, by its name in Python, is Python's or of a package whose inside is not the user's."""
     return str(module).partition(".")[0] in PACKAGES

@@ -10,20 +10,36 @@ from torch import nn
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.exporters.shared.labels import label
 
+LONGEST_REASON = 300
+
+
+class ModelFailure(ExportError):
+    """What the user's own code raised while export ran it; `raised` is the class and the first line of that."""
+
+    def __init__(self, message: str, raised: str) -> None:
+        """Blame with `message`."""
+        super().__init__(message)
+        self.raised = raised
+
+    def __reduce__(self) -> tuple[type[ModelFailure], tuple[str, str]]:
+        """Both come back from the child process."""
+        return type(self), (str(self), self.raised)
+
 
 @contextmanager
 def blame_model(name: str, model: nn.Module | None = None) -> Iterator[None]:
-    """Turn whatever the user's own code raises into an ExportError with its name and the part of `model` at fault."""
+    """Turn whatever the user's own code raises into a ModelFailure with its name and the part of `model` at fault."""
     try:
         yield
     except AstroEdgeError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or ["no message"])[0]
-        raise ExportError(
-            f"{name} fails on the example{_inside(error, model)} ({type(error).__name__}: {reason}); check "
-            "the shapes, dtypes and devices of inputs and states, and reset the model if it still holds the state of "
-            "another batch."
+        reason = (str(error).strip().splitlines() or ["no message"])[0][:LONGEST_REASON]
+        raised = f"{type(error).__name__}: {reason}"
+        raise ModelFailure(
+            f"{name} fails on the example{_inside(error, model)} ({raised}); check the shapes, dtypes and devices of "
+            "inputs and states, and reset the model if it still holds the state of another batch.",
+            raised,
         ) from error
 
 

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from astroedge.errors import ExportError
 from astroedge.exporters.shared.labels import label
-from astroedge.exporters.shared.library_code import is_library_file
+from astroedge.exporters.shared.library_code import is_library_file, is_own_file
 from astroedge.exporters.shared.randomness import draws_random, refuse_random, shared_generators
 from astroedge.exporters.state.snapshot import same_value
 from astroedge.exporters.step_call.state_tree import leaves
@@ -51,10 +51,11 @@ class Sighting:
 
 @dataclass
 class DryRun:
-    """What was seen in a tick: values read by Python, and tensors that left PyTorch."""
+    """What was seen in a tick: values read by Python, tensors that left PyTorch; and notes on what it never reads."""
 
     values: list[Sighting] = field(default_factory=list)
     escapes: list[Sighting] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     @property
     def reason(self) -> str | None:
@@ -206,8 +207,10 @@ def _first_unlike(first: Sequence[_Visit], second: Sequence[_Visit]) -> str | No
 
 
 def _user_line() -> str:
-    """`FILE:LINE` of the innermost frame that is the user's own, or nothing."""
+    """`FILE:LINE` of the innermost frame that is the model's own, or nothing: whoever calls export is not to blame."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_library_file(frame.f_code.co_filename):
+    while frame is not None and is_own_file(frame.f_code.co_filename):
         frame = frame.f_back
+    while frame is not None and is_library_file(frame.f_code.co_filename):
+        frame = None if is_own_file(frame.f_code.co_filename) else frame.f_back
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}" if frame is not None else ""

@@ -20,6 +20,7 @@ from astroedge.exporters.shared.randomness import draws_random, refuse_control_f
 from astroedge.exporters.tracing.dry_run import DryRun
 from astroedge.exporters.tracing.fold_constants import fold_constants
 from astroedge.exporters.tracing.trace_errors import operator, where, why_not_traced, why_not_translated
+from astroedge.exporters.tracing.unread_parameters import unread_parameters
 
 OPSET = 18
 INPUT, OUTPUT = "astroedge.input.", "astroedge.output."
@@ -30,7 +31,7 @@ def trace(
 ) -> onnx.ModelProto:
     """Trace one tick of `module` on example `arguments` into an ONNX model with these input and output names.
 
-    `seen` is what a dry run of the tick saw, for the words of errors.
+    `seen` is what a dry run of the tick saw, for the words of errors; the parameters that no tick reads are added.
 
     Raises ExportError when the model can't be traced and UnsupportedOpError for an operator that has no place in a
     step.
@@ -40,6 +41,7 @@ def trace(
             program = torch.export.export(module, tuple(arguments), strict=False).run_decompositions()
         except Exception as error:
             raise ExportError(why_not_traced(error, seen)) from error
+        seen.unread = unread_parameters(program)
         _refuse_operators(program.graph)
         _expand_copies(program)
         fold_constants(program)

@@ -58,7 +58,8 @@ def why_not_translated(error: Exception, graph: fx.Graph) -> ExportError:
     short = name.rpartition(".")[2]
     makers = [node for node in graph.nodes if node.op == "call_function" and _plain(short) in _plain(str(node.target))]
     maker = where(makers[0]) if makers else "The model"
-    return UnsupportedOpError(f"{maker} uses {name}, which has no ONNX form; write it with other torch functions.")
+    cure = "write torch.sparse.mm(a, b) as a @ b" if "sparse" in name else "write it with other torch functions"
+    return UnsupportedOpError(f"{maker} uses {name}, which has no ONNX form; {cure}.")
 
 
 def where(node: fx.Node) -> str:

@@ -15,7 +15,7 @@ def assumed_states(call: StepCall) -> list[str]:
     """Arguments that were left out and are None then: those of a cell of PyTorch or a framework are states for sure."""
     if _is_documented(call):
         return []
-    names = ", ".join(repr(name) for name in call.argument_names()[len(call.inputs) :])
+    names = ", ".join(repr(name) for name in call.argument_names()[len(call.arguments) :])
     return [
         f"What {call.label} returns last was taken for the next value of {names}, which the example leaves out; if it "
         "is an output, export a forward without that argument."

@@ -10,6 +10,7 @@ from astroedge.exporters import frameworks
 from astroedge.exporters.shared.labels import label
 from astroedge.exporters.state.locations import memory, stray_modules
 from astroedge.exporters.step_call.examples import dtype_name
+from astroedge.exporters.wrapping.fake_quantise import refuse_quantised
 
 TRAINING_ONLY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 
@@ -24,6 +25,11 @@ def check_model(model: nn.Module) -> None:
     ]
     parameters = [(name, name.rpartition(".")[0], tensor) for name, tensor in model.named_parameters()]
     for name, path, tensor in (*parameters, *remembered):
+        if tensor.layout != torch.strided:
+            raise ExportError(
+                f"{label(path, model.get_submodule(path))} keeps {name!r} as a sparse tensor, which has no ONNX form; "
+                "call .to_dense() on it and write torch.sparse.mm(a, b) as a @ b."
+            )
         if tensor.device.type != "cpu":
             raise ExportError(
                 f"{label(path, model.get_submodule(path))} keeps {name!r}, which lies on {tensor.device}; export runs "
@@ -37,6 +43,7 @@ def check_model(model: nn.Module) -> None:
                 "weights small with compile's precision, float16 or int8."
             )
     frameworks.refuse(model)
+    refuse_quantised(model)
     buffers = [(name, name.rpartition(".")[0], tensor) for name, tensor in model.named_buffers()]
     for name, path, tensor in (*parameters, *buffers):
         if tensor.is_floating_point():

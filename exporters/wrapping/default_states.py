@@ -35,7 +35,7 @@ def with_own_states(call: StepCall) -> StepCall:
         return call
     starts = watch_starts(watched.model)
     with torch.no_grad():
-        result = watched.function(*(tensor.clone() for tensor in call.inputs))
+        result = watched.invoke([tensor.clone() for tensor in call.inputs], ())
     states = _returned_states(call, result, room)
     if states is None or not _leaves(states) or _is_hidden(states, watched.model):
         return call
@@ -99,7 +99,7 @@ def _run_from(call: StepCall) -> list[Leaf] | None:
     states = rebuild(call.states, [tensor.clone() for tensor in call.state_leaves])
     try:
         with torch.no_grad():
-            return _leaves(call.function(*(tensor.clone() for tensor in call.inputs), *states))
+            return _leaves(call.invoke([tensor.clone() for tensor in call.inputs], states))
     except Exception:  # an optional argument that is no state may be refused in any way
         return None
 

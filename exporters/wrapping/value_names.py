@@ -34,7 +34,7 @@ def choose_names(
     Raises ExportError when given names are too few or too many, or stand for two things.
     """
     own_states = call.state_paths() + [readable(hidden.name) for hidden in hidden_states]
-    inputs = _chosen("input", given.inputs, call.model, call.argument_names()[: len(call.inputs)])
+    inputs = _chosen("input", given.inputs, call.model, call.input_names())
     named = _chosen("output", given.outputs, call.model, _output_names(outputs, inputs))
     states = _chosen("state", given.states, call.model, own_states)
     for name in (*inputs, *named):

@@ -18,6 +18,7 @@ from astroedge.exporters.step_call.signature import StepCall
 from astroedge.exporters.step_call.state_tree import Leaf
 from astroedge.exporters.wrapping.assumptions import assumed_states, states_for_outputs
 from astroedge.exporters.wrapping.default_states import with_own_states
+from astroedge.exporters.wrapping.fake_quantise import fix_quantisers
 from astroedge.exporters.wrapping.step_module import StepModule, run_step
 
 
@@ -52,11 +53,13 @@ def wrap_model(call: StepCall, ticks: Sequence[Inputs]) -> WrappedModel:
     Raises ExportError for state that no graph can carry.
     """
     given, call = call.states, with_own_states(call)
-    notes = frameworks.notes(call.model)
+    notes = [*call.notes, *frameworks.notes(call.model)]
     if call.states and not given:
         notes += assumed_states(call)
     frameworks.make_static(call.model)
-    found = find_hidden_state(call, ticks)
+    fix_quantisers(call.model)
+    with frameworks.checking_calls(call.model):
+        found = find_hidden_state(call, ticks)
     module = StepModule(call, [state.hidden for state in found.states])
     initial = [*call.state_leaves, *(state.initial for state in found.states)]
     with torch.no_grad():

@@ -10,12 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "astro_abi.h"
 #include "sha256.h"
 
 #define MANIFEST "manifest.json"
 #define OPENING "{\n \"digest\": \""
 #define DIGITS 64
-#define LARGEST_MANIFEST (UINT64_C(1) << 28)
 
 int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure)
 {
@@ -130,7 +130,7 @@ int read_manifest(int folder, file_record *library, file_record *weights, astro_
     if (file < 0)
         return failure->code;
     close(file);
-    if (size > LARGEST_MANIFEST)
+    if (size > ASTRO_LARGEST_MANIFEST)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, MANIFEST " is too large to be one; copy the bundle again.");
     char *content = read_file(folder, MANIFEST, &size, failure);
     if (content == NULL)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "astro.h"
+#include "description.h"
 #include "sha256.h"
 
 static uint64_t next_number(uint64_t *seed)
@@ -13,22 +14,27 @@ static uint64_t next_number(uint64_t *seed)
     return z ^ z >> 31;
 }
 
-static size_t item_size(uint32_t dtype)
-{
-    static const size_t sizes[] = {
-        [ASTRO_BOOL] = 1,  [ASTRO_INT8] = 1,    [ASTRO_UINT8] = 1,   [ASTRO_INT32] = 4,
-        [ASTRO_INT64] = 8, [ASTRO_FLOAT16] = 2, [ASTRO_FLOAT32] = 4,
-    };
-    return sizes[dtype];
-}
-
-/* The bits of `number` times 2^exponent in float32; exact, because number has at most 24 bits. */
-static uint32_t float32_bits(int64_t number, int64_t exponent)
+/* `number` times 2^exponent; exact, because number has at most 53 bits. */
+static double scaled(int64_t number, int64_t exponent)
 {
     uint64_t power = (uint64_t)(1023 + exponent) << 52;
     double scale;
     memcpy(&scale, &power, sizeof scale);
-    float value = (float)((double)number * scale);
+    return (double)number * scale;
+}
+
+static uint64_t float64_bits(int64_t number, int64_t exponent)
+{
+    double value = scaled(number, exponent);
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* The bits in float32; exact, because number has at most 24 bits. */
+static uint32_t float32_bits(int64_t number, int64_t exponent)
+{
+    float value = (float)scaled(number, exponent);
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
@@ -48,18 +54,41 @@ static uint16_t float16_bits(int64_t number, int64_t exponent)
     return (uint16_t)(sign | (uint32_t)(top + exponent + 15) << 10 | (magnitude << (10 - top) & 0x3ffu));
 }
 
+/* A draw from [-2^p, 2^p), on a grid that the dtype holds exactly. */
+static uint64_t uniform_bits(const astro_field *field, uint64_t x)
+{
+    switch (field->dtype) {
+    case ASTRO_FLOAT16:
+        return float16_bits((int64_t)(x >> 53) - 1024, field->draw_parameter - 10);
+    case ASTRO_FLOAT64:
+        return float64_bits((int64_t)(x >> 11) - (INT64_C(1) << 52), field->draw_parameter - 52);
+    default: /* ASTRO_FLOAT32 */
+        return float32_bits((int64_t)(x >> 40) - (1 << 23), field->draw_parameter - 23);
+    }
+}
+
+static uint64_t one_bits(uint32_t dtype)
+{
+    switch (dtype) {
+    case ASTRO_FLOAT16:
+        return 0x3c00u;
+    case ASTRO_FLOAT32:
+        return 0x3f800000u;
+    case ASTRO_FLOAT64:
+        return UINT64_C(0x3ff0000000000000);
+    default:
+        return 1;
+    }
+}
+
 /* The bits of one drawn element; little-endian, so that its first bytes are the element. */
 static uint64_t draw_element(const astro_field *field, uint64_t x)
 {
     if (field->draw == ASTRO_DRAW_INDEX)
         return (uint64_t)field->low + ((x >> 32) * (uint64_t)(field->high - field->low) >> 32);
     if (field->draw == ASTRO_DRAW_UNIFORM)
-        return field->dtype == ASTRO_FLOAT16
-                   ? float16_bits((int64_t)(x >> 53) - 1024, field->draw_parameter - 10)
-                   : float32_bits((int64_t)(x >> 40) - (1 << 23), field->draw_parameter - 23);
-    if ((x >> (64 - ASTRO_SPIKE_BITS)) >= (uint64_t)field->draw_parameter)
-        return 0;
-    return field->dtype == ASTRO_FLOAT32 ? 0x3f800000u : field->dtype == ASTRO_FLOAT16 ? 0x3c00u : 1u;
+        return uniform_bits(field, x);
+    return (x >> (64 - ASTRO_SPIKE_BITS)) < (uint64_t)field->draw_parameter ? one_bits(field->dtype) : 0;
 }
 
 void astro_draw(astro_session *session, uint64_t *seed)
@@ -67,7 +96,7 @@ void astro_draw(astro_session *session, uint64_t *seed)
     for (uint64_t index = 0; index < session->info->inputs.count; index++) {
         const astro_field *field = &session->info->inputs.fields[index];
         uint8_t *target = (uint8_t *)(uintptr_t)session->call.inputs + field->offset;
-        size_t size = item_size(field->dtype);
+        size_t size = (size_t)item_size(field->dtype);
         for (uint64_t byte = 0; byte < field->nbytes; byte += size) {
             uint64_t element = draw_element(field, next_number(seed));
             memcpy(target + byte, &element, size);

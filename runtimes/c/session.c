@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bundle_reader.h"
+#include "description.h"
 #include "processor.h"
 #include "threads.h"
 
@@ -49,9 +50,9 @@ static int load_library(astro_session *session, const char *content, uint64_t si
     if (file < 0)
         return astro_fail(failure, ASTRO_FAILED, "No memory file for the library (%s).", strerror(errno));
     /* The loader takes two libraries for one when they have the same path, and descriptors' numbers come again: so
-     * every path is spelled differently. */
-    for (unsigned dots = atomic_fetch_add(&loads, 1) % 200; dots; dots--)
-        strcat(path, "/.");
+     * every path is spelled differently, the bits of a number as one slash or two. */
+    for (uint32_t number = atomic_fetch_add(&loads, 1), bit = 0; bit < 32; bit++)
+        strcat(path, number >> bit & 1 ? "//." : "/.");
     snprintf(path + strlen(path), 32, "/fd/%d", file);
     session->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     close(file);
@@ -82,6 +83,8 @@ static int bind_entries(astro_session *session, astro_failure *failure)
         session->info->alignment != ASTRO_ALIGNMENT)
         return astro_fail(failure, ASTRO_INCOMPATIBLE, "The bundle has binary interface %" PRIu32 ", not %u.",
                           session->info->abi_version, ASTRO_ABI_VERSION);
+    if (check_description(session->info, failure))
+        return failure->code;
     return check_features(session->info->features, failure);
 }
 
@@ -179,15 +182,12 @@ void astro_close(astro_session *session)
 
 static void initialise(uint8_t *target, const astro_field *field, const uint8_t *weights)
 {
-    uint64_t count = 1;
-    for (uint32_t axis = 0; axis < field->rank; axis++)
-        count *= (uint64_t)field->shape[axis];
     if (field->initial == ASTRO_INITIAL_WEIGHTS) {
         memcpy(target, weights + field->initial_offset, field->nbytes);
         return;
     }
-    for (uint64_t item = 0, size = field->nbytes / count; item < count; item++)
-        memcpy(target + item * size, &field->initial_bits, size);
+    for (uint64_t byte = 0, size = item_size(field->dtype); byte < field->nbytes; byte += size)
+        memcpy(target + byte, &field->initial_bits, size);
 }
 
 void astro_reset(astro_session *session)
@@ -232,6 +232,8 @@ int astro_tick(astro_session *session, astro_failure *failure)
     }
     if (status != ASTRO_E_NAN && status != ASTRO_E_RANGE)
         return astro_fail(failure, ASTRO_FAILED, "The compiled step failed with status %" PRId32 ".", status);
+    if (call->bad_input >= session->info->inputs.count)
+        return astro_fail(failure, ASTRO_FAILED, "The compiled step names an input that it does not have.");
     const astro_field *field = &session->info->inputs.fields[call->bad_input];
     if (status == ASTRO_E_NAN)
         return astro_fail(failure, ASTRO_BAD_INPUT, "Element %" PRIu64 " of input %s is a NaN.", call->bad_element,

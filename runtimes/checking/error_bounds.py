@@ -9,13 +9,19 @@ measured by the largest operand of the sum that made it, element by element. The
     a / b                         is a's over |b|
     x W (MatMul, Gemm, Conv)      is the largest |x| of the row times the largest |W| of the column, |bias| or |x W|
     sum or mean of x              is the largest among the elements summed, or the result
+    Einsum                        is the product of the largest along the axes that are summed away, or the result
+    BatchNormalization            is the same with every term's magnitude, or the result
+    largest, mean of a window     is the window's of the largest operands, or the result
     what moves elements about     is moved about in the same way (Reshape, Transpose, Slice, Concat, Where …)
     ReLU, clip, −x, |x|           is that of their input, because they enlarge no error
     tanh, sigmoid                 is that of their input times their slope, or their own magnitude
+    functions, normalisations …   is how far it moves with its operands, or its own magnitude (`slope_bounds`)
 
 (The results of long sums count because the last additions have numbers as large for operands.)
 
-Of anything else, a state or an input for example, it is its own magnitude. Sums behind anything else are not followed.
+Of anything else, a state or an input for example, it is its own magnitude, and so it is behind a jump (Floor, Sign):
+there an error is enlarged without bound or not at all. What these rules do not cover float64 decides
+(`astroedge.runtimes.checking.third_opinion`).
 """
 
 from __future__ import annotations
@@ -27,6 +33,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astroedge.host_package import require
+from astroedge.runtimes.checking.slope_bounds import SlopeRule
 from astroedge.step.graph_index import GraphIndex, attributes, infer_types
 from astroedge.step.operator_facts import ErrorBound
 from astroedge.step.operators import operator
@@ -55,7 +62,7 @@ class Magnitudes:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._makers, self._stored = index.makers, index.initialisers
-        self._elements, self._ranks = types.elements, types.ranks
+        self._elements, self._ranks, self._shapes = types.elements, types.ranks, types.shapes
         self._known: dict[str, str] = {}
         self._reduces_by_input = (
             max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")) >= 18
@@ -81,6 +88,8 @@ class Magnitudes:
             **{"addition": self._addition, "preserving": self._preserving, "product": self._product},
             **{"quotient": self._quotient, "matmul": self._matmul, "gemm": self._gemm},
             **{"convolution": self._convolution, "tanh": self._tanh, "sigmoid": self._sigmoid},
+            **{"contraction": self._contraction, "normalisation": self._normalisation, "window": self._window},
+            **{"slope": self._slope(value), "reduction": self._slope(value)},
         }
         bound = operator(node.op_type).bound
         if self._reduces_by_input:
@@ -149,6 +158,70 @@ class Magnitudes:
         bounds = [self._emit("Mul", [self._largest(node.input[0], None), self._largest(node.input[1], None)])]
         bounds += [self._largest(bias, None) for bias in node.input[2:]]
         return self._emit("Max", [self._size(node.output[0]), *bounds])
+
+    def _contraction(self, node: onnx.NodeProto) -> str:
+        """The operands without what is summed away, multiplied: an Einsum again, in which nothing is summed."""
+        left, _, result = attributes(node)["equation"].decode().replace(" ", "").partition("->")
+        terms = left.split(",")
+        letters = "".join(terms).replace(".", "")
+        result = result or "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+        if "..." in left:
+            return self._largest_product(node, node.input)
+        kept, largest = [], []
+        for term, item in zip(terms, node.input, strict=True):
+            size = self._size(item)
+            for place, letter in reversed(list(enumerate(term))):
+                size = size if letter in result else self._reduced(size, place)
+            largest.append(size)
+            kept.append("".join(letter for letter in term if letter in result))
+        product = self._copy(node, "Einsum", largest)
+        del self.nodes[-1].attribute[:]
+        self.nodes[-1].attribute.append(helper.make_attribute("equation", f"{','.join(kept)}->{result}"))
+        return self._emit("Max", [self._size(node.output[0]), product])
+
+    def _reduced(self, value: str, axis: int) -> str:
+        """The largest of a magnitude along an axis that is gone afterwards."""
+        reduced = self._emit("ReduceMax", [value])
+        self.nodes[-1].attribute.append(helper.make_attribute("keepdims", 0))
+        if self._reduces_by_input:
+            self.nodes[-1].input.append(self._axes(axis))
+        else:
+            self.nodes[-1].attribute.append(helper.make_attribute("axes", [axis]))
+        return reduced
+
+    def _largest_product(self, node: onnx.NodeProto, operands: Sequence[str]) -> str:
+        """The largest of all elements of each operand, multiplied."""
+        product = self._largest(operands[0], None)
+        for item in operands[1:]:
+            product = self._emit("Mul", [product, self._largest(item, None)])
+        return self._emit("Max", [self._size(node.output[0]), product])
+
+    def _normalisation(self, node: onnx.NodeProto) -> str:
+        """(x − mean) / deviation · scale + bias, with the magnitude of every term."""
+        x, scale, bias, mean, variance = node.input
+        below = self._emit("Neg", [self._size(mean)])
+        terms = [self.of(x), self._size(scale), self._size(bias), below, variance]
+        return self._emit("Max", [self._size(node.output[0]), self._copy(node, node.op_type, terms)])
+
+    def _window(self, node: onnx.NodeProto) -> str:
+        """The largest or the mean of the largest operands in the window."""
+        kind = node.op_type.replace("ReduceMin", "ReduceMax")
+        within = self._copy(node, kind, [self.of(node.input[0]), *node.input[1:]])
+        return self._emit("Max", [self._size(node.output[0]), within])
+
+    def _slope(self, value: str) -> Callable[[onnx.NodeProto], str]:
+        """How far `value` moves with the operands of its node."""
+
+        def move(node: onnx.NodeProto) -> str:
+            moved = [item for item in node.input if self.is_float(item) and item not in self._stored]
+            magnitudes = {item: self.of(item) for item in moved}
+            rule = SlopeRule(len(self.nodes), node, value, self._elements[value])
+            terms = rule.follow(magnitudes, self._shapes)
+            self.nodes += rule.nodes
+            self.constants += rule.constants
+            return self._emit("Max", [self._size(value), *terms])
+
+        return move
 
     def _moved(self, node: onnx.NodeProto) -> list[str]:
         """The inputs of a moving operator that hold elements."""

@@ -21,6 +21,7 @@ GOLDEN_TICKS = (1, 10, 100, 1000)
 # Vigna): the state is a counter, so any stretch of the sequence can be drawn at once.
 _STEP = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+UNIFORM_BITS = {"float16": 10, "float32": 23, "float64": 52}
 # Elements drawn at a time, so that long traces of large inputs need little memory.
 _BLOCK = 1 << 18
 
@@ -60,7 +61,7 @@ def draw_field(field: InputField, x: NDArray[np.uint64]) -> Array:
         return (offsets.astype(np.int64) + field.low).astype(field.dtype)
     if field.draw == "spike":
         return (x >> np.uint64(64 - SPIKE_BITS) < np.uint64(field.draw_parameter)).astype(field.dtype)
-    bits = 10 if field.dtype == "float16" else 23
+    bits = UNIFORM_BITS[field.dtype]
     centred = (x >> np.uint64(63 - bits)).astype(np.int64) - (1 << bits)
     return np.ldexp(centred.astype(np.float64), field.draw_parameter - bits).astype(field.dtype)
 

@@ -2,11 +2,11 @@
 
 After the comparison that makes a spike tensor, its consumers read
 
-    spike = (fired AND free) OR dictated.<name>
+    spike = (fired AND observed.free) OR dictated.<name>
 
-so that with `free` true and `dictated` all false the graph computes what it always did, and with `free` false every
-neuron below sees the dictated spikes while `fired` still says what the reference itself would have done. One run of
-the graph therefore compares all spike tensors at once, each under the spikes that were adopted above it.
+so that with `observed.free` true and `dictated` all false the graph computes what it always did, and with it false
+every neuron below sees the dictated spikes while `fired` still says what the reference itself would have done. One run
+of the graph therefore compares all spike tensors at once, each under the spikes that were adopted above it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ else:
     onnx = require("onnx", "comparing with ONNX Runtime")
     helper = require("onnx.helper", "comparing with ONNX Runtime")
 
-FREE = "free"
+FREE = "observed.free"
 BOOLEAN_OPERATORS = operators(lambda row: row.kind in ("comparison", "equality", "logic"))
 FORWARDING = operators(lambda row: row.kind in ("cast", "copy"))
 FLOAT, BOOL = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
@@ -100,11 +100,14 @@ def _observe_values(observed: ObservedGraph, magnitudes: Magnitudes, spec: StepS
 
 
 def _observe_scale(observed: ObservedGraph, magnitudes: Magnitudes, name: str, values: list[str]) -> None:
-    """Add the output `scale.<name>`: the largest operand of `values`, the largest of them where there are several."""
+    """Add the output `scale.<name>`: the largest operand of `values`, the largest of them where there are several.
+
+    Two comparisons that read one membrane have its operands in common.
+    """
     largest = []
-    for value in values:
-        largest.append(f"{magnitudes.of(value)}.{name}")
-        magnitudes.nodes.append(helper.make_node("Cast", [magnitudes.of(value)], [largest[-1]], to=FLOAT))
+    for magnitude in dict.fromkeys(magnitudes.of(value) for value in values):
+        largest.append(f"{magnitude}.{name}")
+        magnitudes.nodes.append(helper.make_node("Cast", [magnitude], [largest[-1]], to=FLOAT))
     observed.scales[name] = f"scale.{name}"
     magnitudes.nodes.append(helper.make_node("Max", largest, [observed.scales[name]]))
     _add_output(observed, observed.scales[name], FLOAT)

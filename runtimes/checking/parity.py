@@ -4,8 +4,9 @@
 reference's only where the reference's membrane is within tolerance of its threshold; it is then counted, and adopted:
 the reference's neurons below it see the compiled step's spikes. Outputs, next states and the margins of all spikes
 must agree within tolerance, integers and Booleans exactly. The tolerance of an element is `1e-5 · max(1, largest
-operand of the sum that made it)`, see `astroedge.runtimes.checking.error_bounds`. How many spikes may differ is in
-`ForcedReport.ok`.
+operand of the sum that made it)`, see `astroedge.runtimes.checking.error_bounds`. Where the two disagree beyond it,
+float64 decides which of them is off (`astroedge.runtimes.checking.third_opinion`), and the next tick starts from what
+is right. How many spikes may differ is in `ForcedReport.ok`.
 
 **Running free**, each keeps its own state. Rounding then parts a spiking network sooner or later, so where, when and
 by how much is reported and nothing is bounded.
@@ -13,22 +14,25 @@ by how much is reported and nothing is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from astroedge.bundle.manifest import Manifest
-from astroedge.errors import InputError, VerificationError
-from astroedge.parity import TOLERANCE
-from astroedge.runtimes.checking.parity_report import Difference, ForcedReport, FreeReport, OutputDrift, SpikeAgreement
-from astroedge.runtimes.checking.reference import Observation, ObservedReference
+from astroedge.errors import InputError, UndefinedTickError, VerificationError
+from astroedge.parity import Acceptance
+from astroedge.runtimes.checking.findings import FLOAT16, FLOAT32, FLOAT64, ComparedTick, Findings
+from astroedge.runtimes.checking.parity_report import ForcedReport, FreeReport, OutputDrift
+from astroedge.runtimes.checking.reference import ObservedReference
+from astroedge.runtimes.checking.special_inputs import SpecialInputs
+from astroedge.runtimes.checking.third_opinion import ThirdOpinion
 from astroedge.session import Array, SteppedSession
 from astroedge.step.spec import StepSpec
 
-FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
-RELATIVE = {FLOAT16: 2e-3, FLOAT32: TOLERANCE}  # float16: two units in the last place, nothing can be closer
+JUDGED_TICKS = 32
+"""Ticks that are evaluated in float64 before a comparison ends: that evaluation may take seconds."""
 
 
 class BundleSession(SteppedSession, Protocol):
@@ -40,28 +44,110 @@ class BundleSession(SteppedSession, Protocol):
 
 
 def compare_forced(
-    reference: ObservedReference, session: BundleSession, inputs: Mapping[str, Array], steps: int
+    reference: ObservedReference,
+    session: BundleSession,
+    inputs: Mapping[str, Array],
+    steps: int,
+    *,
+    accept: Acceptance | None = None,
+    special: Sequence[SpecialInputs] = (),
 ) -> ForcedReport:
     """Compare by the forced rule over the first `steps` ticks of `inputs`, arrays `(T, …)` by name, T at least `steps`.
 
-    Without probes only outputs and next states are compared, and the report says so. The session is left reset. Raises
-    VerificationError when the session has other states than the reference, and InputError for inputs the step does not
-    take or too few of them.
+    `special` inputs are compared after those, each from the state that they end in, and left out where the reference
+    has no finite result for them. `accept` has tolerances of one's own. A tick for which the graph is not defined is
+    left out; a comparison that needs float64 on more than 32 ticks ends there, and the report says how many ticks it
+    saw. Without probes only outputs and next states are compared, and the report says so. The session is left reset.
+
+    Raises VerificationError when the session has other states than the reference, InputError for inputs the step does
+    not take or too few of them, UndefinedTickError when the graph is not defined for any of them.
     """
-    probed = _check_session(reference.spec, session)
-    findings = _Findings()
+    forced = _Forced(reference, session, accept or Acceptance())
     session.reset()
-    states = reference.initial_state()
     for tick, now in _ticks(inputs, steps):
-        _take_over(session, states)
-        values = session.step(**now)
-        dictated = {name: values[f"spike.{name}"].astype(np.bool_) for name in probed}
-        seen = reference.tick(now, states, dictated if probed else None)
-        findings.compare_spikes(tick, dictated, seen)
-        findings.compare_values(tick, values, session.states, seen)
-        states = seen.states
+        forced.compare(tick, now)
+        if forced.judged >= JUDGED_TICKS:
+            break
+    for number, item in enumerate(special):
+        forced.compare_special(steps + number, item)
     session.reset()
-    return findings.forced_report()
+    return forced.report()
+
+
+class _Forced:
+    """A forced comparison under way: the states both start the next tick from, and what was found."""
+
+    def __init__(self, reference: ObservedReference, session: BundleSession, accept: Acceptance) -> None:
+        self._probed = _check_session(reference.spec, session)
+        self._reference, self._session, self._accept = reference, session, accept
+        self._findings = Findings(reference, accept.tolerance)
+        self._third = ThirdOpinion(reference)
+        self._states = reference.initial_state()
+        self._undefined: UndefinedTickError | None = None
+        self._skipped = self._special = 0
+        self.judged = 0
+
+    def compare(self, tick: int, now: Mapping[str, Array]) -> None:
+        """One ordinary tick."""
+        try:
+            self._states = self._compare(tick, now)
+        except UndefinedTickError as error:
+            self._undefined = self._undefined or error
+            self._skipped += 1
+
+    def compare_special(self, tick: int, item: SpecialInputs) -> None:
+        """One tick of special inputs, unless the reference gives no numbers for them; the states stay as they were."""
+        try:
+            free = self._reference.tick(item.inputs, self._states)
+        except UndefinedTickError:
+            return
+        results = [*free.outputs.values(), *free.states.values(), *free.margins.values()]
+        if not any(np.isnan(value).any() for value in results if value.dtype.kind == "f"):
+            self._compare(tick, item.inputs, item.text)
+            self._special += 1
+
+    def _compare(self, tick: int, now: Mapping[str, Array], special: str = "") -> dict[str, Array]:
+        """The states that the next tick starts from."""
+        _take_over(self._session, self._states)
+        states = self._states
+        values = self._session.step(**now)
+        dictated = {name: values[f"spike.{name}"].astype(np.bool_) for name in self._probed}
+        spikes = dictated if self._probed else None
+        seen = self._reference.tick(now, states, spikes)
+
+        @cache
+        def ask():  # type: ignore[no-untyped-def]
+            self.judged += 1
+            return self._third.ask(now, states, spikes)
+
+        return self._findings.add(ComparedTick(tick, dictated, values, self._session.states, seen, special, ask))
+
+    def report(self) -> ForcedReport:
+        """What was found; raises UndefinedTickError when no tick could be compared."""
+        found = self._findings
+        if self._undefined is not None and not found.ticks:
+            raise self._undefined
+        share, error, tensor, tick = found.worst
+        return ForcedReport(
+            ticks=found.ticks,
+            spikes_compared=sum(item.compared for item in found.counts.values()),
+            spikes_flipped=found.flipped,
+            violations=found.violations,
+            worst_error=error,
+            worst_share=share,
+            worst_tensor=tensor,
+            worst_tick=tick,
+            first_violation=found.first,
+            spikes=tuple(item.agreement(name) for name, item in found.counts.items()),
+            special_ticks=self._special,
+            undefined_ticks=self._skipped,
+            judged_ticks=self.judged,
+            reference_faults=len(found.faulty),
+            worst_fault=found.fault,
+            tolerance=self._accept.tolerance,
+            allow_flips=self._accept.allow_flips,
+            unasked=self._third.failure,
+        )
 
 
 def compare_free(
@@ -69,18 +155,24 @@ def compare_free(
 ) -> FreeReport:
     """Run both from their initial state over the first `steps` ticks of `inputs`, arrays `(T, …)` by name.
 
-    The session is left reset. Raises as `compare_forced` does.
+    The session is left reset. It ends at a tick for which the graph is not defined. Raises as `compare_forced` does.
     """
     probed = _check_session(reference.spec, session)
-    findings = _Findings()
-    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in RELATIVE}
+    findings = Findings(reference)
+    floats = (FLOAT16, FLOAT32, FLOAT64)
+    drift = {item.name: _Drift() for item in reference.spec.outputs if np.dtype(item.dtype) in floats}
     session.reset()
     states = reference.initial_state()
     for tick, now in _ticks(inputs, steps):
         values = session.step(**now)
-        seen = reference.tick(now, states)
-        findings.compare_spikes(tick, {name: values[f"spike.{name}"].astype(np.bool_) for name in probed}, seen)
-        findings.compare_values(tick, values, session.states, seen)
+        try:
+            seen = reference.tick(now, states)
+        except UndefinedTickError:
+            if tick == 0:
+                raise
+            break
+        spikes = {name: values[f"spike.{name}"].astype(np.bool_) for name in probed}
+        findings.add(ComparedTick(tick, spikes, values, session.states, seen))
         for name, item in drift.items():
             item.add(values[name], seen.outputs[name])
         states = seen.states
@@ -89,16 +181,9 @@ def compare_free(
         ticks=findings.ticks,
         first_spike=findings.first_spike,
         first_value=findings.first_value,
-        spikes=findings.agreements(),
+        spikes=tuple(item.agreement(name) for name, item in findings.counts.items()),
         outputs=tuple(item.report(name, findings.ticks) for name, item in drift.items()),
     )
-
-
-class _Counts:
-    """Running totals of one spike tensor."""
-
-    def __init__(self) -> None:
-        self.compared = self.differing = self.reference = self.session = 0
 
 
 class _Drift:
@@ -113,118 +198,6 @@ class _Drift:
 
     def report(self, name: str, ticks: int) -> OutputDrift:
         return OutputDrift(name, float(np.sqrt(self.difference / ticks)), float(np.sqrt(self.reference / ticks)))
-
-
-class _Findings:
-    """What the ticks so far have shown."""
-
-    def __init__(self) -> None:
-        self.ticks = self.flipped = self.violations = 0
-        self.worst = (0.0, 0.0, "", 0)  # share of the tolerance, error, tensor, tick
-        self.first: Difference | None = None
-        self.first_spike: Difference | None = None
-        self.first_value: Difference | None = None
-        self._counts: dict[str, _Counts] = {}
-
-    def compare_spikes(self, tick: int, ours: Mapping[str, NDArray[np.bool_]], seen: Observation) -> None:
-        """Compare every spike tensor, in the graph's order, and count the tick."""
-        self.ticks = tick + 1
-        for name, fired in ours.items():
-            counts = self._counts.setdefault(name, _Counts())
-            theirs = seen.fired[name]
-            counts.compared += fired.size
-            counts.session += int(np.count_nonzero(fired))
-            counts.reference += int(np.count_nonzero(theirs))
-            differing = np.flatnonzero(fired != theirs)
-            counts.differing += differing.size
-            for element in differing.tolist():
-                self._note_spike(_spike_difference(tick, name, element, seen))
-
-    def _note_spike(self, difference: Difference) -> None:
-        self.first_spike = self.first_spike or difference
-        if difference.amount is not None and abs(difference.amount) <= difference.tolerance:
-            self.flipped += 1
-        else:
-            self._violate(difference)
-
-    def compare_values(
-        self, tick: int, values: Mapping[str, Array], states: Mapping[str, Array], seen: Observation
-    ) -> None:
-        """Compare margins where the session shows them, outputs and next states."""
-        for name, margin in seen.margins.items():
-            if f"margin.{name}" in values:
-                self._compare(tick, f"margin.{name}", values[f"margin.{name}"], margin, seen.scales[name])
-        for name, output in seen.outputs.items():
-            self._compare(tick, name, values[name], output, seen.scales.get(name))
-        for name, state in seen.states.items():
-            self._compare(tick, f"next.{name}", states[name], state, seen.scales.get(f"next.{name}"))
-
-    def _compare(self, tick: int, name: str, ours: Array, theirs: Array, scale: Array | None) -> None:
-        """Compare one tensor; without a scale, integers and Booleans, exactly."""
-        if scale is None:
-            error = (ours != theirs).astype(np.float64)
-            tolerance: Array = np.zeros(error.shape)
-        else:
-            error = _absolute_error(ours, theirs)
-            tolerance = RELATIVE[theirs.dtype] * np.maximum(scale, 1.0)
-        share = error / tolerance if scale is not None else np.where(error > 0, np.inf, 0.0)
-        element = int(share.argmax())
-        largest = float(share.flat[element])
-        if largest > self.worst[0]:
-            self.worst = (largest, float(error.flat[element]), name, tick)
-        if largest > 1.0:
-            difference = Difference(
-                "value", tick, name, element, float(error.flat[element]), float(tolerance.flat[element])
-            )
-            self.first_value = self.first_value or difference
-            self._violate(difference)
-
-    def _violate(self, difference: Difference) -> None:
-        self.violations += 1
-        self.first = self.first or difference
-
-    def agreements(self) -> tuple[SpikeAgreement, ...]:
-        """Every spike tensor's totals."""
-        return tuple(
-            SpikeAgreement(
-                name, item.compared, item.differing, item.reference / item.compared, item.session / item.compared
-            )
-            for name, item in self._counts.items()
-        )
-
-    def forced_report(self) -> ForcedReport:
-        """The totals as a report."""
-        share, error, tensor, tick = self.worst
-        return ForcedReport(
-            ticks=self.ticks,
-            spikes_compared=sum(item.compared for item in self._counts.values()),
-            spikes_flipped=self.flipped,
-            violations=self.violations,
-            worst_error=error,
-            worst_share=share,
-            worst_tensor=tensor,
-            worst_tick=tick,
-            first_violation=self.first,
-            spikes=self.agreements(),
-        )
-
-
-def _spike_difference(tick: int, name: str, element: int, seen: Observation) -> Difference:
-    """A spike that differs, with the reference's margin where a comparison of floats makes it."""
-    if name not in seen.margins:
-        return Difference("spike", tick, name, element, None, 0.0)
-    scale = max(1.0, float(seen.scales[name].flat[element]))
-    return Difference("spike", tick, name, element, float(seen.margins[name].flat[element]), RELATIVE[FLOAT32] * scale)
-
-
-def _absolute_error(ours: Array, theirs: Array) -> NDArray[np.float64]:
-    """|ours − theirs|; 0 where both are the same infinity or both NaN, infinite where only one is NaN."""
-    with np.errstate(invalid="ignore"):
-        error = np.abs(np.subtract(ours, theirs, dtype=np.float64))
-    if not np.isfinite(error).all():
-        same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-        error = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))
-    return error
 
 
 def _take_over(session: BundleSession, states: Mapping[str, Array]) -> None:

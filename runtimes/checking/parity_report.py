@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from astroedge.parity import TOLERANCE
 
 FLIP_LIMIT = 5.0  # spikes per million that may differ within tolerance of their threshold
 
@@ -16,7 +18,8 @@ class Difference:
 
     `tick` counts from 0; `element` is the flat index, for a spike tensor the neuron. `kind` is "spike" or "value".
     `amount` is the reference's distance from threshold (membrane minus threshold) for a spike, None where no
-    comparison of floats makes it, and the absolute difference for a value; `tolerance` is what it may be.
+    comparison of floats makes it, and the absolute difference for a value; `tolerance` is what it may be. `evidence`
+    says what else is known of it: which unusual inputs it was found on, what float64 gives.
     """
 
     kind: str
@@ -25,9 +28,17 @@ class Difference:
     element: int
     amount: float | None
     tolerance: float
+    evidence: str = ""
+
+    def with_evidence(self, words: str) -> Difference:
+        """The same with more evidence."""
+        return replace(self, evidence="; ".join(filter(None, (self.evidence, words))))
 
     def text(self) -> str:
         """One sentence."""
+        return f"{self._text()} ({self.evidence})" if self.evidence else self._text()
+
+    def _text(self) -> str:
         where = f"at tick {self.tick} in {self.tensor!r}"
         if self.kind == "spike" and self.amount is None:
             return (
@@ -37,6 +48,16 @@ class Difference:
             distance = f"{self.amount:+.3g} from its threshold (tolerance {self.tolerance:.1g})"
             return f"{where} neuron {self.element} differs, {distance}"
         return f"{where} element {self.element} differs by {self.amount:.3g} (tolerance {self.tolerance:.1g})"
+
+
+@dataclass(frozen=True)
+class ReferenceFault:
+    """An element in which ONNX Runtime is off by `amount` and the step agrees with float64."""
+
+    tick: int
+    tensor: str
+    element: int
+    amount: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,11 @@ class ForcedReport:
     and ticks in which a tensor's values did. `worst_error` is the absolute error that was the largest share
     (`worst_share`) of its tolerance, in `worst_tensor` at `worst_tick`. `spikes_compared` is 0 for a session without
     probes.
+
+    `special_ticks` were compared besides, on extreme inputs; for `undefined_ticks` of the others the graph has no
+    result. On `judged_ticks` step and reference disagreed and float64 was asked, or could not be (`unasked` says why);
+    on `reference_faults` of these ONNX Runtime is off and the step right, furthest at `worst_fault`. `tolerance` and
+    `allow_flips` are what was accepted (`astroedge.parity.Acceptance`).
     """
 
     ticks: int
@@ -75,6 +101,14 @@ class ForcedReport:
     worst_tick: int
     first_violation: Difference | None
     spikes: tuple[SpikeAgreement, ...]
+    special_ticks: int = 0
+    undefined_ticks: int = 0
+    judged_ticks: int = 0
+    reference_faults: int = 0
+    worst_fault: ReferenceFault | None = None
+    tolerance: float = TOLERANCE
+    allow_flips: int | None = None
+    unasked: str = ""
 
     @property
     def flips_per_million(self) -> float:
@@ -83,26 +117,67 @@ class ForcedReport:
 
     @property
     def ok(self) -> bool:
-        """No violation, and no more flips than `FLIP_LIMIT` per million; one flip is always allowed, it is no rate."""
-        return self.violations == 0 and (self.spikes_flipped <= 1 or self.flips_per_million <= FLIP_LIMIT)
+        """No violation, and no more flips than are allowed.
+
+        Those are `FLIP_LIMIT` per million where the caller names no number; one is always allowed, it is no rate.
+        """
+        return self.violations == 0 and self.flips_accepted
+
+    @property
+    def flips_accepted(self) -> bool:
+        """Whether as many spikes may differ within rounding as do."""
+        if self.allow_flips is not None:
+            return self.spikes_flipped <= self.allow_flips
+        return self.spikes_flipped <= 1 or self.flips_per_million <= FLIP_LIMIT
 
     def text(self) -> str:
-        """One paragraph: what was compared, the worst case, and the first violation if there is one."""
-        compared = (
-            f"{self.spikes_compared} spikes, {self.spikes_flipped} flipped within rounding of their threshold "
-            f"({self.flips_per_million:.2g} per million, limit {FLIP_LIMIT:g})"
-            if self.spikes_compared
-            else "no spikes (not a probe build)"
-        )
+        """One paragraph: what was compared, the worst case, who was off, and the first violation if there is one."""
         share = f"{self.worst_share:.0%} of its tolerance"
         worst = f"largest error {self.worst_error:.3g}, {share}, in {self.worst_tensor!r} at tick {self.worst_tick}"
         worst = worst if self.worst_error else "every value equal"
-        text = f"forced over {self.ticks} ticks: {compared}; {worst}"
+        special = f" and {self.special_ticks} of extreme inputs" if self.special_ticks else ""
+        text = f"forced over {self.ticks} ticks{special}: {self._spikes_text()}; {worst}"
+        if self.tolerance != TOLERANCE:
+            text += f"; accepted tolerance {self.tolerance:g} in place of {TOLERANCE:g}"
+        if self.undefined_ticks:
+            text += f"; the graph has no result for the inputs of {self.undefined_ticks} ticks more"
+        text += self._faults_text()
         if self.first_violation is not None:
             text += f"; {self.violations} violations, the first {self.first_violation.text()}"
+            if self.unasked:
+                text += f", and float64 could not be asked ({self.unasked})"
             if not self.spikes_compared:
                 text += ", which a spike within rounding of its threshold can cause: compare a probe build to know"
         return text + "."
+
+    def _spikes_text(self) -> str:
+        if not self.spikes_compared:
+            return "no spikes (not a probe build)"
+        limit = f"limit {FLIP_LIMIT:g}" if self.allow_flips is None else f"{self.allow_flips} allowed"
+        return (
+            f"{self.spikes_compared} spikes, {self.spikes_flipped} flipped within rounding of their threshold "
+            f"({self.flips_per_million:.2g} per million, {limit})"
+        )
+
+    def _faults_text(self) -> str:
+        fault = self.worst_fault
+        if fault is None:
+            return ""
+        where = f"by up to {fault.amount:.3g} in {fault.tensor!r} at tick {fault.tick}"
+        return f"; ONNX Runtime is off on {self.reference_faults} of them, {where}; the step agrees with float64"
+
+    def record(self) -> dict[str, float]:
+        """What a manifest keeps of it."""
+        record = {
+            "ticks": self.ticks,
+            "special_ticks": self.special_ticks,
+            "spikes_compared": self.spikes_compared,
+            "spikes_flipped": self.spikes_flipped,
+            "worst_error": self.worst_error,
+            "reference_faults": self.reference_faults,
+            "tolerance": self.tolerance,
+        }
+        return record if self.allow_flips is None else {**record, "allow_flips": self.allow_flips}
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, with `ok` and `flips_per_million`; what is not finite becomes null."""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.abi.aligned import aligned_zeros
-from astroedge.errors import GraphError, InputError
+from astroedge.abi.layout import DTYPES
+from astroedge.errors import GraphError, InputError, UndefinedTickError
 from astroedge.session import Array, InputValue
 from astroedge.step.spec import StepSpec
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 # What ONNX Runtime calls the dtypes of a step.
-ONNX_DTYPES = {f"tensor({name})": name for name in ("bool", "int8", "uint8", "int32", "int64", "float16")}
-ONNX_DTYPES["tensor(float)"] = "float32"
+ONNX_NAMES = {"float32": "float", "float64": "double"}  # where they differ from NumPy's
+ONNX_DTYPES = {f"tensor({ONNX_NAMES.get(name, name)})": name for name in DTYPES}
 
 
 def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
-    """An ONNX Runtime session of `model` on the CPU with `threads` threads and ONNX Runtime's usual optimisations.
+    """An ONNX Runtime session of `model` on the CPU with `threads` threads as `open_session` opens it.
 
     Raises GraphError when ONNX Runtime refuses the model.
     """
@@ -40,6 +41,22 @@ def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
         return open_session(model, threads=threads, deterministic=True)
     except Exception as error:  # its exceptions share no public base class
         raise GraphError(f"ONNX Runtime refuses the step graph: {str(error).splitlines()[0]}") from error
+
+
+def run_defined(runtime: Any, names: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+    """One run of an ONNX Runtime session.
+
+    Raises UndefinedTickError where a kernel refuses its operands.
+    """
+    try:
+        values: list[Array] = runtime.run(names, feeds)
+    except Exception as error:  # its exceptions share no public base class
+        reason = str(error).splitlines()[0].rpartition("Status Message: ")[2]
+        raise UndefinedTickError(
+            f"ONNX Runtime cannot compute the step on these inputs ({reason}): usually an integer is divided by zero "
+            "or an index lies outside its table; give data that the model is made for, to export as examples too."
+        ) from error
+    return values
 
 
 class AlignedFeeds:
@@ -86,11 +103,11 @@ class ReferenceSession:
         """One tick: an array for each input, of its shape and dtype → an array for each output.
 
         A Python number is taken for an input of one element. Raises InputError, with the state unchanged, for a wrong
-        name, shape or dtype.
+        name, shape or dtype, and where the graph is not defined for the numbers.
         """
         accepted = check_inputs(self.spec, inputs)
         accepted.update((state.input_name, self.states[state.name]) for state in self.spec.states)
-        values = self._runtime.run(self._names, self._feeds.fill(accepted))
+        values = run_defined(self._runtime, self._names, self._feeds.fill(accepted))
         count = len(self._outputs)
         self.states = dict(zip((state.name for state in self.spec.states), values[count:], strict=True))
         return dict(zip(self._outputs, values[:count], strict=True))
@@ -129,12 +146,13 @@ class ObservedReference:
 
     def __init__(self, graph: StepGraph) -> None:
         """Instrument a copy of `graph`."""
+        self.graph = graph
         from astroedge.runtimes.checking.instrument import observe
 
         self.spec: StepSpec = graph.spec
         self.initial_state = graph.initial_state
-        self._observed = observe(graph)
-        self._runtime = runtime_session(self._observed.model)
+        self.observed = observe(graph)
+        self._runtime = runtime_session(self.observed.model)
         self._names = [item.name for item in self._runtime.get_outputs()]
         self._feeds = AlignedFeeds(self._runtime)
 
@@ -143,15 +161,11 @@ class ObservedReference:
     ) -> Observation:
         """One tick from `states`; the neurons below see `spikes`, by spike tensor, or, when None, the reference's own.
 
-        Raises InputError for a wrong input name, shape or dtype.
+        Raises InputError for a wrong input name, shape or dtype, UndefinedTickError where ONNX Runtime cannot compute.
         """
-        observed = self._observed
-        feeds = check_inputs(self.spec, inputs)
-        feeds.update((state.input_name, states[state.name]) for state in self.spec.states)
-        feeds["free"] = np.asarray(spikes is None)
-        for name, target in observed.dictated.items():
-            feeds[target] = np.asarray(False) if spikes is None else spikes[name]
-        values = dict(zip(self._names, self._runtime.run(self._names, self._feeds.fill(feeds)), strict=True))
+        feeds = self.aligned_feeds(inputs, states, spikes)
+        values = dict(zip(self._names, run_defined(self._runtime, self._names, feeds), strict=True))
+        observed = self.observed
         return Observation(
             outputs={item.name: values[item.name] for item in self.spec.outputs},
             states={state.name: values[state.output_name] for state in self.spec.states},
@@ -159,6 +173,22 @@ class ObservedReference:
             margins={name: values[output] for name, output in observed.margins.items()},
             scales={name: values[output] for name, output in observed.scales.items()},
         )
+
+    def aligned_feeds(
+        self, inputs: Mapping[str, InputValue], states: Mapping[str, Array], spikes: Mapping[str, Array] | None
+    ) -> dict[str, Array]:
+        """What the observed graph takes for a tick, by the names of its inputs; the same arrays for every tick.
+
+        Raises InputError for a wrong input name, shape or dtype.
+        """
+        from astroedge.runtimes.checking.instrument import FREE
+
+        feeds = check_inputs(self.spec, inputs)
+        feeds.update((state.input_name, states[state.name]) for state in self.spec.states)
+        feeds[FREE] = np.asarray(spikes is None)
+        for name, target in self.observed.dictated.items():
+            feeds[target] = np.asarray(False) if spikes is None else spikes[name]
+        return self._feeds.fill(feeds)
 
 
 def check_inputs(spec: StepSpec, inputs: Mapping[str, InputValue]) -> dict[str, Array]:

@@ -1,4 +1,8 @@
-"""What a library says about itself, compared with its manifest."""
+"""What a library says about itself, compared with its manifest.
+
+The numbers of a library are whatever whoever made it wrote: how many elements a table of it has is compared before the
+table is read, and no code is looked up without a look at its range.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,11 @@ def check_description(library: ctypes.CDLL, manifest: Manifest) -> None:
             f"The bundle's library has binary interface {info.abi_version}, this AstroEdge calls {ABI_VERSION}; "
             "compile the graph again with this release."
         )
-    said, promised = {**_said(info), "threads": hasattr(library, "astro_work")}, _promised(manifest)
-    different = [name for name in promised if said[name] != promised[name]]
+    counts, expected = _counts(info), _promised_counts(manifest)
+    different = [name for name in expected if counts[name] != expected[name]]
+    if not different:
+        said, promised = {**_said(info, manifest), "threads": hasattr(library, "astro_work")}, _promised(manifest)
+        different = [name for name in promised if said[name] != promised[name]]
     if different:
         raise BundleError(
             f"The bundle's library and its manifest disagree on {different[0]}; their files come from different "
@@ -35,25 +42,53 @@ def check_description(library: ctypes.CDLL, manifest: Manifest) -> None:
         )
 
 
-def _said(info: AstroInfo) -> dict[str, object]:
-    """What a library says, in the form of `_promised`."""
+def _counts(info: AstroInfo) -> dict[str, int]:
+    """How long the tables of a library are."""
+    return {
+        "the inputs": info.inputs.count,
+        "the outputs": info.outputs.count,
+        "the state": info.state.count,
+        "the activity counters": info.activity_count,
+        "the golden trace": info.golden.count,
+    }
+
+
+def _promised_counts(manifest: Manifest) -> dict[str, int]:
+    """How long a manifest says they are."""
+    layout = manifest.layout
+    return {
+        "the inputs": len(layout.inputs),
+        "the outputs": len(layout.outputs),
+        "the state": len(layout.state),
+        "the activity counters": len(manifest.activity),
+        "the golden trace": len(manifest.golden.ticks),
+    }
+
+
+def _said(info: AstroInfo, manifest: Manifest) -> dict[str, object]:
+    """What a library says, in the form of `_promised`; its tables are as long as the manifest says."""
+    layout = manifest.layout
+    inputs, outputs, state = (
+        list(zip(_fields(said), fields, strict=True))
+        for said, fields in ((info.inputs, layout.inputs), (info.outputs, layout.outputs), (info.state, layout.state))
+    )
     golden = [info.golden.ticks[index] for index in range(info.golden.count)]
     activity = [info.activity[index] for index in range(info.activity_count)]
     return {
         "alignment": info.alignment,
-        "the model": info.model.decode("utf-8"),
-        "the target": info.target.decode("utf-8"),
-        "the CPU features": info.features.decode("utf-8"),
-        "the graph": info.graph_sha256.decode("ascii"),
-        "the weights": (info.weights_sha256.decode("ascii"), info.weights_size),
-        "the inputs": (info.inputs.size, [(*_said_field(item), *_said_input(item)) for item in _fields(info.inputs)]),
-        "the outputs": (info.outputs.size, [_said_field(item) for item in _fields(info.outputs)]),
-        "the state": (info.state.size, [(*_said_field(item), *_said_initial(item)) for item in _fields(info.state)]),
+        "the model": _text(info.model),
+        "the target": _text(info.target),
+        "the CPU features": _text(info.features),
+        "the graph": _text(info.graph_sha256),
+        "the weights": (_text(info.weights_sha256), info.weights_size),
+        "the inputs": (info.inputs.size, [(*_said_field(item, like), *_said_input(item)) for item, like in inputs]),
+        "the outputs": (info.outputs.size, [_said_field(item, like) for item, like in outputs]),
+        "the state": (info.state.size, [(*_said_field(item, like), *_said_initial(item)) for item, like in state]),
         "the workspace": info.workspace_size,
-        "the activity counters": [(item.name.decode("utf-8"), item.size, item.offset) for item in activity],
+        "the activity counters": [(_text(item.name), item.size, item.offset) for item in activity],
         "the golden trace": (
             info.golden.seed,
-            [(item.tick, item.state.decode("ascii"), item.outputs.decode("ascii")) for item in golden],
+            [(item.tick, _text(item.state), _text(item.outputs)) for item in golden],
         ),
     }
 
@@ -82,13 +117,24 @@ def _fields(layout: AstroLayout) -> Sequence[AstroField]:
     return [layout.fields[index] for index in range(layout.count)]
 
 
-def _said_field(item: AstroField) -> tuple[object, ...]:
-    shape = tuple(item.shape[axis] for axis in range(item.rank))
-    return item.name.decode("utf-8"), shape, DTYPES[item.dtype], item.offset, item.nbytes
+def _said_field(item: AstroField, like: BufferField) -> tuple[object, ...]:
+    shape = tuple(item.shape[axis] for axis in range(item.rank)) if item.rank == len(like.shape) else item.rank
+    return _text(item.name), shape, _word(DTYPES, item.dtype), item.offset, item.nbytes
 
 
 def _said_input(item: AstroField) -> tuple[object, ...]:
-    return bool(item.check_nan), bool(item.check_range), item.low, item.high, DRAWS[item.draw], item.draw_parameter
+    draw = _word(DRAWS, item.draw)
+    return bool(item.check_nan), bool(item.check_range), item.low, item.high, draw, item.draw_parameter
+
+
+def _text(content: bytes | None) -> str:
+    """A C string; a pointer that is NULL is none that a manifest has."""
+    return "\0" if content is None else content.decode("utf-8", "replace")
+
+
+def _word(words: Sequence[str], code: int) -> str | int:
+    """The word for a code, or the code itself where there is none."""
+    return words[code] if code < len(words) else code
 
 
 def _said_initial(item: AstroField) -> tuple[object, ...]:

@@ -6,10 +6,10 @@ import ctypes
 import fcntl
 import os
 from hashlib import sha256
-from pathlib import Path
 from threading import Lock
 
 from astroedge.errors import BundleError
+from astroedge.scratch import scratch_folder
 
 # Libraries by the SHA-256 of their bytes. ctypes never unloads a library, so every distinct one is loaded once a
 # process and shared by its sessions; it has no state of its own.
@@ -69,9 +69,7 @@ def _sealed_file(content: bytes) -> int:
 
 def _load_from_private_file(content: bytes) -> ctypes.CDLL:
     """Load from a file in a folder that only this user can enter and that is removed at once."""
-    from tempfile import TemporaryDirectory  # rarely needed, and it imports much
-
-    with TemporaryDirectory(prefix="astroedge-") as name:
-        path = Path(name) / "step.so"
+    with scratch_folder("load") as folder:
+        path = folder / "step.so"
         path.write_bytes(content)
         return ctypes.CDLL(str(path))

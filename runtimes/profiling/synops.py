@@ -1,9 +1,10 @@
 """Synaptic operations of a compiled step by NeuroBench's definitions, from the manifest and the activity counters.
 
 NeuroBench 2.3 counts, for every call of a linear or convolutional layer, Σ_ij 1[W_ij ≠ 0] · 1[x_j ≠ 0]: *effective ACs*
-(accumulates) when the inputs are spikes, *effective MACs* otherwise; *dense* is the same with every indicator 1.
-Biases are not counted. A bundle knows how many inputs of a spike-driven matrix were active and how many weights are
-zero, not which ones meet; so a count is exact when no weight is zero and an average over the matrix otherwise.
+(accumulates) when the inputs are spikes of one magnitude, *effective MACs* otherwise; *dense* is the same with every
+indicator 1. Biases are not counted. A bundle knows how many inputs of a spike-driven matrix were active and how many
+weights are zero, not which ones meet; so a count is exact when no weight is zero and an average over the matrix
+otherwise.
 Products with a state (an astrocyte's memory read by spikes) are counted the same way, although NeuroBench looks at
 layers only.
 """
@@ -35,7 +36,7 @@ def count_operations(
 
 
 def _spiking(matrix: Matrix, sizes: Mapping[str, int], active: Mapping[str, int], steps: int) -> MatrixOperations:
-    """A matrix that reads spikes: every active input meets the non-zero weights of its row."""
+    """A matrix whose inputs are counted: every active one meets the non-zero weights of its row."""
     assert matrix.spikes is not None
     inputs, weights = matrix.rows * matrix.calls, matrix.rows * matrix.columns
     # An element of a spike tensor enters inputs / size products: 1, or more where a convolution's windows overlap.
@@ -50,7 +51,8 @@ def _spiking(matrix: Matrix, sizes: Mapping[str, int], active: Mapping[str, int]
         doubts.append("overlapping reads are taken as spread evenly over the inputs")
     effective = reads * matrix.columns * nonzero / weights
     label = "estimated" if doubts else "measured"
-    return MatrixOperations(matrix.name, "AC", effective, weights * matrix.calls, label, "; ".join(doubts))
+    kind = "MAC" if matrix.graded else "AC"
+    return MatrixOperations(matrix.name, kind, effective, weights * matrix.calls, label, "; ".join(doubts))
 
 
 def _dense(matrix: Matrix) -> MatrixOperations:

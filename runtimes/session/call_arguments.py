@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from numpy import ndarray
-
 from astroedge.errors import InputError
-from astroedge.runtimes.session.input_slot import InputSlot
+from astroedge.runtimes.session.input_slot import InputSlot, plain
 from astroedge.runtimes.session.session_errors import unknown_name, wrong_names
 from astroedge.session import Array
 
 
-def check_out(out: Mapping[str, Any], views: Mapping[str, Array]) -> None:
-    """Raise InputError unless outputs can be copied into the arrays of `out`; `views` are the outputs by name."""
+def check_out(out: Mapping[str, Any], views: Mapping[str, Array]) -> tuple[tuple[Array, Array], ...]:
+    """The arrays of `out`, without whatever a subclass does, each with the output that goes there.
+
+    `views` are the outputs by name. Raises InputError unless they can be copied.
+    """
     if not isinstance(out, Mapping):
         raise InputError(f"out= takes a dict of arrays by output name and got a {type(out).__name__}.")
-    for name, target in out.items():
+    pairs = []
+    for name, given in out.items():
+        target = plain(given)
         view = views.get(name)
         if view is None:
             raise unknown_name("output", name, list(views))
-        right = isinstance(target, ndarray) and target.dtype == view.dtype and target.shape == view.shape
-        if not (right and target.flags.writeable):
+        right = target is not None and target.dtype == view.dtype and target.shape == view.shape
+        if target is None or not (right and target.flags.writeable):
             raise InputError(f"out[{name!r}] must be a writeable NumPy array {view.dtype} {view.shape}.")
+        pairs.append((target, view))
+    return tuple(pairs)
 
 
 def count_ticks(slots: Mapping[str, InputSlot], inputs: Mapping[str, Array], steps: Any) -> int:
@@ -41,8 +46,9 @@ def count_ticks(slots: Mapping[str, InputSlot], inputs: Mapping[str, Array], ste
         raise InputError("steps= is for a step without inputs; here the inputs' first axis is the number of ticks.")
     ticks = -1
     for name, value in inputs.items():
-        if not isinstance(value, ndarray) or value.ndim == 0:
+        array = plain(value)
+        if array is None or array.ndim == 0:
             raise InputError(f"Input {name!r} of a run must be a NumPy array with a leading axis of ticks.")
-        ticks = value.shape[0] if ticks < 0 else ticks
-        slots[name].check_array(value, (ticks, *slots[name].shape))
+        ticks = array.shape[0] if ticks < 0 else ticks
+        slots[name].check_array(array, (ticks, *slots[name].shape))
     return ticks

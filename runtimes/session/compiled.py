@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from contextlib import nullcontext
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy import ndarray
@@ -18,12 +18,19 @@ from astroedge.bundle.container import Bundle
 from astroedge.bundle.initial_state import write_initial_state
 from astroedge.bundle.manifest import Manifest
 from astroedge.bundle.manifest_check import check_manifest
+from astroedge.errors import AstroEdgeError, IncompatibleError
 from astroedge.runtimes.library.c_interface import check_description
 from astroedge.runtimes.library.native_library import load_library
 from astroedge.runtimes.library.processor import check_processor
 from astroedge.runtimes.session.call_arguments import check_out, count_ticks
 from astroedge.runtimes.session.input_slot import InputSlot, Records, field_view
-from astroedge.runtimes.session.session_errors import refused_by_step, wrong_names, wrong_snapshot
+from astroedge.runtimes.session.session_errors import (
+    refused_by_step,
+    too_many_ticks,
+    without_name,
+    wrong_names,
+    wrong_snapshot,
+)
 from astroedge.runtimes.session.session_team import BUSY, TeamOwner
 from astroedge.runtimes.session.stop_signal import stop_on_signal
 from astroedge.runtimes.session.team import choose_threads
@@ -31,6 +38,10 @@ from astroedge.session import Array, InputValue, SpikeCount
 from astroedge.step.spec import StepSpec
 
 _NO_FLAG = nullcontext()
+COPIED = (
+    "A session is one stream in this process's memory and can be neither copied nor pickled; load the bundle again and "
+    "take the state over: other.state = session.state."
+)
 
 
 class CompiledSession(TeamOwner):
@@ -50,7 +61,12 @@ class CompiledSession(TeamOwner):
         check_description(self._library, manifest)
         threads = choose_threads(manifest, threads)
         self._weights = bundle.weights(trust=trust_weights)
-        self._allocate(manifest)
+        try:
+            self._allocate(manifest)
+        except (MemoryError, ValueError) as error:  # NumPy has ValueError for what no address reaches
+            raise IncompatibleError(
+                f"The buffers of the step do not fit into this machine's memory ({error}); compile a smaller model."
+            ) from error
         self._bind(manifest)
         self._ticks = 0
         super().__init__(self._library, threads, (self._call, self._run_call))
@@ -129,7 +145,7 @@ class CompiledSession(TeamOwner):
         self._check_available()
         return self._states
 
-    def step(self, /, *, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
+    def step(self, /, *unnamed: object, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
         """One tick; returns the outputs by name.
 
         Every input is a NumPy array of the shape and dtype in `spec.inputs`; those of size 1 take a Python number too.
@@ -140,13 +156,17 @@ class CompiledSession(TeamOwner):
         """
         if self._unavailable:
             self._check_available()
+        targets: tuple[tuple[Array, Array], ...] = ()
+        in_native_code = False
         try:
             self._unavailable = BUSY
+            if unnamed:
+                raise without_name("step", list(self._slots))
             if out is not None:
                 if "out" in self._slots:
                     inputs["out"], out = out, None
                 else:
-                    check_out(out, self._output_views)
+                    targets = check_out(out, self._output_views)
             if len(inputs) != len(self._accepted):
                 raise wrong_names(inputs, list(self._slots))
             for name, dtype, shape, view in self._accepted:
@@ -158,22 +178,26 @@ class CompiledSession(TeamOwner):
                     view[...] = value
                 else:
                     self._slots[name].write(value)
+            in_native_code = True
             status = self._native_step(self._call_reference)
+            in_native_code = False
             if status:
                 raise refused_by_step(status, self._call, self.manifest.layout, self._inputs, None)
-            self._ticks += 1
+            self._ticks += 1  # Python handles signals at calls and jumps back: none since the tick
             if out is None:
                 outputs = {}
                 for name, copy in self._copies:
                     outputs[name] = copy()
                 return outputs
-            for name, target in out.items():
-                target[...] = self._output_views[name]
+            for target, view in targets:
+                target[...] = view
             return out  # type: ignore[no-any-return]
         finally:
+            if in_native_code:  # a signal's handler raised after the tick, whose outputs are lost
+                self._ticks += self._call.steps_done
             self._unavailable = ""
 
-    def run(self, /, *, steps: Any = None, **inputs: Array) -> dict[str, Array]:
+    def run(self, /, *unnamed: object, steps: Any = None, **inputs: Array) -> dict[str, Array]:
         """As many ticks as the inputs have rows, in one native call; returns the outputs by name.
 
         Every input has the shape in `spec.inputs` after a leading axis of T ticks, T the same for all, and so have the
@@ -188,9 +212,14 @@ class CompiledSession(TeamOwner):
             self._unavailable = BUSY
             if steps is not None and "steps" in self._slots:
                 inputs["steps"], steps = steps, None
+            if unnamed:
+                raise without_name("run", list(self._slots))
             ticks = count_ticks(self._slots, inputs, steps)
             layout = self.manifest.layout
-            records, results = Records(layout.inputs_size, ticks), Records(layout.outputs_size, ticks)
+            try:
+                records, results = Records(layout.inputs_size, ticks), Records(layout.outputs_size, ticks)
+            except (MemoryError, ValueError, OverflowError) as error:
+                raise too_many_ticks(ticks, layout) from error
             for name, slot in self._slots.items():
                 records.field(slot.field, slot.view)[...] = inputs[name]
             self._run_records(records, results)
@@ -239,21 +268,31 @@ class CompiledSession(TeamOwner):
     ) -> None:
         self.close()
 
+    def __copy__(self) -> NoReturn:
+        raise AstroEdgeError(COPIED)
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        raise AstroEdgeError(COPIED)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise AstroEdgeError(COPIED)
+
     def _run_records(self, records: Records, results: Records) -> None:
         """`astro_run` over packed records, going on after signals whose handlers raise nothing."""
-        call, ticks, done = self._run_call, records.ticks, 0
+        call, ticks, done, started = self._run_call, records.ticks, 0, False
         # One tick cannot be stopped in its middle, so it needs no flag.
         with stop_on_signal() if ticks > 1 else _NO_FLAG as flag:
             call.stop = None if flag is None else flag.address
             while True:
                 call.inputs = records.address + done * records.size
                 call.outputs = results.address + done * results.size
-                call.steps, call.steps_done = ticks - done, 0
+                # After the first call all are checked, and a signal that comes often must not have them checked again.
+                call.steps, call.steps_done, call.steps_checked = ticks - done, 0, ticks if started else 0
                 try:
                     status = self._native_run(self._run_call_reference)
                 finally:
                     self._ticks += call.steps_done
-                done += call.steps_done
+                done, started = done + call.steps_done, True
                 if status != STOPPED or flag is None:
                     break
                 flag.clear()

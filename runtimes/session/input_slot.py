@@ -19,6 +19,16 @@ def field_view(buffer: NDArray[np.uint8], field: BufferField) -> Array:
     return np.ndarray(field.shape, np.dtype(field.dtype), buffer.data, field.offset)
 
 
+def plain(value: object) -> Array | None:
+    """An array without what a subclass made of its attributes and methods; None for anything else.
+
+    A masked array is none: its mask would be lost.
+    """
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        return None
+    return value if type(value) is np.ndarray else np.ndarray.view(value, np.ndarray)
+
+
 class Records:
     """`ticks` zeroed records of `size` bytes that follow each other in aligned memory; there is room for one at least.
 
@@ -76,9 +86,9 @@ class InputSlot:
         """
         if type(value) in self._numbers:
             self._write_number(value)
-        elif isinstance(value, np.ndarray):
-            self.check_array(value, self.shape)
-            self.view[...] = value
+        elif (array := plain(value)) is not None:
+            self.check_array(array, self.shape)
+            self.view[...] = array
         elif isinstance(value, np.generic) and self._numbers and value.dtype == self.dtype:
             self.view[...] = value
         elif isinstance(value, np.generic):

@@ -24,6 +24,18 @@ def wrong_names(given: Iterable[str], inputs: Sequence[str]) -> InputError:
     return InputError(f"Input {missing!r} is missing; every tick takes {', '.join(inputs)}.")
 
 
+def without_name(method: str, inputs: Sequence[str]) -> InputError:
+    """Inputs that were given by position."""
+    call = ", ".join(f"{name}=…" for name in inputs)
+    return InputError(f"Inputs are given by name: session.{method}({call}).")
+
+
+def too_many_ticks(ticks: int, layout: Layout) -> InputError:
+    """A run whose records no memory holds."""
+    nbytes = ticks * (layout.inputs_size + layout.outputs_size)
+    return InputError(f"A run of {ticks:,} ticks needs {nbytes:,} bytes, which this machine does not have; run pieces.")
+
+
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     """A name that stands for nothing; the nearest known one is suggested."""
     near = did_you_mean(name, known)

@@ -8,12 +8,12 @@ import tvm
 from tvm import relax
 
 from astroedge.bundle.manifest import Manifest
+from astroedge.step.sparsity import Sparsity
 from astroedge.step.spec import StepSpec
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import StepProgram
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice

@@ -30,9 +30,9 @@ from astroedge.targets.compiler.threads.plan_team import plan_team
 from astroedge.targets.pass_list import Pass, fact_table, pass_table
 
 FACTS = {
-    "imported": "the graph is a Relax module with constants folded, and the variables that are spike tensors, sparse "
-    "activations and products are known",
-    "sparse": "the variables that are mostly zero are known, with how often each fires",
+    "imported": "the graph is a Relax module with constants folded, and the variables that are spike tensors, products "
+    "and what products read are known",
+    "sparse": "of what products read it is known what is mostly zero, with how often it fires",
     "module": "every operator is a call of a function of loops; a matrix product or convolution calls a placeholder",
     "module.fused": "element-wise functions are one with the neighbour they feed; what is left is calls and views",
     "products": "what each placeholder stands for",
@@ -58,7 +58,7 @@ def _import(state: Compilation) -> None:
 
 
 def _find_sparsity(state: Compilation) -> None:
-    state.sparse = find_sparsity(state.imported, state.request.graph.spec)
+    state.sparse = find_sparsity(state.imported, state.request.graph)
 
 
 def _legalize(state: Compilation) -> None:

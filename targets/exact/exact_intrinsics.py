@@ -17,10 +17,14 @@ import tvm_ffi
 from tvm import tirx
 
 from astroedge.errors import UnsupportedOpError
-from astroedge.targets.exact import exact_math
+from astroedge.targets.exact import exact_math, wide_math
+from astroedge.targets.exact.expressions import round_to_even
 from astroedge.targets.exact.fence_products import fence
+from astroedge.targets.exact.integer_power import integer_power
 
 _ROUNDING = ("fabs", "floor", "ceil", "trunc")
+LARGEST_PRODUCT = 64  # the largest constant exponent that is worked out by products
+_TO_EVEN = ("nearbyint", "round")  # TVM's round is C's nearbyint: halves go to the even neighbour, as in ONNX
 _BITS = ("reinterpret", "shift_left", "shift_right", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "clz")
 _CONTROL = ("if_then_else", "likely", "ret", "address_of", "handle_add_byte_offset")
 _ALREADY_EXACT = ("call_llvm_pure_intrin", "call_llvm_intrin", "popcount")
@@ -50,12 +54,15 @@ def exact_intrinsics(func: tirx.PrimFunc, *, required: bool = True) -> tirx.Prim
         cast = mutator.default_mutate(cast)
         return _bounded(cast) if _is_float(cast.value) and "int" in str(cast.ty.dtype) else cast
 
-    def refuse_remainder(node: Any, mutator: Any) -> Any:
-        if _is_float(node):
-            refused.append(_no_kernel("the remainder of a division", node))
-        return mutator.default_mutate(node)
+    def divide(node: Any, mutator: Any) -> Any:
+        node = mutator.default_mutate(node)
+        try:
+            return _remainder(node) if _is_float(node) else node
+        except UnsupportedOpError as error:
+            refused.append(error)
+            return node
 
-    handlers = [(tvm.ir.Call, replace_call), (tirx.Cast, bound_cast), ((tirx.Mod, tirx.FloorMod), refuse_remainder)]
+    handlers = [(tvm.ir.Call, replace_call), (tirx.Cast, bound_cast), (tirx.Mod, divide)]
     body = tvm_ffi.structural_mutate(func.body, handlers)
     if refused and required:
         raise refused[0]
@@ -74,12 +81,14 @@ def _exact(name: str, call: Any) -> Any:
     arguments = [_as_float32(argument) for argument in call.args]
     if name in exact_math.UNARY:
         value = exact_math.UNARY[name](arguments[0])
+    elif name == "pow" and not _is_float(call):
+        return integer_power(call.args[0], call.args[1])
     elif name == "pow":
         value = _power(arguments[0], arguments[1])
     elif name in ("isnan", "isinf", "isfinite"):
         return _CLASSES[name](arguments[0])
-    elif name == "nearbyint":
-        return tirx.call_llvm_pure_intrin(call.ty, "llvm.rint", call.args[0])
+    elif name in _TO_EVEN:
+        value = round_to_even(arguments[0])
     else:
         raise _no_kernel(name, call.args[0])
     return value if value.ty == call.ty else tirx.Cast(call.ty, value)
@@ -97,18 +106,21 @@ def _as_float32(value: Any) -> Any:
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    """base ** exponent for a constant exponent that is a whole number or a half."""
+    """base ** exponent: a root or products for a constant 0.5 or small whole number, else by logarithms."""
     constant = exponent.value if isinstance(exponent, tirx.Broadcast) else exponent
     if isinstance(constant, (tirx.FloatImm, tirx.IntImm)):
         number = float(constant.value)
         if number == 0.5:
             return exact_math.sqrt(base)
-        if number.is_integer() and abs(number) <= 64:
+        if number.is_integer() and abs(number) <= LARGEST_PRODUCT:
             return exact_math.power(base, int(number))
-    raise UnsupportedOpError(
-        f"The step raises a number to the power {exponent}; exact kernels exist for constant whole exponents up to 64 "
-        "and 0.5. Write the power as exp(y·log(x)) in the model or compile with math='fast'."
-    )
+    return wide_math.power(base, exponent)
+
+
+def _remainder(node: Any) -> Any:
+    """The remainder of a division of floats, with the sign of the dividend."""
+    value = wide_math.remainder(_as_float32(node.a), _as_float32(node.b))
+    return value if value.ty == node.ty else tirx.Cast(node.ty, value)
 
 
 def _is_float(value: Any) -> bool:

@@ -23,9 +23,13 @@ from astroedge.errors import CompileError
 _FENCE = "llvm.arithmetic.fence"
 
 
-def fence(value: Any) -> Any:
-    """`value` (a float expression, scalar or vector) as an opaque value that no simplifier or back end looks into."""
-    return tirx.call_llvm_pure_intrin(value.ty, _FENCE, value)
+def fence(value: Any, *, pure: bool = True) -> Any:
+    """`value` (a float expression, scalar or vector) as an opaque value that no simplifier or back end looks into.
+
+    One that is not `pure` counts as having a side effect and cannot become a vector any more.
+    """
+    call = tirx.call_llvm_pure_intrin if pure else tirx.call_llvm_intrin
+    return call(value.ty, _FENCE, value)
 
 
 def is_fence(expression: Any) -> bool:

@@ -7,25 +7,26 @@ depend on the object, the manifest, the target and the linker alone.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from astroedge import abi
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import LinkError
+from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
 from astroedge.targets.link.shim_data import render_shim_data
 
 _SHIM = Path(__file__).resolve().with_name("shim")
-_HEADERS = (_SHIM, Path(abi.__file__).resolve().parent)
+_HEADERS = tuple(f"-I{path}" for path in (_SHIM, Path(abi.__file__).resolve().parent))
+LINK_SECONDS = 300  # hundreds of times what the largest step takes
 _EXPORTS = ("astro_describe", "astro_run", "astro_step")
 _TEAM_EXPORTS = ("astro_dismiss", "astro_work")
 
@@ -56,9 +57,9 @@ def find_linker(target: Target) -> Linker:
 
     Raises LinkError when none of them is here; the message says what to install.
     """
-    if find_spec("ziglang") is not None:
-        command = (sys.executable, "-m", "ziglang")
-        return Linker((*command, "cc", "-target", zig_target(target)), f"zig {_version((*command, 'version'))}")
+    zig = _zig()
+    if zig is not None:
+        return Linker((zig, "cc", "-target", zig_target(target)), f"zig {_version((zig, 'version'))}")
     cross = f"{target.triple}-gcc"
     candidates = [cross, "cc", "gcc"] if platform.machine() == target.arch else [cross]
     for name in candidates:
@@ -83,33 +84,72 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_o
     function that no one provides.
     """
     linker = find_linker(target)
-    data = render_shim_data(manifest)
-    with TemporaryDirectory(prefix="astroedge-link-") as name:
-        folder = Path(name)
-        objects = {"tick.o": object_bytes}
-        if team_object is not None:
-            objects["team_tick.o"] = team_object
-        exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
-        for file, content in objects.items():
+    exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
+    sources = {
+        "shim_data.c": render_shim_data(manifest).encode("ascii"),
+        "exports.map": f"{{ global: {'; '.join(exports)}; local: *; }};\n".encode("ascii"),
+    }
+    shim = _shim_objects(linker, team_object is not None)
+    objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
+    with scratch_folder("link") as folder:
+        for file, content in (sources | objects).items():
             (folder / file).write_bytes(content)
-        (folder / "shim_data.c").write_text(data, encoding="ascii")
-        (folder / "exports.map").write_text(f"{{ global: {'; '.join(exports)}; local: *; }};\n", encoding="ascii")
-        # zig keeps what it made of a file by the file's own path, so what is the same in every bundle is compiled once.
-        # Nothing of a path gets into the library: names of files are debugging information, which is not kept.
-        shim = [str(_SHIM / name) for name in ("shim.c", "memory.c")]
-        if team_object is not None:
-            shim += ["-DASTROEDGE_TEAM", str(_SHIM / "team.c")]
-        headers = [f"-I{path}" for path in _HEADERS]
         libraries = _FAST_MATH if manifest.math == "fast" else ()
-        options = [*_COMPILE, *_LINK, *linker.link_options, *headers]
-        run_compiler(linker, [*options, *shim, "shim_data.c", *objects, *libraries, "-o", "step.so"], folder)
+        options = [*_COMPILE, *_LINK, *linker.link_options, *_HEADERS]
+        inputs = [*shim, "shim_data.c", *(file for file in objects if file not in shim)]
+        run_compiler(linker, [*options, *inputs, *libraries, "-o", "step.so"], folder)
         return (folder / "step.so").read_bytes()
 
 
+@cache
+def _shim_objects(linker: Linker, team: bool) -> dict[str, bytes]:
+    """What is the same in every library of a target, compiled once a process from the sources beside this file.
+
+    Nothing of a path gets into it: names of files are debugging information, which is not kept.
+    """
+    sources = ["shim.c", "memory.c", *(["team.c"] if team else [])]
+    options = [*_COMPILE, *_HEADERS, *(["-DASTROEDGE_TEAM"] if team else [])]
+    objects = {}
+    with scratch_folder("link") as folder:
+        for source in sources:
+            result = source.replace(".c", ".o")
+            run_compiler(linker, [*options, "-c", str(_SHIM / source), "-o", result], folder)
+            objects[result] = (folder / result).read_bytes()
+    return objects
+
+
+def _zig() -> str | None:
+    """The program of the package ziglang, by what is installed; a file of that name elsewhere is not asked."""
+    try:
+        path = metadata.distribution("ziglang").locate_file("ziglang/zig")
+    except metadata.PackageNotFoundError:
+        return None
+    return str(path) if os.access(str(path), os.X_OK) else None
+
+
 def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> None:
-    """Run a linker's command in a folder; LinkError with its first error line when it fails."""
-    command = [*linker.command, *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    """Run a linker's command in a folder, which also holds whatever it keeps of its work.
+
+    zig has a cache in HOME that it believes: an object changed there would be linked into every bundle from then on.
+
+    Raises LinkError with its first error line when it fails, or when it does not end.
+    """
+    cache_folder = str(folder / "cache")
+    variables = os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache_folder, "ZIG_LOCAL_CACHE_DIR": cache_folder}
+    try:
+        result = subprocess.run(
+            [*linker.command, *arguments],
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=LINK_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LinkError(f"{linker.version} does not end within {LINK_SECONDS} s; run it by hand.") from error
     if result.returncode != 0:
         raise LinkError(f"{linker.version} cannot link the step: {_first_error(result.stderr)}")
 

@@ -154,7 +154,7 @@ INT8 = Storage(
     8,
     "int8",
     Speeds(added=16.0, multiplied=4.0, fixed_point=12.0),
-    lowest=-127,  # without −128, 256 rows add up in an int16
+    lowest=-128,  # 256 rows of it add up in an int16
     largest=127,
 )
 

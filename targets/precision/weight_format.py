@@ -3,6 +3,9 @@
 Only weights are quantised; what a matrix reads stays as it is. A stored weight stands for the float32 number
 `scale * q`, and that product is exact: scales have 16 significant bits and |q| needs 7. So the dequantised matrix *is*
 the stored one, and a graph that holds it can be compared with the compiled step by the usual tolerance.
+
+Weights that lie on a grid already, as quantisation-aware training leaves them, keep it and lose nothing: their scale
+has all the bits that it was trained with, and each weight is `scale * q` rounded once, as in the model.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.targets.precision.grids import grid_scales
 from astroedge.targets.precision.storage import Storage
 
 _SCALE_BITS = 16
@@ -48,29 +52,36 @@ class StoredMatrix:
 def store(weights: NDArray[np.float32], storage: Storage) -> StoredMatrix:
     """W[rows, columns], finite float32, in the given precision; the nearest value, ties to even.
 
-    int8 scales make the largest weight of a column ±127. int4 scales are the best of 42 by squared error: they make the
-    largest weight of a group ±7, or −8 whatever its sign, or clip it for the sake of the others. Storing what a stored
-    matrix stands for gives that matrix again.
+    The weights of a column (int4: of a group of inputs) that are all integer multiples of one scale stay as they are.
+    Otherwise int8 scales make the largest weight of a column ±127; int4 scales are the best of 42 by squared error:
+    they make the largest weight of a group ±7, or −8 whatever its sign, or clip it for the sake of the others. Storing
+    what a stored matrix stands for gives that matrix again.
     """
     if not storage.is_integer:
         return StoredMatrix(storage, weights.astype(storage.data_type), None)
-    nearest = _nearest(weights, storage, storage.shrinks)
-    return _nearest(nearest.dequantise(), storage, (1.0,))  # of several scales that give the same, always one
-
-
-def _nearest(weights: NDArray[np.float32], storage: Storage, shrinks: tuple[float, ...]) -> StoredMatrix:
     rows = len(weights)
     group = storage.group_rows(rows)
     starts = range(0, rows, group)
-    scales = np.stack([_best_scale(weights[start : start + group], storage, shrinks) for start in starts])
+    scales = np.stack([_group_scale(weights[start : start + group], storage) for start in starts])
     return StoredMatrix(storage, _round(weights, np.repeat(scales, group, axis=0)[:rows], storage), scales)
+
+
+def _group_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
+    """The scale of each column of one group: that of the grid it lies on, else the best."""
+    scales, on_grid = grid_scales(weights, storage.lowest, storage.largest)
+    if not on_grid.all():
+        others = weights[:, ~on_grid]
+        best = _best_scale(others, storage, storage.shrinks)
+        # Of several scales that give the same weights always one: what is stored lies on a grid.
+        scales[~on_grid], _ = grid_scales(_round(others, best, storage) * best, storage.lowest, storage.largest)
+    return scales
 
 
 def _best_scale(weights: NDArray[np.float32], storage: Storage, shrinks: tuple[float, ...]) -> NDArray[np.float32]:
     """The scale of each column of one group: of those with the least squared error the first."""
     extreme = np.take_along_axis(weights, np.abs(weights).argmax(axis=0)[None], axis=0)[0].astype(np.float64)
     largest = [np.abs(extreme) / storage.largest]
-    if storage.lowest != -storage.largest:
+    if storage.packs_nibbles:  # the lowest of 16 integers cannot be spared, that of 256 can
         largest.append(extreme / storage.lowest)
     best: NDArray[np.float32] = np.ones(extreme.shape, np.float32)
     lowest = np.full(extreme.shape, np.inf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tvm_ffi
 from tvm import tirx
 
-from astroedge.targets.schedule.loop_nest import Assignment, Axis, Expression, coefficients
+from astroedge.targets.schedule.loop_nest import Assignment, Axis, Expression, coefficients, loads_of
 
 
 def split_points(assignments: list[Assignment], axis: Axis, extent: int) -> set[int]:
@@ -16,6 +16,8 @@ def split_points(assignments: list[Assignment], axis: Axis, extent: int) -> set[
     points: set[int] = set()
     for item in assignments:
         for left, right, inclusive in _comparisons(item):
+            if loads_of(left) or loads_of(right):
+                continue  # about data, not about places; the simplifier would take long over it
             # left < right is c·axis + rest < 0; left <= right is c·axis + rest < 1.
             steps = coefficients(left - right, item.all_axes, item.all_extents)
             if steps is None:

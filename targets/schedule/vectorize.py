@@ -18,6 +18,7 @@ from tvm.tirx.script.builder import ir as tir
 from astroedge.errors import CompileError
 from astroedge.targets.exact.guard_floats import guard_floats
 from astroedge.targets.schedule.loop_nest import Assignment, Buffer, inline, read_assignments
+from astroedge.targets.schedule.share_repeats import share_repeats
 from astroedge.targets.schedule.vector_loops import Nest
 from astroedge.targets.tir_builder import kernel
 
@@ -34,7 +35,7 @@ def schedule_blocks(func: tirx.PrimFunc, target: Target) -> tirx.PrimFunc:
     """
     assignments = read_assignments(guard_floats(func))
     outputs = [buffer for buffer in func.params if any(_stores_to(item, buffer) for item in assignments)]
-    assignments = _inline_intermediates(assignments, outputs)
+    assignments = [part for item in _inline_intermediates(assignments, outputs) for part in share_repeats(item)]
     reduces = any(item.reduced for item in assignments)
     with kernel("reduction" if reduces else "element-wise") as built:
         flat = {

@@ -37,7 +37,7 @@ LAYOUTS: dict[str, Callable[[Layout], Layout]] = {
     "fields that overlap": lambda layout: changed_field(layout, "state", 2, offset=64),
     "bytes and shape differ": lambda layout: changed_field(layout, "outputs", 0, nbytes=20),
     "shape with 0": lambda layout: changed_field(layout, "weights", 0, shape=(0, 4), nbytes=0),
-    "unknown dtype": lambda layout: changed_field(layout, "outputs", 0, dtype="float64", shape=(1, 2)),
+    "unknown dtype": lambda layout: changed_field(layout, "outputs", 0, dtype="bfloat16", shape=(1, 2)),
     "one name twice": lambda layout: changed_field(layout, "weights", 1, name="embedding"),
     "input not in the step": lambda layout: changed_field(layout, "inputs", 0, name="tokens"),
     "input of another dtype": lambda layout: changed_field(layout, "inputs", 0, dtype="int32", nbytes=4),

@@ -41,13 +41,24 @@ def test_bundle_is_written_with_its_kernels_explained(astroedge_command: Command
 
 
 def test_options_reach_the_compiler(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
-    """A board, fast math, one kind of kernel and probes are all in the manifest."""
+    """A board, fast math, one kind of kernel, probes and what is accepted are all in the manifest."""
     target = tmp_path / "net.astro"
     options = ("--target", "raspberry-pi-4", "--math", "fast", "--kernels", "dense", "--probes")
+    options += ("--tolerance", "2e-4", "--allow-flips", "3", "--check-ticks", "7")
     assert astroedge_command("compile", graph, *options, "-o", target).code == 0
     manifest = Bundle.load(target).manifest
     assert (manifest.target.name, manifest.math, manifest.probes) == ("raspberry-pi-4", "fast", True)
     assert {matrix.kernel for matrix in manifest.matrices} == {"dense"}
+    parity = manifest.golden.parity
+    assert (parity["tolerance"], parity["allow_flips"], parity["ticks"]) == (2e-4, 3, 7)
+
+
+def test_a_tolerance_that_is_none_is_refused(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:
+    """Accepting every difference is one line, code 60, before anything is compiled."""
+    result = astroedge_command("compile", graph, "--tolerance", "2", "-o", tmp_path / "net.astro")
+    assert result.failed_with(60), result
+    assert "between 0 and 1" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_target_names_the_nearest(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:

@@ -121,6 +121,16 @@ def test_factory_in_a_file_becomes_a_graph(
     assert f"astroedge compile {target}" in result.out
 
 
+def test_what_is_accepted_is_shown(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
+    """--check-ticks, --tolerance and --allow-flips reach the graph, and inspect says what was accepted."""
+    target = tmp_path / "net.onnx"
+    options = ("--check-ticks", "7", "--tolerance", "1e-4", "--allow-flips", "2")
+    result = astroedge_command("export", f"{models}:explicit", *options, "-o", target)
+    assert "Parity: 7 ticks" in result.out
+    shown = astroedge_command("inspect", target)
+    assert "Accepted at export: compared over 7 ticks within 0.0001, 2 of them allowed" in " ".join(shown.out.split())
+
+
 def test_module_alone_takes_its_shapes_from_the_example(
     astroedge_command: Command, models: Path, frames: Path, tmp_path: Path
 ) -> None:

@@ -69,6 +69,17 @@ def test_own_data_is_compared(astroedge_command: Command, made: Compiled, tmp_pa
     assert "forced over 40 ticks" in result.out
 
 
+def test_what_counts_as_rounding_can_be_said(astroedge_command: Command, made: Compiled) -> None:
+    """The report judges by a tolerance and a number of flips of one's own; without a graph they mean nothing."""
+    options = ("--tolerance", "1e-4", "--allow-flips", "2")
+    result = astroedge_command("verify", made.bundle, "--graph", made.graph, "--steps", "20", *options)
+    assert result.code == 0, result.err
+    said = " ".join(result.out.split())
+    assert "accepted tolerance 0.0001 in place of 1e-05" in said
+    assert "2 allowed" in said
+    assert astroedge_command("verify", made.bundle, *options).code == 2
+
+
 def test_other_graph_is_refused_by_its_digest(astroedge_command: Command, made: Compiled, compiled: Build) -> None:
     """A graph the bundle was not compiled from is one line, code 70."""
     result = astroedge_command("verify", made.bundle, "--graph", compiled("token_net:256").graph)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from astroedge.errors import ExportError
 from astroedge.exporters import export
+from astroedge.parity import Allowance
+from astroedge.step.spec import StepSpec
 from tests.support import hidden_state_models
 from tests.support.export_examples import (
     EXACT,
@@ -28,6 +32,53 @@ from tests.support.export_examples import (
 from tests.support.graphs import step_through
 
 TICKS = 40
+
+
+class Events(nn.Module):
+    """A table of two rows, read where the second column of an event says; the first has a range of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.arange(8.0).reshape(2, 4) / 8)
+        self.register_buffer("v", torch.zeros(2, 4))
+
+    def forward(self, event: Tensor) -> Tensor:
+        self.v = 0.5 * self.v + self.table[event[:, 1].long()]
+        return (self.v >= 1).float()
+
+
+def test_whole_numbers_of_a_lone_example_stay_in_their_columns() -> None:
+    """An event whose columns have ranges of their own is compared on data that is as valid as the example."""
+    graph = export(Events().eval(), torch.tensor([[25, 1], [9, 0]]))
+    assert not any("variations" in note for note in graph.notes)
+
+
+def test_model_that_takes_no_variation_is_compared_on_its_example() -> None:
+    """What export makes of a lone example is not the user's fault: it is compared as it is, and a note says so."""
+    graph = export(Events().eval(), torch.tensor([[25.0, 1.0], [9.0, 0.0]]))
+    assert graph.parity is not None
+    assert graph.parity.ticks == 200
+    assert any("cannot take variations of its only example (IndexError: index" in note for note in graph.notes)
+
+
+def test_what_a_user_accepts_is_written_into_the_graph() -> None:
+    """Ticks, tolerance and flips that differ from the usual are in the spec, and after JSON too; else nothing is."""
+    model, inputs, states = hidden_net()
+    graph = export(model, inputs, states, check_ticks=5, tolerance=1e-4, allow_flips=2)
+    assert graph.parity is not None
+    assert graph.parity.ticks == 5
+    assert StepSpec.from_json(graph.spec.to_json()).allowance == Allowance(5, 1e-4, 2)
+    assert "allowance" not in export(model, inputs, states).spec.to_json()
+
+
+@pytest.mark.parametrize(
+    "given", [{"check_ticks": 0}, {"tolerance": 0.0}, {"tolerance": float("nan")}, {"allow_flips": -1}]
+)
+def test_meaningless_allowance_is_refused(given: dict[str, Any]) -> None:
+    """No tick, no tolerance and fewer than no flips are errors that name the argument."""
+    model, inputs, states = hidden_net()
+    with pytest.raises(ExportError, match=next(iter(given))):
+        export(model, inputs, states, **given)
 
 
 def random_ticks(inputs: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -20,6 +20,8 @@ PLAN = {
             "errors",
             "host_package",
             "nearest_name",
+            "strict_json",
+            "scratch",
             "replace_file",
             "abi",
             "parity",
@@ -71,7 +73,18 @@ WORDS = {
 C_PLAN = {
     "targets/link/shim": ("astro_abi", "fp_mode", "memory", "team", "shim"),
     "runtimes/c": (
-        *("astro_abi", "failure", "sha256", "bundle_reader", "processor", "astro", "threads", "golden", "session"),
+        *(
+            "astro_abi",
+            "failure",
+            "sha256",
+            "description",
+            "bundle_reader",
+            "processor",
+            "astro",
+            "threads",
+            "golden",
+            "session",
+        ),
         "astro-run",
     ),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from astroedge.exporters.parity import firing_rates
 from astroedge.runtimes.checking.reference import ReferenceSession
@@ -70,6 +70,23 @@ def test_threads_and_determinism_are_what_is_asked_for(deterministic: bool) -> N
     options = session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
     assert options.use_deterministic_compute is deterministic
+
+
+def test_dequantised_weights_are_multiplied_as_the_graph_says() -> None:
+    """A product with weights behind DequantizeLinear keeps its activations in float32, as ONNX defines it."""
+    rng = np.random.default_rng(0)
+    stored, x = rng.integers(-127, 127, (64, 32)).astype(np.int8), rng.standard_normal((1, 64)).astype(np.float32)
+    scale = np.float32(0.01)
+    graph = helper.make_graph(
+        [helper.make_node("DequantizeLinear", ["q", "s"], ["W"]), helper.make_node("MatMul", ["x", "W"], ["y"])],
+        "quantised",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32])],
+        [numpy_helper.from_array(stored, "q"), numpy_helper.from_array(scale, "s")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    y = open_session(model).run(["y"], {"x": x})[0]
+    np.testing.assert_allclose(y, x.astype(np.float64) @ (stored * np.float64(scale)), atol=1e-5)
 
 
 def test_what_onnx_runtime_refuses_is_its_own_error() -> None:

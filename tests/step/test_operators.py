@@ -6,11 +6,10 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper
-from torch import Tensor, nn
 from tvm.relax.frontend.onnx import onnx_frontend
 
 import astroedge
@@ -20,9 +19,11 @@ from astroedge.exporters.graph.clean_graph import clean_graph
 from astroedge.step.operator_facts import FUNCTION_ERRORS
 from astroedge.step.operator_table import ROWS
 from astroedge.step.operators import OPERATORS, operator, operators, relax_operators
+from astroedge.targets.compiler.expand.expand_operators import RULES
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.exact import exact_math
 from tests.support.builds import build
+from tests.support.foreign_onnx import model_of, value
 from tests.support.kernels.true_math import FUNCTIONS
 from tests.support.operator_steps import FORMS, step_of
 from tests.support.places import DOCS, ROOT
@@ -30,25 +31,6 @@ from tests.support.places import DOCS, ROOT
 REFUSED = sorted(operators(lambda row: bool(row.refused)))
 # The forms that show these are of one axis, or of several operands: a Relax name each.
 RELAXED = sorted(operators(lambda row: bool(row.relax)) & FORMS.keys())
-
-
-class Angle(nn.Module):
-    """Uses a function without an exact kernel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.atan(x)
-
-
-class Leaky(nn.Module):
-    """Leaky neurons with one of them inside."""
-
-    def __init__(self, special: nn.Module) -> None:
-        super().__init__()
-        self.special, self.fc = special, nn.Linear(4, 4)
-
-    def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        v = 0.5 * v + self.special(self.fc(x))
-        return v, v
 
 
 def test_table_holds_every_operator_of_onnx_once() -> None:
@@ -59,8 +41,11 @@ def test_table_holds_every_operator_of_onnx_once() -> None:
 
 
 def test_importers_are_those_of_tvm() -> None:
-    """The table says of every operator whether TVM imports it; its `Attention` is another operator, of Microsoft."""
-    known = onnx_frontend._get_convert_map().keys()
+    """The table says of every operator whether TVM imports it or a rule writes it in others.
+
+    TVM's `Attention` is another operator, of Microsoft.
+    """
+    known = onnx_frontend._get_convert_map().keys() | RULES.keys()
     assert operators(lambda row: row.imported) == (OPERATORS.keys() & known) - {"Attention"}
 
 
@@ -106,11 +91,17 @@ def test_unknown_operator_is_left_to_the_importer() -> None:
 
 
 def test_export_notes_what_compile_will_refuse() -> None:
-    """The graph is exported, for ONNX Runtime; the note and the refusal name the operator and its module."""
-    zeros = torch.zeros(1, 4)
-    graph = astroedge.export(Leaky(Angle()).eval(), (torch.linspace(-1, 1, 4)[None],), (zeros,))
-    assert any("Module 'special' uses Atan" in note and "compile will refuse" in note for note in graph.notes)
-    with pytest.raises(UnsupportedOpError, match=r"^Module 'special' uses Atan.*math='fast'") as caught:
+    """The graph is exported, for ONNX Runtime; the note and the refusal name the operator."""
+    words = helper.make_node(
+        "TfIdfVectorizer", ["x"], ["found"], mode="TF", min_gram_length=1, max_gram_length=1,
+        max_skip_count=0, ngram_counts=[0], ngram_indexes=[0, 1, 2], pool_int64s=[0, 1, 2],
+    )  # fmt: skip
+    inputs = [value("x", [5], TensorProto.INT64), value("v", [3])]
+    model = model_of([words, helper.make_node("Add", ["v", "found"], ["w"])], inputs, [value("w", [3])])
+    examples = [{"x": np.arange(5) % 3}] * 2
+    graph = astroedge.export_onnx(model, {"v": "w"}, examples=examples)
+    assert any("uses TfIdfVectorizer" in note and "compile will refuse" in note for note in graph.notes)
+    with pytest.raises(UnsupportedOpError, match=r"^The step uses TfIdfVectorizer, .*no importer") as caught:
         build(graph)
     assert "\n" not in str(caught.value)
 

@@ -71,6 +71,36 @@ def test_the_compiled_step_and_the_reference_agree_on_it() -> None:
     assert 0.02 < fired / (60 * WIDTH) < 0.5
 
 
+def _window() -> StepGraph:
+    """Neurons that fire while their input lies between two bounds, which both look at it; it is called "free"."""
+    shape = (1, WIDTH)
+    spec = StepSpec(
+        inputs=(TensorSpec("free", shape, "float32"),),
+        outputs=(TensorSpec("y", shape, "float32"),),
+        states=(),
+        spikes=(SpikeSpec("spike", "fired", shape, 0.2), SpikeSpec("above", "over", shape, 0.2)),
+    )
+    nodes = [
+        helper.make_node("Add", ["free", "one"], ["v"]),
+        helper.make_node("Greater", ["v", "one"], ["over"]),
+        helper.make_node("Less", ["v", "two"], ["under"]),
+        helper.make_node("And", ["over", "under"], ["fired"]),
+        helper.make_node("Cast", ["fired"], ["y"], to=TensorProto.FLOAT),
+    ]
+    return graphs.build("window", spec, nodes, {"one": np.float32(1), "two": np.float32(2)})
+
+
+def test_two_comparisons_of_one_membrane_are_followed_together() -> None:
+    """A window has the distance to its nearer bound, whatever the model calls its inputs, and one scale for both."""
+    graph = _window()
+    x = np.linspace(-2, 2, WIDTH, dtype=np.float32)[None]
+    seen = ObservedReference(graph).tick({"free": x}, {})
+    near = np.minimum(abs(x + 1 - np.float32(1)), abs(x + 1 - np.float32(2)))
+    np.testing.assert_array_equal(seen.margins["spike"], near)
+    np.testing.assert_array_equal(seen.scales["spike"], np.maximum(np.maximum(abs(x), 1), 2))
+    np.testing.assert_array_equal(seen.fired["above"], x > 0)
+
+
 def test_comparisons_of_integers_have_no_margin() -> None:
     """Rounding cannot decide whether a counter has run out."""
     node = helper.make_node("Greater", ["count", "limit"], ["fired"])

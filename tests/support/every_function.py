@@ -10,18 +10,22 @@ from astroedge.step.spec import StepSpec, TensorSpec
 from tests.support import graphs
 from tests.support.kernels.true_math import samples
 
-UNARY = ("Exp", "Log", "Tanh", "Sigmoid", "Erf", "Sin", "Cos", "Sqrt", "Reciprocal", "Softplus", "Elu", "Mish")
-POWERS = (2.0, -2.0, 0.5)
+UNARY = (
+    *("Exp", "Log", "Tanh", "Sigmoid", "Erf", "Sin", "Cos", "Sqrt", "Reciprocal", "Softplus", "Elu", "Mish"),
+    *("Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Round"),
+)
+POWERS = (2.0, -2.0, 0.5, 2.7)
 WIDTH = 4096
 
 
 def every_function() -> StepGraph:
-    """y.<name> = function(x) for each; y.quotient = x / d; y.rsqrt = 1 / √x; y.power.<n> = xⁿ."""
+    """y.<name> = function(x) for each; y.quotient = x / d; y.rsqrt = 1 / √x; y.remainder of x / d; y.power.<n> = xⁿ."""
     nodes: list[NodeProto] = [helper.make_node(name, ["x"], [f"y.{name}"]) for name in UNARY]
     nodes += [helper.make_node("Pow", ["x", f"power.{index}"], [f"y.power.{index}"]) for index in range(len(POWERS))]
     nodes += [
         helper.make_node("Div", ["x", "d"], ["y.quotient"]),
         helper.make_node("Div", ["one", "y.Sqrt"], ["y.rsqrt"]),
+        helper.make_node("Mod", ["x", "d"], ["y.remainder"], fmod=1),
     ]
     constants: graphs.Constants = {f"power.{index}": np.float32(power) for index, power in enumerate(POWERS)}
     constants["one"] = np.float32(1)

@@ -47,8 +47,8 @@ def random_inputs(graph: StepGraph, ticks: int, seed: int = 0) -> dict[str, npt.
     data: dict[str, npt.NDArray[np.generic]] = {}
     for item in graph.spec.inputs:
         shape = (ticks, *item.shape)
-        if item.index_range is not None:
-            data[item.name] = rng.integers(*item.index_range, shape).astype(item.dtype)
+        if item.index_range is not None or item.value_range is not None:
+            data[item.name] = rng.integers(*(item.index_range or item.value_range), shape).astype(item.dtype)
         elif item.firing_rate is not None:
             data[item.name] = (rng.random(shape) < item.firing_rate).astype(item.dtype)
         elif item.dtype.startswith("float"):

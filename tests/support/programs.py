@@ -21,7 +21,7 @@ FUNCTION = copy_kernel(Value("any", (1,), "float32", "computed"))
 def fused_program(graph: StepGraph, weights: StoredWeights | None = None) -> tuple[StepProgram, list[Product]]:
     """The program of a graph before kernels are chosen, and its products."""
     step = import_graph(graph, False)
-    module, products = legalize(step, find_sparsity(step, graph.spec), weights or StoredWeights())
+    module, products = legalize(step, find_sparsity(step, graph), weights or StoredWeights())
     return build_program(fuse(module), graph.spec), products
 
 

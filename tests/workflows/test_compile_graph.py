@@ -6,11 +6,12 @@ import numpy as np
 from onnx import helper
 
 from astroedge.runtimes import load
-from astroedge.runtimes.checking.golden import replay
+from astroedge.runtimes.checking.golden import draw_inputs, replay
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import compile, runs_here
+from astroedge.workflows.verify_bundle import examine
 from tests.support import graphs
 
 
@@ -55,6 +56,55 @@ def test_ticks_that_hold_a_nan_are_left_out_of_the_trace() -> None:
     bundle = compile(_overflowing(), progress=said.append)
     assert [item.tick for item in bundle.manifest.golden.ticks] == [1, 10]
     assert any("tick 100 of the golden trace holds a NaN" in line for line in said)
+
+
+def _disputed() -> StepGraph:
+    """log σ(x), which ONNX Runtime has as −∞ below −18; 12 / d; softmax(x + mask) of an infinite mask; a state."""
+    shape = (1, 8)
+    spec = StepSpec(
+        inputs=(
+            TensorSpec("x", shape, "float32", span=60.0),
+            TensorSpec("d", shape, "int64", value_range=(2, 6)),
+            TensorSpec("mask", shape, "float32", span=np.inf),
+        ),
+        outputs=(TensorSpec("l", shape, "float32"), TensorSpec("q", shape, "int64"), TensorSpec("p", shape, "float32")),
+        states=(StateSpec("v", shape, "float32"),),
+    )
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["s"]),
+        helper.make_node("Log", ["s"], ["l"]),
+        helper.make_node("Div", ["twelve", "d"], ["q"]),
+        helper.make_node("Add", ["x", "mask"], ["masked"]),
+        helper.make_node("Softmax", ["masked"], ["p"]),
+        helper.make_node("Mul", ["state.v", "half"], ["kept"]),
+        helper.make_node("Add", ["kept", "l"], ["next.v"]),
+    ]
+    return graphs.build("disputed", spec, nodes, {"twelve": np.int64(12), "half": np.float32(0.5)})
+
+
+def test_what_onnx_runtime_cannot_judge_compiles_and_is_verified() -> None:
+    """A right step passes where its reference is off, on data like the examples; what is accepted is recorded.
+
+    Verifying accepts as much, unless told otherwise.
+    """
+    said: list[str] = []
+    graph = _disputed()
+    bundle = compile(graph, tolerance=2e-5, allow_flips=1, check_ticks=40, progress=said.append)
+    parity = bundle.manifest.golden.parity
+    assert any("ONNX Runtime is off and the step agrees with float64" in line for line in said)
+    assert parity["reference_faults"] > 0
+    assert (parity["tolerance"], parity["allow_flips"]) == (2e-5, 1)
+    with load(bundle) as session:
+        drawn = draw_inputs(session.manifest.layout.inputs, 1, 0, 50)
+        assert np.unique(drawn["d"]).tolist() == [2, 3, 4, 5]
+        assert abs(drawn["mask"]).max() <= 1
+        report = examine(session, graph, steps=3)
+        assert report.forced is not None
+        assert report.ok
+        assert (report.forced.tolerance, report.forced.allow_flips) == (2e-5, 1)
+        again = examine(session, graph, steps=3, tolerance=1e-3).forced
+        assert again is not None
+        assert again.tolerance == 1e-3
 
 
 def test_a_target_runs_here_when_its_features_do() -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from astroedge.errors import printable
 from astroedge.replace_file import replace_file
 
 PIPED_WIDTH = 120  # where there is no terminal to ask
@@ -29,11 +30,11 @@ def console() -> Console:
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print rows under a title and their headers, columns of numbers to the right; nothing when there are no rows."""
-    lines = [[str(cell) for cell in row] for row in rows]
+    lines = [[printable(str(cell)) for cell in row] for row in rows]
     if not lines:
         return
     if title:
-        console().print(Text(title, style="bold"))
+        console().print(Text(printable(title), style="bold"))
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, header in enumerate(headers):
         numbers = all(line[index][:1].isdigit() or line[index] in ("", "–") for line in lines)
@@ -46,7 +47,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title:
 
 def print_line(text: str) -> None:
     """Print a text as it is, without breaking its lines."""
-    console().print(text, soft_wrap=True)
+    console().print("\n".join(map(printable, text.split("\n"))), soft_wrap=True)
 
 
 def write_json(record: Any, destination: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Manifest
 from astroedge.cli.shared.display import percent, print_line, print_table, shape, size
+from astroedge.parity import USUAL
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.workflows.inspect_step import describe_graph
 
@@ -51,11 +52,15 @@ def show_spec(spec: StepSpec) -> None:
     if spec.activations:
         rectified = [(item.name, shape(item.shape), percent(item.firing_rate)) for item in spec.activations]
         print_table(("name", "elements", "not zero"), rectified, "Sparse activations, on the export's example data")
+    if spec.allowance != USUAL:
+        print_line(f"Accepted at export: {spec.allowance.summary()}.")
 
 
 def _note(item: TensorSpec) -> str:
     if item.index_range is not None:
         return f"index, {item.index_range[0]} to {item.index_range[1] - 1}"
+    if item.value_range is not None:
+        return f"{item.value_range[0]} to {item.value_range[1] - 1} in the example data"
     if item.firing_rate is not None:
         return f"sparse, {percent(item.firing_rate)} not zero"
     return "" if item.span is None else f"up to ±{item.span:g} in the example data"

@@ -31,7 +31,8 @@ class TorchStream:
         with blame_model("Copying the model, which starts every sequence afresh,"):
             model = deepcopy(self._source.model)
         inputs = tuple(torch.zeros(item.shape, dtype=getattr(torch, item.dtype)) for item in self.spec.inputs)
-        self._call = make_call(model, inputs, self._source.states)
+        nested = self._source.inputs if isinstance(self._source.inputs, (dict, tuple, list)) else inputs
+        self._call = make_call(model, nested, self._source.states)
         check_model(self._call.model)
         self._states = self._call.state_leaves
 

@@ -8,14 +8,12 @@ TVM runtime is left in the object: nothing allocates, checks shapes or starts th
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import tvm
 from tvm import ir, tirx
 from tvm.script import tirx as T
 from tvm_ffi import structural_equal
 
+from astroedge.scratch import scratch_folder
 from astroedge.targets.compiler.emit.lower_kernel import lower_kernel
 from astroedge.targets.compiler.emit.lower_module import lower_module
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
@@ -68,8 +66,8 @@ class Tick:
         with tvm.transform.PassContext(opt_level=3):
             module = lower_module(module, self.target, self.math)
             native = tvm.get_global_func("target.build.llvm")(module, self.target)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "step.o"
+        with scratch_folder("object") as folder:
+            path = folder / "step.o"
             native.write_to_file(str(path), "o")
             return path.read_bytes()
 

@@ -35,6 +35,7 @@ from astroedge.targets.precision.quantise_weights import WeightChoice
 from astroedge.targets.precision.storage import FLOAT32
 
 UNMEASURED_RATE = 0.1  # of an input that is 0 or 1 and whose examples did not fire: silence proves nothing
+DRAWN_INTEGERS = 2**32 - 1  # the widest range of draws
 NOT_WRITTEN = FileRecord("", 0, "")
 
 
@@ -94,7 +95,7 @@ def _layout(graph: StepGraph, spec: StepSpec, program: StepProgram, plan: Memory
     return Layout(
         inputs_size=plan.sizes["inputs"],
         inputs=tuple(
-            _input_field(tensor, plan.places[value].offset)
+            input_field(tensor, plan.places[value].offset)
             for tensor, value in zip(graph.spec.inputs, program.inputs, strict=True)
         ),
         outputs_size=plan.sizes["outputs"],
@@ -113,8 +114,9 @@ def _layout(graph: StepGraph, spec: StepSpec, program: StepProgram, plan: Memory
     )
 
 
-def _input_field(tensor: TensorSpec, offset: int) -> InputField:
-    low, high = tensor.index_range or (0, 0)
+def input_field(tensor: TensorSpec, offset: int) -> InputField:
+    """What a host checks of an input at `offset`, and how the golden trace draws it."""
+    low, high = tensor.index_range or _drawn_range(tensor)
     draw, parameter = _draw(tensor)
     return InputField(
         name=tensor.name,
@@ -132,14 +134,24 @@ def _input_field(tensor: TensorSpec, offset: int) -> InputField:
 
 
 def _draw(tensor: TensorSpec) -> tuple[str, int]:
-    """How the golden trace draws this input: like the data it was exported with."""
-    if tensor.index_range is not None:
+    """How the golden trace draws this input: like the data it was exported with, of which only finite floats."""
+    if tensor.index_range is not None or tensor.value_range is not None:
         return "index", 0
     if tensor.firing_rate is not None or not tensor.dtype.startswith("float"):
         return "spike", round((tensor.firing_rate or UNMEASURED_RATE) * 2**SPIKE_BITS)
-    exponent = mathematics.ceil(mathematics.log2(tensor.span)) if tensor.span else 0
+    known = tensor.span is not None and 0 < tensor.span < mathematics.inf
+    exponent = mathematics.ceil(mathematics.log2(tensor.span)) if known else 0
     low, high = UNIFORM_EXPONENTS[tensor.dtype]
     return "uniform", min(max(exponent, low), high)
+
+
+def _drawn_range(tensor: TensorSpec) -> tuple[int, int]:
+    """The range of integers that are drawn but not checked, as far as one draw reaches; (0, 0) for none."""
+    if tensor.value_range is None:
+        return 0, 0
+    low, high = tensor.value_range
+    high = min(high, low + DRAWN_INTEGERS, int(np.iinfo(tensor.dtype).max))
+    return min(low, high - 1), high
 
 
 def _state_field(graph: StepGraph, plan: MemoryPlan, index: int) -> StateField:

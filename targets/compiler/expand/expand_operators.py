@@ -6,10 +6,28 @@ import onnx
 
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand import scatters, transposed_convolutions
+from astroedge.targets.compiler.expand import (
+    integer_products,
+    orders,
+    picks,
+    pools,
+    quantising,
+    resize,
+    scatters,
+    transposed_convolutions,
+)
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
-RULES: dict[str, Rule] = {**scatters.RULES, **transposed_convolutions.RULES}
+RULES: dict[str, Rule] = {
+    **integer_products.RULES,
+    **orders.RULES,
+    **picks.RULES,
+    **pools.RULES,
+    **quantising.RULES,
+    **resize.RULES,
+    **scatters.RULES,
+    **transposed_convolutions.RULES,
+}
 
 
 def expand_operators(model: onnx.ModelProto) -> None:

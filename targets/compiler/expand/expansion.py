@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +49,23 @@ class Call:
         """What an operand holds, if that is stored in the graph."""
         tensor = self.stored.get(self.input(position))
         return None if tensor is None else numpy_helper.to_array(tensor)
+
+
+def reduce_axis(call: Call, builder: NodeBuilder, kind: str, value: str, axis: int, output: str | None = None) -> str:
+    """A reduction over one axis, which goes; how ONNX writes the axis depends on the operator set."""
+    if call.opset >= (13 if kind == "ReduceSum" else 18):
+        return builder.op(kind, [value, builder.constant([axis], np.int64, "axis")], output, keepdims=0)
+    return builder.op(kind, [value], output, axes=[axis], keepdims=0)
+
+
+def stored(builder: NodeBuilder, value: str, shape: Sequence[int]) -> str:
+    """The value kept in memory: what reads it several times neither computes it again nor is fused with it.
+
+    A sum over an axis of one element is a copy that the compiler makes in a kernel of its own.
+    """
+    row = builder.op("Reshape", [value, builder.constant([1, -1], np.int64, "shape")])
+    copied = builder.op("CumSum", [row, builder.constant(0, np.int64, "axis")])
+    return builder.op("Reshape", [copied, builder.constant(shape, np.int64, "shape")])
 
 
 Rule = Callable[[Call, NodeBuilder], bool]

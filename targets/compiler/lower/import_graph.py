@@ -41,14 +41,15 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 class ImportedStep:
     """A Relax module whose `main` returns a tuple: data outputs, next states, spikes, then margins when probing.
 
-    `margins` names the spike tensors that the margins belong to. `spikes`, `activations` and `products` map the Relax
-    variable of a spike tensor, of a sparse activation, or of a matrix product's result, to its name.
+    `margins` names the spike tensors that the margins belong to. `spikes` and `products` map the Relax variable of a
+    spike tensor, or of a matrix product's result, to its name. `operands` has the variables that products read, each
+    with the ONNX value that it is; one variable may be several.
     """
 
     module: tvm.IRModule
     spikes: dict[relax.Var, str]
-    activations: dict[relax.Var, str]
     products: dict[relax.Var, str]
+    operands: list[tuple[relax.Var, str]]
     margins: tuple[str, ...]
 
 
@@ -68,20 +69,18 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}
     first_spike = len(model.graph.output)
     kept = first_spike + len(markers) + len(margins)
-    first_activation = kept + len(products)
-    activations = [item.tensor for item in graph.spec.activations]
-    for name in (*markers, *(f"margin.{name}" for name in margins), *products, *activations):
+    operands = _operands(model)
+    for name in (*markers, *(f"margin.{name}" for name in margins), *products, *operands):
         model.graph.output.append(onnx.ValueInfoProto(name=name))
     module = _simplify(checked_import(model, types))
     outputs = _output_vars(module["main"])
     spike_names = [spike.name for spike in graph.spec.spikes]
-    activation_names = [item.name for item in graph.spec.activations]
     return ImportedStep(
         module=_keep_outputs(module, kept),
         spikes=dict(zip(outputs[first_spike : first_spike + len(markers)], spike_names, strict=True)),
-        activations=dict(zip(outputs[first_activation:], activation_names, strict=True)),
         margins=tuple(margins),
-        products=_product_vars(module["main"], outputs[kept:first_activation], list(products.values())),
+        products=_product_vars(module["main"], outputs[kept : kept + len(products)], list(products.values())),
+        operands=list(zip(outputs[kept + len(products) :], operands, strict=True)),
     )
 
 
@@ -187,6 +186,13 @@ def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
         if node.op_type == "Cast" and node.input[0] == spike.tensor:
             return str(node.output[0])
     return str(spike.tensor)
+
+
+def _operands(model: onnx.ModelProto) -> list[str]:
+    """What the products read but for what is stored."""
+    stored = GraphIndex(model.graph).stored
+    read = (name for node in model.graph.node if node.op_type in PRODUCTS for name in node.input[:2])
+    return [name for name in dict.fromkeys(read) if name not in stored]
 
 
 def _add_margins(model: onnx.ModelProto, spikes: tuple[SpikeSpec, ...]) -> list[str]:

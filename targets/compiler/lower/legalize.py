@@ -6,7 +6,7 @@ opaque function, which fusion leaves alone. Everything else takes TVM's own lowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
@@ -16,9 +16,11 @@ from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from astroedge.errors import CompileError
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
-from astroedge.targets.compiler.lower.lowerings import norms, reductions
+from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
+from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
     as_dtype,
@@ -29,10 +31,10 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
 )
 from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
+BYTES = ("int8", "uint8")
 PRODUCT_ATTRIBUTE = "astroedge.product"
 
 
@@ -40,7 +42,9 @@ PRODUCT_ATTRIBUTE = "astroedge.product"
 class Product:
     """A matrix product as the graph has it: `batch` products of (rows_out × rows) by (rows × columns).
 
-    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams).
+    `constant` is True when the right operand is a weight (then `batch` is 1 and `rows_out` counts streams). `sparsity`
+    is what is known of the left operand, `other` of a right one that is computed. `dtype` is that of the result: of
+    integers, a constant right operand is int8 and the left one fits an int16.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Product:
     columns: int
     constant: bool
     sparsity: Sparsity | None
+    other: Sparsity | None = None
+    dtype: str = "float32"
 
 
 def legalize(
@@ -66,10 +72,16 @@ def legalize(
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = cut_rows(rewriter.builder_.get())
-    custom = {**reductions.LOWERINGS, **norms.LOWERINGS, "relax.take": partial(lower_take, weights)}
+    custom = {
+        **reductions.LOWERINGS,
+        **norms.LOWERINGS,
+        **orders.LOWERINGS,
+        **scatters.LOWERINGS,
+        "relax.take": partial(lower_take, weights),
+    }
     module = relax.transform.LegalizeOps(custom)(module)
     _refuse_leftovers(module)
-    return _isolate_reductions(module), rewriter.products
+    return _isolate_stored(_isolate_reductions(module)), rewriter.products
 
 
 @mutator
@@ -97,24 +109,74 @@ class _PlaceProducts(PyExprMutator):
         if not isinstance(call.op, tvm.ir.Op) or call.op.name != "relax.matmul":
             return visited
         name = self.names.get(self.current, f"product_{len(self.products)}")
+        if str(visited.ty.dtype.dtype) in INTEGERS:
+            return self._integer_product(name, visited)
         dtype = float_dtype(f"The matrix product {name!r}", visited.args)
-        left, right = (as_dtype(self.builder_, operand, "float32") for operand in visited.args)
+        left, right = (_matrix(as_dtype(self.builder_, operand, "float32")) for operand in visited.args)
         shape = shape_of(visited)
-        if is_constant(left) and not is_constant(right) and len(shape_of(right)) == 1 and len(shape_of(left)) == 2:
-            left, right = right, relax.const(left.value.numpy().T.copy())
-            sparsity = self._sparsity(call.args[1])
-        else:
-            sparsity = self._sparsity(call.args[0])
-        if len(shape_of(left)) == 1:
-            left = reshape(self.builder_, left, (1, *shape_of(left)))
-        if len(shape_of(right)) == 1:
-            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        if is_constant(left) and not is_constant(right) and len(shape_of(left)) == 2:
+            found = self._weights_first(name, left, right, shape, self._sparsity(call.args[1]))
+            return as_dtype(self.builder_, found, dtype)
+        sparsity = self._sparsity(call.args[0])
+        left, right = self._as_matrices(left, right)
         if is_constant(right) and len(shape_of(right)) == 2:
             rows, columns = shape_of(right)
             product = Product(name, 1, prod(shape_of(left)) // rows, rows, columns, True, sparsity)
         else:
             left, right, product = self._batched(name, left, right, sparsity)
+            product = replace(product, other=self._sparsity(call.args[1]))
         return as_dtype(self.builder_, self._call_placeholder(product, left, right, shape), dtype)
+
+    def _weights_first(
+        self, name: str, weights: relax.Expr, right: relax.Expr, shape: tuple[int, ...], sparsity: Sparsity | None
+    ) -> relax.Expr:
+        """A product W x of a weight matrix and a vector, or the columns of matrices, as xᵀ Wᵀ."""
+        vector = len(shape_of(right)) == 1
+        columns = reshape(self.builder_, right, (1, *shape_of(right))) if vector else self._transposed(right)
+        weights = relax.const(weights.value.numpy().T.copy())
+        rows, outputs = shape_of(weights)
+        product = Product(name, 1, prod(shape_of(columns)) // rows, rows, outputs, True, sparsity)
+        result = shape if vector else (*shape_of(columns)[:-1], outputs)
+        found = self._call_placeholder(product, columns, weights, result)
+        return found if vector else reshape(self.builder_, self._transposed(found), shape)
+
+    def _transposed(self, value: relax.Expr) -> relax.Expr:
+        """The last two axes exchanged."""
+        value = value if isinstance(value, relax.Var) else self.builder_.emit(value)
+        shape = shape_of(value)
+        if 1 in shape[-2:]:
+            return reshape(self.builder_, value, (*shape[:-2], shape[-1], shape[-2]))
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        return self.builder_.emit(relax.op.permute_dims(value, order))
+
+    def _integer_product(self, name: str, call: relax.Call) -> relax.Expr:
+        """A product of integers: by int8 weights where these and the range of the left operand allow that."""
+        left, right = call.args
+        dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
+        known = is_constant(right) and dtype == "int32"
+        split = split_weights(right.value.numpy(), integer_range(self.builder_, left)) if known else None
+        if split is None:
+            left, right = self._as_matrices(left, right)
+            left, right, product = self._batched(name, left, right, None)
+            return self._call_placeholder(replace(product, dtype=dtype), left, right, shape)
+        weights, offsets = split
+        rows, columns = weights.shape
+        flat = reshape(self.builder_, left, (prod(shape_of(left)) // rows, rows))
+        product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype=dtype)
+        sums = self._call_placeholder(product, flat, relax.const(weights), (product.rows_out, columns))
+        if offsets.any():
+            total = self.builder_.emit(relax.op.sum(flat, axis=-1, keepdims=True))
+            moved = self.builder_.emit(relax.op.multiply(total, relax.const(offsets)))
+            sums = relax.op.add(self.builder_.emit(sums), moved)
+        return reshape(self.builder_, self.builder_.emit(sums), shape)
+
+    def _as_matrices(self, left: relax.Expr, right: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+        """A row and a column of vectors; other operands as they are."""
+        if len(shape_of(left)) == 1:
+            left = reshape(self.builder_, left, (1, *shape_of(left)))
+        if len(shape_of(right)) == 1:
+            right = reshape(self.builder_, right, (*shape_of(right), 1))
+        return left, right
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
         """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
@@ -148,6 +210,7 @@ class _PlaceProducts(PyExprMutator):
         self, product: Product | ConvolutionProduct, left: relax.Expr, right: relax.Expr, shape: tuple[int, ...]
     ) -> relax.Expr:
         """Emit a call whose function only says which product it stands for."""
+        dtype = product.dtype if isinstance(product, Product) else "float32"
         operands = [
             te.placeholder(shape_of(item), item.ty.dtype, label) for item, label in ((left, "left"), (right, "right"))
         ]
@@ -156,7 +219,7 @@ class _PlaceProducts(PyExprMutator):
         function = function.with_attrs({"op_pattern": OPAQUE, PRODUCT_ATTRIBUTE: len(self.products)})
         global_var = self.builder_.add_func(function, f"product_{len(self.products)}")
         self.products.append(product)
-        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, "float32"))
+        return relax.call_tir(global_var, [left, right], out_ty=relax.TensorType(shape, dtype))
 
 
 def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
@@ -166,6 +229,32 @@ def _isolate_reductions(module: tvm.IRModule) -> tvm.IRModule:
         if isinstance(function, tvm.tirx.PrimFunc) and int(function.attrs.get("op_pattern", OPAQUE)) in (3, 4):
             annotated.update_func(global_var, function.with_attr("op_pattern", OPAQUE))
     return annotated
+
+
+def _isolate_stored(module: tvm.IRModule) -> tvm.IRModule:
+    """Mark functions opaque whose results shall be stored: numbers that larger tensors read, and floats made 8 bits.
+
+    Fused, a number such as a scale would be computed anew for every element, with all that it is made of. Layers of a
+    quantised network would end up inside each other, and each has its value several times where it is kept in a range.
+    """
+    calls = [(binding.var, binding.value) for block in module["main"].body.blocks for binding in block.bindings]
+    calls = [(var, call) for var, call in calls if _is_tir_call(call)]
+    larger: set[relax.Expr] = set()
+    for _, call in calls:
+        if prod(shape_of(call)) > 1:
+            larger.update(operand for operand in call.args[1].fields if isinstance(operand, relax.Var))
+    for var, call in calls:
+        operands = [str(operand.ty.dtype.dtype) for operand in call.args[1].fields]
+        number = var in larger and prod(shape_of(call)) == 1
+        if number or (str(call.ty.dtype.dtype) in BYTES and any("float" in dtype for dtype in operands)):
+            module.update_func(call.args[0], module[call.args[0]].with_attr("op_pattern", OPAQUE))
+    return module
+
+
+def _is_tir_call(value: relax.Expr) -> bool:
+    """Whether the value is one call of a TIR function with one result."""
+    called = isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.call_tir"
+    return called and isinstance(value.ty, relax.TensorType)
 
 
 def _refuse_leftovers(module: tvm.IRModule) -> None:
@@ -179,3 +268,11 @@ def _refuse_leftovers(module: tvm.IRModule) -> None:
                     f"The operator {call.op.name.removeprefix('relax.')} has no lowering with static shapes; "
                     "write that part of the model with simpler operators."
                 )
+
+
+def _matrix(value: relax.Expr) -> relax.Expr:
+    """A stored matrix without the leading axes of 1 that the importer gives it; any other value as it is."""
+    shape = shape_of(value)
+    if not is_constant(value) or len(shape) < 3 or prod(shape[:-2]) != 1:
+        return value
+    return relax.const(value.value.numpy().reshape(shape[-2:]))

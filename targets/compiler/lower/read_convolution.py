@@ -8,7 +8,7 @@ import tvm
 from tvm import relax
 
 from astroedge.step.operators import relax_operators
-from astroedge.targets.compiler.lower.sparsity import Sparsity
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 
 CONVOLUTIONS = relax_operators(lambda row: row.name == "Conv")

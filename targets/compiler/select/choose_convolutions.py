@@ -13,13 +13,22 @@ from math import prod
 
 import numpy as np
 
+from astroedge.bundle.manifest import DESPITE
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
-from astroedge.targets.compiler.select.convolution_cost import BYTES_A_CYCLE, dense_cost, event_cost, windows_together
+from astroedge.targets.compiler.select.convolution_cost import (
+    BYTES_A_CYCLE,
+    channel_cost,
+    dense_cost,
+    event_cost,
+    plane_cost,
+    windows_together,
+)
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.convolutions.active_pixels import active_pixels, bit_table
+from astroedge.targets.kernels.convolutions.channel_conv import channel_conv, channel_tile, pack_channel_conv
 from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips, column_strips
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.convolutions.dense_conv import (
@@ -33,8 +42,10 @@ from astroedge.targets.kernels.convolutions.dense_conv import (
 )
 from astroedge.targets.kernels.convolutions.event_conv import event_conv, pack_event_conv
 from astroedge.targets.kernels.convolutions.expand_maps import widen
+from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy, copy_to_pixels
 from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists
 from astroedge.targets.kernels.convolutions.pixel_masks import pixel_masks
+from astroedge.targets.kernels.convolutions.row_conv import has_rows, row_conv
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -56,7 +67,8 @@ class ChosenConvolution:
 class ConvolutionChooser:
     """Appends the kernels of convolutions to `calls`, keeping the lists already made.
 
-    `count` gives the value that counts the active elements of an image, which has that sparsity.
+    `count` gives the value that counts the active elements of an image, which has that sparsity and is first listed for
+    the convolution of that name.
     """
 
     def __init__(
@@ -65,7 +77,7 @@ class ConvolutionChooser:
         kernels: str,
         weights: WeightValues,
         calls: list[KernelCall],
-        count: Callable[[Value, Sparsity], Value],
+        count: Callable[[Value, Sparsity, str], Value],
     ) -> None:
         self.target = target
         self.kernels = kernels
@@ -74,6 +86,7 @@ class ConvolutionChooser:
         self.count = count
         self.lists: dict[tuple[Value, PixelLists], tuple[Value, ...]] = {}
         self.strips: dict[tuple[Value, ColumnStrips], tuple[Value, ...]] = {}
+        self.copies: dict[tuple[Value, PixelCopy], Value] = {}
         self.widened: dict[Value, Value] = {}
         self.table = _table()
 
@@ -85,7 +98,7 @@ class ConvolutionChooser:
         matrix = call.reads[1]
         self.weights.storage(matrix).check_rows(product.shape.taps)
         kernel, reason = self._decide(product, matrix)
-        add = self._add_event if kernel == "event" else self._add_dense
+        add = self._add_event if kernel == "event" else self._add_dense(product.shape)
         nbytes = sum(value.nbytes for value in add(product, call))
         assert matrix.data is not None
         return ChosenConvolution(kernel, reason, nbytes, int(np.count_nonzero(matrix.data)))
@@ -97,9 +110,9 @@ class ConvolutionChooser:
             return "dense", "input is not a spike tensor"
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if matrix.data is None or not np.isfinite(matrix.data).all():
-            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+            return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
         if not conv.is_listable or conv.batch * conv.channels * conv.pixels * max(conv.outputs, 8) >= LARGEST:
-            return "dense", f"{fires}, but its active elements have no list of the form that is needed"
+            return "dense", f"{fires}{DESPITE}its active elements have no list of the form that is needed"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         share = self._event_cost(product, matrix) / dense_cost(conv, self.target)
@@ -134,19 +147,51 @@ class ConvolutionChooser:
         if (graded or not storage.is_integer) and sparsity.rate * conv.batch * conv.out_pixels >= WIDEN_USES:
             weights, storage = self._widen(weights, storage), FLOAT32
         tile = event_tile(self.target, graded, storage)
-        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
-        pixels = self._lists(images, conv.lists, sparsity)
+        by_block = conv.has_row_blocks and weights.nbytes > self.target.l2_bytes // 2
+        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block)
+        pixels = self._lists(images, conv.lists, sparsity, product.name)
         strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
         lists = (*(pixels if graded or not strips else ()), *strips)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
         touched = round(self._event_cost(product, matrix) * BYTES_A_CYCLE)
         self.calls.append(KernelCall(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
-        function = transpose_sums(conv.out_pixels, conv.outputs, scaled=len(stored) > 1, batch=conv.batch)
-        self.calls.append(KernelCall(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
+        self._transpose(conv, sums, stored, call)
         return stored
 
-    def _add_dense(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
-        """The padded copy of the images, the sums, and the copy of these; returns what is stored."""
+    def _add_dense(self, conv: Convolution) -> Callable[[ConvolutionProduct, KernelCall], tuple[Value, ...]]:
+        """What appends the better dense kernels."""
+        by_channels = conv.groups == 1 and channel_cost(conv, self.target) < plane_cost(conv, self.target)
+        return self._add_channels if by_channels else self._add_planes
+
+    def _add_channels(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
+        """The images with the channels last, the sums, and the sums transposed; returns what is stored."""
+        conv, (images, matrix) = product.shape, call.reads
+        tile, layout = channel_tile(conv, self.target), PixelCopy(conv)
+        stored = self.weights.packed(
+            product.name,
+            matrix,
+            f"channels {tile} {_taps(conv)}",
+            lambda weights: pack_channel_conv(weights, conv, tile),
+        )
+        weights = self._widen(stored[0], self.weights.storage(matrix))
+        if (images, layout) not in self.copies:
+            copy = self.copies[images, layout] = _array(f"pixels.{product.name}", layout.size)
+            self.calls.append(KernelCall(copy_to_pixels(layout), (images,), (copy,), "pad", ("conv",)))
+        pixels = self.copies[images, layout]
+        touched = round(channel_cost(conv, self.target) * BYTES_A_CYCLE)
+        sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
+        function = channel_conv(conv, tile)
+        self.calls.append(KernelCall(function, (pixels, weights), (sums,), "dense-conv", ("conv",), touched=touched))
+        self._transpose(conv, sums, stored, call)
+        return stored
+
+    def _transpose(self, conv: Convolution, sums: Value, stored: tuple[Value, ...], call: KernelCall) -> None:
+        """Append what makes the result of sums with the channels last."""
+        function = transpose_sums(conv.out_pixels, conv.outputs, scaled=len(stored) > 1, batch=conv.batch)
+        self.calls.append(KernelCall(function, (sums, *stored[1:]), call.writes, "transpose", ("conv",)))
+
+    def _add_planes(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
+        """The padded copy of the images, then the result, or its sums and the copy of these; returns what is stored."""
         conv, (images, matrix) = product.shape, call.reads
         tile = conv_tile(conv, self.target)
         stored = self.weights.packed(
@@ -155,14 +200,18 @@ class ConvolutionChooser:
             f"dense {tile} {_taps(conv)}",
             lambda weights: pack_dense_conv(weights, conv, tile),
         )
-        weights = self._widen(stored[0], self.weights.storage(matrix))
+        weights, scaled = self._widen(stored[0], self.weights.storage(matrix)), len(stored) > 1
         planes = _array(f"planes.{product.name}", planes_size(conv))
+        self.calls.append(KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)))
+        touched = round(plane_cost(conv, self.target) * BYTES_A_CYCLE)
+        if has_rows(conv):
+            function, reads = row_conv(conv, tile, scaled=scaled), (planes, weights, *stored[1:])
+            self.calls.append(KernelCall(function, reads, call.writes, "dense-conv", ("conv",), touched=touched))
+            return stored
         runs = _array(f"runs.{product.name}", runs_size(conv))
-        touched = round(dense_cost(conv, self.target) * BYTES_A_CYCLE)
-        unpad = copy_from_runs(conv, scaled=len(stored) > 1)
+        function, unpad = dense_conv(conv, tile), copy_from_runs(conv, scaled=scaled)
         self.calls += [
-            KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)),
-            KernelCall(dense_conv(conv, tile), (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
+            KernelCall(function, (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
             KernelCall(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),
         ]
         return stored
@@ -178,7 +227,7 @@ class ConvolutionChooser:
             self.calls.append(KernelCall(function, (weights,), (self.widened[weights],), "widen", ("conv",)))
         return self.widened[weights]
 
-    def _lists(self, images: Value, lists: PixelLists, sparsity: Sparsity) -> tuple[Value, ...]:
+    def _lists(self, images: Value, lists: PixelLists, sparsity: Sparsity, reader: str) -> tuple[Value, ...]:
         """What `event_conv` reads of the images: [values], indices and starts, made at their first use."""
         key = (images, lists)
         if key not in self.lists:
@@ -189,7 +238,7 @@ class ConvolutionChooser:
             values = (_array(f"values.{images.name}", lists.values_size),) if graded else ()
             self.calls.append(KernelCall(pixel_masks(lists), (images,), (masks,), "masks", ("active_list",)))
             reads = (*((images,) if graded else ()), masks, self.table)
-            writes = (indices, starts, *values, self.count(images, sparsity))
+            writes = (indices, starts, *values, self.count(images, sparsity, reader))
             function = active_pixels(lists, values=graded)
             self.calls.append(KernelCall(function, reads, writes, "active-list", ("active_list",)))
             self.lists[key] = (*values, indices, starts)

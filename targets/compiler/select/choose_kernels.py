@@ -12,13 +12,13 @@ from itertools import chain, count
 
 import numpy as np
 
-from astroedge.bundle.manifest import Matrix
+from astroedge.bundle.manifest import DESPITE, Matrix
 from astroedge.errors import CompileError
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_ATTRIBUTE
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.dense_products import DenseProducts
@@ -128,7 +128,7 @@ class _Chooser:
         for name, value in self.spikes.items():
             counter = self.counted.get(value)
             if counter is None or counter in named:  # two spike tensors may be one value
-                counter = self._counter(name, value, self.rates[name])
+                counter = self._counter(name, value, Sparsity(name, self.rates[name], binary=False))
                 function = count_active(counter.size, value.dtype)
                 self.calls.append(KernelCall(function, (value,), (counter.value,), "count", ("count",)))
             named.append(counter)
@@ -140,6 +140,8 @@ class _Chooser:
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
             weights = self._add_event(product, left, right, call.writes[0])
+        elif product.dtype != "float32":
+            weights = self.dense.add_integers(product, left, right, call.writes[0])
         elif product.constant:
             weights = self.dense.add(product, left, right, call.writes[0])
         else:
@@ -157,6 +159,7 @@ class _Chooser:
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=sum(value.nbytes for value in weights),
                 precision=self.weights.storage(right).name,
+                graded=_is_graded(product),
             )
         )
 
@@ -175,12 +178,13 @@ class _Chooser:
                 nonzero=round(chosen.nonzero / conv.groups),
                 nbytes=chosen.nbytes,
                 precision=self.weights.storage(weights).name,
+                graded=_is_graded(product),
             )
         )
 
-    def _image_counter(self, images: Value, sparsity: Sparsity) -> Value:
+    def _image_counter(self, images: Value, sparsity: Sparsity, reader: str) -> Value:
         """What counts the active elements of an image each time they are listed."""
-        return self._counter(self._name_of(images, 1, sparsity), images, sparsity.rate).value
+        return self._counter(self._name_of(images, 1, sparsity, reader), images, sparsity).value
 
     def _counted_as(self, value: Value) -> str | None:
         """The name of the counter of a product's inputs, if they are counted."""
@@ -190,12 +194,12 @@ class _Chooser:
         """The kernel of a product, and why."""
         sparsity = product.sparsity
         if sparsity is None:
-            return "dense", "input is not a spike tensor"
+            return "dense", _why_dense(product)
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if not product.constant and (product.rows_out != 1 or product.columns == 1):
-            return "dense", f"{fires}, but the product of two computed matrices has more than one row"
+            return "dense", f"{fires}{DESPITE}the product of two computed matrices has more than one row"
         if right.data is not None and not np.isfinite(right.data).all():
-            return "dense", f"{fires}, but a silent input times an infinite weight is NaN"
+            return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
         level = self.level if product.constant else level_of(right.nbytes, self.target)
@@ -207,7 +211,7 @@ class _Chooser:
         sparsity = product.sparsity
         assert sparsity is not None
         batch = product.batch * product.rows_out
-        lists = self._lists(left, batch, product.rows, sparsity)
+        lists = self._lists(left, batch, product, sparsity)
         graded, storage = not sparsity.binary, self.weights.storage(right)
         weights = self.weights.for_event(product.name, right)
         writes: tuple[Value, ...] = (result,)
@@ -230,11 +234,12 @@ class _Chooser:
         self.calls.append(KernelCall(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
         return weights
 
-    def _lists(self, value: Value, batch: int, width: int, sparsity: Sparsity) -> tuple[Value, Value]:
+    def _lists(self, value: Value, batch: int, product: Product, sparsity: Sparsity) -> tuple[Value, Value]:
         """The active list of each row of `value` and its block bounds, made at their first use."""
         key = (value, batch)
         if key not in self.lists:
-            counter = self._counter(self._name_of(value, batch, sparsity), value, sparsity.rate)
+            width = product.rows
+            counter = self._counter(self._name_of(value, batch, sparsity, product.name), value, sparsity)
             indices = Value(f"active.{value.name}", (batch, width), "int32", "computed")
             bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
             writes = (indices, bounds, counter.value)
@@ -247,21 +252,36 @@ class _Chooser:
         """The name of the spike tensor that `value` is, if it is one."""
         return next((name for name, spikes in self.spikes.items() if spikes is value), None)
 
-    def _name_of(self, value: Value, batch: int, sparsity: Sparsity) -> str:
-        """What a list counts: a spike tensor, an input, a state, or a product of one of them."""
+    def _name_of(self, value: Value, batch: int, sparsity: Sparsity, reader: str) -> str:
+        """What a list counts: a spike tensor, an input, a state, or what a matrix reads of one of them."""
         if value in self.counted:
             return f"{self.counted[value].name} in {batch} rows"
-        derived = f"{sparsity.source} as {value.name}" if sparsity.source in self.spikes else sparsity.source
-        names = {"state": f"state.{value.name}", "input": value.name, "computed": derived}
-        return self._spike_name(value) or names[value.kind]
+        source, spikes = sparsity.source, self.spikes.get(sparsity.source)
+        whole = sparsity.whole and (spikes is None or spikes not in self.counted)
+        names = {"state": f"state.{value.name}", "input": value.name}
+        return self._spike_name(value) or names.get(value.kind) or (source if whole else f"{source} into {reader}")
 
-    def _counter(self, name: str, value: Value, rate: float) -> Counter:
-        """A new counter for `value`, under a name that no other counter has."""
+    def _counter(self, name: str, value: Value, sparsity: Sparsity) -> Counter:
+        """A new counter for `value`, under a name that no other counter has; it counts what `value` is all of, too."""
         size = value.nbytes // np.dtype(value.dtype).itemsize
         taken = {counter.name for counter in self.choice.counters}
         numbered = (f"{name} {number}" for number in count(2))
         unique = next(item for item in chain((name,), numbered) if item not in taken)
-        counter = Counter(unique, size, rate, Value(f"counter.{unique}", (1,), "int64", "computed"))
+        counter = Counter(unique, size, sparsity.rate, Value(f"counter.{unique}", (1,), "int64", "computed"))
         self.choice.counters.append(counter)
         self.counted.setdefault(value, counter)
+        if sparsity.whole and sparsity.source in self.spikes:
+            self.counted.setdefault(self.spikes[sparsity.source], counter)
         return counter
+
+
+def _why_dense(product: Product) -> str:
+    """Why a product is dense whose left operand is not sparse."""
+    if product.other is None:
+        return "input is not a spike tensor"
+    return f"{product.other.source} fires at {product.other.rate:.1%}{DESPITE}it is the right operand of the product"
+
+
+def _is_graded(product: Product | ConvolutionProduct) -> bool:
+    """Whether a sparse operand has values of several magnitudes."""
+    return product.sparsity is not None and not product.sparsity.spiking

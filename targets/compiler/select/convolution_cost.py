@@ -9,11 +9,13 @@ from __future__ import annotations
 from math import ceil
 
 from astroedge.targets.boards.board_file import Target
+from astroedge.targets.kernels.convolutions.channel_conv import channel_tile, chunk_widths, window_counts
 from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.convolutions.dense_conv import conv_tile, planes_size, runs_size
 from astroedge.targets.kernels.convolutions.event_conv import most_together, weights_size
 from astroedge.targets.kernels.convolutions.event_windows import LANES
+from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy
 from astroedge.targets.tir_builder import register_floats
 
 STRETCH = 18.0  # to begin with another stretch of a list, walked or copied: a branch that is hard to predict
@@ -55,7 +57,25 @@ def _stretches(conv: Convolution) -> int:
 
 
 def dense_cost(conv: Convolution, target: Target) -> float:
-    """Cycles of the dense kernels."""
+    """Cycles of the better dense kernels."""
+    return min(plane_cost(conv, target), channel_cost(conv, target)) if conv.groups == 1 else plane_cost(conv, target)
+
+
+def channel_cost(conv: Convolution, target: Target) -> float:
+    """Cycles of the dense kernels in vectors of output channels."""
+    tile = channel_tile(conv, target)
+    vectors = ceil(conv.outputs / LANES) * _narrowness(target)
+    widths = {rest: width for fewer, width in chunk_widths(conv, tile) for rest in range(fewer + 1, width + 1)}
+    sums = 0
+    for windows, taps in window_counts(conv):
+        whole, rest = divmod(windows, tile.windows)
+        sums += taps * (whole * tile.windows + (widths[rest] if rest else 0))
+    moved = PixelCopy(conv).size // conv.batch + conv.outputs * conv.out_pixels
+    return conv.batch * (vectors * sums + COPY * moved)
+
+
+def plane_cost(conv: Convolution, target: Target) -> float:
+    """Cycles of the dense kernels in vectors of output pixels."""
     sums = runs_size(conv) / LANES * conv.taps * _narrowness(target)
     return float(sums) * (1 + 1 / conv_tile(conv, target).channels ** 2) + COPY * (planes_size(conv) + runs_size(conv))
 

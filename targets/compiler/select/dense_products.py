@@ -9,6 +9,7 @@ from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.dense_gemv import dense_gemv, dense_tile
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile
 from astroedge.targets.kernels.products.fixed_point import block_count, fixed_point, pair_count
+from astroedge.targets.kernels.products.integer_gemv import integer_gemv, integer_matmul
 
 
 class DenseProducts:
@@ -41,6 +42,20 @@ class DenseProducts:
             storage=self.weights.storage(right),
         )
         weights = self.weights.for_dense(product.name, right, tile)
+        self.calls.append(KernelCall(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
+        return weights
+
+    def add_integers(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
+        """Append a product of integers; returns what holds its weights."""
+        if not product.constant:
+            function = integer_matmul(product.batch, product.rows_out, product.rows, product.columns, product.dtype)
+            self.calls.append(KernelCall(function, (left, right), (result,), "batched-matmul", ("matmul",)))
+            return (right,)
+        tile, row_tile = fixed_tile(product.rows_out, self.target)
+        function = integer_gemv(
+            product.rows_out, product.rows, product.columns, target=self.target, tile=tile, row_tile=row_tile
+        )
+        weights = self.weights.for_integers(product.name, right, tile)
         self.calls.append(KernelCall(function, (left, *weights), (result,), "dense-gemv", ("matmul",)))
         return weights
 

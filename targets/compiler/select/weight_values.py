@@ -11,9 +11,10 @@ from astroedge.targets.compiler.program.step_program import Value
 from astroedge.targets.kernels.products.dense_gemv import pack_dense
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
+from astroedge.targets.kernels.products.integer_gemv import pack_pairs
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
-from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.storage import FLOAT32, INT8, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 SCALES_SUFFIX = ".scales"
@@ -58,6 +59,10 @@ class WeightValues:
         """What a product of inputs in fixed point with tiles of so many columns reads."""
         return self.packed(name, matrix, f"fixed {tile}", lambda stored: pack_fixed(stored, tile))
 
+    def for_integers(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
+        """What a product of integers with tiles of so many columns reads."""
+        return self.packed(name, matrix, f"integers {tile}", lambda stored: (pack_pairs(stored.values, tile), None))
+
     def packed(self, name: str, matrix: Value, form: str, pack: Callable[[StoredMatrix], Packed]) -> tuple[Value, ...]:
         """What `pack` makes of a weight, the weights and any scales; made once for each `form`."""
         if (matrix, form) not in self._packed:
@@ -78,10 +83,13 @@ class WeightValues:
         self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)
 
     def _find(self, matrix: Value) -> tuple[str | None, StoredMatrix]:
-        """The key and stored form of a weight; without a key it is float32, as it lies."""
+        """The key and stored form of a weight; without a key it is float32, or a graph's own int8, as it lies."""
         if matrix not in self._stored:
             assert matrix.data is not None
-            self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, FLOAT32))
+            if matrix.data.dtype == np.int8:
+                self._stored[matrix] = (None, StoredMatrix(INT8, matrix.data, None))
+            else:
+                self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, FLOAT32))
         return self._stored[matrix]
 
 

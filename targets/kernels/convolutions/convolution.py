@@ -102,6 +102,11 @@ class Convolution:
         return self.has_runs and self.dilation[0] == 1 and saved >= STRETCHES_SAVED
 
     @property
+    def has_row_blocks(self) -> bool:
+        """Whether every block lies in one kernel row and is walked cell by cell, not as a stretch with others."""
+        return self.groups == 1 and self.blocking.rows == 1 and not self.has_runs
+
+    @property
     def is_matrix_product(self) -> bool:
         """Whether there is one window, the whole image without padding: then inputs meet weights as in a product."""
         whole = self.kernel == (self.height, self.width) and self.groups == 1
@@ -186,6 +191,18 @@ def emit_blocks(conv: Convolution, rows: Span) -> Iterator[Block]:
         with loop(ceil(depth / cut.channels)) as part:
             channels = part * cut.channels, tirx.min((part + 1) * cut.channels, depth)
             yield Block((row, row + 1), columns, channels, part)
+
+
+def windows_inside(conv: Convolution, axis: int, taps: Span, windows: Span) -> Span:
+    """Which of the windows have one of `taps` (begin ≤ tap < end) in the image, along one axis."""
+    stride, step = conv.strides[axis], conv.dilation[axis]
+    size, padding = (conv.height, conv.width)[axis], conv.padding[axis]
+    if not padding and not conv.padding[axis + 2]:
+        return windows
+    first = tirx.floordiv(padding - (taps[1] - 1) * step + stride - 1, stride)
+    last = tirx.floordiv(size - 1 + padding - taps[0] * step, stride)
+    begin = tirx.min(tirx.max(first, windows[0]), windows[1])
+    return begin, tirx.max(tirx.min(last + 1, windows[1]), begin)
 
 
 def _readers(size: int, windows: int, taps: int, stride: int, dilation: int, padding: int) -> NDArray[np.int32]:

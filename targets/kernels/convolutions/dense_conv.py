@@ -55,7 +55,7 @@ def conv_tile(conv: Convolution, target: Target) -> ConvTile:
     """The tile for a target: it leaves registers for the inputs, a weight and a product."""
     room = register_floats(target) // LANES - 2
     channels = min(conv.group_outputs, 4 if room >= 14 else room)
-    return ConvTile(channels, max(1, min((room - 1) // (channels + 1), _Planes(conv).vectors)))
+    return ConvTile(channels, max(1, min((room - 1) // (channels + 1), Planes(conv).vectors)))
 
 
 def pack_dense_conv(
@@ -73,12 +73,12 @@ def pack_dense_conv(
 
 def planes_size(conv: Convolution) -> int:
     """Elements of the array `planes`; a run reads less than a vector beyond its end."""
-    return conv.batch * conv.channels * _Planes(conv).channel_size + LANES
+    return conv.batch * conv.channels * Planes(conv).channel_size + LANES
 
 
 def runs_size(conv: Convolution) -> int:
     """Elements of the array `runs`."""
-    return conv.batch * conv.outputs * _Planes(conv).vectors * LANES
+    return conv.batch * conv.outputs * Planes(conv).vectors * LANES
 
 
 def copy_to_planes(conv: Convolution) -> tirx.PrimFunc:
@@ -87,7 +87,7 @@ def copy_to_planes(conv: Convolution) -> tirx.PrimFunc:
         x = built.argument("x", (conv.batch * conv.channels * conv.pixels,), "float32")
         planes = built.argument("planes", (planes_size(conv),), "float32")
         with independent(conv.batch * conv.channels) as channel:
-            _copy_channel(conv, x, channel * conv.pixels, planes, channel * _Planes(conv).channel_size)
+            _copy_channel(conv, x, channel * conv.pixels, planes, channel * Planes(conv).channel_size)
     return built.function
 
 
@@ -105,7 +105,7 @@ def dense_conv(conv: Convolution, tile: ConvTile) -> tirx.PrimFunc:
         product = _Product(conv, tile, planes, weights, runs)
         with independent(conv.batch) as image, independent(conv.groups) as group:
             for first, channels in tiles(conv.group_outputs, tile.channels):
-                for vector, vectors in tiles(_Planes(conv).vectors, tile.vectors):
+                for vector, vectors in tiles(Planes(conv).vectors, tile.vectors):
                     product.emit_tile(image, group, first, channels, vector * LANES, vectors)
     return built.function
 
@@ -115,7 +115,7 @@ def copy_from_runs(conv: Convolution, *, scaled: bool = False) -> tirx.PrimFunc:
 
     - `runs`: (runs_size(conv),), `scales`: (outputs,) and `y`: (batch·outputs·out_pixels,) float32.
     """
-    layout = _Planes(conv)
+    layout = Planes(conv)
     whole = layout.width == conv.out_width
     rows, width = (1, conv.out_pixels) if whole else (conv.out_height, conv.out_width)
     with kernel("copy_from_runs") as built:
@@ -131,7 +131,7 @@ def copy_from_runs(conv: Convolution, *, scaled: bool = False) -> tirx.PrimFunc:
     return built.function
 
 
-class _Planes:
+class Planes:
     """The layout of the padded copy: for each channel, phase of the rows and phase of the columns, one plane."""
 
     def __init__(self, conv: Convolution) -> None:
@@ -155,7 +155,7 @@ class _Planes:
 
 def _copy_channel(conv: Convolution, x: Buffer, source: Expression, planes: Buffer, target: Expression) -> None:
     """Emit the copy of one channel of an image into its planes, zeros around it."""
-    layout = _Planes(conv)
+    layout = Planes(conv)
     top, left = conv.padding[:2]
     for phase in range(layout.row_phases * layout.column_phases):
         down, right = divmod(phase, layout.column_phases)
@@ -227,7 +227,7 @@ class _Product:
         vectors: int,
     ) -> None:
         """Emit the sums of `channels` outputs of a group from `first`, at `vectors` · 16 pixels from `pixel`."""
-        conv, layout = self.conv, _Planes(self.conv)
+        conv, layout = self.conv, Planes(self.conv)
         totals = [[tir.alloc_buffer((LANES,), "float32") for _ in range(vectors)] for _ in range(channels)]
         origin = (group * conv.group_outputs + first) * conv.taps
         plane = (image * conv.channels + group * conv.group_inputs) * layout.channel_size + pixel
@@ -251,7 +251,7 @@ class _Product:
 
     def _add_block(self, block: Block, plane: Expression, origin: Expression, totals: list[list[Buffer]]) -> None:
         """Emit the products of one block, added to `totals`; a tile's inputs begin at `plane`, weights at `origin`."""
-        conv, layout = self.conv, _Planes(self.conv)
+        conv, layout = self.conv, Planes(self.conv)
         values = [tir.alloc_buffer((LANES,), "float32") for _ in totals[0]]
         with span(*block.rows) as row, span(*block.columns) as column, span(*block.channels) as channel:
             source = plane + layout.offset(conv, channel, row, column)

@@ -52,7 +52,13 @@ def weights_size(conv: Convolution, together: int) -> int:
 
 
 def event_conv(
-    conv: Convolution, *, graded: bool = False, together: int = 1, tile: int = 128, storage: Storage = FLOAT32
+    conv: Convolution,
+    *,
+    graded: bool = False,
+    together: int = 1,
+    tile: int = 128,
+    storage: Storage = FLOAT32,
+    by_block: bool = False,
 ) -> tirx.PrimFunc:
     """Kernel ([pixels], [strips], weights, sums): `conv` of images given by their active elements.
 
@@ -62,8 +68,10 @@ def event_conv(
     - `weights`: from `pack_event_conv(W, conv, together)`, floats or int8, whose scales are left to `transpose_sums`;
     - `sums`: (batch·sums_size(out_pixels, outputs),) float32, channels last, as `transpose_sums` reads them.
 
-    The windows of `together` neighbouring outputs are walked in one go, `tile` output channels at a time; neither
-    changes a bit. int8 weights of inputs that are 0 or 1 are added in int16, which holds the sum of a block.
+    The windows of `together` neighbouring outputs are walked in one go, `tile` output channels at a time; `by_block`,
+    where `has_row_blocks`, all windows are walked over a block before the next one, whose weights then come from memory
+    once. None of it changes a bit. int8 weights of inputs that are 0 or 1 are added in int16, which holds the sum of a
+    block.
     """
     strips = ColumnStrips(conv, together)
     dtype = "int16" if storage.is_integer and not graded else "float32"
@@ -77,16 +85,20 @@ def event_conv(
             assert lists is not None
             return Walk(strips, lists is by_strip, lists, weights, sums, tile, dtype)
 
-        with independent(conv.batch) as image, independent(conv.out_height) as row:
-            if by_pixel is not None and graded and together > 1:
-                # Times the zeros beside a window, an infinite element would be NaN: then each window goes alone.
-                with tir.If(by_pixel.starts[(image + 1) * conv.lists.image_starts - 1] == 0):
-                    with tir.Then():
-                        walk(by_strip or by_pixel).emit_row(image, row, together)
-                    with tir.Else():
-                        walk(by_pixel).emit_row(image, row, 1)
+        with independent(conv.batch) as image:
+            if by_block:
+                walk(by_pixel).emit_by_block(image)
             else:
-                walk(by_strip or by_pixel).emit_row(image, row, together)
+                with independent(conv.out_height) as row:
+                    if by_pixel is not None and graded and together > 1:
+                        # Times the zeros beside a window, an infinite element would be NaN: then each goes alone.
+                        with tir.If(by_pixel.starts[(image + 1) * conv.lists.image_starts - 1] == 0):
+                            with tir.Then():
+                                walk(by_strip or by_pixel).emit_row(image, row, together)
+                            with tir.Else():
+                                walk(by_pixel).emit_row(image, row, 1)
+                    else:
+                        walk(by_strip or by_pixel).emit_row(image, row, together)
     return built.function
 
 

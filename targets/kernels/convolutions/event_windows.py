@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.convolutions.column_strips import ColumnStrips
-from astroedge.targets.kernels.convolutions.convolution import Block, Convolution, Span, emit_blocks
+from astroedge.targets.kernels.convolutions.convolution import Block, Convolution, Span, emit_blocks, windows_inside
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_pitch, sums_size
 from astroedge.targets.kernels.stored_weights import cast
 from astroedge.targets.tir_builder import (
@@ -67,6 +67,18 @@ class Walk:
             for first, width in tiles(weights_pitch(conv), self.tile):
                 _Windows(self, image, group, row, index, column, together, first, width).emit()
 
+    def emit_by_block(self, image: Expression) -> None:
+        """Emit the sums of an image, a block of all windows before the next block; a block is part of a kernel row."""
+        conv, none = self.conv, tirx.const(0, "int32")
+        for first, width in tiles(weights_pitch(conv), self.tile):
+            with loop(conv.out_height) as row, loop(conv.out_width) as column:
+                _Windows(self, image, none, row, none, column, 1, first, width).clear()
+            for block in emit_blocks(conv, (none, none + conv.kernel[0])):
+                rows = windows_inside(conv, 0, block.rows, (none, none + conv.out_height))
+                columns = windows_inside(conv, 1, block.columns, (none, none + conv.out_width))
+                with span(*rows) as row, span(*columns) as column:
+                    _Windows(self, image, none, row, none, column, 1, first, width).add(block, single=False)
+
 
 def weights_pitch(conv: Convolution) -> int:
     """Weights from one tap's to the next one's: the outputs of a group, padded to whole tiles if it is the only one."""
@@ -75,12 +87,12 @@ def weights_pitch(conv: Convolution) -> int:
 
 @dataclass(frozen=True)
 class _Place:
-    """A vector of sums: `lanes` outputs from `offset` of the window `index`, held in `total`."""
+    """A vector of sums: `lanes` outputs from `offset` of the window `index`, held in `total` over a block."""
 
     index: int
     offset: int
     lanes: int
-    total: Buffer
+    total: Buffer | None = None
 
 
 @dataclass(frozen=True)
@@ -99,27 +111,39 @@ class _Windows:
 
     def emit(self) -> None:
         """Emit their sums, held in registers over a block."""
-        conv, dtype, sums = self.walk.conv, self.walk.dtype, self.walk.sums
-        places = [
-            _Place(index, offset, lanes, tir.alloc_buffer((lanes,), dtype))
-            for index in range(self.together)
-            for offset, lanes in chunks(self.width, 2 * LANES if dtype == "int16" else LANES)
-        ]
-        single = conv.block_count == 1
+        single = self.walk.conv.block_count == 1
         if not single:
-            for place in places:
-                store(sums, self._sum(place), place.lanes, zero("float32", place.lanes))
-        for block in emit_blocks(conv, self._rows()):
-            for place in places:
-                store(place.total, 0, place.lanes, zero(dtype, place.lanes))
-            if self.walk.by_strip:
-                self._add_strip(block, places)
-            else:
-                self._add_pixels(block, places)
-            for place in places:
-                value = cast(load(place.total, 0, place.lanes), "float32", place.lanes)
-                target = self._sum(place)
-                store(sums, target, place.lanes, value if single else load(sums, target, place.lanes) + value)
+            self.clear()
+        for block in emit_blocks(self.walk.conv, self._rows()):
+            self.add(block, single)
+
+    def clear(self) -> None:
+        """Emit sums of nothing."""
+        for place in self._places:
+            store(self.walk.sums, self._sum(place), place.lanes, zero("float32", place.lanes))
+
+    def add(self, block: Block, single: bool) -> None:
+        """Emit the sums of a block, added to what there is unless it is the only one."""
+        dtype, sums = self.walk.dtype, self.walk.sums
+        totals = [tir.alloc_buffer((place.lanes,), dtype) for place in self._places]
+        places = [replace(place, total=total) for place, total in zip(self._places, totals, strict=True)]
+        for place in places:
+            store(place.total, 0, place.lanes, zero(dtype, place.lanes))
+        if self.walk.by_strip:
+            self._add_strip(block, places)
+        else:
+            self._add_pixels(block, places)
+        for place in places:
+            value = cast(load(place.total, 0, place.lanes), "float32", place.lanes)
+            target = self._sum(place)
+            store(sums, target, place.lanes, value if single else load(sums, target, place.lanes) + value)
+
+    @property
+    def _places(self) -> list[_Place]:
+        """The vectors of the sums."""
+        lanes_most = 2 * LANES if self.walk.dtype == "int16" else LANES
+        pieces = chunks(self.width, lanes_most)
+        return [_Place(index, offset, lanes) for index in range(self.together) for offset, lanes in pieces]
 
     def _sum(self, place: _Place) -> Expression:
         conv = self.walk.conv

@@ -14,6 +14,8 @@ from astroedge.targets.tir_builder import (
     independent,
     kernel,
     load,
+    loop,
+    span,
     splat,
     store,
     tiles,
@@ -21,6 +23,8 @@ from astroedge.targets.tir_builder import (
 
 TILE = 8
 """Rows and columns of a tile: a vector of AVX2, half a one of AVX-512, two of NEON."""
+STRIP = 64
+"""Pixels that are transposed for all channels before the next ones: their sums are still in the L1 cache then."""
 
 
 def sums_pitch(channels: int) -> int:
@@ -47,12 +51,13 @@ def transpose_sums(pixels: int, channels: int, *, scaled: bool = False, batch: i
         sums = built.argument("sums", (batch * sums_size(pixels, channels),), "float32")
         scales = built.argument("scales", (channels,), "float32") if scaled else None
         y = built.argument("y", (batch * channels * pixels,), "float32")
-        with independent(batch) as image:
+        with independent(batch) as image, loop(ceil(pixels / STRIP)) as strip:
+            end = tirx.min((strip + 1) * STRIP, pixels)
             for first, count in tiles(channels, TILE):
-                with tir.serial(0, ceil(pixels / TILE)) as tile:
+                with span(strip * (STRIP // TILE), tirx.floordiv(end + TILE - 1, TILE)) as tile:
                     pixel = tirx.max(tirx.min(tile * TILE, pixels - TILE), 0)
                     source = image * sums_size(pixels, channels) + pixel * pitch + first
-                    columns = _exchange([_held(load(sums, source + row * pitch, TILE)) for row in range(TILE)])
+                    columns = exchange([held(load(sums, source + row * pitch, TILE)) for row in range(TILE)])
                     for index, column in enumerate(columns[:count]):
                         target = (image * channels + first + index) * pixels + pixel
                         for offset, width in chunks(lanes, TILE):
@@ -63,7 +68,7 @@ def transpose_sums(pixels: int, channels: int, *, scaled: bool = False, batch: i
     return built.function
 
 
-def _exchange(rows: list[Buffer]) -> list[Buffer]:
+def exchange(rows: list[Buffer]) -> list[Buffer]:
     """The columns of a square tile: blocks of 1, 2, 4 … elements off the diagonal change places."""
     size, step = len(rows), 1
     while step < size:
@@ -72,8 +77,8 @@ def _exchange(rows: list[Buffer]) -> list[Buffer]:
             pair = [load(rows[row], 0, size) for row in (upper, upper + step)]
             above = [lane if not lane & step else size + lane - step for lane in range(size)]
             below = [lane + step if not lane & step else size + lane for lane in range(size)]
-            swapped[upper] = _held(_shuffle(pair, above))
-            swapped[upper + step] = _held(_shuffle(pair, below))
+            swapped[upper] = held(_shuffle(pair, above))
+            swapped[upper + step] = held(_shuffle(pair, below))
         rows, step = swapped, 2 * step
     return rows
 
@@ -83,7 +88,7 @@ def _shuffle(vectors: list[Expression], lanes: list[int]) -> Expression:
     return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in lanes])
 
 
-def _held(vector: Expression) -> Buffer:
+def held(vector: Expression) -> Buffer:
     """The vector in a register, which is a small array to TVM."""
     register = tir.alloc_buffer((TILE,), "float32")
     store(register, 0, TILE, vector)

@@ -106,7 +106,7 @@ def fixed_gemv(
     multiplied by the block's factor. int8: block sums are added to +0.0 ascending, then scaled. int4: each is scaled,
     and they are added to +0.0 ascending. With inputs 0 and 1 the bits are those of `event_gemv`.
 
-    No sum overflows: a half of an input is at most 2¹⁵, a weight at most 127, and 256 · 127 · 2¹⁵ < 2³¹.
+    No sum overflows: a half of an input is at most 2¹⁵, a weight at most 128, and 256 · 128 · 2¹⁵ < 2³¹.
     """
     pairs = pair_count(rows)
     padded = _padded(columns, storage)

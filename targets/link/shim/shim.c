@@ -28,7 +28,7 @@ static int aligned(uint64_t value)
 /* The team that a call is for, 0 for none; a host of the time before teams passes a shorter structure. */
 static astro_team *team_of(const astro_call *call)
 {
-    return call->size < sizeof(astro_call) ? 0 : call->team;
+    return call->size < offsetof(astro_call, steps_checked) ? 0 : call->team;
 }
 
 /* A library without a tick for teams refuses them, rather than leave its workers waiting. */
@@ -101,11 +101,39 @@ static uint64_t first_nan_float16(const uint16_t *bits, uint64_t count)
     return first;
 }
 
+static uint64_t first_nan_float64(const uint64_t *bits, uint64_t count)
+{
+    uint64_t first = 0;
+    while (first < count && (bits[first] & UINT64_C(0x7fffffffffffffff)) <= UINT64_C(0x7ff0000000000000))
+        first++;
+    return first;
+}
+
+static uint64_t first_nan(const void *data, uint32_t dtype, uint64_t count)
+{
+    switch (dtype) {
+    case ASTRO_FLOAT16:
+        return first_nan_float16(data, count);
+    case ASTRO_FLOAT64:
+        return first_nan_float64(data, count);
+    default: /* ASTRO_FLOAT32 */
+        return first_nan_float32(data, count);
+    }
+}
+
+/* An element that is below 2^63; a uint64 input has no range. */
 static int64_t integer_at(const void *data, uint32_t dtype, uint64_t index)
 {
     switch (dtype) {
     case ASTRO_INT64:
+    case ASTRO_UINT64:
         return ((const int64_t *)data)[index];
+    case ASTRO_UINT32:
+        return ((const uint32_t *)data)[index];
+    case ASTRO_INT16:
+        return ((const int16_t *)data)[index];
+    case ASTRO_UINT16:
+        return ((const uint16_t *)data)[index];
     case ASTRO_INT32:
         return ((const int32_t *)data)[index];
     case ASTRO_INT8:
@@ -139,7 +167,7 @@ static int32_t check_field(const uint8_t *record, const astro_field *field, uint
     uint64_t count = element_count(field);
     const void *data = record + field->offset;
     if (field->check_nan) {
-        *element = field->dtype == ASTRO_FLOAT16 ? first_nan_float16(data, count) : first_nan_float32(data, count);
+        *element = first_nan(data, field->dtype, count);
         if (*element < count)
             return ASTRO_E_NAN;
     }
@@ -151,9 +179,15 @@ static int32_t check_field(const uint8_t *record, const astro_field *field, uint
     return ASTRO_OK;
 }
 
-static int32_t check_inputs(astro_call *call, uint64_t steps, uint64_t stride)
+/* The first tick of a run that nobody has checked yet. */
+static uint64_t first_unchecked(const astro_call *call)
 {
-    for (uint64_t step = 0; step < steps; step++) {
+    return call->size < sizeof(astro_call) ? 0 : call->steps_checked;
+}
+
+static int32_t check_inputs(astro_call *call, uint64_t first, uint64_t steps, uint64_t stride)
+{
+    for (uint64_t step = first; step < steps; step++) {
         const uint8_t *record = (const uint8_t *)call->inputs + step * stride;
         for (uint64_t input = 0; input < astroedge_info.inputs.count; input++) {
             uint64_t element = 0;
@@ -219,7 +253,7 @@ EXPORTED int32_t astro_step(astro_call *call)
 {
     int32_t status = check_buffers(call);
     if (status == ASTRO_OK)
-        status = check_inputs(call, 1, 0);
+        status = check_inputs(call, 0, 1, 0);
     if (status == ASTRO_OK)
         status = compute(call, 1, 0, 0, 0);
     return status;
@@ -231,7 +265,7 @@ EXPORTED int32_t astro_run(astro_call *call)
     if (status == ASTRO_OK)
         status = check_strides(call);
     if (status == ASTRO_OK)
-        status = check_inputs(call, call->steps, call->input_stride);
+        status = check_inputs(call, first_unchecked(call), call->steps, call->input_stride);
     if (status == ASTRO_OK)
         status = compute(call, call->steps, call->input_stride, call->output_stride, call->stop);
     return status;

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from astroedge.errors import ExportError
 from astroedge.exporters import export
+from astroedge.exporters.frameworks import checking_calls
 from astroedge.exporters.wrapping.check_model import check_model
 from tests.support.builds import build
+from tests.support.graphs import step_through
 
 pytest.importorskip("spikingjelly", reason="SpikingJelly is not installed")
 from spikingjelly.activation_based import functional, layer, neuron
@@ -51,11 +54,6 @@ def test_image_layers() -> None:
     assert [state.name for state in graph.spec.states] == ["2.v", "6.v"]
 
 
-def multi_step(model: nn.Module) -> None:
-    """Whole sequences."""
-    functional.set_step_mode(model, "m")
-
-
 def recording(model: nn.Module) -> None:
     """Every potential kept."""
     model[1].store_v_seq = True
@@ -74,7 +72,6 @@ def training(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        (multi_step, r"Module '0' \(Linear\) is in multi-step mode.*set_step_mode\(net, 's'\)"),
         (recording, r"Module '1' \(LIFNode\) has store_v_seq on.*store_v_seq = False"),
         (other_backend, r"Module '1' \(LIFNode\) computes with backend 'cupy'.*set_backend\(net, 'torch'\)"),
         (training, r"Module '2' \(Dropout\) is in training mode; call model\.eval\(\)"),
@@ -91,10 +88,6 @@ def test_settings_that_are_not_one_tick_are_refused(setting: Callable[[nn.Module
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (layer.MultiStepContainer(layer.Linear(6, 8), neuron.IFNode()), "MultiStepContainer has no single-step mode"),
-        (layer.SeqToANNContainer(nn.Linear(6, 8)), "SeqToANNContainer has no single-step mode.*what is inside it"),
-        (neuron.NonSpikingLIFNode(), "NonSpikingLIFNode has no single-step mode"),
-        (neuron.GatedLIFNode(T=4), "GatedLIFNode has no single-step mode"),
         (layer.DropConnectLinear(6, 8), "DropConnectLinear draws random numbers.*1 - p times its weight"),
         (layer.Delay(2), r"Delay fills its queue .*torch.zeros\(…\)\] \* 2"),
     ],
@@ -103,6 +96,50 @@ def test_modules_that_are_no_step_are_refused(module: nn.Module, message: str) -
     """Modules for sequences, random ones and a queue that grows are named, each with what to put in its place."""
     with pytest.raises(ExportError, match=message):
         check_model(module.eval())
+
+
+def network_over_time(middle: nn.Module) -> nn.Module:
+    """Weights and neurons in multi-step mode around `middle`."""
+    torch.manual_seed(0)
+    first, last = neuron.LIFNode(v_threshold=0.2, v_reset=None), neuron.IFNode(v_threshold=0.5)
+    model = nn.Sequential(layer.Linear(6, 16), first, middle, last).eval()
+    functional.set_step_mode(model, "m")
+    return model
+
+
+def test_multi_step_network_called_with_one_tick_is_a_step() -> None:
+    """Stepped from its state tick by tick, the graph gives what one call over all the ticks gives."""
+    inner = layer.SeqToANNContainer(nn.Linear(16, 16), nn.BatchNorm1d(16))
+    model = network_over_time(layer.MultiStepContainer(inner[0], neuron.IFNode(v_threshold=0.3)))
+    model.append(layer.SeqToANNContainer(nn.Linear(16, 5), nn.BatchNorm1d(5)).eval())
+    graph = export(model, X[None], input_names=["x"])
+    assert [state.name for state in graph.spec.states] == ["1.v", "2.1.v", "3.v"]
+    ticks = torch.rand(12, 1, 6, generator=torch.Generator().manual_seed(3)) * 3
+    with torch.no_grad():
+        wanted = model(ticks)
+    given = {"x": ticks[:, None].numpy()}
+    results, _ = step_through(graph, given)
+    np.testing.assert_allclose(results["y"][:, 0], wanted.numpy(), rtol=1e-5, atol=1e-5)
+    assert wanted.std() > 0
+
+
+def test_several_ticks_in_one_call_are_refused() -> None:
+    """Four ticks at once are no step; both ways out are named."""
+    with pytest.raises(ExportError, match=r"Module '0' \(Linear\) .*with 4 ticks at once.*set_step_mode.*T = 1"):
+        export(network_over_time(neuron.IFNode()), X.expand(4, 1, 6))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [neuron.PSN(T=1), neuron.SlidingPSN(k=2), neuron.GatedLIFNode(T=4), neuron.NonSpikingLIFNode()],
+    ids=lambda module: type(module).__name__,
+)
+def test_module_that_mixes_ticks_is_refused(module: nn.Module) -> None:
+    """Called tick by tick it would compute something else than what it was trained as, so it is named."""
+    model = network_over_time(module)
+    message = rf"'2' \({type(module).__name__}\) does something else with ticks"
+    with pytest.raises(ExportError, match=message), checking_calls(model):
+        model(X[None])
 
 
 def test_filled_delay_is_exported() -> None:

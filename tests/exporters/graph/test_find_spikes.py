@@ -10,7 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.exporters.graph.find_spikes import find_decisions, find_reset_copies, find_spikes
+from astroedge.exporters.graph.find_decisions import find_decisions
+from astroedge.exporters.graph.find_spikes import find_reset_copies, find_spikes
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.step.spec import StateSpec
 
@@ -132,7 +133,7 @@ def test_equal_comparisons_become_one() -> None:
     model = model_of(*nodes)
     before = evaluate(model)
     rewrite_spikes(model)
-    assert [decision.tensor for decision in find_decisions(model.graph)] == ["fired"]
+    assert [decision.tensor for decision in find_decisions(model)] == ["fired"]
     assert evaluate(model).tobytes() == before.tobytes()
 
 
@@ -144,9 +145,10 @@ def test_conjunction_is_the_spike_tensor() -> None:
         node("And", ["above", "below"], ["fired"]),
         node("Cast", ["fired"], ["y"], to=F),
     ]
-    graph = model_of(*nodes).graph
+    model = model_of(*nodes)
+    graph = model.graph
     assert [spikes.tensor for spikes in find_spikes(graph, ())] == ["fired"]
-    assert [decision.tensor for decision in find_decisions(graph)] == ["above", "below"]
+    assert [decision.tensor for decision in find_decisions(model)] == ["above", "below"]
 
 
 def test_boolean_output_is_a_spike_tensor() -> None:
@@ -157,9 +159,9 @@ def test_boolean_output_is_a_spike_tensor() -> None:
 
 def test_choice_by_a_comparison_is_no_spike_tensor() -> None:
     """A ReLU written with where decides, but makes no spikes."""
-    graph = model_of(node("Greater", ["x", "zero"], ["c"]), node("Where", ["c", "x", "zero"], ["y"])).graph
-    assert find_spikes(graph, ()) == []
-    assert len(find_decisions(graph)) == 1
+    model = model_of(node("Greater", ["x", "zero"], ["c"]), node("Where", ["c", "x", "zero"], ["y"]))
+    assert find_spikes(model.graph, ()) == []
+    assert len(find_decisions(model)) == 1
 
 
 def named(*rows: tuple[str, str, list[str], str]) -> list[onnx.NodeProto]:

@@ -90,6 +90,23 @@ def test_float_input_is_a_spike_input_only_with_zeros_and_ones(
     assert (measured.span, measured.firing_rate) == (span, rate)
 
 
+def test_integers_have_the_range_of_their_examples() -> None:
+    """Numbers that select nothing are drawn later from what the examples show; zeros and ones say no more than that."""
+    graph = graphs.swap().model.graph
+    examples = [{"d": np.array([2, 5])}, {"d": np.array([3, -4])}]
+    assert measure_input(TensorSpec("d", (2,), "int64"), graph, examples).value_range == (-4, 6)
+    spikes = measure_input(TensorSpec("d", (2,), "int64"), graph, [{"d": np.array([0, 1])}])
+    assert (spikes.value_range, spikes.firing_rate) == (None, 0.5)
+
+
+def test_infinities_have_no_part_in_the_span() -> None:
+    """A mask of 0 and −∞ has the span of what is finite in it."""
+    graph = graphs.swap().model.graph
+    masks = [{"mask": np.array([0, -np.inf, -2.5], np.float32)}, {"mask": np.full(3, -np.inf, np.float32)}]
+    assert measure_input(TensorSpec("mask", (3,), "float32"), graph, masks).span == 2.5
+    assert measure_input(TensorSpec("mask", (3,), "float32"), graph, masks[1:]).span == 0
+
+
 def test_boolean_input_has_a_rate() -> None:
     """A Boolean input is a spike input by its dtype."""
     item = TensorSpec("x", (2,), "bool")

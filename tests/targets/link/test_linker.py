@@ -32,7 +32,7 @@ TICK_THAT_CALLS_EXP = "float expf(float); int astroedge_tick(float *i, float *o)
 
 def without_zig(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make ziglang look as if it were not installed."""
-    monkeypatch.setattr(linker, "find_spec", lambda name: None)
+    monkeypatch.setattr(linker, "_zig", lambda: None)
 
 
 @pytest.mark.parametrize("name", ["native", "raspberry-pi-4"])
@@ -141,3 +141,23 @@ def test_nul_in_a_name_is_refused() -> None:
     target = resolve_target("native")
     with pytest.raises(LinkError, match="NUL"):
         link_library(compile_tick(TINY_TICK, target), replace(tiny_manifest(target), model="a\0b"), target)
+
+
+def test_nothing_of_the_working_directory_or_of_home_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ziglang.py that lies here does not run, and no object is kept where a later link would believe it."""
+    target = resolve_target("native")
+    tick = compile_tick(TINY_TICK, target)
+    (tmp_path / "ziglang.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for cached in (linker._version, linker._shim_objects):
+        cached.cache_clear()
+    link_library(tick, tiny_manifest(target), target)
+    assert [path.name for path in tmp_path.iterdir()] == ["ziglang.py"]
+
+
+def test_linker_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that hangs is stopped, and named."""
+    monkeypatch.setattr(linker, "LINK_SECONDS", 0.2)
+    with pytest.raises(LinkError, match="slow 1 does not end within"):
+        linker.run_compiler(linker.Linker(("sleep",), "slow 1"), ["60"], tmp_path)

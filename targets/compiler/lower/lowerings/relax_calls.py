@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tvm
 from tvm import relax
 
@@ -20,8 +22,25 @@ def call_kernel(
     dtype: str,
 ) -> relax.Expr:
     """Call a finished kernel; fusion must not open it."""
+    return _call(builder, function, name, operands, relax.TensorType(shape, dtype))
+
+
+def call_kernel_of_several(
+    builder: relax.BlockBuilder,
+    function: tvm.tirx.PrimFunc,
+    name: str,
+    operands: list[relax.Expr],
+    results: list[tuple[tuple[int, ...], str]],
+) -> relax.Expr:
+    """The same for a kernel that writes several arrays, given as shapes and dtypes; working memory comes last."""
+    return _call(builder, function, name, operands, [relax.TensorType(shape, dtype) for shape, dtype in results])
+
+
+def _call(
+    builder: relax.BlockBuilder, function: tvm.tirx.PrimFunc, name: str, operands: list[relax.Expr], out: Any
+) -> relax.Expr:
     function = function.without_attr("global_symbol").with_attrs({"op_pattern": OPAQUE, KERNEL_ATTRIBUTE: name})
-    return relax.call_tir(builder.add_func(function, name), operands, out_ty=relax.TensorType(shape, dtype))
+    return relax.call_tir(builder.add_func(function, name), operands, out_ty=out)
 
 
 def float_dtype(what: str, operands: list[relax.Expr]) -> str:
@@ -48,6 +67,8 @@ def as_dtype(builder: relax.BlockBuilder, value: relax.Expr, dtype: str) -> rela
 
 def reshape(builder: relax.BlockBuilder, value: relax.Expr, shape: tuple[int, ...]) -> relax.Expr:
     """The same elements in another shape."""
+    if shape == shape_of(value):
+        return value
     if is_constant(value):
         return relax.const(value.value.numpy().reshape(shape))
     return builder.emit(relax.op.reshape(value, shape))

@@ -1,104 +1,88 @@
-"""Spike tensors are found through casts, products, delays and around the loop."""
+"""Behind whatever a model does with spikes the matrix is event-driven, and its bits are those of the dense kernels."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from astroedge.exporters import export
+from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
-from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
-from astroedge.targets.compiler.lower.import_graph import import_graph
-from astroedge.targets.compiler.lower.sparsity import Sparsity
-from tests.support import graphs
+from tests.support.builds import build
+
+SUMS = torch.ones(4, 1, 2, 2)
+TICKS = 30
+IMAGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sum of windows": lambda z: F.conv2d(z, SUMS, stride=2, groups=4),
+    "nearest neighbours": lambda z: F.interpolate(z, scale_factor=2),
+    "rolled, channels shuffled": lambda z: z.roll(1, 3)[:, [2, 0, 3, 1]],
+    "masked and gated": lambda z: z * (torch.arange(8) < 5) * torch.sigmoid(z.mean((2, 3), keepdim=True)),
+    "at most a half": lambda z: torch.minimum(z, torch.tensor(0.5)),
+    "of height 2": lambda z: torch.where(z > 0, 2.0, 0.0),
+    "exclusive or": lambda z: ((z > 0) ^ (z.roll(1, 2) > 0)).float(),
+    "or by arithmetic": lambda z: 1 - (1 - z) * (1 - z.flip(2)),
+    "beside an enlarged maximum": lambda z: torch.cat([F.interpolate(F.max_pool2d(z, 2), scale_factor=2), z], 1)[
+        :, 2:6
+    ],
+    "written into zeros": lambda z: torch.zeros(1, 4, 8, 8).index_copy(2, torch.tensor([1, 5]), z[:, :, :2]),
+}
+VECTORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "weights first": lambda z, w: w @ z,
+    "columns": lambda z, w: (w @ z.reshape(32, 2)).reshape(-1),
+    "scaled in the product": lambda z, w: torch.addmm(torch.zeros(32), z[None], w.T, alpha=0.5),
+}
 
 
-def _parameters(graph: StepGraph) -> dict[str, Sparsity | None]:
-    step = import_graph(graph, False)
-    found = find_sparsity(step, graph.spec)
-    names = [item.name for item in (*graph.spec.inputs, *graph.spec.states)]
-    return {name: found.get(var) for name, var in zip(names, step.module["main"].params, strict=True)}
+class Layers(nn.Module):
+    """Neurons, and behind each way to treat their spikes a convolution or a matrix; weights on a grid of 1/64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.v, self.pack, self.line = torch.zeros(1, 4, 8, 8), torch.zeros(2, 256), torch.zeros(3, 256)
+        self.convolutions = nn.ModuleList(nn.Conv2d(4, 8, 3, padding=1) for _ in IMAGES)
+        self.matrices = nn.ParameterList(torch.rand(32, 32 if name == "columns" else 64) for name in VECTORS)
+        self.packed, self.delayed = nn.Linear(256, 16), nn.Linear(256, 16)
+        for parameter in self.parameters():
+            parameter.data = (parameter.data * 64).round() / 64
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """One tick."""
+        v = 0.5 * self.v + x
+        z = (v > 1).float()
+        self.v = v - z
+        outputs = [layer(f(z)) for layer, f in zip(self.convolutions, IMAGES.values(), strict=True)]
+        outputs += [f(z[0, 0].reshape(-1), w) for w, f in zip(self.matrices, VECTORS.values(), strict=True)]
+        outputs += [self.packed(self.pack[1]), self.delayed(self.line[2])]
+        self.pack = torch.stack([v.reshape(-1), z.reshape(-1)])
+        self.line = torch.cat([z.reshape(1, -1), self.line[:2]])
+        return outputs
 
 
-def test_a_state_that_holds_last_ticks_spikes_is_sparse_but_not_proved_binary() -> None:
-    """Recurrent spikes come in as a state; the user may set it to anything, so its values are multiplied."""
-    found = _parameters(graphs.recurrent_net())
-    assert found["layers.0.s"] == Sparsity("layers.0.spike", 0.15, binary=False)
-    assert found["layers.0.v"] is None
+@pytest.fixture(scope="module")
+def graph() -> StepGraph:
+    """The step of all layers on sparse events."""
+    generator = torch.Generator().manual_seed(1)
+    ticks = [((torch.rand(1, 4, 8, 8, generator=generator) < 0.05).float() * 1.5,) for _ in range(TICKS)]
+    return export(Layers().eval(), ticks[0], examples=ticks)
 
 
-def test_an_input_measured_as_spikes_is_sparse() -> None:
-    """Export's firing rate declares an input sparse."""
-    assert _parameters(graphs.lif_layer())["x"] == Sparsity("x", 0.25, binary=False)
-    assert _parameters(graphs.shared_next())["x"] is None
-
-
-def test_a_state_that_starts_elsewhere_than_zero_is_not_sparse() -> None:
-    """A spike state whose first tick is all ones cannot be counted on to be sparse."""
-    graph = graphs.recurrent_net()
-    states = tuple(replace(state, initial=1.0) if state.name == "layers.0.s" else state for state in graph.spec.states)
-    assert _parameters(StepGraph(graph.model, replace(graph.spec, states=states)))["layers.0.s"] is None
-
-
-def test_a_delay_line_of_spikes_is_sparse_all_the_way() -> None:
-    """Sparsity goes around the loop once per delay."""
-    names = ("one", "two", "three")
-    spec = StepSpec(
-        inputs=(TensorSpec("x", (1, 8), "float32"),),
-        outputs=(TensorSpec("y", (1, 8), "float32"),),
-        states=tuple(StateSpec(name, (1, 8), "float32") for name in names),
-        spikes=(SpikeSpec("spike", "fired", (1, 8), 0.2),),
-    )
-    nodes = [
-        helper.make_node("Greater", ["x", "threshold"], ["fired"]),
-        helper.make_node("Cast", ["fired"], ["spike"], to=TensorProto.FLOAT),
-        helper.make_node("Identity", ["spike"], ["next.one"]),
-        helper.make_node("Mul", ["state.one", "half"], ["next.two"]),
-        helper.make_node("Identity", ["state.two"], ["next.three"]),
-        helper.make_node("Identity", ["state.three"], ["y"]),
-    ]
-    graph = graphs.build("delays", spec, nodes, {"threshold": np.float32(0.5), "half": np.float32(0.5)})
-    found = _parameters(graph)
-    assert all(found[name] == Sparsity("spike", 0.2, binary=False) for name in names)
-
-
-@pytest.mark.parametrize("last", [["difference", "soft"], ["soft", "difference"]])
-def test_straight_through_spikes_are_sparse_but_graded(last: list[str]) -> None:
-    """`(spike - soft) + soft`, either way round, is exactly 0 where nothing fires and nearly 1 elsewhere."""
-    found = _parameters(_straight_through(last))
-    assert found["z"] == Sparsity("spike", 0.2, binary=False)
-
-
-def test_another_sum_of_spikes_is_not_sparse() -> None:
-    """A difference to which something else is added has no zeros to count on."""
-    assert _parameters(_straight_through(["difference", "x"]))["z"] is None
-
-
-def _straight_through(last: list[str]) -> StepGraph:
-    """A state `z` whose next value is the sum of `last`."""
-    spec = StepSpec(
-        inputs=(TensorSpec("x", (1, 8), "float32"),),
-        outputs=(TensorSpec("y", (1, 8), "float32"),),
-        states=(StateSpec("z", (1, 8), "float32"),),
-        spikes=(SpikeSpec("spike", "fired", (1, 8), 0.2),),
-    )
-    nodes = [
-        helper.make_node("Greater", ["x", "threshold"], ["fired"]),
-        helper.make_node("Cast", ["fired"], ["spike"], to=TensorProto.FLOAT),
-        helper.make_node("Sigmoid", ["x"], ["soft"]),
-        helper.make_node("Sub", ["spike", "soft"], ["difference"]),
-        helper.make_node("Add", last, ["next.z"]),
-        helper.make_node("Identity", ["state.z"], ["y"]),
-    ]
-    return graphs.build("straight through", spec, nodes, {"threshold": np.float32(0.5)})
-
-
-def test_the_cast_of_a_comparison_is_binary() -> None:
-    """Only a comparison inside the step proves zeros and ones."""
-    graph = graphs.lif_layer()
-    step = import_graph(graph, False)
-    found = find_sparsity(step, graph.spec)
-    assert [found[var] for var in step.spikes] == [Sparsity("lif.spike", 0.1, binary=True)]
+def test_every_layer_behind_spikes_can_be_event_driven(graph: StepGraph) -> None:
+    """Zeros are followed from the neurons, none of them measured afterwards; event-driven, every bit is the same."""
+    assert graph.spec.activations == ()
+    generator = np.random.default_rng(2)
+    x = ((generator.random((TICKS, 1, 4, 8, 8)) < 0.05) * 1.5).astype(np.float32)
+    found = {}
+    for kernels in ("event", "dense"):
+        bundle = build(graph, kernels=kernels)
+        chosen = {item.name: item.reason for item in bundle.manifest.matrices if item.kernel != kernels}
+        assert chosen == {}
+        with load(bundle) as session:
+            found[kernels] = session.run(x=x)
+    for name, values in found["event"].items():
+        assert np.array_equal(values, found["dense"][name])

@@ -61,7 +61,7 @@ def test_an_image_is_listed_once_for_all_its_readers() -> None:
     assert (kinds["event-conv"], kinds["transpose"]) == (3, 3)
     names = [counter.name for counter in choice.counters]
     assert names[:2] == ["spike", "x"]
-    assert names[2].startswith("spike as ")
+    assert names[2] == "spike into last"
 
 
 def test_what_is_reported_of_a_convolution() -> None:

@@ -27,6 +27,7 @@ def event_convolve(
     together: int = 1,
     tile: int = 128,
     storage: Storage = FLOAT32,
+    by_block: bool = False,
     target: dict[str, object] = NATIVE,
 ) -> np.ndarray:
     """x [batch, channels, height, width] by W [outputs, group inputs, rows, columns], through the lists."""
@@ -40,7 +41,7 @@ def event_convolve(
         outputs = [np.full(strips.size, np.nan, np.float32)] if graded else []
         outputs += [np.full(strips.size, -1, np.int32), np.full(strips.starts_size, -1, np.int32)]
         inputs = [*inputs, *run(column_strips(strips, values=graded), pixels, outputs, target)]
-    func = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage)
+    func = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block)
     sums = np.full(conv.batch * sums_size(conv.out_pixels, conv.outputs), np.nan, np.float32)
     made = run(func, [*inputs, packed], [sums], target)
     func = transpose_sums(conv.out_pixels, conv.outputs, scaled=scales is not None, batch=conv.batch)
@@ -74,6 +75,23 @@ def test_equals_the_reduction_order(
     together = min(together, most_together(conv, 512))
     result = event_convolve(x, weights, conv, graded=graded, together=together, tile=tile, target=target)
     assert same_bits(result, convolve(x, weights, conv))
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize(
+    "conv",
+    [
+        Convolution(2, 130, 4, 5, 20, (3, 3), padding=(1, 1, 1, 1)),
+        Convolution(1, 300, 3, 2, 9, (3, 2), strides=(2, 1), padding=(2, 0, 1, 1), dilation=(2, 1)),
+        Convolution(1, 300, 2, 2, 9, (1, 1)),
+    ],
+    ids=["columns", "channels", "pixels"],
+)
+def test_a_block_of_all_windows_before_the_next_has_the_same_bits(conv: Convolution, graded: bool) -> None:
+    """Walking block by block, as large weights want it, keeps the order of additions of every window."""
+    assert conv.has_row_blocks
+    x, weights = _data(conv, 0.3, graded, 3)
+    assert same_bits(event_convolve(x, weights, conv, graded=graded, tile=8, by_block=True), convolve(x, weights, conv))
 
 
 @pytest.mark.parametrize("graded", [False, True])

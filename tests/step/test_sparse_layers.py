@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
+from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
+from astroedge.step.sparsity import Sparsity
 from astroedge.step.spec import SpikeSpec, StepSpec, TensorSpec
-from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
-from astroedge.targets.compiler.lower.import_graph import import_graph
-from astroedge.targets.compiler.lower.sparsity import Sparsity
 from tests.support import graphs
 
 node = helper.make_node
@@ -81,9 +80,7 @@ def test_what_an_operator_makes_of_spikes(name: str) -> None:
     """Its rate as if elements fired independently, and whether it is still exactly 0 or 1."""
     made, shape, constants, expected = CASES[name]
     graph = _graph(made, shape, constants)
-    step = import_graph(graph, False)
-    outputs = list(step.module["main"].body.blocks[-1].bindings[-1].value.fields)
-    found = find_sparsity(step, graph.spec).get(outputs[0])
+    found = find_sparsity(graph.model, graph.spec).get("z")
     if expected is None:
         assert found is None
     else:

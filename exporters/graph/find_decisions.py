@@ -1,0 +1,120 @@
+"""Find the decisions of a step: operators whose result jumps where an operand crosses an edge.
+
+A comparison jumps at equality, Floor, Ceil, Round and casts to whole numbers between two of them, Sign at zero, ArgMax
+and TopK where two elements are equally large. Rounding decides there, and two runtimes round differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from astroedge.step.graph_index import GraphIndex, attributes, infer_types
+from astroedge.step.operators import operator, operators
+
+COMPARISONS = operators(lambda row: row.kind in ("comparison", "equality"))
+STAIRCASES = operators(lambda row: row.kind == "staircase")
+EXTREMES = operators(lambda row: row.kind == "arg reduction") | {"TopK"}
+FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
+HELD = FLOATS | {TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8}
+"""Results that ONNX Runtime can choose between two of, element by element."""
+KEEPS_WHOLE = operators(lambda row: row.bound == "movement") | {
+    *("Abs", "Add", "Clip", "Max", "Min", "Mul", "Neg", "Relu", "Sub"),
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An operator that decides: the value it makes, its name in ONNX, and the values it decides on.
+
+    `axis` is that of ArgMax and its kin and of TopK; `descending` is True where these look for the largest. `exact` is
+    True where all operands are whole numbers by how they are made, which no rounding moves over an edge.
+    """
+
+    tensor: str
+    operator: str
+    operands: tuple[str, ...]
+    axis: int = 0
+    descending: bool = True
+    exact: bool = False
+
+
+def find_decisions(model: onnx.ModelProto) -> list[Decision]:
+    """Every decision on floats, and every comparison, in graph order, whether it makes spikes or not."""
+    elements, whole = infer_types(model).elements, _WholeNumbers(model)
+    found = []
+    for node in model.graph.node:
+        comparison = node.op_type in COMPARISONS and operator(node.op_type).kind == "comparison"
+        if not (comparison or _decides(node, elements)):
+            continue
+        count = 2 if node.op_type in COMPARISONS else 1
+        operands = tuple(node.input[:count])
+        exact = all(whole(name) for name in operands)
+        if comparison or not exact:
+            details = attributes(node)
+            default = -1 if node.op_type == "TopK" else 0
+            found.append(
+                Decision(
+                    node.output[-1],
+                    node.op_type,
+                    operands,
+                    details.get("axis", default),
+                    node.op_type != "ArgMin" and bool(details.get("largest", 1)),
+                    exact,
+                )
+            )
+    return found
+
+
+def decisions_behind(graph: onnx.GraphProto, decisions: list[Decision]) -> dict[str, frozenset[str]]:
+    """For each value of the graph, the decisions that it depends on."""
+    decided = {item.tensor for item in decisions}
+    behind: dict[str, frozenset[str]] = {}
+    for node in graph.node:
+        above = frozenset().union(*(behind.get(name, frozenset()) for name in node.input))
+        for name in node.output:
+            behind[name] = above | ({name} & decided)
+    return behind
+
+
+def _decides(node: onnx.NodeProto, elements: Mapping[str, int]) -> bool:
+    """Whether a node other than an order comparison decides on floats, with a result that can be taken over."""
+    if elements.get(node.input[0] if node.input else "") not in FLOATS:
+        return False
+    if elements.get(node.output[-1]) not in HELD:
+        return False
+    if node.op_type == "Cast":
+        return elements[node.output[0]] not in FLOATS
+    return node.op_type in COMPARISONS | STAIRCASES | EXTREMES
+
+
+class _WholeNumbers:
+    """Which values are whole numbers, however their operands are rounded."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        index = GraphIndex(model.graph)
+        self._makers, self._stored = index.makers, index.stored
+        self._elements = infer_types(model).elements
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, name: str) -> bool:
+        if name not in self._known:
+            self._known[name] = self._is_whole(name)
+        return self._known[name]
+
+    def _is_whole(self, name: str) -> bool:
+        if self._elements.get(name) not in FLOATS | {TensorProto.FLOAT16}:
+            return True
+        if name in self._stored:
+            array = numpy_helper.to_array(self._stored[name])
+            return bool(np.all(array == np.floor(array)))
+        node = self._makers.get(name)
+        if node is None:
+            return False
+        if node.op_type in STAIRCASES:
+            return True
+        return node.op_type in KEEPS_WHOLE and all(self(operand) for operand in node.input if operand)
