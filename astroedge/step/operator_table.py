@@ -63,7 +63,6 @@ ROWS = (
     Operator(
         "ConvTranspose",
         kind="product",
-        limits="without output_shape",
         rounding="ordered sum",
         bound="convolution",
         sparsity="summed",

@@ -45,7 +45,7 @@ class NodeCase:
             for extent in self.inputs[value.name].shape:
                 shape.dim.add(dim_value=extent)
         one = helper.make_tensor("ticks_step", TensorProto.FLOAT, [1], [1.0])
-        model.graph.initializer.append(one)
+        model.graph.node.append(helper.make_node("Constant", [], [one.name], value=one))
         model.graph.input.append(helper.make_tensor_value_info(COUNT, TensorProto.FLOAT, [1]))
         model.graph.node.append(helper.make_node("Add", [COUNT, one.name], [COUNTED]))
         model.graph.output.append(helper.make_tensor_value_info(COUNTED, TensorProto.FLOAT, [1]))

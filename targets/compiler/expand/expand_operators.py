@@ -23,12 +23,13 @@ from astroedge.targets.compiler.expand import (
     resize,
     scatters,
     transforms,
+    transposed_convolutions,
 )
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 FAMILIES = (
     *(activations, attention, determinant, integer_products, integers, losses, norms, orders, picks),
-    *(pools, quantising, reductions, regions, resize, scatters, transforms),
+    *(pools, quantising, reductions, regions, resize, scatters, transforms, transposed_convolutions),
 )
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
