@@ -27,7 +27,7 @@ def lower_top_k(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     function = top_k(prod(shape[:-1]), width, count, bool(call.attrs.largest), dtype)
     keys, places = scratch_sizes(width, count)
     results = [((*shape[:-1], count), dtype), ((*shape[:-1], count), "int64")]
-    scratch = [((keys,), key_dtype(dtype)), ((places,), "int32")]
+    scratch: list[tuple[tuple[int, ...], str]] = [((keys,), key_dtype(dtype)), ((places,), "int32")]
     return call_kernel_of_several(builder, function, "sort", [operand], results + scratch)
 
 
