@@ -1,7 +1,7 @@
 """Elements written, added, … at computed places, one after the other: of several at one place the last counts.
 
-A place outside its axis is left out; a negative one counts from the end. Of a NaN and a number the one that came last is
-the smaller and the larger, as in ONNX Runtime.
+A place outside its axis is left out; a negative one counts from the end. Of a NaN and a number the one that came last
+is the smaller and the larger, as in ONNX Runtime.
 """
 
 from __future__ import annotations
