@@ -139,12 +139,12 @@ def _numbers(rule: Mapping[str, Any]) -> Check:
 
 
 def _text(rule: Mapping[str, Any]) -> Check:
-    pattern, shortest = re.compile(rule.get("pattern", "")), rule.get("minLength", 0)
+    words, shortest = rule.get("pattern", ""), rule.get("minLength", 0)
+    # A $ of Python would let a line break follow.
+    pattern = re.compile(rf"{words[:-1]}\Z" if words.endswith("$") else words)
 
     def check(value: Any, place: str) -> str | None:
-        wrong = isinstance(value, str) and (
-            len(value) < shortest or pattern.search(value) is None or value[-1:] == "\n"
-        )
+        wrong = isinstance(value, str) and (len(value) < shortest or pattern.search(value) is None)
         return f"{place} is {_shown(value)}, which is not of its form" if wrong else None
 
     return check

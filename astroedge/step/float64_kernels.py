@@ -64,7 +64,64 @@ class LRN(op_run.OpRun):
         return (x / (bias + alpha / size * total) ** beta,)
 
 
-KERNELS = [DequantizeLinear, MeanVarianceNormalization, GlobalLpPool, LRN]
+class ReduceLogSumExp(op_run.OpRun):
+    """log Σ exp(x) over axes, of infinities too."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0) -> tuple[Array]:
+        over = tuple(int(axis) % x.ndim for axis in (() if axes is None else axes))
+        if not over and noop_with_empty_axes:
+            return (x,)
+        over = over or tuple(range(x.ndim))
+        largest = x.max(over, keepdims=True)
+        shift = np.where(np.isfinite(largest), largest, 0.0)
+        sums = np.log(np.exp(x - shift).sum(over, keepdims=True)) + shift
+        return (sums if keepdims else sums.squeeze(over),)
+
+
+class ConvTranspose(op_run.OpRun):
+    """Every element of x times the kernel of its channel, laid `strides` apart and added; groups have own channels.
+
+    ONNX's own takes seconds for a small image and mistakes groups.
+    """
+
+    op_domain = ""
+
+    def _run(self, x: Array, w: Array, bias: Array | None = None, **options: Any) -> tuple[Array]:
+        axes, groups = x.ndim - 2, options.get("group") or 1
+        strides, dilations = (options.get(name) or [1] * axes for name in ("strides", "dilations"))
+        extra = options.get("output_padding") or [0] * axes
+        reach = [(k - 1) * d for k, d in zip(w.shape[2:], dilations, strict=True)]
+        spans = [s * (size - 1) + 1 for s, size in zip(strides, x.shape[2:], strict=True)]
+        sizes = [span + far + more for span, far, more in zip(spans, reach, extra, strict=True)]
+        split = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+        kernels = w.reshape(groups, -1, *w.shape[1:])
+        whole = np.zeros((x.shape[0], groups * w.shape[1], *sizes))
+        for place in np.ndindex(*w.shape[2:]):
+            part = np.einsum("ngc...,gcm->ngm...", split, kernels[(..., *place)])
+            starts = [index * d for index, d in zip(place, dilations, strict=True)]
+            cells = [slice(a, a + span, s) for a, span, s in zip(starts, spans, strides, strict=True)]
+            whole[(slice(None), slice(None), *cells)] += part.reshape(x.shape[0], -1, *x.shape[2:])
+        if bias is not None:
+            whole += bias.reshape(-1, *[1] * axes)
+        return (whole[(slice(None), slice(None), *_kept(x, sizes, strides, options))],)
+
+
+def _kept(x: Array, sizes: list[int], strides: list[int], options: dict[str, Any]) -> list[slice]:
+    """What padding leaves of each axis of a transposed convolution."""
+    auto, wanted = options.get("auto_pad") or "NOTSET", options.get("output_shape")
+    if auto.startswith("SAME") and not wanted:
+        wanted = [size * stride for size, stride in zip(x.shape[2:], strides, strict=True)]
+    if not wanted:
+        pads = (options.get("pads") if auto == "NOTSET" else None) or [0] * (2 * len(sizes))
+        return [slice(a, size - b) for a, b, size in zip(pads, pads[len(sizes) :], sizes, strict=False)]
+    surplus = [size - want for size, want in zip(sizes, wanted[-len(sizes) :], strict=True)]
+    starts = [more // 2 if auto == "SAME_UPPER" else more - more // 2 for more in surplus]
+    return [slice(a, a + want) for a, want in zip(starts, wanted[-len(sizes) :], strict=True)]
+
+
+KERNELS = [DequantizeLinear, MeanVarianceNormalization, GlobalLpPool, LRN, ReduceLogSumExp, ConvTranspose]
 
 
 def _along(parameter: Array, shape: tuple[int, ...], axis: int, block_size: int) -> Array:

@@ -34,7 +34,7 @@ else:
 
 Array = NDArray[Any]
 
-NARROW = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16}
+NARROW: dict[int, Any] = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16}
 DOUBLE = onnx.TensorProto.DOUBLE
 TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype", "stash_type")
 ONE_STASH = ("LayerNormalization",)  # whose kernel ignores the attribute and refuses any other than float32

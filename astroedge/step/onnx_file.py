@@ -7,11 +7,14 @@ interrupted save never pairs a model with the weights of another.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from stat import S_ISREG
+from typing import TYPE_CHECKING, BinaryIO
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
@@ -19,10 +22,14 @@ from astroedge.replace_file import replace_file
 
 if TYPE_CHECKING:
     import onnx
+    from onnx import helper
 else:
     onnx = require("onnx", "reading a step graph")
+    helper = require("onnx.helper", "reading a step graph")
 
 EXTERNAL_LIMIT = 1_500_000_000
+_HALF_BYTES = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1)
+_LARGEST_MESSAGE = 2**31 - 1  # bytes of a protobuf message
 SMALL_TENSOR = 1024  # bytes; smaller tensors stay inside the model, where shape inference needs them
 EXTERNAL_ALIGNMENT = 64
 WEIGHTS_KEY = "astroedge.weights"  # metadata key: SHA-256 of the external data file
@@ -55,7 +62,13 @@ def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """
     source = Path(path)
     try:
-        model = onnx.load_model_from_string(source.read_bytes())
+        with _open_regular(source) as file:
+            content = file.read(_LARGEST_MESSAGE + 1)
+        if len(content) > _LARGEST_MESSAGE:
+            raise GraphError(f"{os.fspath(path)!r} is larger than an ONNX file can be; export or copy it again.")
+        model = onnx.load_model_from_string(content)
+    except GraphError:
+        raise
     except OSError as error:
         raise GraphError(f"Cannot read step graph {os.fspath(path)!r}: {error.strerror}; check the path.") from error
     except Exception as error:  # protobuf raises classes of its own backends
@@ -66,7 +79,7 @@ def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
     digests: dict[str, str] = {}
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            _read_external(tensor, source.parent, digests)
+            _read_external(tensor, source.parent, digests if recorded is not None else None)
     if recorded is not None and set(digests.values()) != {recorded}:
         raise GraphError(
             f"The weights file beside {os.fspath(path)!r} is damaged or another one; copy both files again."
@@ -137,8 +150,33 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
-def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, str]) -> None:
-    """Move a tensor's external data into the tensor; `digests` collects the SHA-256 of each data file once."""
+def _open_regular(path: Path, flags: int = 0) -> BinaryIO:
+    """A file for reading. Raises OSError, of a FIFO or a device too, which might never end."""
+    descriptor = os.open(path, os.O_RDONLY | flags | getattr(os, "O_NONBLOCK", 0))
+    if S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+
+
+def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
+    """The bytes of a tensor's external data, which are those of its shape and dtype.
+
+    Raises ValueError where the entry says otherwise.
+    """
+    count, dtype = math.prod(tensor.dims), tensor.data_type
+    nbytes = (count + 1) // 2 if dtype in _HALF_BYTES else count * helper.tensor_dtype_to_np_dtype(dtype).itemsize
+    length = int(entries.get("length", str(nbytes)))
+    if min(tensor.dims, default=0) < 0 or length != nbytes:
+        raise ValueError(f"it has {nbytes} bytes by its shape and {length} by its entry")
+    return length
+
+
+def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, str] | None) -> None:
+    """Move a tensor's external data into the tensor; `digests`, if given, collects the SHA-256 of each data file once.
+
+    No more is read than the tensor holds, and nothing of what is no regular file: a FIFO would never end.
+    """
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     parts = Path(location).parts
@@ -149,13 +187,13 @@ def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, st
             f"Tensor {tensor.name!r} keeps its data behind the link {location!r}; put the file itself there."
         )
     try:
-        with open(os.open(folder / location, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
-            if location not in digests:
+        with _open_regular(folder / location, getattr(os, "O_NOFOLLOW", 0)) as file:
+            if digests is not None and location not in digests:
                 digests[location] = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(int(entries.get("offset", "0")))
-            length = int(entries["length"]) if "length" in entries else -1
+            length = _external_length(tensor, entries)
             data = file.read(length)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise GraphError(
             f"Cannot read {location!r}, the data of tensor {tensor.name!r}: {error}; copy it again."
         ) from error

@@ -198,7 +198,7 @@ def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options, 
             draw_inputs(fields, seed, 0, ticks) if ticks > 0 else {},
             ticks,
             accept=options.accept,
-            special=special_inputs(fields, graph),
+            special=special_inputs(fields, graph, session.manifest.kernels),
         )
     if not report.ok:
         raise ParityError(_refusal(graph.name, report))

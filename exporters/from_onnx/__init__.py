@@ -1,4 +1,4 @@
-"""Somebody's ONNX graph of one tick: its states by name, constants folded, recurrent operators expanded.
+"""Somebody's ONNX graph of one tick: its states by name, constants folded, recurrent and quantised operators expanded.
 
 Imports nouns, `shared` and `parity`.
 """

@@ -76,7 +76,7 @@ class _Call:
             self.refuse("a scale or zero point is computed at each tick; quantise again with constant ones")
         return self.stored[self.name(position)]
 
-    def zero(self, position: int) -> Array:
+    def zero(self, position: int) -> Any:
         """A zero point as one number of its dtype."""
         if not self.name(position):
             self.refuse("a zero point is left out; quantise again with zero points")

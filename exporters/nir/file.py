@@ -19,6 +19,8 @@ from astroedge.host_package import require
 
 Edge = tuple[str, str]
 GRAPH = "NIRGraph"
+DEEPEST = 64  # groups inside each other: two for each nested graph
+LARGEST = 2**31  # bytes of one parameter
 # The parameters each kind of node must have; all others are optional or for information.
 FIELDS: dict[str, tuple[str, ...]] = {
     "Input": ("shape",),
@@ -56,6 +58,8 @@ class Node:
         value = self.fields.get(field, default)
         if value is None:
             raise ExportError(f"{self.label} has no {field}; write the file again with a current nir package.")
+        if np.iscomplexobj(value):
+            raise ExportError(f"{field} of {self.label} holds complex numbers, which no step carries; write real ones.")
         try:
             numbers = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -98,7 +102,7 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
     try:
         with h5py.File(path, "r") as file:
             version = _text(file["version"][()]) if "version" in file else "unknown"
-            tree = _tree(file["node"])
+            tree = _tree(file, "node", 0)
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise InputError(
@@ -110,14 +114,24 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
     return NirGraph(tuple(nodes), tuple(edges), version)
 
 
-def _tree(group: Any) -> dict[str, Any]:
-    """An HDF5 group as nested dicts."""
-    found: dict[str, Any] = {}
-    for name, item in group.items():
-        if item is None:  # h5py's answer to a link that leads nowhere
-            raise ValueError(f"{name} is gone")
-        found[name] = _tree(item) if hasattr(item, "keys") else _text(item[()])
-    return found
+def _tree(parent: Any, name: str, depth: int) -> Any:
+    """What is called `name` in an HDF5 group: a group as nested dicts, a dataset as its value.
+
+    HDF5 can take bytes of any file for a dataset, by a link or by storage outside; a model file holds its own.
+    """
+    link = type(parent.get(name, getlink=True)).__name__
+    if link != "HardLink":
+        raise ValueError(f"{name} is a link to somewhere else")
+    item = parent[name]
+    if hasattr(item, "keys"):
+        if depth == DEEPEST:
+            raise ValueError(f"its groups are nested more than {DEEPEST} deep")
+        return {inner: _tree(item, inner, depth + 1) for inner in item}
+    if item.external or item.is_virtual:
+        raise ValueError(f"{name} is stored in another file")
+    if item.nbytes > LARGEST:
+        raise ValueError(f"{name} has {item.nbytes:,} bytes")
+    return _text(item[()])
 
 
 def _text(value: Any) -> Any:

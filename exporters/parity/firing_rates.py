@@ -87,8 +87,9 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
     rate = float(np.mean([np.count_nonzero(array) / array.size for array in arrays]))
     spiking = values.tolist() == [0, 1] or item.dtype == "bool" or 0 < rate < SPARSE_RATE
     span = float(np.max(np.abs(values), initial=0, where=np.isfinite(values))) if values.dtype.kind == "f" else None
-    extent = (int(values[0]), int(values[-1]) + 1) if values.dtype.kind in "iu" and set(values) - {0, 1} else None
-    return replace(item, span=span, value_range=extent, firing_rate=rate if spiking else None)
+    integers = values.dtype.kind in "iu" and bool(set(values) - {0, 1})
+    value_range = (int(values[0]), int(values[-1]) + 1) if integers else None
+    return replace(item, span=span, value_range=value_range, firing_rate=rate if spiking else None)
 
 
 def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astroedge.host_package import require
+from astroedge.runtimes.checking.einsum_terms import einsum_terms
 from astroedge.runtimes.checking.slope_bounds import SlopeRule
 from astroedge.step.graph_index import GraphIndex, attributes, infer_types
 from astroedge.step.operator_facts import ErrorBound
@@ -93,7 +94,7 @@ class Magnitudes:
         }
         bound = operator(node.op_type).bound
         if self._reduces_by_input:
-            rules["reduction"] = self._reduction
+            rules["reduction"] = self._window
         if bound == "movement" and all(self.is_float(item) for item in self._moved(node)):
             rules["movement"] = self._movement(value)
         return rules.get(bound)
@@ -127,15 +128,10 @@ class Magnitudes:
     def _quotient(self, node: onnx.NodeProto) -> str:
         return self._emit("Div", [self.of(node.input[0]), self._size(node.input[1])])
 
-    def _reduction(self, node: onnx.NodeProto) -> str:
-        largest = self._copy(node, "ReduceMax", [self.of(node.input[0]), *node.input[1:]])
-        return self._emit("Max", [self._size(node.output[0]), largest])
-
     def _matmul(self, node: onnx.NodeProto) -> str:
         left, right = node.input
         if min(self._rank(left), self._rank(right)) < 2:
-            bound = self._emit("Mul", [self._largest(left, None), self._largest(right, None)])
-            return self._emit("Max", [self._size(node.output[0]), bound])
+            return self._largest_product(node, node.input)
         bound = self._emit("Mul", [self._largest(left, -1), self._largest(right, -2)])
         return self._emit("Max", [self._size(node.output[0]), bound])
 
@@ -155,18 +151,15 @@ class Magnitudes:
         return self._emit("Max", terms)
 
     def _convolution(self, node: onnx.NodeProto) -> str:
-        bounds = [self._emit("Mul", [self._largest(node.input[0], None), self._largest(node.input[1], None)])]
-        bounds += [self._largest(bias, None) for bias in node.input[2:]]
-        return self._emit("Max", [self._size(node.output[0]), *bounds])
+        biases = [self._largest(bias, None) for bias in node.input[2:] if bias]
+        return self._emit("Max", [self._largest_product(node, node.input[:2]), *biases])
 
     def _contraction(self, node: onnx.NodeProto) -> str:
         """The operands without what is summed away, multiplied: an Einsum again, in which nothing is summed."""
-        left, _, result = attributes(node)["equation"].decode().replace(" ", "").partition("->")
-        terms = left.split(",")
-        letters = "".join(terms).replace(".", "")
-        result = result or "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
-        if "..." in left:
+        equation = attributes(node)["equation"].decode()
+        if "..." in equation:
             return self._largest_product(node, node.input)
+        terms, result = einsum_terms(equation)
         kept, largest = [], []
         for term, item in zip(terms, node.input, strict=True):
             size = self._size(item)
@@ -204,8 +197,8 @@ class Magnitudes:
         return self._emit("Max", [self._size(node.output[0]), self._copy(node, node.op_type, terms)])
 
     def _window(self, node: onnx.NodeProto) -> str:
-        """The largest or the mean of the largest operands in the window."""
-        kind = node.op_type.replace("ReduceMin", "ReduceMax")
+        """The largest or the mean of the largest operands in the window, of a sum over axes the largest."""
+        kind = "ReduceMax" if node.op_type.startswith("Reduce") else node.op_type
         within = self._copy(node, kind, [self.of(node.input[0]), *node.input[1:]])
         return self._emit("Max", [self._size(node.output[0]), within])
 

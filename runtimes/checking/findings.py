@@ -155,7 +155,7 @@ class Findings:
         np.divide(pair.error, pair.tolerance, out=share, where=pair.tolerance > 0)
         element = int(share.argmax())
         largest, amount, allowed = (float(item.flat[element]) for item in (share, pair.error, pair.tolerance))
-        if largest > self.worst[0]:
+        if largest > self.worst[0] and (largest > 1.0 or not tick.special):  # an error of huge numbers says little
             self.worst = (largest, amount, pair.name, tick.number)
         if largest > 1.0:
             evidence = "; ".join(filter(None, (tick.special, pair.evidence(element))))

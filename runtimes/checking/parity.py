@@ -31,7 +31,7 @@ from astroedge.runtimes.checking.third_opinion import ThirdOpinion
 from astroedge.session import Array, SteppedSession
 from astroedge.step.spec import StepSpec
 
-JUDGED_TICKS = 32
+JUDGED_TICKS = 16
 """Ticks that are evaluated in float64 before a comparison ends: that evaluation may take seconds."""
 
 
@@ -56,7 +56,7 @@ def compare_forced(
 
     `special` inputs are compared after those, each from the state that they end in, and left out where the reference
     has no finite result for them. `accept` has tolerances of one's own. A tick for which the graph is not defined is
-    left out; a comparison that needs float64 on more than 32 ticks ends there, and the report says how many ticks it
+    left out; a comparison that needs float64 on more than 16 ticks ends there, and the report says how many ticks it
     saw. Without probes only outputs and next states are compared, and the report says so. The session is left reset.
 
     Raises VerificationError when the session has other states than the reference, InputError for inputs the step does
@@ -147,6 +147,7 @@ class _Forced:
             tolerance=self._accept.tolerance,
             allow_flips=self._accept.allow_flips,
             unasked=self._third.failure,
+            probed=self._session.manifest.probes,
         )
 
 

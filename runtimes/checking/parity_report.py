@@ -83,7 +83,7 @@ class ForcedReport:
     `spikes_flipped` differed within tolerance of their threshold; `violations` counts spikes that differed beyond it
     and ticks in which a tensor's values did. `worst_error` is the absolute error that was the largest share
     (`worst_share`) of its tolerance, in `worst_tensor` at `worst_tick`. `spikes_compared` is 0 for a session without
-    probes.
+    probes (not `probed`), and for a graph without spikes.
 
     `special_ticks` were compared besides, on extreme inputs; for `undefined_ticks` of the others the graph has no
     result. On `judged_ticks` step and reference disagreed and float64 was asked, or could not be (`unasked` says why);
@@ -109,6 +109,7 @@ class ForcedReport:
     tolerance: float = TOLERANCE
     allow_flips: int | None = None
     unasked: str = ""
+    probed: bool = True
 
     @property
     def flips_per_million(self) -> float:
@@ -146,13 +147,13 @@ class ForcedReport:
             text += f"; {self.violations} violations, the first {self.first_violation.text()}"
             if self.unasked:
                 text += f", and float64 could not be asked ({self.unasked})"
-            if not self.spikes_compared:
+            if not self.probed:
                 text += ", which a spike within rounding of its threshold can cause: compare a probe build to know"
         return text + "."
 
     def _spikes_text(self) -> str:
         if not self.spikes_compared:
-            return "no spikes (not a probe build)"
+            return "no spikes" if self.probed else "no spikes (not a probe build)"
         limit = f"limit {FLIP_LIMIT:g}" if self.allow_flips is None else f"{self.allow_flips} allowed"
         return (
             f"{self.spikes_compared} spikes, {self.spikes_flipped} flipped within rounding of their threshold "

@@ -29,10 +29,12 @@ else:
     numpy_helper = require("onnx.numpy_helper", "comparing with ONNX Runtime")
 
 # ε is far above the rounding of the two results that are subtracted, and far below where functions bend.
-STEPS = {onnx.TensorProto.FLOAT16: 2.0**-5}
+STEPS: dict[int, float] = {onnx.TensorProto.FLOAT16: 2.0**-5}
 STEP = 2.0**-13
 PATTERNS = 2
-LARGEST = {onnx.TensorProto.FLOAT16: 2.0**14}  # beyond it an operand stays: moved, it may be no number
+LARGEST: dict[int, float] = {
+    onnx.TensorProto.FLOAT16: 2.0**14
+}  # beyond it an operand stays: moved, it may be no number
 LARGEST_FLOAT32 = 2.0**120
 
 
@@ -87,7 +89,8 @@ class SlopeRule:
             f"{self._prefix}.{number}.{place}" if name else "" for place, name in enumerate(self._node.output)
         ]
         self.nodes.append(copy)
-        return copy.output[list(self._node.output).index(self._value)]
+        followed: str = copy.output[list(self._node.output).index(self._value)]
+        return followed
 
     def _constant(self, numbers: np.ndarray) -> str:
         name = f"{self._prefix}.constant.{len(self.constants)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.bundle.manifest import InputField
+from astroedge.bundle.manifest import InputField, Kernel
 from astroedge.runtimes.checking.golden import draw_field, splitmix64
 from astroedge.session import Array
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HUGE = {"float16": 2.0**6, "float32": 2.0**40}  # squares of sums of them are finite
 DENORMAL = {"float16": 2.0**-20, "float32": 2.0**-135}
 SEED = 0xA57E
+ANGLES = {"sin", "cos", "tan"}
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,37 @@ Fill = Callable[[InputField, NDArray[np.uint64]], Array]
 """An input's flat elements, made with a random number for each."""
 
 
-def special_inputs(fields: Sequence[InputField], graph: StepGraph) -> list[SpecialInputs]:
+def special_inputs(
+    fields: Sequence[InputField], graph: StepGraph, kernels: Sequence[Kernel] = ()
+) -> list[SpecialInputs]:
     """The ticks that the inputs `fields` and `graph` allow; the same at every call, none for a step without inputs.
 
     A graph that makes integers of floats is given no floats that may lie beyond them: what comes of those is undefined.
+    Nor is one with sines, which are defined in a step up to some large angle only. A step whose `kernels` put inputs in
+    fixed point is given no infinities, which have none.
     """
-    ticks = {} if not fields else TICKS if _keeps_floats(graph) else {**TICKS, **dict.fromkeys(UNBOUNDED)}
+    left_out = () if _takes_all_floats(graph) else UNBOUNDED
+    if any(kernel.kind == "fixed-point" for kernel in kernels):
+        left_out = (*left_out, *INFINITE)
     return [
         SpecialInputs(text, {field.name: _make(field, fill) for field in fields})
-        for text, fill in ticks.items()
-        if fill is not None
+        for text, fill in (TICKS.items() if fields else ())
+        if text not in left_out
     ]
 
 
-def _keeps_floats(graph: StepGraph) -> bool:
-    """Whether no node of `graph` makes an integer of a float."""
+def _takes_all_floats(graph: StepGraph) -> bool:
+    """Whether no node of `graph` makes an integer of a float, or an angle."""
     from astroedge.step.graph_index import infer_types
+    from astroedge.step.operators import operator
+
+    nodes = graph.model.graph.node
+    if any(ANGLES.intersection(operator(node.op_type).functions) for node in nodes):
+        return False
 
     elements = infer_types(graph.model).elements
     floats, integers = (1, 10, 11), (2, 3, 5, 6, 7, 12, 13)  # as ONNX's TensorProto numbers them
-    casts = [node for node in graph.model.graph.node if node.op_type in ("Cast", "CastLike")]
+    casts = [node for node in nodes if node.op_type in ("Cast", "CastLike")]
     return not any(elements.get(node.input[0]) in floats and elements.get(node.output[0]) in integers for node in casts)
 
 
@@ -90,7 +102,8 @@ def _sign(numbers: NDArray[np.uint64]) -> Array:
 
 def _some(numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """True for about one element in four."""
-    return (numbers >> np.uint64(20) & np.uint64(3)) == 0
+    some: NDArray[np.bool_] = (numbers >> np.uint64(20) & np.uint64(3)) == 0
+    return some
 
 
 def _fill(value: float) -> Fill:
@@ -125,4 +138,5 @@ TICKS: dict[str, Fill] = {
     "some inputs −∞": _among_drawn(-np.inf),
     "some inputs ∞": _among_drawn(np.inf),
 }
-UNBOUNDED = [text for text in TICKS if "huge" in text or "∞" in text]
+INFINITE = tuple(text for text in TICKS if "∞" in text)
+UNBOUNDED = ("huge inputs", *INFINITE)

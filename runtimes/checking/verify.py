@@ -150,7 +150,8 @@ def _compare(
     from astroedge.runtimes.checking.reference import ObservedReference
     from astroedge.runtimes.checking.special_inputs import special_inputs
 
-    reference, special = ObservedReference(graph), special_inputs(session.manifest.layout.inputs, graph)
+    reference, manifest = ObservedReference(graph), session.manifest
+    special = special_inputs(manifest.layout.inputs, graph, manifest.kernels)
     forced = compare_forced(reference, session, inputs, steps, accept=accept, special=special)
     return forced, compare_free(reference, session, inputs, steps)
 

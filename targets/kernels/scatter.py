@@ -40,7 +40,7 @@ def scatter_elements(
     `reduction` says how an update and what is there are combined, a key of `COMBINE`. The order is that of `updates`.
     """
     with kernel("scatter") as built:
-        x, indices, updates, y = _arguments(built, shape, prod(places), prod(places), dtype, index_dtype)
+        indices, updates, y = _arguments(built, shape, prod(places), prod(places), dtype, index_dtype)
         strides = _strides(shape)
         with ExitStack() as loops:
             point = [loops.enter_context(loop(extent)) for extent in places]
@@ -63,7 +63,7 @@ def scatter_slices(
     """
     width = prod(shape[depth:])
     with kernel("scatter") as built:
-        x, indices, updates, y = _arguments(built, shape, count * depth, count * width, dtype, index_dtype)
+        indices, updates, y = _arguments(built, shape, count * depth, count * width, dtype, index_dtype)
         strides = _strides(shape)
         with tir.serial(0, count) as number:
             found = [_inside(indices[number * depth + axis], shape[axis], index_dtype) for axis in range(depth)]
@@ -79,15 +79,15 @@ def scatter_slices(
 
 def _arguments(
     built: Kernel, shape: tuple[int, ...], indices: int, updates: int, dtype: str, index_dtype: str
-) -> tuple[Buffer, Buffer, Buffer, Buffer]:
-    """The parameters; y begins as a copy of x."""
+) -> tuple[Buffer, Buffer, Buffer]:
+    """The parameters but for x, of which y begins as a copy."""
     size = prod(shape)
     x = built.argument("x", (size,), dtype)
     places = built.argument("indices", (indices,), index_dtype)
     new = built.argument("updates", (updates,), dtype)
     y = built.argument("y", (size,), dtype)
     in_vectors(size, lambda offset, lanes: store(y, offset, lanes, load(x, offset, lanes)))
-    return x, places, new, y
+    return places, new, y
 
 
 def _inside(index: Expression, extent: int, dtype: str) -> tuple[Expression, Expression]:

@@ -3,7 +3,7 @@
 A tensor is a matrix W[rows, columns] (inputs × outputs) as it lies, or its transpose is: `Gemm` with transB, a
 transposed copy, the weights [outputs, channels, …] of a convolution, whose rows are the taps of a window. An embedding
 table [tokens, width] counts as the transpose of a matrix: each token's row is a column, so a table that also serves as
-the output layer is one and the same matrix.
+the output layer is one and the same matrix. What DequantizeLinear makes of stored integers is such a tensor too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from math import prod
 
 import onnx
 
-from astroedge.step.graph_index import GraphIndex, attributes, infer_types
+from astroedge.step.dequantise import DEQUANTISING, dequantised_tensor
+from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, infer_types
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+ONE_NUMBER = onnx.TensorProto()
 Uses = dict[str, list[tuple[onnx.NodeProto, int]]]
 """Who reads each value, and as which operand."""
 
@@ -48,14 +50,26 @@ class _Reading:
 
 def find_matrices(model: onnx.ModelProto) -> list[FoundMatrix]:
     """The weight matrices, convolution kernels and embedding tables of a model, in the order they are stored."""
-    index, ranks = GraphIndex(model.graph), infer_types(model).ranks
+    index, types = GraphIndex(model.graph), infer_types(model)
+    ranks = types.ranks
     outputs = {value.name for value in model.graph.output}
     found = []
-    for name, tensor in index.stored.items():
+    for name, tensor in (index.stored | _dequantised(model.graph, index, types)).items():
         if tensor.data_type in FLOATS and len(tensor.dims) > 1:
             readings = list(_readings(name, False, index.readers, ranks, outputs))
             if any(reading.is_matrix for reading in readings):
                 found.append(_describe(name, tensor, readings))
+    return found
+
+
+def _dequantised(graph: onnx.GraphProto, index: GraphIndex, types: ValueTypes) -> dict[str, onnx.TensorProto]:
+    """What each DequantizeLinear of stored matrices makes, by the name that it has in the graph."""
+    found = {}
+    for node in graph.node:
+        if node.op_type == DEQUANTISING and len(index.stored.get(node.input[0], ONE_NUMBER).dims) > 1:
+            tensor = dequantised_tensor(node, types, index.stored)
+            if tensor is not None:
+                found[str(node.output[0])] = tensor
     return found
 
 

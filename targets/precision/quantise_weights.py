@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from astroedge.step.graph import StepGraph
-from astroedge.step.graph_index import GraphIndex
+from astroedge.step.graph_index import GraphIndex, replace_items
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -119,9 +119,15 @@ def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> onnx.TensorProto:
 
 
 def _with_tensors(model: onnx.ModelProto, changed: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
-    """A copy of the model with other stored tensors of the same shapes, by name."""
+    """A copy of the model with other tensors of the same shapes, by name, all of them stored."""
     copy = deepcopy(model)
     stored = GraphIndex(copy.graph).stored
+    replace_items(copy.graph.node, [node for node in copy.graph.node if not _is_replaced(node, stored, changed)])
     for name, tensor in changed.items():
-        stored[name].CopyFrom(tensor)
+        (stored[name] if name in stored else copy.graph.initializer.add()).CopyFrom(tensor)
     return copy
+
+
+def _is_replaced(node: onnx.NodeProto, stored: Mapping[str, object], changed: Mapping[str, object]) -> bool:
+    """Whether a node makes what will be stored from now on."""
+    return any(name in changed and name not in stored for name in node.output)

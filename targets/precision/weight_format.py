@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.targets.precision.grids import grid_scales
-from astroedge.targets.precision.storage import Storage
+from astroedge.targets.precision.storage import INT8, Storage
 
 _SCALE_BITS = 16
 
@@ -64,6 +64,11 @@ def store(weights: NDArray[np.float32], storage: Storage) -> StoredMatrix:
     starts = range(0, rows, group)
     scales = np.stack([_group_scale(weights[start : start + group], storage) for start in starts])
     return StoredMatrix(storage, _round(weights, np.repeat(scales, group, axis=0)[:rows], storage), scales)
+
+
+def store_integers(values: NDArray[np.int8]) -> StoredMatrix:
+    """The weights of a product of integers, which have no scale."""
+    return StoredMatrix(INT8, values, None)
 
 
 def _group_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:

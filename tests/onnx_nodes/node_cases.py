@@ -38,6 +38,7 @@ class NodeCase:
     def counting(self) -> onnx.ModelProto:
         """The graph with sizes fixed to those of the data and a state beside it."""
         model = deepcopy(self.model)
+        model.ir_version = max(model.ir_version, 4)  # before, every constant had to be an input
         for value in model.graph.input:
             shape = value.type.tensor_type.shape
             shape.CopyFrom(onnx.TensorShapeProto())

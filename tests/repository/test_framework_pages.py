@@ -16,9 +16,11 @@ from tests.support.places import DOCS
     ("page", "package"),
     [
         ("from-pytorch.md", "torch"),
+        ("from-torch-ao.md", "torch"),
         pytest.param("from-snntorch.md", "snntorch", marks=pytest.mark.frameworks),
         pytest.param("from-spikingjelly.md", "spikingjelly", marks=pytest.mark.frameworks),
         pytest.param("from-norse.md", "norse", marks=pytest.mark.frameworks),
+        pytest.param("from-sinabs.md", "sinabs", marks=pytest.mark.frameworks),
     ],
 )
 def test_page_runs(

@@ -9,7 +9,13 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import op_run
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
-from astroedge.step.float64_kernels import LRN, DequantizeLinear, GlobalLpPool, MeanVarianceNormalization
+from astroedge.step.float64_kernels import (
+    LRN,
+    DequantizeLinear,
+    GlobalLpPool,
+    MeanVarianceNormalization,
+    ReduceLogSumExp,
+)
 from astroedge.step.float64_step import Float64Step
 from astroedge.step.graph_index import infer_types
 from astroedge.step.onnx_session import open_session
@@ -74,9 +80,34 @@ def test_rounding_scatters_as_far_as_the_graph_amplifies() -> None:
         np.testing.assert_array_equal(values, values.astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"group": 2, "strides": [2, 3], "pads": [1, 0, 2, 1], "output_padding": [1, 0], "dilations": [2, 1]},
+        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"auto_pad": "SAME_LOWER", "strides": [2, 2]},
+        {"output_shape": [10, 11], "strides": [2, 2]},
+    ],
+)
+def test_transposed_convolutions_are_those_of_onnx_runtime(options: dict[str, object]) -> None:
+    """Groups, strides, paddings, dilations and shapes that are asked for, with a bias."""
+    rng, groups = np.random.default_rng(5), int(options.get("group", 1))  # type: ignore[call-overload]
+    x = rng.normal(size=(2, 4, 5, 5)).astype(np.float32)
+    stored = {"w": rng.normal(size=(4, 6 // groups, 3, 3)), "b": rng.normal(size=6)}
+    constants = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in stored.items()]
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    node = helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], **options)
+    graph = helper.make_graph([node], "g", [value], [result], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    y = Float64Step(model, ["y"], {}).run({"x": x})["y"]
+    np.testing.assert_allclose(y, open_session(model).run(["y"], {"x": x})[0], atol=1e-5)
+
+
 def kernel(kind: type[op_run.OpRun], *operands: np.ndarray, **attributes: object) -> np.ndarray:
     """The first result of one of our own kernels."""
-    return kind.eval(*operands, **attributes)
+    with np.errstate(divide="ignore"):
+        return kind.eval(*operands, **attributes)
 
 
 def test_kernels_of_our_own_do_what_onnx_says() -> None:
@@ -90,6 +121,8 @@ def test_kernels_of_our_own_do_what_onnx_says() -> None:
     centred = x - x.mean((0, 2, 3), keepdims=True)
     deviation = np.sqrt(np.square(centred).mean((0, 2, 3), keepdims=True))
     np.testing.assert_allclose(kernel(MeanVarianceNormalization, x), centred / deviation, rtol=1e-7)
+    infinite = np.array([[-np.inf, -np.inf], [0, np.inf], [-np.inf, 2]])
+    np.testing.assert_array_equal(kernel(ReduceLogSumExp, infinite, np.array([1]), keepdims=0), [-np.inf, np.inf, 2])
     norms = np.sqrt(np.square(x).sum((2, 3), keepdims=True))
     np.testing.assert_allclose(kernel(GlobalLpPool, x, p=2), norms)
     around = np.stack([np.square(x)[:, max(0, c - 1) : c + 2].sum(1) for c in range(4)], 1)

@@ -139,8 +139,8 @@ def _draw(tensor: TensorSpec) -> tuple[str, int]:
         return "index", 0
     if tensor.firing_rate is not None or not tensor.dtype.startswith("float"):
         return "spike", round((tensor.firing_rate or UNMEASURED_RATE) * 2**SPIKE_BITS)
-    known = tensor.span is not None and 0 < tensor.span < mathematics.inf
-    exponent = mathematics.ceil(mathematics.log2(tensor.span)) if known else 0
+    span = tensor.span or 0.0
+    exponent = mathematics.ceil(mathematics.log2(span)) if 0 < span < mathematics.inf else 0
     low, high = UNIFORM_EXPONENTS[tensor.dtype]
     return "uniform", min(max(exponent, low), high)
 

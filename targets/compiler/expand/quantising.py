@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from numpy.typing import DTypeLike
+from onnx import helper
 
 from astroedge.errors import UnsupportedOpError
+from astroedge.step.dequantise import beside, block_of, dequantised_tensor
+from astroedge.step.dequantise import spread as arrange
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.operators import made_by
 from astroedge.targets.compiler.expand.expansion import Call, Rule
@@ -22,7 +25,6 @@ FLOAT, INT32, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32, onnx.Tenso
 CARRIED = ("int8", "uint8", "int16", "uint16", "int32")
 """The integers that a step computes with; narrower ones and 8-bit floats are stored constants only."""
 LEVELS = 255.0  # steps between the least and the greatest uint8
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def quantize_linear(call: Call, builder: NodeBuilder) -> bool:
@@ -49,10 +51,9 @@ def dequantize_linear(call: Call, builder: NodeBuilder) -> bool:
     """
     wanted = call.options.get("output_dtype", 0)
     dtype = helper.tensor_dtype_to_np_dtype(wanted) if wanted else call.dtype(1)
-    constants = [call.constant(place) for place in range(3 if call.input(2) else 2)]
-    if all(constant is not None for constant in constants):
-        stored = dequantised(call, *(constant for constant in constants if constant is not None))
-        builder.constants.append(numpy_helper.from_array(stored.astype(dtype), call.output(0)))
+    tensor = dequantised_tensor(call.node, call.types, call.stored)
+    if tensor is not None:
+        builder.constants.append(tensor)
         return True
     if call.dtype().name not in CARRIED:
         raise _no_kernel(call, f"dequantises {call.dtype().name}, which is no stored constant,")
@@ -60,7 +61,7 @@ def dequantize_linear(call: Call, builder: NodeBuilder) -> bool:
         return False
     value = call.input(0)
     if call.input(2):
-        zero = spread(call, builder, 2, np.dtype(np.int32))
+        zero = spread(call, builder, 2, np.int32)
         value = builder.op("Sub", [builder.op("Cast", [value], to=INT32), zero])
     value = builder.op("Cast", [value], to=FLOAT)
     product = builder.op("Mul", [value, spread(call, builder, 1)])
@@ -99,19 +100,21 @@ def as_float(call: Call, builder: NodeBuilder, position: int) -> str:
     return name if call.dtype(position) == np.float32 else builder.op("Cast", [name], to=FLOAT)
 
 
-def spread(call: Call, builder: NodeBuilder, position: int, dtype: np.dtype[Any] = np.dtype(np.float32)) -> str:  # noqa: B008
+def spread(call: Call, builder: NodeBuilder, position: int, dtype: DTypeLike = np.float32) -> str:
     """A scale or a zero point so that it is broadcast over operand 0, in `dtype`."""
     shape, extents = call.shape(position), call.shape()
+    axis, block = int(call.options.get("axis", 1)), _block(call)
     constant = call.constant(position)
     if constant is not None:
-        return builder.constant(_spread(call, constant.astype(dtype)), dtype, "scale" if position == 1 else "zero")
+        constant = arrange(constant.astype(dtype), extents, axis, block)
+        return builder.constant(constant, dtype, "scale" if position == 1 else "zero")
     name = call.input(position)
     if call.dtype(position) != dtype:
-        name = builder.op("Cast", [name], to=helper.np_dtype_to_tensor_dtype(dtype))
-    axis = _axis(call)
-    if len(shape) == len(extents) and _block(call):
-        return builder.op("Gather", [name, builder.constant(_blocks(call), np.int64, "blocks")], axis=axis)
-    wanted = _beside(shape, extents, axis)
+        name = builder.op("Cast", [name], to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    if len(shape) == len(extents) and block:
+        blocks = builder.constant(block_of(extents, axis, block), np.int64, "blocks")
+        return builder.op("Gather", [name, blocks], axis=axis)
+    wanted = beside(shape, extents, axis)
     return builder.op("Reshape", [name, _shape(builder, wanted)]) if wanted != shape else name
 
 
@@ -119,42 +122,8 @@ def _shape(builder: NodeBuilder, extents: tuple[int, ...]) -> str:
     return builder.constant(extents, np.int64, "shape")
 
 
-def dequantised(call: Call, values: Array, scale: Array, zero: Array | None = None) -> Array:
-    """The float32 numbers that stored ones stand for: each difference from the zero point times its scale."""
-    kind = np.int32 if values.dtype.kind in "iu" or "int" in values.dtype.name else np.float32
-    numbers = values.astype(kind)
-    if zero is not None:
-        numbers = numbers - _spread(call, zero.astype(kind))
-    product: Array = numbers.astype(np.float32) * _spread(call, scale.astype(np.float32))
-    return product
-
-
-def _spread(call: Call, constant: Array) -> Array:
-    """The same for a stored one."""
-    if constant.ndim == len(call.shape()) and _block(call):
-        return np.take(constant, _blocks(call), axis=_axis(call))
-    return constant.reshape(_beside(constant.shape, call.shape(), _axis(call)))
-
-
-def _beside(shape: tuple[int, ...], extents: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """The shape in which one number for all, or one for each index of an axis, is broadcast over `extents`."""
-    if shape in ((), (1,)):
-        return ()
-    return tuple(extent if place == axis else 1 for place, extent in enumerate(extents))
-
-
-def _axis(call: Call) -> int:
-    rank = len(call.shape())
-    return int(call.options.get("axis", 1)) % rank if rank > 1 else 0
-
-
 def _block(call: Call) -> int:
     return int(call.options.get("block_size", 0))
-
-
-def _blocks(call: Call) -> Array:
-    """The block of each index of the axis."""
-    return np.arange(call.shape()[_axis(call)]) // _block(call)
 
 
 def _quantised_dtype(call: Call) -> np.dtype[Any]:

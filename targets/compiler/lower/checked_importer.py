@@ -16,9 +16,10 @@ from onnx import helper
 from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
-from astroedge.errors import AstroEdgeError, CompileError, UnsupportedOpError
+from astroedge.errors import AstroEdgeError, UnsupportedOpError
 from astroedge.step.graph_index import ValueTypes
 from astroedge.step.operators import made_by
+from astroedge.targets.pass_list import UnknownForm
 
 CURE = "Replace the operator in the model by simpler ones, or run the step graph in ONNX Runtime."
 
@@ -27,7 +28,7 @@ def checked_import(model: onnx.ModelProto, types: ValueTypes) -> tvm.IRModule:
     """The Relax module of a model of whose values `types` is what ONNX infers; TVM's prints and warnings are dropped.
 
     Raises UnsupportedOpError for an operator that TVM cannot import, or from which it makes something else than ONNX,
-    CompileError for what it cannot import otherwise; both name operator and module.
+    UnknownForm for what it cannot import otherwise; both name operator and module.
     """
     importer = _CheckedImporter(types)
     opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
@@ -62,7 +63,7 @@ class _CheckedImporter(ONNXGraphImporter):  # type: ignore[misc]  # TVM's classe
                 raise
             except Exception as error:
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-                raise CompileError(
+                raise UnknownForm(
                     f"{made_by([node])} uses {node.op_type} in a form that TVM could not import ({reason}). {CURE}"
                 ) from error
             for name in node.output:

@@ -26,13 +26,16 @@ ARITHMETIC: dict[str, Callable[..., Array]] = {
     "relax.multiply": np.multiply,
     "relax.divide": np.divide,
     "relax.sqrt": np.sqrt,
+    "relax.negative": np.negative,
     "relax.less": np.less,
+    "relax.less_equal": np.less_equal,
     "relax.greater": np.greater,
+    "relax.greater_equal": np.greater_equal,
+    "relax.equal": np.equal,
     "relax.where": np.where,
 }
+OF_FLOATS = ("relax.divide", "relax.sqrt", "relax.negative")
 VIEWS = frozenset({"relax.reshape", "relax.expand_dims", "relax.squeeze"})
-
-
 SHAPES = frozenset({"relax.shape_of", "relax.tensor_to_shape", "relax.shape_to_tensor"})
 
 
@@ -90,7 +93,7 @@ class _FoldNumbers(PyExprMutator):
                 return stored.reshape(shape_of(call))
             return stored.transpose(None if call.attrs.axes is None else [int(axis) for axis in call.attrs.axes])
         operands = [self._stored(item) for item in call.args] if name in ARITHMETIC else [None]
-        kinds = "f" if name in ("relax.divide", "relax.sqrt") else "fiub"
+        kinds = "f" if name in OF_FLOATS else "fiub"
         if any(item is None or item.dtype.kind not in kinds for item in operands):
             return None
         with np.errstate(all="ignore"):

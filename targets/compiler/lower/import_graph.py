@@ -58,8 +58,8 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
 
     A margin says how far a neuron is from its threshold (astroedge/step/spike_margin.py).
 
-    Raises UnsupportedOpError for an operator that TVM cannot import or gets wrong, CompileError for a form that it does
-    not know.
+    Raises UnsupportedOpError for an operator that TVM cannot import or gets wrong, UnknownForm for a form that it
+    does not know.
     """
     model = deepcopy(graph.model)
     expand_operators(model)

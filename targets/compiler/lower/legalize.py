@@ -15,12 +15,17 @@ import tvm
 from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
-from astroedge.targets.compiler.lower.lowerings import norms, orders, reductions, scatters
-from astroedge.targets.compiler.lower.lowerings.integers import INTEGERS, integer_range, split_weights
+from astroedge.targets.compiler.lower.lowerings import norms, orders, pooling, reductions, scatters
+from astroedge.targets.compiler.lower.lowerings.integers import (
+    INTEGERS,
+    integer_range,
+    split_weights,
+    stored_integers,
+    whole_bytes,
+)
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     OPAQUE,
     as_dtype,
@@ -32,6 +37,7 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
 from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
 from astroedge.targets.kernels.convolutions.convolution import Convolution
+from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
 BYTES = ("int8", "uint8")
@@ -68,7 +74,7 @@ def legalize(
 
     Raises CompileError for a product whose form no kernel covers.
     """
-    rewriter = _PlaceProducts(step, sparse)
+    rewriter = _PlaceProducts(step, sparse, weights)
     main = rewriter.visit_expr(step.module["main"])
     rewriter.builder_.update_func(step.module.get_global_var("main"), main)
     module = cut_rows(rewriter.builder_.get())
@@ -76,6 +82,7 @@ def legalize(
         **reductions.LOWERINGS,
         **norms.LOWERINGS,
         **orders.LOWERINGS,
+        **pooling.LOWERINGS,
         **scatters.LOWERINGS,
         "relax.take": partial(lower_take, weights),
     }
@@ -88,10 +95,11 @@ def legalize(
 class _PlaceProducts(PyExprMutator):
     """Replace matrix products by calls of placeholder functions."""
 
-    def __init__(self, step: ImportedStep, sparse: dict[relax.Var, Sparsity]) -> None:
+    def __init__(self, step: ImportedStep, sparse: dict[relax.Var, Sparsity], weights: StoredWeights) -> None:
         super().__init__(step.module)
         self.names = step.products
         self.sparse = sparse
+        self.weights = weights
         self.products: list[Product | ConvolutionProduct] = []
         self.current: relax.Var | None = None
 
@@ -153,8 +161,8 @@ class _PlaceProducts(PyExprMutator):
         """A product of integers: by int8 weights where these and the range of the left operand allow that."""
         left, right = call.args
         dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
-        known = is_constant(right) and dtype == "int32"
-        split = split_weights(right.value.numpy(), integer_range(self.builder_, left)) if known else None
+        stored = stored_integers(self.builder_, right) if dtype == "int32" else None
+        split = None if stored is None else split_weights(stored, integer_range(self.builder_, left))
         if split is None:
             left, right = self._as_matrices(left, right)
             left, right, product = self._batched(name, left, right, None)
@@ -179,9 +187,14 @@ class _PlaceProducts(PyExprMutator):
         return left, right
 
     def _convolution(self, shape: Convolution, call: relax.Call, sparsity: Sparsity | None) -> relax.Expr:
-        """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product."""
+        """A convolution with its weights as a matrix W[taps, outputs]; with a single window it is a matrix product.
+
+        Weights that are whole numbers take a byte each, which changes no bit: kernels widen them.
+        """
         images, kernel = (as_dtype(self.builder_, operand, "float32") for operand in call.args)
-        weights = relax.const(kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy())
+        matrix = kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy()
+        whole = None if shape.is_matrix_product or self.weights.find(matrix) else whole_bytes(matrix)
+        weights = relax.const(matrix if whole is None else whole)
         name = self.names.get(self.current, f"product_{len(self.products)}")
         product: Product | ConvolutionProduct = ConvolutionProduct(name, shape, sparsity)
         if shape.is_matrix_product:
@@ -264,7 +277,7 @@ def _refuse_leftovers(module: tvm.IRModule) -> None:
         for binding in block.bindings:
             call = binding.value
             if isinstance(call, relax.Call) and isinstance(call.op, tvm.ir.Op) and call.op.name not in allowed:
-                raise CompileError(
+                raise UnknownForm(
                     f"The operator {call.op.name.removeprefix('relax.')} has no lowering with static shapes; "
                     "write that part of the model with simpler operators."
                 )

@@ -14,8 +14,8 @@ from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
 from astroedge.targets.kernels.products.integer_gemv import pack_pairs
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
-from astroedge.targets.precision.storage import FLOAT32, INT8, Storage
-from astroedge.targets.precision.weight_format import StoredMatrix, store
+from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
 
 SCALES_SUFFIX = ".scales"
 Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
@@ -87,7 +87,7 @@ class WeightValues:
         if matrix not in self._stored:
             assert matrix.data is not None
             if matrix.data.dtype == np.int8:
-                self._stored[matrix] = (None, StoredMatrix(INT8, matrix.data, None))
+                self._stored[matrix] = (None, store_integers(matrix.data))
             else:
                 self._stored[matrix] = self._weights.find(matrix.data) or (None, store(matrix.data, FLOAT32))
         return self._stored[matrix]

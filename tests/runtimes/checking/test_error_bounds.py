@@ -277,3 +277,9 @@ def test_every_operator_with_a_float_result_has_a_bound() -> None:
         allowed = {item.type_param_str: item.allowed_type_strs for item in schema.type_constraints}
         results = [allowed.get(item.type_str, [item.type_str]) for item in schema.outputs]
         assert bool(row.bound) == any(FLOAT in kinds for kinds in results), row.name
+
+
+def test_an_einsum_may_sum_everything() -> None:
+    """An empty result after the arrow is a number; without an arrow it would be the letters that stand once."""
+    _, largest = largest_operand([node("Einsum", "a", "b", equation="ij,ij->")])
+    assert largest == max(abs((A * B).sum()), 3 * 4)

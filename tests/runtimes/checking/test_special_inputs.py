@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto, helper
 
-from astroedge.bundle.manifest import InputField
+from astroedge.bundle.manifest import InputField, Kernel
 from astroedge.runtimes.checking.parity import compare_forced
 from astroedge.runtimes.checking.reference import ObservedReference
 from astroedge.runtimes.checking.special_inputs import SpecialInputs, special_inputs
@@ -64,11 +64,23 @@ def test_every_tick_is_what_it_is_called() -> None:
 
 
 def test_a_graph_that_makes_integers_of_floats_is_given_none_beyond_them() -> None:
-    """What an infinity or 2⁴⁰ is as an integer is undefined, so neither is asked for."""
+    """What an infinity or 2⁴⁰ is as an integer or an angle is undefined, so neither is asked for.
+
+    Fixed point has no infinities.
+    """
     ticks = special_inputs((FLOAT,), largest(cast=True))
     assert ticks
     assert all(np.isfinite(item.inputs["x"]).all() and abs(item.inputs["x"]).max() <= 4 for item in ticks)
     assert special_inputs((), largest()) == []
+    sines = graphs.build(
+        "sines",
+        StepSpec((TensorSpec("x", (3, 40), "float32"),), (TensorSpec("y", (3, 40), "float32"),), ()),
+        [helper.make_node("Sin", ["x"], ["y"])],
+    )
+    assert len(special_inputs((FLOAT,), sines)) == len(ticks)
+    fixed = special_inputs((FLOAT,), largest(), [Kernel("fixed-point-0", "fixed-point", ("fixed_point",))])
+    assert all(np.isfinite(item.inputs["x"]).all() for item in fixed)
+    assert len(fixed) == len(ticks) + 1
 
 
 def find_largest(given: Values) -> Values:
@@ -110,7 +122,7 @@ def test_ticks_on_which_the_reference_gives_no_number_are_left_out() -> None:
 
     def negative(given: Values) -> Values:
         asked.append(given["x"])
-        return {"y": -given["x"]}
+        return {"y": -given["x"] * np.float32(1 + 2e-6 * (abs(given["x"]) > 1).any())}
 
     special = special_inputs((replace(FLOAT, shape=(1, 4)),), graph)
     report = compare_forced(
@@ -121,5 +133,6 @@ def test_ticks_on_which_the_reference_gives_no_number_are_left_out() -> None:
         special=special,
     )
     assert report.ok
+    assert report.worst_error == 0
     assert report.special_ticks == sum(np.isfinite(item.inputs["x"]).all() for item in special) == len(asked) - 1
     assert f"and {report.special_ticks} of extreme inputs" in report.text()

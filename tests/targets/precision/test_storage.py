@@ -89,13 +89,13 @@ def test_the_choice_of_kernels_knows_every_speed(storage: Storage) -> None:
 
 
 def test_only_int8_sums_can_outgrow_float32() -> None:
-    """132,104 · 127 is the last multiple of 127 below 2²⁴; groups are short, and floats round alike everywhere."""
+    """131,072 · 128 is 2²⁴; groups are short, and floats round alike everywhere."""
     assert {word: storage.most_rows for word, storage in STORAGES.items()} == {
-        "float32": None, "float16": None, "int8": 132_104, "int4": None,
+        "float32": None, "float16": None, "int8": 131_072, "int4": None,
     }  # fmt: skip
-    INT8.check_rows(132_104)
-    with pytest.raises(CompileError, match="An int8 matrix of 132105 inputs"):
-        INT8.check_rows(132_105)
+    INT8.check_rows(131_072)
+    with pytest.raises(CompileError, match="An int8 matrix of 131073 inputs"):
+        INT8.check_rows(131_073)
     INT4.check_rows(10**9)
 
 

@@ -31,7 +31,8 @@ def test_the_error_is_at_most_half_a_step_where_nothing_is_clipped(storage: Stor
     """A weight differs by half of its scale at most, but for int4 weights that a smaller scale clips."""
     stored = store(WEIGHTS, storage)
     assert stored.scales is not None
-    assert (stored.values.min(), stored.values.max()) == (storage.lowest, storage.largest)
+    lowest = -storage.largest if storage is INT8 else storage.lowest
+    assert (stored.values.min(), stored.values.max()) == (lowest, storage.largest)
     rows = np.arange(len(WEIGHTS)) // (GROUP if storage is INT4 else len(WEIGHTS))
     inside = (stored.values > storage.lowest) & (stored.values < storage.largest)
     error = np.abs(stored.dequantise() - WEIGHTS)

@@ -17,6 +17,7 @@ MOVES = frozenset(
     f"relax.{name}" for name in ("reshape", "permute_dims", "broadcast_to", "strided_slice", "expand_dims", "squeeze")
 )
 LOWEST, LARGEST = -128, 127
+EXACT = 2**24  # whole numbers up to this one are float32 numbers
 Range = tuple[int, int]
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,6 +41,33 @@ def integer_range(builder: relax.BlockBuilder, value: relax.Expr) -> Range:
     else:
         return every
     return found if every[0] <= found[0] and found[1] <= every[1] else every
+
+
+def stored_integers(builder: relax.BlockBuilder, value: relax.Expr) -> Array | None:
+    """The numbers of a value that is stored, or is a stored one minus its zero point; else None."""
+    if is_constant(value):
+        numbers: Array = value.value.numpy()
+        return numbers
+    call = builder.lookup_binding(value) if isinstance(value, relax.Var) else value
+    if not isinstance(call, relax.Call) or not isinstance(call.op, tvm.ir.Op):
+        return None
+    if call.op.name not in ("relax.astype", "relax.expand_dims", "relax.reshape", "relax.subtract"):
+        return None
+    operands = [stored_integers(builder, operand) for operand in call.args[: 1 + (call.op.name == "relax.subtract")]]
+    if any(operand is None for operand in operands):
+        return None
+    first, *others = (operand for operand in operands if operand is not None)
+    result: Array = (first - others[0] if others else first).astype(str(call.ty.dtype.dtype))
+    return result.reshape([int(extent) for extent in call.ty.shape])
+
+
+def whole_bytes(matrix: Array) -> Array | None:
+    """A float32 matrix of whole numbers as int8, where all fit and any sum of them is exact in float32; else None."""
+    if matrix.dtype != np.float32 or len(matrix) * -LOWEST > EXACT:
+        return None
+    with np.errstate(invalid="ignore"):
+        narrow = np.clip(np.nan_to_num(matrix), LOWEST, LARGEST).astype(np.int8)
+    return narrow if np.array_equal(narrow, matrix) else None
 
 
 def split_weights(matrix: Array, inputs: Range) -> tuple[Array, Array] | None:
