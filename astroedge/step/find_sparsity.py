@@ -155,7 +155,8 @@ class _Walk:
         told = [item for item in node.input if item in self.known or item in self.parts or item in self.values]
         if node.op_type == "Sign":
             self.values.setdefault(name, SPIKES)
-        if not told or not {*filter(None, node.input), name} <= self.types.elements.keys():
+        read = {*filter(None, node.input)}
+        if not told or not {*read, name} <= self.types.elements.keys() or not read <= self.types.ranks.keys():
             return None
         if name not in self.calls:
             constants = {item: self.stored[item] for item in node.input if item in self.stored}
