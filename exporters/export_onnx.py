@@ -22,6 +22,7 @@ from astroedge.exporters.from_onnx.declared_names import (
     hold_constant,
     values_of,
 )
+from astroedge.exporters.from_onnx.drop_dropout import drop_dropout
 from astroedge.exporters.from_onnx.expand_recurrent import expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.exporters.from_onnx.source_session import open_foreign
@@ -71,6 +72,7 @@ def export_onnx(
     check_pairs(model.graph, states)
     fix_shapes(model.graph, shapes or {}, batch, states)
     model = fold_graph(_modern(model))
+    drop_dropout(model)
     expand_recurrent(model)
     model = fold_graph(model)
     first = _initial_values(model.graph, states, initial or {})

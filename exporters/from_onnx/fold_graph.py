@@ -21,17 +21,20 @@ from astroedge.step.onnx_session import open_session
 from astroedge.step.operators import operator
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
+UNTYPED = ("GroupNormalization",)
+"""Operators of whose results ONNX infers nothing; it has a function for each, which is put in its place."""
 Array = np.ndarray[Any, np.dtype[Any]]
 Constants = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 
 
 def fold_graph(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of `model` without constant nodes, shape arithmetic, branches of known condition and local functions.
+    """A copy of `model` without constant nodes, shape arithmetic, branches of known condition and functions.
 
     The inputs need fixed shapes. Raises GraphError if ONNX cannot infer the shapes of a valid model.
     """
     copy = inliner.inline_local_functions(model) if model.functions else deepcopy(model)
+    copy = _without_untyped(copy)
     for value in copy.graph.output:
         value.type.tensor_type.ClearField("shape")
     changed = True
@@ -39,6 +42,16 @@ def fold_graph(model: onnx.ModelProto) -> onnx.ModelProto:
         del copy.graph.value_info[:]
         changed = _fold_once(copy, inferred_shapes(copy))
     return copy
+
+
+def _without_untyped(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, in which operators that say nothing of their results are written as ONNX's functions."""
+    if not any(node.op_type in UNTYPED for node in model.graph.node):
+        return model
+    for tensor in model.graph.initializer:  # the function of an operator depends on the types of its operands
+        model.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    kinds = [("", kind) for kind in UNTYPED]
+    return inliner.inline_selected_functions(model, kinds, exclude=False, inline_schema_functions=True)
 
 
 def inferred_shapes(model: onnx.ModelProto) -> Shapes:
