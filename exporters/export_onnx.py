@@ -31,6 +31,7 @@ from astroedge.exporters.from_onnx.declared_names import (
     hold_constant,
     values_of,
 )
+from astroedge.exporters.from_onnx.drop_dropout import drop_dropout
 from astroedge.exporters.from_onnx.expand_quantised import expand_quantised
 from astroedge.exporters.from_onnx.expand_recurrent import batch_second, expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph
@@ -135,6 +136,7 @@ def _folded(
     model = _modern(model)
     expand_quantised(model)
     model = fold_graph(model, declared)
+    drop_dropout(model)
     expand_recurrent(model)
     return fold_graph(model, declared), held
 

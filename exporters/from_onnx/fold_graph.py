@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 import onnx
-from onnx import inliner, numpy_helper, shape_inference
+from onnx import helper, inliner, numpy_helper, shape_inference
 
 from astroedge.errors import GraphError
 from astroedge.exporters.from_onnx.choose_branches import both_branches, chosen_branch
@@ -19,6 +19,8 @@ from astroedge.exporters.from_onnx.unroll_loops import unrolled
 from astroedge.step.graph_index import GraphIndex, ValueTypes, declared_types, replace_items
 
 Shapes = dict[str, tuple[int, ...]]
+UNTYPED = ("GroupNormalization",)
+"""Operators of whose results ONNX infers nothing; it has a function for each, which is put in its place."""
 Rule = Callable[[onnx.NodeProto, KnownValues, set[str]], list[onnx.NodeProto] | None]
 """Gives the nodes that stand for one with sub-graphs; None where it leaves that one as it is."""
 
@@ -33,9 +35,20 @@ def fold_graph(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProt
     UnsupportedOpError for a loop of too many turns.
     """
     copy = inliner.inline_local_functions(model) if model.functions else deepcopy(model)
+    copy = _without_untyped(copy)
     while _fold_once(copy, declared, (chosen_branch, unrolled)) or _fold_once(copy, declared, (both_branches,)):
         pass
     return copy
+
+
+def _without_untyped(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, in which operators that say nothing of their results are written as ONNX's functions."""
+    if not any(node.op_type in UNTYPED for node in model.graph.node):
+        return model
+    for tensor in model.graph.initializer:  # the function of an operator depends on the types of its operands
+        model.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    kinds = [("", kind) for kind in UNTYPED]
+    return inliner.inline_selected_functions(model, kinds, exclude=False, inline_schema_functions=True)
 
 
 def _infer(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProto]) -> ValueTypes:

@@ -35,7 +35,10 @@ def matmul(call: Call, builder: NodeBuilder) -> bool:
 
 
 def power(call: Call, builder: NodeBuilder) -> bool:
-    """A power of integers by products; one of two dtypes in float32 and then in the dtype of the base."""
+    """A power of integers by products; one of two dtypes in float32 and then in the dtype of the base.
+
+    Exponents beyond 2²⁴ are rounded to float32 there, as are bases of integers with a broken exponent.
+    """
     base, exponent = call.dtype(0), call.dtype(1)
     stored = call.constant(1)
     whole = exponent.kind in "iu" or (stored is not None and bool((stored == np.floor(stored)).all()))
