@@ -81,10 +81,11 @@ lint: .venv/ready
 	@touch $@
 
 # The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
-# torchaudio, which would replace PyTorch by its CUDA build, so that all come without what they ask for but this.
+# torchaudio, which would replace PyTorch by its CUDA build, and sinabs for the drivers of its boards, so that all come
+# without what they ask for but this.
 .venv/frameworks: .venv/ready
 	$(PIP_INSTALL) h5py loguru scipy tqdm
-	$(PIP_INSTALL) --no-deps nir nirtorch norse silero-vad snntorch spikingjelly
+	$(PIP_INSTALL) --no-deps nir nirtorch norse pbr silero-vad sinabs snntorch spikingjelly
 	@touch $@
 
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.

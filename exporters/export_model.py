@@ -31,7 +31,7 @@ from astroedge.exporters.state.first_input_values import refuse_first_input_valu
 from astroedge.exporters.state.locations import HiddenState, Location
 from astroedge.exporters.state.refuse_changes import refuse_stateless
 from astroedge.exporters.state.watched_run import watched_run
-from astroedge.exporters.step_call.blame import ModelFailure, blame_model
+from astroedge.exporters.step_call.blame import ModelFailure, as_export_errors, blame_model
 from astroedge.exporters.step_call.examples import Example, Inputs, dtype_name, example_ticks
 from astroedge.exporters.step_call.signature import StepCall, make_call
 from astroedge.exporters.tracing.dry_run import DryRun, dry_run
@@ -96,7 +96,7 @@ def export(
     ticks = example_ticks(call, examples)
     given = Names(input_names, output_names, state_names)
     warm_up()
-    with scratch_folder("export") as scratch:
+    with as_export_errors(), scratch_folder("export") as scratch:
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)

@@ -43,6 +43,10 @@ class Pass(Generic[State]):
         return Pass(function.__name__, file, what, requires, ensures, run)
 
 
+class UnknownForm(CompileError):
+    """A form of an operator for which there is no kernel, in the compiler's words; compile names node and operator."""
+
+
 class PassFailure(Exception):
     """An exception that a pass did not raise on purpose; the text names the pass and those that had run."""
 

@@ -16,6 +16,7 @@ from astroedge.step.spec import StepSpec
 
 FORMAT = "astroedge-bundle"
 WORTH_SKIPPING = 4096  # multiplications in a tick; smaller products take no time to speak of
+NO_SPIKES = "input is not a spike tensor"  # the reason for the kernel of a matrix that reads numbers
 DESPITE = ", but "  # in the reason for a kernel, before what keeps the inputs' zeros from being skipped
 MANIFEST_VERSION = 1
 

@@ -132,10 +132,11 @@ class _Walk:
         return True
 
     def _visit(self, node: onnx.NodeProto) -> None:
-        """Note what one node makes."""
-        row = operator(node.op_type)
+        """Note what one node makes; of an operator that is not ONNX's nothing is known."""
         layer = Layer(node, self.types.shapes, self.stored, self.known)
-        if row.sparsity == "elementwise":
+        if node.domain not in ("", "ai.onnx"):
+            found = None
+        elif operator(node.op_type).sparsity == "elementwise":
             found = self._element_by_element(node, layer) or self._straight_through(node)
         else:
             found = through_layer(layer) if any(name in self.known for name in node.input) else None
@@ -154,7 +155,8 @@ class _Walk:
         told = [item for item in node.input if item in self.known or item in self.parts or item in self.values]
         if node.op_type == "Sign":
             self.values.setdefault(name, SPIKES)
-        if not told or not {*filter(None, node.input), name} <= self.types.elements.keys():
+        read = {*filter(None, node.input)}
+        if not told or not {*read, name} <= self.types.elements.keys() or not read <= self.types.ranks.keys():
             return None
         if name not in self.calls:
             constants = {item: self.stored[item] for item in node.input if item in self.stored}

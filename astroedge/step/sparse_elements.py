@@ -27,6 +27,8 @@ else:
     reference = require("onnx.reference", "reading a step graph")
 
 Array = NDArray[Any]
+# What ONNX's reference raises for a form or dtype that it lacks; nothing is known of the result then.
+UNKNOWN_FORM = (TypeError, ValueError, RuntimeError, NotImplementedError, IndexError)
 TRIALS = 3
 MOST_VALUES = 8  # a value of more is taken for any number
 MOST_CHOICES = 64  # combinations of the values of operands
@@ -51,8 +53,9 @@ class Elementwise:
         self.varying = list(dict.fromkeys(name for name in node.input if name and name not in stored))
         self.stored = {name: stored[name] for name in node.input if name in stored}
         self.types = {name: helper.tensor_dtype_to_np_dtype(elements[name]) for name in self.varying}
-        given = [ranks[name] for name in self.varying]
-        self.rank = max([*given, *(array.ndim for array in self.stored.values())], default=0)
+        shape = np.broadcast_shapes(*(array.shape for array in self.stored.values()))
+        rank = max([len(shape), *(ranks[name] for name in self.varying)])
+        self.shape = (1,) * (rank - len(shape)) + shape
         self.found: dict[tuple[frozenset[float], ...], frozenset[float] | None] = {}
         self.output = node.output[0]
         values = [helper.make_tensor_value_info(name, elements[name], None) for name in {*self.varying, *self.stored}]
@@ -102,10 +105,16 @@ class Elementwise:
     def _compute(self, given: Mapping[str, list[float]]) -> Array:
         """The results for several choices of the operands at once, along a first axis."""
         feeds = {
-            name: np.asarray(numbers).astype(self.types[name]).reshape(-1, *(1,) * self.rank)
+            name: np.broadcast_to(
+                np.asarray(numbers).astype(self.types[name]).reshape(-1, *(1,) * len(self.shape)),
+                (len(numbers), *self.shape),
+            )
             for name, numbers in given.items()
         }
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            (result,) = self.evaluator.run(None, {**self.stored, **feeds})
+            try:
+                (result,) = self.evaluator.run(None, {**self.stored, **feeds})
+            except UNKNOWN_FORM:
+                return np.full((1,), np.nan)
         return np.asarray(result)

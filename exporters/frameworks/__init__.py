@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from astroedge.exporters.frameworks import norse, snntorch, spikingjelly
+from astroedge.exporters.frameworks import norse, sinabs, snntorch, spikingjelly
 from astroedge.exporters.frameworks.protocol import Framework, Starts
 from astroedge.exporters.shared.file_module import FileModule
 from astroedge.exporters.state.locations import HiddenState
 
 FRAMEWORKS: dict[str, Framework] = {
     norse.PACKAGE: norse,
+    sinabs.PACKAGE: sinabs,
     snntorch.PACKAGE: snntorch,
     spikingjelly.PACKAGE: spikingjelly,
 }

@@ -13,7 +13,8 @@ from astroedge.exporters.from_onnx.declared_names import values_of
 from astroedge.exporters.from_onnx.fold_graph import inferred_shapes
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_check import dtype_name
-from astroedge.step.graph_index import GraphIndex
+from astroedge.step.graph_index import GraphIndex, live_nodes
+from astroedge.step.operators import operator
 from astroedge.step.spec import INITIAL_PREFIX, NEXT_PREFIX, STATE_PREFIX, StateSpec, StepSpec, TensorSpec
 
 MARGIN_PREFIX = "margin."  # of what a probe build adds (astroedge/step/spike_margin.py)
@@ -38,7 +39,12 @@ def name_graph(model: onnx.ModelProto, states: Mapping[str, str], initial: Mappi
     given = [name for name in outputs if name not in states.values()] or outputs
     open_sizes = [name for name in given if name not in shapes]
     if open_sizes:
-        raise ExportError(f"The size of output {open_sizes[0]!r} depends on data, and a step's does not; cut it off.")
+        makers = [node.op_type for node in live_nodes(graph, open_sizes[:1])]
+        maker = next((kind for kind in makers if operator(kind).refused), makers[-1])
+        raise ExportError(
+            f"The size of output {open_sizes[0]!r} depends on data by {maker}, and a step's does not; cut it off, or "
+            "give what decides it as a constant."
+        )
     inner = _rename_values(graph, states, outputs)
     made_by = {name: f"{STATE_PREFIX}{name}" if name in states else inner[name] for name in outputs}
     results = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from astroedge.step.spec import StepSpec
 
 PRODUCTS = operators(lambda row: row.kind == "product")
 MOVES = operators(lambda row: row.sparsity == "moved")
+SUMS = operators(lambda row: row.bound in ("addition", "product", "quotient")) | MOVES
 
 
 @dataclass(frozen=True)
@@ -44,23 +45,38 @@ def find_activations(graph: onnx.GraphProto, taken: Collection[str]) -> list[Gra
 def find_unknown_operands(graph: onnx.GraphProto, spec: StepSpec, sparse: Collection[str]) -> list[Graded]:
     """What products read, in graph order, but for what is stored, an input, `sparse`, or measured in `spec` already.
 
-    Each is named after the state that it is picked from, or else after the module that made it.
+    What sums up over the ticks is left out: it is zero only until something has come. Each is named after the state
+    that it is picked from, or else after the module that made it.
     """
     index = GraphIndex(graph)
+    makers = index.makers
     names = {state.input_name: state.name for state in spec.states}
+    summed = {state.input_name for state in spec.states if state.input_name in _terms(makers, state.output_name)}
     known = {*index.stored, *sparse, *(item.name for item in spec.inputs)}
     taken = {item.name for item in (*spec.spikes, *spec.activations)}
     found: dict[str, Graded] = {}
     for value in (name for node in graph.node if node.op_type in PRODUCTS for name in node.input[:2]):
-        if value in known | found.keys():
+        if value in known | found.keys() or summed & _terms(makers, value):
             continue
         origin = value
-        while origin in index.makers and index.makers[origin].op_type in MOVES:
-            origin = index.makers[origin].input[0]
-        stem = names.get(origin) or (module_of(index.makers[value]) if value in index.makers else "")
+        while origin in makers and makers[origin].op_type in MOVES:
+            origin = makers[origin].input[0]
+        stem = names.get(origin) or (module_of(makers[value]) if value in makers else "")
         name = unique(stem or "activation", {*taken, *(item.name for item in found.values())})
         found[value] = Graded(name, value)
     return list(found.values())
+
+
+def _terms(makers: Mapping[str, onnx.NodeProto], value: str) -> set[str]:
+    """What a value is the sum of, through factors and moves."""
+    terms, waiting = set(), [value]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if name not in terms and node is not None and node.op_type in SUMS:
+            waiting += node.input
+        terms.add(name)
+    return terms
 
 
 def _rectifies(node: onnx.NodeProto, zeros: Collection[str]) -> bool:

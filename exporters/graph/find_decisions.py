@@ -1,7 +1,8 @@
 """Find the decisions of a step: operators whose result jumps where an operand crosses an edge.
 
-A comparison jumps at equality, Floor, Ceil, Round and casts to whole numbers between two of them, Sign at zero, ArgMax
-and TopK where two elements are equally large. Rounding decides there, and two runtimes round differently.
+A comparison jumps at equality, Floor, Ceil, Round and casts to whole numbers between two of them, Sign at zero, a
+remainder at multiples of the divisor, ArgMax and TopK where two elements are equally large. Rounding decides there, and
+two runtimes round differently.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from astroedge.step.operators import operator, operators
 
 COMPARISONS = operators(lambda row: row.kind in ("comparison", "equality"))
 STAIRCASES = operators(lambda row: row.kind == "staircase")
+REMAINDER = "Mod"
 EXTREMES = operators(lambda row: row.kind == "arg reduction") | {"TopK"}
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
 HELD = FLOATS | {TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8}
@@ -51,7 +53,7 @@ def find_decisions(model: onnx.ModelProto) -> list[Decision]:
         comparison = node.op_type in COMPARISONS and operator(node.op_type).kind == "comparison"
         if not (comparison or _decides(node, elements)):
             continue
-        count = 2 if node.op_type in COMPARISONS else 1
+        count = 2 if node.op_type in COMPARISONS | {REMAINDER} else 1
         operands = tuple(node.input[:count])
         exact = all(whole(name) for name in operands)
         if comparison or not exact:
@@ -89,7 +91,7 @@ def _decides(node: onnx.NodeProto, elements: Mapping[str, int]) -> bool:
         return False
     if node.op_type == "Cast":
         return elements[node.output[0]] not in FLOATS
-    return node.op_type in COMPARISONS | STAIRCASES | EXTREMES
+    return node.op_type in COMPARISONS | STAIRCASES | EXTREMES | {REMAINDER}
 
 
 class _WholeNumbers:

@@ -1,9 +1,9 @@
 """Masked reads and writes as choices between whole tensors, so that no size depends on data.
 
-`x[mask] = a` comes as a list of the places where a mask is True (NonZero), a list of values and a scatter; in a step it
-is `where(mask, a, x)`. `x[mask].sum()` is the sum of `where(mask, x, 0)`. What lies between a masked read and its end is
-computed for all elements, which gives equal bits where the mask is True and is not looked at elsewhere. Only a sum over
-what is picked is made in another order.
+`x[mask] = a` comes as a list of the places where a mask is True (NonZero), a list of values and a scatter; in a step
+it is `where(mask, a, x)`. `x[mask].sum()` is the sum of `where(mask, x, 0)`. What lies between a masked read and its
+end is computed for all elements, which gives equal bits where the mask is True and is not looked at elsewhere. Only a
+sum over what is picked is made in another order.
 """
 
 from __future__ import annotations
@@ -34,9 +34,16 @@ class _Picked:
 
 
 def rewrite_picks(model: onnx.ModelProto) -> None:
-    """Write masked reads and writes as choices, and a Compress by a constant as a Gather, in place, where that fits."""
+    """Write masked reads and writes as choices, and a Compress by a constant as a Gather, in place, where that fits.
+
+    A TopK that need not be sorted is: any order will do, and then all runtimes have the same one.
+    """
     graph = model.graph
-    if not any(node.op_type in ("NonZero", "Compress") for node in graph.node):
+    for node in graph.node:
+        if node.op_type == "TopK":
+            replace_items(node.attribute, [item for item in node.attribute if item.name != "sorted"])
+    index = GraphIndex(graph)
+    if not any(_starts_a_pick(node, index) for node in graph.node):
         return
     picks = _Picks(graph, infer_types(model))
     replace_items(graph.node, [item for node in graph.node for item in picks.rewritten(node)])
@@ -46,12 +53,19 @@ def rewrite_picks(model: onnx.ModelProto) -> None:
     replace_items(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
 
 
+def _starts_a_pick(node: onnx.NodeProto, index: GraphIndex) -> bool:
+    if node.op_type == "Expand":
+        maker = index.makers.get(node.input[1])
+        return maker is not None and maker.op_type == "Max"
+    return node.op_type == "NonZero" or (node.op_type == "Compress" and node.input[-1] in index.stored)
+
+
 class _Picks:
     """Follows lists of places, and the values picked at them, through the nodes of a graph in order."""
 
     def __init__(self, graph: onnx.GraphProto, types: ValueTypes) -> None:
         index = GraphIndex(graph)
-        self.types = types
+        self.types, self.makers = types, index.makers
         self.stored, self.taken = index.stored, {*index.names}
         self.constants: list[onnx.TensorProto] = []
         self.columns: dict[str, str] = {}  # what NonZero gives, and the mask it looked at
@@ -103,14 +117,19 @@ class _Picks:
         if mask is not None and self._fits(mask, node.input[0]) and not attributes(node).get("batch_dims", 0):
             self.picked[node.output[0]] = _Picked(mask, node.input[0])
 
-    def _expand(self, node: onnx.NodeProto, builder: NodeBuilder) -> None:
+    def _expand(self, node: onnx.NodeProto, builder: NodeBuilder) -> bool:
         source = node.input[0]
         if node.output[0] in self.types.shapes:
-            return
+            return False
+        if node.op_type == "Expand" and self._is_single(source) and self._least(node.input[1]):
+            # As many as the largest index says, but at least so many: what reads them has a fixed size, which is this.
+            builder.op("Expand", [source, self._least(node.input[1])], node.output[0])
+            return True
         if source in self.picked:
             self.picked[node.output[0]] = self.picked[source]
         elif source in self.fills or self._is_single(source):
             self.fills[node.output[0]] = self.fills.get(source, source)
+        return False
 
     _reshape = _expand
 
@@ -174,6 +193,12 @@ class _Picks:
         return True
 
     _reducemean = _reducesum
+
+    def _least(self, size: str) -> str:
+        """The constant among the two numbers whose larger one is a size; "" where the size is no such."""
+        maker = self.makers.get(size)
+        constants = [name for name in maker.input if name in self.stored] if maker and maker.op_type == "Max" else []
+        return constants[0] if maker and len(constants) == 1 and len(maker.input) == 2 else ""
 
     def _fits(self, mask: str, value: str) -> bool:
         """Whether a mask lies over the first axes of a tensor."""

@@ -39,7 +39,7 @@ def read_nir(path: str | os.PathLike[str], dt: float, choices: Mapping[str, str]
         raise UnsupportedOpError(f"The NIR file has nodes without a step: {named}; there are {', '.join(FIELDS)}.")
     chosen = make_choices(choices or {})
     step = NirStep(graph, dt, settle_choices(graph.nodes, chosen))
-    step.notes = doubts(graph.nodes, chosen)
+    step.notes += doubts(graph.nodes, chosen)
     return step
 
 
@@ -171,14 +171,17 @@ class NirStep(FileModule):
         self._steps[self._paths[node.name]] = step
 
     def _check_shape(self, source: str, target: str) -> None:
-        """Refuse an edge whose ends have different shapes, and an Output that declares another one."""
-        node, wanted = self._nodes[target], self._wanted[target]
+        """Refuse an edge whose ends have different shapes, and an Output that declares more than axes of length 1."""
+        node, wanted, given = self._nodes[target], self._wanted[target], self._shapes[source]
         if node.kind == "Output" and node.fields.get("shape") is not None:
             wanted = tuple(int(extent) for extent in node.numbers("shape").reshape(-1))
-        if self._shapes[source] != wanted:
+            if given != wanted and [n for n in given if n != 1] == [n for n in wanted if n != 1]:
+                self.notes.append(f"{node.label} declares shape {wanted}; its values have {given}, and that is kept.")
+                return
+        if given != wanted:
             raise ExportError(
-                f"{self._nodes[source].label} gives shape {self._shapes[source]}, but {node.label} "
-                f"takes {wanted}; correct one of them before nir.write."
+                f"{self._nodes[source].label} gives shape {given}, but {node.label} takes {wanted}; correct one of "
+                "them before nir.write."
             )
 
     def _initial_values(self) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from astroedge.exporters.graph.find_decisions import COMPARISONS, Decision
+from astroedge.exporters.graph.find_decisions import COMPARISONS, REMAINDER, Decision
 from astroedge.exporters.parity.firing_rates import Array, Tick
 
 RIVALS = 4
@@ -21,11 +21,13 @@ def sides(decision: Decision, values: Tick) -> Iterator[Side]:
     result = values[decision.tensor]
     operands = [values[name] for name in decision.operands]
     if decision.operator in COMPARISONS:
-        yield _gap(*operands, result), ~result
+        yield _gap(operands[0], operands[1], result), ~result
     elif decision.operator in ("ArgMax", "ArgMin"):
         yield from _rivals(decision, operands[0], result)
     elif decision.operator == "TopK":
         yield from _neighbours(decision, operands[0], result)
+    elif decision.operator == REMAINDER:
+        yield _remainder(operands[0], operands[1], result)
     elif decision.operator == "Sign" or result.dtype == bool:
         margins = np.abs(operands[0].astype(np.float64))
         others = (~result,) if result.dtype == bool else (np.where(result == 0, 1, 0), np.where(result == -1, 1, -1))
@@ -36,7 +38,8 @@ def sides(decision: Decision, values: Tick) -> Iterator[Side]:
 
 def nearest(decision: Decision, values: Tick) -> Array:
     """The margin of each element: how far its nearest edge is."""
-    return np.minimum.reduce([margins for margins, _ in sides(decision, values)])
+    margins: Array = np.minimum.reduce([margins for margins, _ in sides(decision, values)])
+    return margins
 
 
 def scale(decision: Decision, values: Tick) -> float:
@@ -49,6 +52,17 @@ def _gap(left: Array, right: Array, result: Array) -> Array:
     with np.errstate(invalid="ignore"):
         gap = np.abs(left.astype(np.float64) - right.astype(np.float64))
     return np.array(np.broadcast_to(gap, result.shape))
+
+
+def _remainder(operand: Array, divisor: Array, result: Array) -> Side:
+    """What is left of a division: next to nothing above a multiple of the divisor, next to all of it below."""
+    x, step = operand.astype(np.float64), np.abs(divisor.astype(np.float64))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        multiple = np.round(x / step)
+        margins = np.where(multiple == 0, np.inf, np.abs(x - multiple * step))
+        other = np.where(np.abs(result) < step / 2, result + np.sign(x) * step, result - np.sign(x) * step)
+    usable = np.isfinite(margins)
+    return np.where(usable, margins, np.inf), np.where(usable, other, result).astype(result.dtype)
 
 
 STAIRS: dict[str, Callable[[Array], tuple[Array, Array, Array]]] = {

@@ -64,7 +64,7 @@ class ObservedStep:
         """
         self.tolerance = tolerance
         self._original = original
-        self._reason = reason or (STATE_OUT_OF_SIGHT if original == "PyTorch" else DATA_OUT_OF_RANGE)
+        self._reason = reason
         self._graph = graph
         self._decisions = find_decisions(graph.model)
         self._names = [value.name for value in graph.model.graph.output]
@@ -109,8 +109,8 @@ class ObservedStep:
 
     def _why(self, close: Sequence[Borderline]) -> str:
         """What most likely explains a difference that the decisions `close` to their edge don't."""
-        if not close:
-            return self._reason
+        if self._reason is not None or not close:
+            return self._reason or (STATE_OUT_OF_SIGHT if self._original == "PyTorch" else DATA_OUT_OF_RANGE)
         rankings = {item.tensor for item in self._decisions if item.operator == "TopK"}
         return _undecided(len(close), any(item.element[0] in rankings for item in close), self._original)
 

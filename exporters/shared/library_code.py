@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import torch
 
-FRAMEWORKS = frozenset({"norse", "snntorch", "spikingjelly"})
+FRAMEWORKS = frozenset({"norse", "sinabs", "snntorch", "spikingjelly"})
 """The packages that `frameworks` knows; that room is above this one, so a test holds the two together."""
 PACKAGES = sys.stdlib_module_names | FRAMEWORKS | {"astroedge", "numpy", "onnx", "torch"}
 _EXPORTERS = os.path.dirname(os.path.dirname(__file__))

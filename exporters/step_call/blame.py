@@ -43,6 +43,15 @@ def blame_model(name: str, model: nn.Module | None = None) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def as_export_errors() -> Iterator[None]:
+    """For users a failure of their model is an ExportError like any other."""
+    try:
+        yield
+    except ModelFailure as error:
+        raise ExportError(str(error)) from error
+
+
 def _inside(error: BaseException, model: nn.Module | None) -> str:
     """` in Module 'path' (Class)`, the innermost part of `model` that was running; nothing for the model itself."""
     parts = [] if model is None else [(path, module) for path, module in model.named_modules() if path]

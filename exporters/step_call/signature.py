@@ -186,9 +186,8 @@ def plain(tensor: Tensor) -> Tensor:
 
 def _described(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Leaf]:
     """The tensors in the inputs, each with what messages call it."""
-    return [
-        leaf for key, tree in (*enumerate(arguments), *sorted(keywords.items())) for leaf in _input_leaves(key, tree)
-    ]
+    places: list[tuple[int | str, Any]] = [*enumerate(arguments), *sorted(keywords.items())]
+    return [leaf for key, tree in places for leaf in _input_leaves(key, tree)]
 
 
 def _input_leaves(key: int | str, tree: Any) -> list[Leaf]:

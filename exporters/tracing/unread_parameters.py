@@ -69,7 +69,7 @@ def _is_zero(node: fx.Node, zeros: set[fx.Node]) -> bool:
     if name in ZEROS:
         return True
     if name in FILLED:
-        return node.args[-1] == 0
+        return bool(node.args[-1] == 0)
     if name in MOVED:
         return bool(sources) and all(source in zeros for source in sources)
     return name in PRODUCTS and _without_bias(node) and any(source in zeros for source in sources[:2])

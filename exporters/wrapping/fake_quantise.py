@@ -6,6 +6,8 @@ arithmetic that PyTorch's kernel does. Both only once their ranges are fixed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,39 +22,38 @@ CONVERTED = "torch.ao.nn."
 class FixedQuantiser(nn.Module):
     """`(clamp(round(x / scale) + zero, low, high) - zero) * scale`, in the operations of PyTorch's kernel."""
 
-    def __init__(self, quantiser: nn.Module) -> None:
+    def __init__(self, quantiser: Any) -> None:
         """Take over the ranges of a fake quantiser."""
         super().__init__()
-        scale, zero = quantiser.scale.detach(), quantiser.zero_point.detach().float()
-        axis = int(getattr(quantiser, "ch_axis", -1))
-        self.axis = axis if scale.numel() > 1 else None
-        self.low, self.high = (
-            int(quantiser.activation_post_process.quant_min),
-            int(quantiser.activation_post_process.quant_max),
-        )
+        observer, scale = quantiser.activation_post_process, quantiser.scale.detach()
+        self.axis = int(quantiser.ch_axis) if scale.numel() > 1 else None
+        self.low, self.high = int(observer.quant_min), int(observer.quant_max)
         self.register_buffer("scale", scale)
         self.register_buffer("inverse", 1.0 / scale)
-        self.register_buffer("zero", zero)
+        self.register_buffer("zero", quantiser.zero_point.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
         """The nearest of the levels."""
         shape = [1] * x.ndim
         if self.axis is not None:
             shape[self.axis] = -1
-        scale, inverse, zero = (item.reshape(shape) for item in (self.scale, self.inverse, self.zero))
-        return (torch.clamp(torch.round(x * inverse) + zero, self.low, self.high) - zero) * scale
+        scale, inverse, zero = (self.get_buffer(name).reshape(shape) for name in ("scale", "inverse", "zero"))
+        rounded: Tensor = torch.clamp(torch.round(x * inverse) + zero, self.low, self.high)
+        return (rounded - zero) * scale
 
 
-def _is_quantiser(module: object) -> bool:
-    """Whether a module is a fake quantiser of PyTorch's; its package is only imported by models that have one."""
+def _quantiser(module: object) -> Any:
+    """A module that is a fake quantiser of PyTorch's, else None; only models that have one import its package."""
     kinds = type(module).__mro__
-    return any(kind.__name__ == BASE and kind.__module__.startswith("torch.ao.") for kind in kinds)
+    known = any(kind.__name__ == BASE and kind.__module__.startswith("torch.ao.") for kind in kinds)
+    return module if known else None
 
 
 def refuse_quantised(model: nn.Module) -> None:
     """Raise ExportError for a fake quantiser that still observes, and for PyTorch's own integer modules."""
     for path, module in model.named_modules():
-        if _is_quantiser(module) and bool(module.observer_enabled[0]):
+        quantiser = _quantiser(module)
+        if quantiser is not None and bool(quantiser.observer_enabled[0]):
             raise ExportError(
                 f"{label(path, module)} still observes the ranges of what it rounds, so they would change in every "
                 "tick; call model.apply(torch.ao.quantization.disable_observer)."
@@ -68,11 +69,12 @@ def refuse_quantised(model: nn.Module) -> None:
 def fix_quantisers(model: nn.Module) -> None:
     """Put what fake quantisers make of weights in place of the weights, and arithmetic in place of the others."""
     for module in list(model.modules()):
-        quantiser = getattr(module, WEIGHTS, None)
-        if _is_quantiser(quantiser):
+        quantiser, weight = _quantiser(getattr(module, WEIGHTS, None)), getattr(module, "weight", None)
+        if quantiser is not None and isinstance(weight, Tensor):
             with torch.no_grad():
-                module.weight = nn.Parameter(quantiser(module.weight), requires_grad=False)
+                module.weight = nn.Parameter(quantiser(weight), requires_grad=False)
             setattr(module, WEIGHTS, nn.Identity())
         for name, child in list(module.named_children()):
-            if _is_quantiser(child):
-                setattr(module, name, FixedQuantiser(child) if bool(child.fake_quant_enabled[0]) else nn.Identity())
+            found = _quantiser(child)
+            if found is not None:
+                setattr(module, name, FixedQuantiser(found) if bool(found.fake_quant_enabled[0]) else nn.Identity())

@@ -14,13 +14,15 @@ from astroedge.targets.boards.board_file import Target
 from astroedge.targets.boards.target import tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
+from astroedge.targets.compiler.find_culprit import find_culprit
 from astroedge.targets.compiler.passes import PASSES
-from astroedge.targets.pass_list import PassFailure, run_passes
+from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
 MATH_CHOICES = ("exact", "fast")
 
-for error_class in (CompileError, UnsupportedOpError):  # an error that crosses TVM's C++ keeps a class it knows
+# An error that crosses TVM's C++ keeps a class that it knows.
+for error_class in (CompileError, UnknownForm, UnsupportedOpError):
     tvm_ffi.register_error(error_class.__name__, error_class)
 
 
@@ -53,13 +55,18 @@ def compile_step(
             f"{reason}; write it with other functions in the model{cure}. ONNX Runtime can run the graph as it is."
         )
     native = tvm_target(target)
-    state = Compilation(CompileRequest(graph, target, math, kernels, probes, weights or StoredWeights()), native)
-    try:
-        with native:
+    request = CompileRequest(graph, target, math, kernels, probes, weights or StoredWeights())
+    state = Compilation(request, native)
+    with native:
+        try:
             run_passes(PASSES, state)
-    except PassFailure as failure:
-        raise CompileError(
-            f"Compiling the step graph {graph.name!r} for {target.name} {failure}; it usually means an operator form "
-            "the pipeline does not know. Simplify that part of the model, or report it with the graph."
-        ) from failure.cause
+        except UnknownForm as error:
+            culprit = find_culprit(request, native)
+            raise CompileError(culprit) if culprit else error from error
+        except PassFailure as failure:
+            raise CompileError(
+                find_culprit(request, native)
+                or f"Compiling the step graph {graph.name!r} for {target.name} {failure}; it usually means an operator "
+                "form the pipeline does not know. Simplify that part of the model, or report it with the graph."
+            ) from failure.cause
     return CompiledStep(state.code, state.team_code, state.packed, state.manifest)

@@ -20,7 +20,6 @@ from astroedge.errors import UnsupportedOpError
 from astroedge.targets.exact import exact_math, wide_math
 from astroedge.targets.exact.expressions import round_to_even
 from astroedge.targets.exact.fence_products import fence
-from astroedge.targets.exact.integer_power import integer_power
 
 _ROUNDING = ("fabs", "floor", "ceil", "trunc")
 LARGEST_PRODUCT = 64  # the largest constant exponent that is worked out by products
@@ -81,8 +80,6 @@ def _exact(name: str, call: Any) -> Any:
     arguments = [_as_float32(argument) for argument in call.args]
     if name in exact_math.UNARY:
         value = exact_math.UNARY[name](arguments[0])
-    elif name == "pow" and not _is_float(call):
-        return integer_power(call.args[0], call.args[1])
     elif name == "pow":
         value = _power(arguments[0], arguments[1])
     elif name in ("isnan", "isinf", "isfinite"):

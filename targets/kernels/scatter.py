@@ -1,6 +1,7 @@
 """Elements written, added, … at computed places, one after the other: of several at one place the last counts.
 
-A place outside its axis is left out; a negative one counts from the end.
+A place outside its axis is left out; a negative one counts from the end. Of a NaN and a number the one that came last
+is the smaller and the larger, as in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ COMBINE: dict[str, Combine] = {
     "update": lambda held, new: new,
     "add": lambda held, new: held + new,
     "mul": lambda held, new: held * new,
-    "min": lambda held, new: tirx.Select(new < held, new, held),
-    "max": lambda held, new: tirx.Select(held < new, new, held),
+    "min": lambda held, new: tirx.Select(held < new, held, new),
+    "max": lambda held, new: tirx.Select(new < held, held, new),
 }
 COMBINE_BOOLEANS: dict[str, Combine] = {
     "update": lambda held, new: new,
@@ -40,7 +41,7 @@ def scatter_elements(
     `reduction` says how an update and what is there are combined, a key of `COMBINE`. The order is that of `updates`.
     """
     with kernel("scatter") as built:
-        x, indices, updates, y = _arguments(built, shape, prod(places), prod(places), dtype, index_dtype)
+        indices, updates, y = _arguments(built, shape, prod(places), prod(places), dtype, index_dtype)
         strides = _strides(shape)
         with ExitStack() as loops:
             point = [loops.enter_context(loop(extent)) for extent in places]
@@ -63,7 +64,7 @@ def scatter_slices(
     """
     width = prod(shape[depth:])
     with kernel("scatter") as built:
-        x, indices, updates, y = _arguments(built, shape, count * depth, count * width, dtype, index_dtype)
+        indices, updates, y = _arguments(built, shape, count * depth, count * width, dtype, index_dtype)
         strides = _strides(shape)
         with tir.serial(0, count) as number:
             found = [_inside(indices[number * depth + axis], shape[axis], index_dtype) for axis in range(depth)]
@@ -79,15 +80,15 @@ def scatter_slices(
 
 def _arguments(
     built: Kernel, shape: tuple[int, ...], indices: int, updates: int, dtype: str, index_dtype: str
-) -> tuple[Buffer, Buffer, Buffer, Buffer]:
-    """The parameters; y begins as a copy of x."""
+) -> tuple[Buffer, Buffer, Buffer]:
+    """The parameters but for x, of which y begins as a copy."""
     size = prod(shape)
     x = built.argument("x", (size,), dtype)
     places = built.argument("indices", (indices,), index_dtype)
     new = built.argument("updates", (updates,), dtype)
     y = built.argument("y", (size,), dtype)
     in_vectors(size, lambda offset, lanes: store(y, offset, lanes, load(x, offset, lanes)))
-    return x, places, new, y
+    return places, new, y
 
 
 def _inside(index: Expression, extent: int, dtype: str) -> tuple[Expression, Expression]:

@@ -1,4 +1,4 @@
-"""The k best elements of vectors in order, with their places: the largest or the smallest first, equal ones as they stand.
+"""The k best elements of vectors with their places: the largest or smallest first, equal ones as they stand.
 
 Every element gets a key, an integer that is smaller the better the element is. The k-th smallest key is found bit by
 bit, by counting; what is not worse is listed in the order in which it stands, and the list is sorted: a short one by

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -16,7 +17,7 @@ from tvm import sym, tirx
 from tvm.ir import Range, TensorLoad
 from tvm.s_tir.stmt import SBlock, SBlockRealize
 
-from astroedge.errors import CompileError
+from astroedge.targets.pass_list import UnknownForm
 
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
@@ -48,13 +49,14 @@ class Assignment:
         """The extents of `all_axes`."""
         return (*self.extents, *self.reduced_extents)
 
+    @cached_property
     def loads(self) -> list[TensorLoad]:
         """Every load in its values, those inside indices too."""
         return [load for _, value in self.stores for load in loads_of(value)]
 
     def reads(self, buffer: Buffer) -> list[TensorLoad]:
         """The loads of one array."""
-        return [load for load in self.loads() if load.source.same_as(buffer)]
+        return [load for load in self.loads if load.source.same_as(buffer)]
 
     def is_own_point(self, load: TensorLoad) -> bool:
         """Whether the load is at the point that the assignment writes, of an array of the same extents."""
@@ -67,7 +69,7 @@ class Assignment:
 def read_assignments(func: tirx.PrimFunc) -> list[Assignment]:
     """The blocks of a function in order.
 
-    Raises CompileError for a body that is not made of blocks which write one element of an array at their own axes.
+    Raises UnknownForm for a body that is not made of blocks which write one element of an array at their own axes.
     """
     return [_assignment(block) for block in _blocks(func.body)]
 
@@ -140,7 +142,7 @@ def _assignment(block: SBlock) -> Assignment:
     spatial = [axis for axis in block.iter_vars if axis.iter_type == axis.DataPar]
     reduced = [axis for axis in block.iter_vars if axis.iter_type == axis.CommReduce]
     if len(spatial) + len(reduced) != len(block.iter_vars):
-        raise CompileError(f"{block.name_hint} has an axis that is neither spatial nor reduced; it has no schedule.")
+        raise UnknownForm(f"{block.name_hint} has an axis that is neither spatial nor reduced; it has no schedule.")
     axes = tuple(axis.var for axis in spatial)
     extents = tuple(int(axis.dom.extent) for axis in spatial)
     stores = _stores(block, block.body, axes, extents)
@@ -165,10 +167,10 @@ def _stores(
         elif isinstance(statement, tirx.BufferStore):
             places = coefficients(offset(statement.buffer, statement.indices), axes, extents)
             if places is None or not _is_row_major(places, extents):
-                raise CompileError(f"{block.name_hint} writes its result out of order, for which there is no schedule.")
+                raise UnknownForm(f"{block.name_hint} writes its result out of order, for which there is no schedule.")
             stores.append((statement.buffer, substitute(statement.value, bound)))
         else:
-            raise CompileError(
+            raise UnknownForm(
                 f"{block.name_hint} is a loop of its own, for which there is no schedule; "
                 "write the model without this operator."
             )

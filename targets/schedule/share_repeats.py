@@ -109,7 +109,7 @@ class _Terms:
 
 
 def _is_branch(node: Expression) -> bool:
-    return isinstance(node, tvm.ir.Call) and isinstance(node.op, tvm.ir.Op) and node.op.name == "tirx.if_then_else"
+    return isinstance(node, tvm.ir.Call) and isinstance(node.op, tvm.ir.Op) and node.op.name.endswith(".if_then_else")
 
 
 class _Shared:

@@ -15,8 +15,8 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.errors import CompileError
 from astroedge.targets.exact.guard_floats import guard_floats
+from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.schedule.loop_nest import Assignment, Buffer, inline, read_assignments
 from astroedge.targets.schedule.share_repeats import share_repeats
 from astroedge.targets.schedule.vector_loops import Nest
@@ -31,7 +31,7 @@ STACK_BYTES = 1000  # an array up to this size stays on the stack; a larger one 
 def schedule_blocks(func: tirx.PrimFunc, target: Target) -> tirx.PrimFunc:
     """The function of unscheduled blocks as vector loops over flat arrays (one-dimensional parameters, same order).
 
-    Raises CompileError for blocks that no schedule here covers; nothing is ever left as it was.
+    Raises UnknownForm for blocks that no schedule here covers; nothing is ever left as it was.
     """
     assignments = read_assignments(guard_floats(func))
     outputs = [buffer for buffer in func.params if any(_stores_to(item, buffer) for item in assignments)]
@@ -95,7 +95,7 @@ def _allocate_between_nests(nests: list[list[Assignment]], flat: dict[Buffer, Bu
                 size += elements * np.dtype(str(buffer.ty.dtype)).itemsize
                 flat[buffer] = tir.alloc_buffer((elements,), buffer.ty.dtype)
     if size > STACK_BYTES:
-        raise CompileError(
+        raise UnknownForm(
             f"{nests[0][0].name} needs {size} bytes between two of its loops and a kernel has {STACK_BYTES}; "
             "split the operator in the model."
         )

@@ -11,9 +11,10 @@ import pytest
 from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from tests.conftest import Compiled
 from tests.support.command import Command
-from tests.support.graphs import lif_layer, random_inputs, recurrent_net
+from tests.support.graphs import build, lif_layer, random_inputs, recurrent_net
 from tests.support.small_disk import small_disk
 
 Build = Callable[[str], Compiled]
@@ -38,6 +39,28 @@ def test_bundle_is_written_with_its_kernels_explained(astroedge_command: Command
     assert result.err.startswith("… compiling recurrent_net for native")
     with load(target) as session:
         assert session.run(x=random_inputs(recurrent_net(), 20)["x"])["y"].any()
+
+
+def test_spikes_that_no_kernel_skips_are_noted(astroedge_command: Command, tmp_path: Path) -> None:
+    """A product of two computed matrices that reads spikes is named with the reason, in one line."""
+    spec = StepSpec(
+        inputs=(TensorSpec("u", (64, 64), "float32"),),
+        outputs=(TensorSpec("y", (64, 64), "float32"),),
+        states=(StateSpec("old", (64, 64), "float32"),),
+        spikes=(SpikeSpec("spike", "fired", (64, 64), 0.05),),
+    )
+    nodes = [
+        onnx.helper.make_node("Greater", ["u", "one"], ["fired"]),
+        onnx.helper.make_node("Cast", ["fired"], ["z"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("MatMul", ["z", "state.old"], ["y"]),
+        onnx.helper.make_node("Identity", ["u"], ["next.old"]),
+    ]
+    source = tmp_path / "net.onnx"
+    build("matrices", spec, nodes, {"one": np.float32(1)}).save(source)
+    result = astroedge_command("compile", source, "-o", tmp_path / "net.astro")
+    assert result.code == 0
+    (note,) = [line for line in result.out.splitlines() if line.startswith("Note: ")]
+    assert note.startswith("Note: matrix 'old' multiplies all its inputs: spike fires at 5.0%, but ")
 
 
 def test_options_reach_the_compiler(astroedge_command: Command, graph: Path, tmp_path: Path) -> None:

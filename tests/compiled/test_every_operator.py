@@ -24,14 +24,7 @@ from tests.support.operator_steps import FORMS, data_of, step_of
 
 NAMED = sorted(operators(lambda row: not row.imported or bool(row.inexact_functions)) & FORMS.keys())
 # The plainest form is not among those that are compiled; what the refusal says of it.
-REFUSED_FORMS = {
-    "CumSum": "cumsum has no lowering",
-    "MaxUnpool": "scatter_elements_generic",
-    "RoiAlign": "failed in the pass 'schedule_calls'",
-    "Shape": "which has no kernel",
-    "Size": "shape_of has no lowering",
-    "TopK": "topk has no lowering",
-}
+REFUSED_FORMS = {}
 CARRIED = sorted(FORMS.keys() - REFUSED_FORMS.keys() - set(NAMED))
 FUNCTIONS_OF_KERNELS = {"softmax": {"exp"}, "layer_norm": {"rsqrt"}}
 # Nothing to run: no data reaches them, or they hold what is no tensor.

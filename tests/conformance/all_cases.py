@@ -13,6 +13,7 @@ FRAMEWORKS = {
     "spikingjelly_cells": ("spikingjelly",),
     "spikingjelly_layers": ("spikingjelly",),
     "norse_cells": ("norse",),
+    "sinabs_cells": ("sinabs",),
     "torch_cells": (),
     "torch_layers": (),
     "nir_cells": ("nir",),

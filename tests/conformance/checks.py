@@ -3,6 +3,7 @@
 - `check_wrapper`: the model with its state made explicit is the model, bit for bit, from a cold start;
 - `check_grid`: with weights on the grid PyTorch, ONNX Runtime and the compiled step, running free, have equal bits;
 - `check_forced`: with drawn weights the compiled step follows ONNX Runtime by the forced rule;
+  Neither reads spikes as if they were numbers: every matrix but those in `DENSE` knows the rate of what it reads;
 - `check_machines`: the step compiled for several processors has equal bits;
 - `check_transcription`: the compiled step equals the cell written out in NumPy with AstroEdge's exact functions.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.bundle.container import Bundle
+from astroedge.bundle.manifest import NO_SPIKES
 from astroedge.exporters import export
 from astroedge.exporters.state.find_state import find_hidden_state
 from astroedge.exporters.step_call.signature import make_call
@@ -37,6 +40,20 @@ from tests.support.machines import Machine, run_hashes
 WRAPPER_TICKS, GRID_TICKS, FORCED_TICKS, MACHINE_TICKS, TRANSCRIBED_TICKS = 200, 2_000, 1_000, 1_000, 200
 EXAMPLE_TICKS = 50
 LOWEST_RATE, HIGHEST_RATE = 0.01, 0.6
+# The matrices that rightly read numbers, by cell: with drawn weights inputs are numbers, on the grid they are spikes.
+DENSE = {
+    "snnTorch SLSTM": ("linear.0", "*cells.*", "permute*"),  # membranes, and currents that an LSTM multiplies
+    "SpikingJelly EIFNode": ("linear.0",),
+    "SpikingJelly BatchNorm1d": ("stages.0.1", "stages.1.1"),  # normalised spikes
+    "SpikingJelly SynapseFilter": ("stages.0.0", "stages.1.1"),  # currents of synapses
+    "Norse LIFAdExCell": ("0",),
+    "Norse LIFAdExRecurrentCell": ("0.input_weights",),
+    "Norse LIFExCell": ("0",),
+    **dict.fromkeys(
+        ("PyTorch BatchNorm1d, BatchNorm2d", "PyTorch LayerNorm, RMSNorm", "PyTorch GroupNorm, InstanceNorm2d"), ("0",)
+    ),
+    "PyTorch GELU, SiLU, Softplus, Softmax": ("0", "2", "4", "8"),
+}
 
 
 class ConformanceError(AssertionError):
@@ -88,6 +105,7 @@ def check_grid(case: Case) -> str:
             demand(same_bits(session.states[name], state), f"state {name!r} of the compiled step and ONNX Runtime part")
     spikes = [spike.name for spike in graph.spec.spikes]
     _demand_rates(case, {name: float(np.mean(compiled[f"spike.{name}"] != 0)) for name in spikes})
+    _demand_skipped_zeros(case, Weights.GRID)
     margins = [compiled[f"margin.{name}"] for name in spikes if f"margin.{name}" in compiled]
     ties = sum(int(np.count_nonzero(margin == 0)) for margin in margins)
     demand(ties > 0 or not case.ties, "no neuron was ever exactly at its threshold")
@@ -102,6 +120,8 @@ def check_forced(case: Case) -> tuple[str, list[float]]:
         report = compare_forced(ObservedReference(graph), session, given, FORCED_TICKS)
     demand(report.ok, report.text())
     rates = _demand_rates(case, {item.name: item.session_rate for item in report.spikes})
+    if not case.exact:
+        _demand_skipped_zeros(case, Weights.DRAWN)
     return f"{report.worst_share:.0%} of the tolerance, {report.spikes_flipped} flips", rates
 
 
@@ -200,6 +220,15 @@ def _bits(values: Array) -> Array:
     if values.dtype != np.float32:
         return values
     return (values + np.float32(0)).view(np.int32)
+
+
+def _demand_skipped_zeros(case: Case, weights: Weights) -> None:
+    """Demand that no matrix of a spiking network reads spikes as if they were numbers."""
+    allowed = DENSE.get(f"{case.framework} {case.cell}", ())
+    matrices = probed(case, weights).manifest.matrices if case.fires else ()
+    lost = [item.name for item in matrices if item.reason == NO_SPIKES or item.multiplies_zeros]
+    wrong = [name for name in lost if not any(fnmatch(name, pattern) for pattern in allowed)]
+    demand(not wrong, f"the zeros of what {', '.join(wrong)} reads were lost on the way from the neurons")
 
 
 def _demand_rates(case: Case, rates: dict[str, float]) -> list[float]:

@@ -38,13 +38,14 @@ class NodeCase:
     def counting(self) -> onnx.ModelProto:
         """The graph with sizes fixed to those of the data and a state beside it."""
         model = deepcopy(self.model)
+        model.ir_version = max(model.ir_version, 4)  # before, every constant had to be an input
         for value in model.graph.input:
             shape = value.type.tensor_type.shape
             shape.CopyFrom(onnx.TensorShapeProto())
             for extent in self.inputs[value.name].shape:
                 shape.dim.add(dim_value=extent)
         one = helper.make_tensor("ticks_step", TensorProto.FLOAT, [1], [1.0])
-        model.graph.initializer.append(one)
+        model.graph.node.append(helper.make_node("Constant", [], [one.name], value=one))
         model.graph.input.append(helper.make_tensor_value_info(COUNT, TensorProto.FLOAT, [1]))
         model.graph.node.append(helper.make_node("Add", [COUNT, one.name], [COUNTED]))
         model.graph.output.append(helper.make_tensor_value_info(COUNTED, TensorProto.FLOAT, [1]))

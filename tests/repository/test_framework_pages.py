@@ -20,6 +20,7 @@ from tests.support.places import DOCS
         pytest.param("from-snntorch.md", "snntorch", marks=pytest.mark.frameworks),
         pytest.param("from-spikingjelly.md", "spikingjelly", marks=pytest.mark.frameworks),
         pytest.param("from-norse.md", "norse", marks=pytest.mark.frameworks),
+        pytest.param("from-sinabs.md", "sinabs", marks=pytest.mark.frameworks),
     ],
 )
 def test_page_runs(

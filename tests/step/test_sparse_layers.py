@@ -1,4 +1,4 @@
-"""Spikes are followed through the operators of convolutional networks."""
+"""Spikes are followed through operators on whole tensors."""
 
 from __future__ import annotations
 
@@ -72,6 +72,37 @@ CASES: dict[str, tuple[NodeProto, tuple[int, ...], dict[str, np.ndarray], Sparsi
     "ones around": (
         node("Pad", ["s", "pads", "one"], ["z"]), (1, 2, 10, 8), {"pads": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, None,
     ),
+    "edges around": (
+        node("Pad", ["s", "pads"], ["z"], mode="edge"), (1, 2, 10, 8), {"pads": np.array([0, 0, 1, 0, 0, 0, 1, 0])},
+        Sparsity("a", 0.1, True),
+    ),
+    "zeros beside": (node("Concat", ["s", "none"], ["z"], axis=1), (1, 4, 8, 8), {"none": np.zeros((1, 2, 8, 8), "f")},
+                     Sparsity("a", 0.05, True)),
+    "written into zeros": (node("ScatterElements", ["none", "places", "s"], ["z"], axis=1), (1, 4, 8, 8),
+                           {"none": np.zeros((1, 4, 8, 8), "f"), "places": np.ones((1, 2, 8, 8), np.int64)},
+                           Sparsity("a", 0.05, True)),
+    "added to what is there": (node("ScatterElements", ["none", "places", "s"], ["z"], axis=1, reduction="add"),
+                               (1, 4, 8, 8), {"none": np.zeros((1, 4, 8, 8), "f"),
+                                              "places": np.ones((1, 2, 8, 8), np.int64)}, Sparsity("a", 0.05, False)),
+    "repeated": (node("Tile", ["s", "times"], ["z"]), (1, 2, 16, 8), {"times": np.array([1, 1, 2, 1])},
+                 Sparsity("a", 0.1, True)),
+    "space to depth": (node("SpaceToDepth", ["s"], ["z"], blocksize=2), (1, 8, 4, 4), {}, Sparsity("a", 0.1, True)),
+    "slices by index": (node("GatherND", ["s", "places"], ["z"]), (1, 8, 8), {"places": np.array([[0, 1]])},
+                        Sparsity("a", 0.1, True)),
+    "triangle": (node("Trilu", ["s"], ["z"]), (1, 2, 8, 8), {}, Sparsity("a", 0.1, True)),
+    "nearest neighbours": (node("Resize", ["s", "", "scales"], ["z"]), (1, 2, 16, 16),
+                           {"scales": np.array([1, 1, 2, 2], "f")}, Sparsity("a", 0.1, True)),
+    "linear neighbours": (node("Resize", ["s", "", "scales"], ["z"], mode="linear"), (1, 2, 16, 16),
+                          {"scales": np.array([1, 1, 2, 2], "f")}, Sparsity("a", 1 - 0.9**4, False)),
+    "whole images": (node("GlobalMaxPool", ["s"], ["z"]), (1, 2, 1, 1), {}, Sparsity("a", 1 - 0.9**64, True)),
+    "sum of windows": (node("Conv", ["s", "ones"], ["z"], group=2, strides=[2, 2]), (1, 2, 4, 4),
+                       {"ones": np.ones((2, 1, 2, 2), "f")}, Sparsity("a", 1 - 0.9**4, False)),
+    "sum of all channels": (node("Conv", ["s", "ones"], ["z"]), (1, 3, 6, 6),
+                            {"ones": np.ones((3, 2, 3, 3), "f")}, None),
+    "sum with a bias": (node("Conv", ["s", "ones", "bias"], ["z"], group=2), (1, 2, 7, 7),
+                        {"ones": np.ones((2, 1, 2, 2), "f"), "bias": np.ones(2, "f")}, None),
+    "permuted by a matrix": (node("MatMul", ["s", "order"], ["z"]), (1, 2, 8, 8), {"order": np.eye(8, dtype="f")[::-1]},
+                             Sparsity("a", 0.1, False)),
 }  # fmt: skip
 
 

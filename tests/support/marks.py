@@ -23,7 +23,7 @@ import pytest
 # What a function that compiles names: the linker's way to a C compiler, or TVM's way to LLVM.
 LLVM = "target.build.llvm"
 COMPILERS = {"run_compiler", LLVM}
-FRAMEWORKS = {"nir", "nirtorch", "norse", "silero_vad", "snntorch", "spikingjelly"}
+FRAMEWORKS = {"nir", "nirtorch", "norse", "silero_vad", "sinabs", "snntorch", "spikingjelly"}
 OURS = ("astroedge", "tests")
 
 

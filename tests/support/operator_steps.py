@@ -186,7 +186,7 @@ FORMS: dict[str, Form] = {
     "ReverseSequence": form("x", whole(2, 2, 1), shape=(2, 3)),
     "RoiAlign": form("x", np.array([[0, 0, 4, 4]], np.float32), whole(0), output_height=2, output_width=2, **IMAGE),
     "RotaryEmbedding": form("x", weights(1, 3, 2), weights(1, 3, 2), shape=(1, 2, 3, 4), opset=23),
-    "STFT": form("x", np.array(2), np.ones(4, np.float32), shape=(1, 8, 1)),
+    "STFT": form("x", np.array(2), np.ones(4, np.float32), shape=(1, 8, 1), onesided=1),
     "ScatterElements": form("x", np.array([[1], [4]]), weights(2, 1), axis=1),
     "ScatterND": form("x", np.array([[1]]), weights(1, 12)),
     "Slice": form("x", whole(2), whole(7), whole(1)),

@@ -11,11 +11,11 @@ from __future__ import annotations
 import tvm
 from tvm import ir, tirx
 from tvm.script import tirx as T
-from tvm_ffi import structural_equal
 
 from astroedge.scratch import scratch_folder
 from astroedge.targets.compiler.emit.lower_kernel import lower_kernel
 from astroedge.targets.compiler.emit.lower_module import lower_module
+from astroedge.targets.compiler.program.equal_functions import EqualFunctions
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.compiler.threads.divide_loops import undivided
@@ -34,7 +34,8 @@ def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> byte
     Raises CompileError when code generation fails, UnsupportedOpError for a function without an exact kernel.
     """
     tick = Tick(plan, target, math, ENTRY)
-    return tick.compile([tick.call(call, undivided(call.function)) for call in plan.calls])
+    plain = {function: undivided(function) for function in {call.function for call in plan.calls}}
+    return tick.compile([tick.call(call, plain[call.function]) for call in plan.calls])
 
 
 class Tick:
@@ -52,7 +53,7 @@ class Tick:
         self.further = further
         self._buffers = {name: tirx.decl_buffer((plan.sizes[name],), "uint8", name=f"{name}_bytes") for name in BUFFERS}
         self._kernels: dict[ir.GlobalVar, tirx.PrimFunc] = {}
-        self._known: list[tuple[tirx.PrimFunc, bool, ir.GlobalVar]] = []
+        self._known: dict[bool, EqualFunctions[ir.GlobalVar]] = {True: EqualFunctions(), False: EqualFunctions()}
 
     def call(self, call: KernelCall, function: tirx.PrimFunc, *further: tirx.Var) -> tirx.Stmt:
         """The statement that makes `call` by the kernel `function`, which takes `further` after its arrays."""
@@ -74,13 +75,13 @@ class Tick:
     def _kernel(self, call: KernelCall, function: tirx.PrimFunc) -> ir.GlobalVar:
         """The private function for a call; equal kernels are one."""
         aliased = _writes_over_a_read(call, self.plan)
-        for known, known_aliased, global_var in self._known:
-            if known_aliased == aliased and (known is function or structural_equal(known, function)):
-                return global_var
-        global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(self._known)}")
-        self._known.append((function, aliased, global_var))
-        self._kernels[global_var] = _private(lower_kernel(function, self.target, self.math), aliased)
-        return global_var
+
+        def lower() -> ir.GlobalVar:
+            global_var = ir.GlobalVar(f"{call.kind.replace('-', '_')}_{len(self._kernels)}")
+            self._kernels[global_var] = _private(lower_kernel(function, self.target, self.math), aliased)
+            return global_var
+
+        return self._known[aliased].get(function, lower)
 
     def _entry(self, statements: list[tirx.Stmt]) -> dict[ir.GlobalVar, tirx.PrimFunc]:
         declared = [tirx.DeclBuffer(self._buffers[name], data=self.pointers[name]) for name in BUFFERS]

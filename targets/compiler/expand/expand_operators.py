@@ -7,27 +7,31 @@ import onnx
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand import (
-    infinities,
+    activations,
+    attention,
+    determinant,
     integer_products,
+    integers,
+    losses,
+    norms,
     orders,
     picks,
     pools,
     quantising,
+    reductions,
+    regions,
     resize,
     scatters,
+    transforms,
+    transposed_convolutions,
 )
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
-RULES: dict[str, Rule] = {
-    **infinities.RULES,
-    **integer_products.RULES,
-    **orders.RULES,
-    **picks.RULES,
-    **pools.RULES,
-    **quantising.RULES,
-    **resize.RULES,
-    **scatters.RULES,
-}
+FAMILIES = (
+    *(activations, attention, determinant, integer_products, integers, losses, norms, orders, picks),
+    *(pools, quantising, reductions, regions, resize, scatters, transforms, transposed_convolutions),
+)
+RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
 
 
 def expand_operators(model: onnx.ModelProto) -> None:

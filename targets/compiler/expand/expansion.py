@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from astroedge.errors import UnsupportedOpError
 from astroedge.step.graph_index import ValueTypes, attributes
 from astroedge.step.node_builder import NodeBuilder
+from astroedge.step.operators import made_by
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,11 @@ def stored(builder: NodeBuilder, value: str, shape: Sequence[int]) -> str:
 Rule = Callable[[Call, NodeBuilder], bool]
 """Writes nodes that make the outputs of the call, bit for bit as the operator defines them, and returns True; returns
 False, before it has written any, for a form that is left as it is."""
+
+
+def refuse(call: Call, what: str) -> NoReturn:
+    """Raise UnsupportedOpError for a form of an operator that nothing here can carry, described by `what`."""
+    raise UnsupportedOpError(
+        f"{made_by([call.node])} uses {call.node.op_type} with {what}, which no kernel computes; write that part of "
+        "the model with other operators, or run the step graph in ONNX Runtime."
+    )

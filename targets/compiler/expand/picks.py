@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import ceil
-from typing import Any
 
 import numpy as np
 from onnx import helper
 
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand.expansion import Call, Rule
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def one_hot(call: Call, builder: NodeBuilder) -> bool:
@@ -54,12 +51,6 @@ def slice_axis(builder: NodeBuilder, value: str, axis: int, start: int, end: int
     """The elements start ≤ place < end of one axis."""
     limits = [builder.constant([number], np.int64) for number in (start, end, axis)]
     return builder.op("Slice", [value, *limits], output)
-
-
-def gather_flat(builder: NodeBuilder, value: str, places: Array, output: str | None = None) -> str:
-    """The elements at constant places of the flat array, in the shape of `places`."""
-    flat = builder.op("Reshape", [value, builder.constant([-1], np.int64, "shape")])
-    return builder.op("Gather", [flat, builder.constant(places, np.int64, "places")], output, axis=0)
 
 
 def reverse_sequence(call: Call, builder: NodeBuilder) -> bool:
@@ -144,19 +135,6 @@ def _pad_by_a_number(call: Call, builder: NodeBuilder, amounts: dict[int, tuple[
     builder.op("Where", [builder.constant(inside, np.bool_), padded, number], call.output(0))
 
 
-def compress(call: Call, builder: NodeBuilder) -> bool:
-    """Compress by a constant condition: the chosen rows, or the chosen elements of the flat array."""
-    condition = call.constant(1)
-    if condition is None:
-        return False
-    chosen, axis = np.flatnonzero(condition), call.options.get("axis")
-    if axis is None:
-        gather_flat(builder, call.input(0), chosen, call.output(0))
-    else:
-        builder.op("Gather", [call.input(0), builder.constant(chosen, np.int64)], call.output(0), axis=int(axis))
-    return True
-
-
 def shape(call: Call, builder: NodeBuilder) -> bool:
     """Shape and Size of a tensor of fixed shape: a constant."""
     if call.input(0) not in call.types.shapes:
@@ -174,14 +152,14 @@ def eye_like(call: Call, builder: NodeBuilder) -> bool:
     """EyeLike: a constant."""
     wanted = call.options.get("dtype")
     dtype = call.dtype() if wanted is None else helper.tensor_dtype_to_np_dtype(wanted)
-    ones = np.eye(*call.shape(), k=int(call.options.get("k", 0)))
+    rows, columns = call.shape()
+    ones = np.eye(rows, columns, k=int(call.options.get("k", 0)))
     builder.op("Identity", [builder.constant(ones, dtype)], call.output(0))
     return True
 
 
 RULES: dict[str, Rule] = {
     "CenterCropPad": center_crop_pad,
-    "Compress": compress,
     "EyeLike": eye_like,
     "OneHot": one_hot,
     "Pad": pad,

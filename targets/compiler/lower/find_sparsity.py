@@ -32,6 +32,11 @@ def find_sparsity(step: ImportedStep, graph: StepGraph) -> dict[relax.Var, Spars
             operand = next((item for item in call.args if isinstance(item, relax.Var) and item in found), None)
             if operand is not None and call.op.name in MOVES and operand.same_as(call.args[0]):
                 found[binding.var] = found[operand]
-            elif operand is not None and call.op.name == "relax.multiply":  # by Gemm's alpha
+            elif operand is not None and _scales(call):
                 found[binding.var] = replace(found[operand], binary=False)
     return found
+
+
+def _scales(call: relax.Call) -> bool:
+    """Whether a call multiplies by a stored number, as the importer does with the alpha of a Gemm."""
+    return bool(call.op.name == "relax.multiply" and any(isinstance(item, tvm.ir.GenericConst) for item in call.args))

@@ -6,9 +6,6 @@ an extra graph output, and outputs keep their position through import, folding a
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,15 +18,15 @@ import onnx
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
-from tvm.relax.frontend.onnx import from_onnx
 
-from astroedge.errors import CompileError, UnsupportedOpError
 from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex, infer_types
-from astroedge.step.operators import made_by, operators, relax_operators
+from astroedge.step.operators import operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
 from astroedge.targets.compiler.expand.expand_operators import expand_operators
+from astroedge.targets.compiler.lower.checked_importer import checked_import
+from astroedge.targets.compiler.lower.fold_constants import fold_constants
 
 if TYPE_CHECKING:
     from astroedge.step.spec import SpikeSpec
@@ -61,10 +58,12 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
 
     A margin says how far a neuron is from its threshold (astroedge/step/spike_margin.py).
 
-    Raises UnsupportedOpError for an operator TVM cannot import, CompileError for a shape that is not static.
+    Raises UnsupportedOpError for an operator that TVM cannot import or gets wrong, UnknownForm for a form that it
+    does not know.
     """
     model = deepcopy(graph.model)
     expand_operators(model)
+    types = infer_types(model)
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}
@@ -73,7 +72,7 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     operands = _operands(model)
     for name in (*markers, *(f"margin.{name}" for name in margins), *products, *operands):
         model.graph.output.append(onnx.ValueInfoProto(name=name))
-    module = _simplify(_import_quietly(model))
+    module = _simplify(checked_import(model, types))
     outputs = _output_vars(module["main"])
     spike_names = [spike.name for spike in graph.spec.spikes]
     return ImportedStep(
@@ -85,26 +84,6 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     )
 
 
-def _import_quietly(model: onnx.ModelProto) -> tvm.IRModule:
-    """Run TVM's importer without its prints; translate its errors."""
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            return from_onnx(model, keep_params_in_input=False)
-    except tvm.error.OpNotImplemented as error:
-        missing = str(error).split("ONNX:")[-1].strip()
-        makers = [node for node in model.graph.node if node.op_type in missing.replace(",", " ").split()]
-        raise UnsupportedOpError(
-            f"{made_by(makers)} uses {missing}, for which TVM has no importer; the step cannot be compiled. "
-            "Replace the operator in the model by simpler ones, or run the step graph in ONNX Runtime."
-        ) from error
-    except Exception as error:
-        raise CompileError(
-            f"TVM could not import the step graph ({str(error).strip().splitlines()[-1]}); it usually meets an "
-            "operator form it does not know. Check the graph in ONNX Runtime and simplify the part the message names."
-        ) from error
-
-
 def _simplify(module: tvm.IRModule) -> tvm.IRModule:
     """Exact rewrites only: gathers clipped, splits cut, inference forms, constants folded, equal expressions merged."""
     rewriter = _RewriteCalls(module)
@@ -112,8 +91,8 @@ def _simplify(module: tvm.IRModule) -> tvm.IRModule:
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
-        relax.transform.EliminateCommonSubexpr(),  # folding compiles each expression that it computes
-        relax.transform.FoldConstant(),
+        relax.transform.EliminateCommonSubexpr(),
+        tvm.transform.module_pass(lambda module, _: fold_constants(module), opt_level=0),
         relax.transform.EliminateCommonSubexpr(),
         relax.transform.CanonicalizeBindings(),
     ]
@@ -136,6 +115,8 @@ class _RewriteCalls(PyExprMutator):
         if operator in EXTREMES and isinstance(visited.args[0], relax.Var):
             stack = self.lookup_binding(visited.args[0])
             return self._extreme(visited, stack) if _is_stack(stack) else visited
+        if operator == "relax.split" and not isinstance(call.ty, relax.TupleType):
+            return visited.args[0]  # into one piece
         if operator == "relax.split":
             return self._slices(visited.args[0], int(call.attrs.axis), call.ty.fields)
         if operator in ("relax.scatter_nd", "relax.scatter_elements") and visited.attrs.reduction in ("update", "none"):

@@ -15,7 +15,6 @@ import tvm
 from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
@@ -38,6 +37,7 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
 from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
 from astroedge.targets.kernels.convolutions.convolution import Convolution
+from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
 BYTES = ("int8", "uint8")
@@ -277,7 +277,7 @@ def _refuse_leftovers(module: tvm.IRModule) -> None:
         for binding in block.bindings:
             call = binding.value
             if isinstance(call, relax.Call) and isinstance(call.op, tvm.ir.Op) and call.op.name not in allowed:
-                raise CompileError(
+                raise UnknownForm(
                     f"The operator {call.op.name.removeprefix('relax.')} has no lowering with static shapes; "
                     "write that part of the model with simpler operators."
                 )

@@ -50,10 +50,14 @@ class _Merger:
             maker = self.maker[new]
             self.waits_for[maker].update(reader for reader in self.readers.get(old, []) if reader < maker)
         self.group_of: list[Group] = [(index,) for index in range(len(self.calls))]
+        self.plain = [_has_plain_loops(call) for call in self.calls]
+        self.pointwise: dict[tuple[tirx.PrimFunc, int], bool] = {}
 
     def join_earlier(self, index: int) -> None:
         """Join a call with each group before it that it reads from or shares an operand with, where it may."""
         call = self.calls[index]
+        if not self.plain[index]:
+            return
         makers = [self.maker[value] for value in call.reads if value in self.maker]
         shared = [self.readers[value] for value in call.reads if value.kind != "weight"]
         for other in dict.fromkeys((*makers, *(reader for readers in shared for reader in readers if reader < index))):
@@ -81,7 +85,7 @@ class _Merger:
 
     def _may_join(self, first: Group, second: Group) -> bool:
         members = (*first, *second)
-        if not all(_has_plain_loops(self.calls[member]) for member in members):
+        if not all(self.plain[member] for member in members):
             return False
         if len({self.calls[member].writes[0].shape for member in members}) != 1:
             return False
@@ -92,11 +96,17 @@ class _Merger:
         made = {value for member in members for value in self.calls[member].writes}
         touched = made | {old for old, new in self.next_of.items() if new in made}
         return all(
-            is_pointwise(call.function, place)
+            self._is_pointwise(call.function, place)
             for call in (self.calls[member] for member in members)
             for place, value in enumerate(call.reads)
             if value in touched
         )
+
+    def _is_pointwise(self, function: tirx.PrimFunc, place: int) -> bool:
+        """`is_pointwise`, found out once: calls are looked at beside every other that shares an operand."""
+        if (function, place) not in self.pointwise:
+            self.pointwise[function, place] = is_pointwise(function, place)
+        return self.pointwise[function, place]
 
     def _leads_to(self, first: Group, last: Group) -> bool:
         """Whether something outside both groups waits for `first` and is waited for by `last`."""

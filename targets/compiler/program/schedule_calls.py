@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from tvm import te, tirx
 
 from astroedge.errors import CompileError
 from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.program.equal_functions import EqualFunctions
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.schedule.vectorize import schedule_blocks
 from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
@@ -18,14 +20,12 @@ def schedule_calls(calls: list[KernelCall], target: Target) -> list[KernelCall]:
 
     Raises CompileError for a function that no schedule covers.
     """
-    done: dict[tirx.PrimFunc, tirx.PrimFunc] = {}
+    done: EqualFunctions[tirx.PrimFunc] = EqualFunctions()
     scheduled = []
     for call in calls:
         function = call.function
         if KERNEL_ATTRIBUTE not in function.attrs:
-            if function not in done:
-                done[function] = schedule_blocks(function, target)
-            function = done[function]
+            function = done.get(function, partial(schedule_blocks, function, target))
         kernel = function.attrs.get(KERNEL_ATTRIBUTE)
         if kernel is None:
             raise CompileError(f"The function {call.kind} has no schedule; this is a defect of the compiler.")

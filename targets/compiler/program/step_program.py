@@ -18,6 +18,7 @@ from astroedge.errors import CompileError
 from astroedge.step.spec import StepSpec
 from astroedge.targets.compiler.lower.legalize import PRODUCT_ATTRIBUTE
 from astroedge.targets.compiler.program.blocks import is_reshape
+from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
 
@@ -128,7 +129,7 @@ class _Reader:
             return self._weight(expression.value.numpy())
         if isinstance(expression, relax.Var) and expression in self.values:
             return self.values[expression]
-        raise CompileError(f"The compiled step has an argument that is no tensor ({expression}); simplify the model.")
+        raise UnknownForm(f"The compiled step has an argument that is no tensor ({expression}); simplify the model.")
 
     def read_binding(self, binding: relax.VarBinding) -> None:
         """Add the call a binding makes, or remember that its variable is a view of another value."""
@@ -141,7 +142,7 @@ class _Reader:
             return
         operator = value.op.name if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) else ""
         if operator != "relax.call_tir":
-            raise CompileError(f"The compiled step holds {operator or value}, which has no kernel; simplify the model.")
+            raise UnknownForm(f"The compiled step holds {operator or value}, which has no kernel; simplify the model.")
         function = self.module[value.args[0]]
         if is_reshape(function):
             self.values[binding.var] = self.value_of(value.args[1].fields[0])

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from astroedge.bundle.manifest import DESPITE
+from astroedge.bundle.manifest import DESPITE, NO_SPIKES
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
@@ -107,7 +107,7 @@ class ConvolutionChooser:
         """The kernel of a convolution, and why."""
         conv, sparsity = product.shape, product.sparsity
         if sparsity is None:
-            return "dense", "input is not a spike tensor"
+            return "dense", NO_SPIKES
         fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
         if matrix.data is None or not np.isfinite(matrix.data).all():
             return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"

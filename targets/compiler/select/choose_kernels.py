@@ -12,7 +12,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from astroedge.bundle.manifest import DESPITE, Matrix
+from astroedge.bundle.manifest import DESPITE, NO_SPIKES, Matrix
 from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
@@ -155,7 +155,7 @@ class _Chooser:
                 calls=product.batch * product.rows_out,
                 kernel=kernel,
                 reason=reason,
-                spikes=self._counted_as(left),
+                spikes=self._counted_as(left, product),
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=sum(value.nbytes for value in weights),
                 precision=self.weights.storage(right).name,
@@ -174,7 +174,7 @@ class _Chooser:
                 calls=conv.batch * conv.groups * conv.out_pixels,
                 kernel=chosen.kernel,
                 reason=chosen.reason,
-                spikes=self._counted_as(images),
+                spikes=self._counted_as(images, product),
                 nonzero=round(chosen.nonzero / conv.groups),
                 nbytes=chosen.nbytes,
                 precision=self.weights.storage(weights).name,
@@ -186,9 +186,13 @@ class _Chooser:
         """What counts the active elements of an image each time they are listed."""
         return self._counter(self._name_of(images, 1, sparsity, reader), images, sparsity).value
 
-    def _counted_as(self, value: Value) -> str | None:
-        """The name of the counter of a product's inputs, if they are counted."""
-        return self.counted[value].name if value in self.counted else self._spike_name(value)
+    def _counted_as(self, value: Value, product: Product | ConvolutionProduct) -> str | None:
+        """The name of the counter of a product's inputs, if they are counted, be it before they were rearranged."""
+        if value in self.counted:
+            return self.counted[value].name
+        sparsity = product.sparsity
+        whole = sparsity is not None and sparsity.whole and sparsity.source in self.spikes
+        return sparsity.source if sparsity is not None and whole else self._spike_name(value)
 
     def _decide(self, product: Product, left: Value, right: Value) -> tuple[str, str]:
         """The kernel of a product, and why."""
@@ -278,7 +282,7 @@ class _Chooser:
 def _why_dense(product: Product) -> str:
     """Why a product is dense whose left operand is not sparse."""
     if product.other is None:
-        return "input is not a spike tensor"
+        return NO_SPIKES
     return f"{product.other.source} fires at {product.other.rate:.1%}{DESPITE}it is the right operand of the product"
 
 

@@ -16,6 +16,7 @@ from astroedge.targets.kernels.convolutions.dense_conv import conv_tile, planes_
 from astroedge.targets.kernels.convolutions.event_conv import most_together, weights_size
 from astroedge.targets.kernels.convolutions.event_windows import LANES
 from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy
+from astroedge.targets.kernels.convolutions.row_conv import has_rows
 from astroedge.targets.tir_builder import register_floats
 
 STRETCH = 18.0  # to begin with another stretch of a list, walked or copied: a branch that is hard to predict
@@ -24,6 +25,7 @@ ELEMENT = 2.2  # the least for an element of a list
 COPIED = 0.4  # for every element of a strip copied
 LIST = 0.6  # for every input element: finding the active ones
 COPY = 0.4  # for every element copied or transposed
+FAR_COPY = 2.5  # the same where source and copy do not fit in the L2 cache
 BYTES_A_CYCLE = 20  # of cached weights that a matrix product gets through: what other calls are measured by
 
 
@@ -42,7 +44,7 @@ def event_cost(conv: Convolution, rate: float, together: int, target: Target, in
     walk = _stretches(conv) * STRETCH + inside * rows * row_elements * max(
         ADD * vectors * (1 + beyond_cache / 4), ELEMENT
     )
-    moved = conv.batch * (LIST * conv.channels * conv.pixels + COPY * conv.outputs * conv.out_pixels)
+    moved = conv.batch * LIST * conv.channels * conv.pixels + _transposing(conv, target)
     if conv.has_strips:
         moved += conv.batch * strips.count * conv.height * (STRETCH + COPIED * row_elements)
     return walks * walk + moved
@@ -70,14 +72,22 @@ def channel_cost(conv: Convolution, target: Target) -> float:
     for windows, taps in window_counts(conv):
         whole, rest = divmod(windows, tile.windows)
         sums += taps * (whole * tile.windows + (widths[rest] if rest else 0))
-    moved = PixelCopy(conv).size // conv.batch + conv.outputs * conv.out_pixels
-    return conv.batch * (vectors * sums + COPY * moved)
+    return conv.batch * vectors * sums + COPY * PixelCopy(conv).size + _transposing(conv, target)
 
 
 def plane_cost(conv: Convolution, target: Target) -> float:
     """Cycles of the dense kernels in vectors of output pixels."""
-    sums = runs_size(conv) / LANES * conv.taps * _narrowness(target)
-    return float(sums) * (1 + 1 / conv_tile(conv, target).channels ** 2) + COPY * (planes_size(conv) + runs_size(conv))
+    work = conv.taps * _narrowness(target) * (1 + 1 / conv_tile(conv, target).channels ** 2)
+    if has_rows(conv):
+        vectors = conv.batch * conv.outputs * conv.out_height * ceil(conv.out_width / LANES)
+        return vectors * work + COPY * planes_size(conv)
+    return runs_size(conv) / LANES * work + COPY * (planes_size(conv) + runs_size(conv))
+
+
+def _transposing(conv: Convolution, target: Target) -> float:
+    """Cycles of storing sums with the channels last and reading them again."""
+    elements = conv.batch * conv.outputs * conv.out_pixels
+    return elements * (COPY if 2 * 4 * elements <= target.l2_bytes else FAR_COPY)
 
 
 def windows_together(conv: Convolution, rate: float, target: Target, integer: bool = False) -> int:

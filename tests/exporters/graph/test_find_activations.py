@@ -89,6 +89,38 @@ def test_clip_and_max_at_zero_are_rectifiers_and_others_are_not() -> None:
     assert len({item.name for item in found} | {"activation"}) == 4
 
 
+class Counts(nn.Module):
+    """Neurons that fire 0 to 4 times a tick, heard at once and, out of a ring buffer, two ticks later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.now, self.later = nn.Linear(WIDTH, 8), nn.Linear(WIDTH, 8)
+        self.v, self.ring, self.place = torch.zeros(1, WIDTH), torch.zeros(2, 1, WIDTH), torch.tensor(0)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One tick; the counts are given out too."""
+        self.v = 0.5 * self.v + x
+        counts = torch.clamp(torch.round(self.v), 0, 4)
+        self.v = self.v - counts
+        old = self.ring[self.place]
+        self.ring = torch.index_copy(self.ring, 0, self.place[None], counts[None])
+        self.place = (self.place + 1) % 2
+        return self.now(counts), self.later(old), counts
+
+
+def test_a_rate_is_the_fraction_that_is_not_zero_whatever_the_values() -> None:
+    """Counts are not zero as often as any of their values; what nothing follows through a state is measured."""
+    ticks = frames(80)
+    graph = export(Counts().eval(), ticks[0], examples=ticks)
+    model = Counts().eval()
+    counts = torch.stack([model(*tick)[2] for tick in ticks])
+    rates = {item.name: item.firing_rate for item in graph.spec.activations}
+    assert set(counts.unique().tolist()) >= {0.0, 1.0, 2.0}
+    assert rates["activation"] == pytest.approx((counts != 0).float().mean().item())
+    assert rates["ring"] == pytest.approx((counts[:-2] != 0).float().sum().item() / counts.numel(), abs=0.01)
+
+
 def test_an_input_that_is_mostly_zero_is_sparse_and_a_declared_rate_wins() -> None:
     """Event counts are read by their active elements; what the caller declares replaces what the example shows."""
     counts = [(torch.where(x > 1.5, x, 0),) for (x,) in frames(80)]

@@ -67,11 +67,19 @@ REWRITES: dict[str, tuple[list[onnx.NodeProto], list[str]]] = {
         [node("Less", ["x", "half"], ["c"]), node("Where", ["c", "zero", "one"], ["y"])],
         ["Less", "Not", "Cast"],
     ),
+    "height": (
+        [node("Greater", ["x", "half"], ["c"]), node("Where", ["c", "half", "zero"], ["y"])],
+        ["Greater", "Where"],
+    ),
+    "height, inverse": (
+        [node("Less", ["x", "one"], ["c"]), node("Where", ["c", "zeros", "half"], ["y"])],
+        ["Less", "Not", "Where"],
+    ),
     "heaviside, 1 at 0": (heaviside("one"), ["GreaterOrEqual", "Cast"]),
     "heaviside, 0 at 0": (heaviside("zero"), ["Greater", "Cast"]),
 }
 KEPT: dict[str, list[onnx.NodeProto]] = {
-    "other numbers": [node("Greater", ["x", "half"], ["c"]), node("Where", ["c", "half", "zero"], ["y"])],
+    "other numbers": [node("Greater", ["x", "half"], ["c"]), node("Where", ["c", "half", "one"], ["y"])],
     "reset": [node("Greater", ["x", "half"], ["c"]), node("Where", ["c", "zero", "x"], ["y"])],
     "of computed values": [
         node("Greater", ["x", "half"], ["c"]),
@@ -135,6 +143,17 @@ def test_equal_comparisons_become_one() -> None:
     rewrite_spikes(model)
     assert [decision.tensor for decision in find_decisions(model)] == ["fired"]
     assert evaluate(model).tobytes() == before.tobytes()
+
+
+def test_spikes_of_three_values_are_two_spike_tensors() -> None:
+    """1 above a threshold and -1 below another: each comparison is a spike tensor, though none is cast."""
+    nodes = [
+        node("Greater", ["x", "half"], ["above"]),
+        node("Less", ["x", "zero"], ["below"]),
+        node("Where", ["below", "half", "zero"], ["negative"]),
+        node("Where", ["above", "one", "negative"], ["y"]),
+    ]
+    assert [spikes.tensor for spikes in find_spikes(model_of(*nodes).graph, ())] == ["above", "below"]
 
 
 def test_conjunction_is_the_spike_tensor() -> None:

@@ -55,6 +55,14 @@ LATE = DT * (np.arange(SIZE) % 4)
 RECURRENT_EDGES = [("input", "w"), ("w", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "output")]
 
 
+def test_output_may_declare_axes_of_length_one(tmp_path: Path) -> None:
+    """An Output computes nothing: one that declares (1, n, 1) gives the n values that reach it, with a note."""
+    path = chain(tmp_path, nir.Linear(WEIGHT), lif(), inputs=(SIZE,), outputs=(1, SIZE, 1))
+    step = read_nir(path, DT)
+    assert step(*step.example_inputs(), *step.initial_state())[0].shape == (1, SIZE)
+    assert any(f"declares shape (1, {SIZE}, 1)" in note for note in step.notes)
+
+
 def test_recurrent_edge_is_one_tick_late(tmp_path: Path) -> None:
     """Recurrent weights and their bias work on the spikes of the tick before; the exported graph does the same."""
     nodes = {**ENDS, "w": nir.Linear(WEIGHT), "lif": lif(), "rec": nir.Affine(RECURRENT, BIAS)}

@@ -26,6 +26,13 @@ CASES = {
     "cast to truth": ("Cast", {"to": BOOL}, [0.5, 0.0, -1.5, 3.5, 1.0, 1.75], 1),
     "greater or equal": ("GreaterOrEqual", {}, [0.5, 1.0, -1.5, 3.5, 0.0, 1.75], 1),
     "equality": ("Equal", {}, [0.5, 1.0, -1.5, 3.5, 0.0, 1.75], 1),
+    "remainder": ("Mod", {"fmod": 1}, [0.5, 2.0, -1.25, 3.5, 0.25, 1.75], 1),
+    "negative remainder": (
+        "Mod",
+        {"fmod": 1},
+        [0.5, 2.5, -np.nextafter(np.float32(2), np.float32(0)), 3.5, 0.25, 1.75],
+        2,
+    ),
     "place of the largest": ("ArgMax", {"axis": 1}, [0.5, 3.0, -1.5, 3.0, 0.0, 1.75], 1),
     "place of the smallest": ("ArgMin", {"axis": 1}, [0.5, -1.5, 7.0, -1.5, 9.0, 8.0], 3),
     "ranks": ("TopK", {"axis": 1}, [0.5, 3.0, -1.5, 3.0, 0.0, 1.75], 1),
@@ -35,7 +42,9 @@ CASES = {
 
 def deciding(operator: str, attributes: dict[str, int]) -> StepGraph:
     """A membrane v + x, a decision on it, and its result both as the output and off the membrane."""
-    operands = {"GreaterOrEqual": ["c", "one"], "Equal": ["c", "one"], "TopK": ["c", "three"]}.get(operator, ["c"])
+    operands = {"GreaterOrEqual": ["c", "one"], "Equal": ["c", "one"], "Mod": ["c", "one"], "TopK": ["c", "three"]}.get(
+        operator, ["c"]
+    )
     results = ["values", "d"] if operator == "TopK" else ["d"]
     nodes = [
         helper.make_node("Add", ["state.v", "x"], ["c"], name="/c"),

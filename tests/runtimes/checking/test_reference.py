@@ -9,7 +9,7 @@ from onnx import helper
 from astroedge.errors import GraphError, InputError
 from astroedge.runtimes.checking.instrument import observe
 from astroedge.runtimes.checking.reference import ObservedReference, ReferenceSession, runtime_session, sequence_length
-from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from tests.support.graphs import ALL, build, lif_layer, random_inputs, recurrent_net, token_net
 from tests.support.numpy_lif import NumpyLif
 
@@ -160,6 +160,27 @@ def test_dictated_spikes_reach_everything_below_and_nothing_above() -> None:
     assert np.flatnonzero(changed).tolist() == [7]
     assert abs(forced.states["layers.0.v"] - seen.states["layers.0.v"])[0, 7] == 1
     assert not np.array_equal(forced.margins["layers.1.spike"], seen.margins["layers.1.spike"])
+
+
+def test_comparisons_of_one_spike_tensor_may_share_a_threshold() -> None:
+    """Spikes that are an exclusive or of two comparisons with one number have a margin and a scale."""
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 3), "float32"),),
+        outputs=(TensorSpec("y", (1, 3), "float32"),),
+        states=(StateSpec("last", (1, 3), "float32"),),
+        spikes=(SpikeSpec("spike", "fired", (1, 3), 0.5),),
+    )
+    nodes = [
+        helper.make_node("Greater", ["x", "half"], ["now"]),
+        helper.make_node("Greater", ["state.last", "half"], ["before"]),
+        helper.make_node("Xor", ["now", "before"], ["fired"]),
+        helper.make_node("Cast", ["fired"], ["y"], to=1),
+        helper.make_node("Identity", ["x"], ["next.last"]),
+    ]
+    graph = build("either", spec, nodes, {"half": np.float32(0.5)})
+    x = np.array([[0.0, 0.75, 1.0]], np.float32)
+    seen = ObservedReference(graph).tick({"x": x}, {"last": np.zeros((1, 3), np.float32)})
+    assert seen.fired["spike"].tolist() == [[False, True, True]]
 
 
 def test_a_spike_tensor_may_be_the_cast_of_its_comparison() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,13 @@ def test_a_dense_input_counts_macs() -> None:
     result = count_operations([matrix(2, 3, spikes=None, nonzero=5)], [], {}, 1)
     assert result.effective_macs == by_definition(weights, inputs) == 5
     assert (result.effective_acs, result.dense, result.matrices[0].kind) == (0, 6, "MAC")
+
+
+def test_graded_inputs_count_macs_of_those_that_are_not_zero() -> None:
+    """A matrix that reads counts or rectified numbers multiplies, but only by what is not zero."""
+    graded = replace(matrix(7, 5), graded=True)
+    result = count_operations([graded], [Activity("z", 7, 0, 0.3)], {"z": 40}, 20)
+    assert (result.effective_acs, result.effective_macs, result.label) == (0, 2 * 5, "measured")
 
 
 def test_a_batch_or_heads_share_one_activity_counter() -> None:

@@ -1,4 +1,4 @@
-"""The functions of two numbers that are computed in float64: powers and remainders; powers of integers."""
+"""The functions of two numbers that are computed in float64: powers and remainders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.exact import wide_math
 from astroedge.targets.exact.expressions import Expression
-from astroedge.targets.exact.integer_power import integer_power
 from astroedge.targets.tir_builder import kernel, load, store
 from tests.support.kernels.harness import CORTEX_A72, FUSED, X86_64_V3, assembly, run, same_bits
 from tests.support.kernels.true_math import samples
@@ -80,17 +79,6 @@ def test_remainder_is_exact(pairs: tuple[np.ndarray, np.ndarray]) -> None:
     with np.errstate(all="ignore"):
         expected = np.fmod(*pairs)
     assert same_bits(_apply(wide_math.remainder, *pairs), expected)
-
-
-@pytest.mark.parametrize("dtype", ["int32", "uint8"])
-def test_power_of_integers(dtype: str) -> None:
-    """Exact where the dtype holds the power; a negative exponent leaves powers of ±1, and 0 of all others."""
-    last, signs = np.iinfo(dtype).max, (1,) if dtype == "uint8" else (1, -1)
-    tried = [(a * x, b * y) for x in (0, 1, 2, 3, 10) for y in (0, 1, 2, 5, 31, 64, 101) for a in signs for b in signs]
-    pairs = [(x, y) for x, y in tried if y < 0 or abs(x) ** y <= last]
-    x, y = (np.ascontiguousarray(side) for side in np.array(pairs, dtype).T)
-    exact = [a**b if b >= 0 else (a**-b if abs(a) == 1 else 0) for a, b in pairs]
-    assert _apply(integer_power, x, y).tolist() == exact
 
 
 @pytest.mark.guard

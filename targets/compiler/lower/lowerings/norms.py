@@ -25,14 +25,20 @@ def lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
 
 
 def lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """nn.softmax over the last axis."""
+    """nn.softmax over one axis, which is moved last first and back afterwards."""
     shape = shape_of(call.args[0])
-    if int(call.attrs.axis) % len(shape) != len(shape) - 1:
-        raise CompileError(f"A softmax over axis {call.attrs.axis} of {shape} has no kernel; use the last axis.")
+    axis = int(call.attrs.axis) % len(shape)
     dtype = float_dtype("A softmax", call.args)
     operand = as_dtype(builder, call.args[0], "float32")
+    order = [*(place for place in range(len(shape)) if place != axis), axis]
+    moved = order != list(range(len(shape)))
+    if moved:
+        operand, shape = builder.emit(relax.op.permute_dims(operand, order)), tuple(shape[place] for place in order)
     function = softmax(prod(shape[:-1]), shape[-1])
-    return as_dtype(builder, call_kernel(builder, function, "softmax", [operand], shape, "float32"), dtype)
+    result = call_kernel(builder, function, "softmax", [operand], shape, "float32")
+    if moved:
+        result = relax.op.permute_dims(builder.emit(result), [order.index(place) for place in range(len(shape))])
+    return as_dtype(builder, result, dtype)
 
 
 LOWERINGS = {"relax.nn.layer_norm": lower_layer_norm, "relax.nn.softmax": lower_softmax}

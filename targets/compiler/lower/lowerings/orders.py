@@ -6,7 +6,6 @@ from math import prod
 
 from tvm import relax
 
-from astroedge.errors import CompileError
 from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     call_kernel,
     call_kernel_of_several,
@@ -15,6 +14,7 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
 )
 from astroedge.targets.kernels.scan import cumulative_sum
 from astroedge.targets.kernels.sort import key_dtype, scratch_sizes, top_k
+from astroedge.targets.pass_list import UnknownForm
 
 
 def lower_top_k(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -22,13 +22,14 @@ def lower_top_k(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     operand = call.args[0]
     shape, dtype = shape_of(operand), str(operand.ty.dtype.dtype)
     if int(call.attrs.axis) % len(shape) != len(shape) - 1:
-        raise CompileError(f"TopK over axis {call.attrs.axis} of {shape} has no kernel; sort along the last axis.")
+        raise UnknownForm(f"TopK over axis {call.attrs.axis} of {shape} has no kernel; sort along the last axis.")
     width, count = shape[-1], int(call.attrs.k)
     function = top_k(prod(shape[:-1]), width, count, bool(call.attrs.largest), dtype)
     keys, places = scratch_sizes(width, count)
-    results = [((*shape[:-1], count), dtype), ((*shape[:-1], count), "int64")]
-    scratch = [((keys,), key_dtype(dtype)), ((places,), "int32")]
-    return call_kernel_of_several(builder, function, "sort", [operand], results + scratch)
+    result = (*shape[:-1], count)
+    arrays: list[tuple[tuple[int, ...], str]] = [(result, dtype), (result, "int64")]
+    arrays += [((keys,), key_dtype(dtype)), ((places,), "int32")]
+    return call_kernel_of_several(builder, function, "sort", [operand], arrays)
 
 
 def lower_cumulative_sum(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:

@@ -60,7 +60,7 @@ def float_dtype(what: str, operands: list[relax.Expr]) -> str:
 def as_dtype(builder: relax.BlockBuilder, value: relax.Expr, dtype: str) -> relax.Expr:
     """A value in another dtype; constants are converted here."""
     if is_constant(value):
-        return relax.const(value.value.numpy().astype(dtype))
+        return value if str(value.ty.dtype.dtype) == dtype else relax.const(value.value.numpy().astype(dtype))
     emitted = value if isinstance(value, relax.Var) else builder.emit(value)
     return emitted if str(emitted.ty.dtype.dtype) == dtype else builder.emit(relax.op.astype(emitted, dtype))
 

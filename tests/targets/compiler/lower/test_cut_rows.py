@@ -43,7 +43,7 @@ def test_slices_and_concatenations_of_many_runs_are_kernels() -> None:
     """Seven rows are cut by one kernel and joined by one; columns, and a slice of another size, stay what they were."""
     graph = rows()
     step = import_graph(graph, probes=False)
-    module, _ = legalize(step, find_sparsity(step, graph.spec), StoredWeights())
+    module, _ = legalize(step, find_sparsity(step, graph), StoredWeights())
     kinds = [str(item.attrs.get(KERNEL_ATTRIBUTE)) for item in module.functions.values() if item.attrs]
     assert (kinds.count("cut"), kinds.count("join")) == (1, 1)
     x = np.random.default_rng(1).standard_normal((3, ROWS, WIDTH)).astype(np.float32)

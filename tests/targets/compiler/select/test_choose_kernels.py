@@ -6,13 +6,18 @@ import re
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from onnx import NodeProto, TensorProto, helper
 
 from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
+from astroedge.step.spec import SpikeSpec, StepSpec, TensorSpec
 from tests.support import graphs
 from tests.support.gru import gru
 from tests.support.programs import chosen_program
+
+node = helper.make_node
 
 
 def _wide() -> StepGraph:
@@ -90,6 +95,73 @@ def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: str) -
     assert {call.function.attrs["astroedge.kernel"] for call in program.calls if call.kind == "dense-gemv"} == {
         "fixed_gemv"
     }
+
+
+def _read(*nodes: NodeProto, shape: tuple[int, ...] = (1, 64)) -> StepGraph:
+    """`nodes` make y of `shape` from spikes s (1, 64), stored weights W and numbers."""
+    spec = StepSpec(
+        inputs=(TensorSpec("u", (1, 64), "float32"),),
+        outputs=(TensorSpec("y", shape, "float32"),),
+        states=(),
+        spikes=(SpikeSpec("1.spike", "s?", (1, 64), 0.05),),
+    )
+    before = [node("Greater", ["u", "one"], ["s?"]), node("Cast", ["s?"], ["s"], to=TensorProto.FLOAT)]
+    stored = {
+        "W": np.ones((64, 64), np.float32), "one": np.float32(1), "two": np.float32(2), "zero": np.float32(0),
+        "first": np.array(0), "row": np.array([1, 64]), "axis": np.array([0]), "column": np.array([64, 1]),
+    }  # fmt: skip
+    return graphs.build("reads", spec, [*before, *nodes], stored)
+
+
+def test_rearranged_spikes_are_counted_once_under_their_own_name() -> None:
+    """Spikes behind a view and a pick, as SpikingJelly's neurons end, are the spikes: one list, one counter."""
+    view = [node("Unsqueeze", ["s", "axis"], ["v"]), node("Gather", ["v", "first"], ["z"])]
+    graph = _read(*view, node("MatMul", ["z", "W"], ["y"], name="2/y"))
+    assert [matrix.spikes for matrix in chosen_program(graph, "dense")[1].matrices] == ["1.spike"]
+    program, choice = chosen_program(graph)
+    assert [counter.name for counter in choice.counters] == ["1.spike"]
+    assert Counter(call.kind for call in program.calls)["count"] == 0
+    (matrix,) = choice.matrices
+    assert (matrix.kernel, matrix.spikes, matrix.graded) == ("event", "1.spike", False)
+
+
+@pytest.mark.parametrize(
+    ("made", "graded"),
+    [
+        (node("Where", ["s?", "two", "zero"], ["z"]), False),
+        (node("Mul", ["s", "u"], ["z"]), True),
+        (node("Tanh", ["s"], ["z"]), False),
+    ],
+    ids=["height", "gated", "function"],
+)
+def test_what_is_made_of_spikes_is_counted_under_its_readers_name(made: NodeProto, graded: bool) -> None:
+    """The counter says what the spikes were and who reads them; spikes of several magnitudes are graded."""
+    _, choice = chosen_program(_read(made, node("MatMul", ["z", "W"], ["y"])))
+    (matrix,) = choice.matrices
+    assert [counter.name for counter in choice.counters] == ["1.spike", "1.spike into W"]
+    assert (matrix.kernel, matrix.spikes, matrix.graded) == ("event", "1.spike into W", graded)
+
+
+def test_weights_first_are_event_driven() -> None:
+    """A matrix of weights times a column of spikes is the product of a row of spikes and the transpose."""
+    column = [node("Reshape", ["s", "column"], ["z"]), node("MatMul", ["W", "z"], ["y"])]
+    (matrix,) = chosen_program(_read(*column, shape=(64, 1)))[1].matrices
+    assert (matrix.kernel, matrix.rows, matrix.columns, matrix.calls) == ("event", 64, 64, 1)
+
+
+def test_spikes_on_the_right_of_a_product_are_multiplied_and_the_reason_says_so() -> None:
+    """No kernel skips zeros of a right operand that is computed; that is told apart from an operand of numbers."""
+    outer = [
+        node("Reshape", ["s", "column"], ["c"]),
+        node("Transpose", ["u"], ["t"]),
+        node("MatMul", ["t", "u"], ["m"]),
+        node("MatMul", ["m", "c"], ["y"]),
+    ]
+    choice = chosen_program(_read(*outer, shape=(64, 1)))[1]
+    of_numbers, of_spikes = choice.matrices
+    assert (of_numbers.reason, of_numbers.multiplies_zeros) == ("input is not a spike tensor", False)
+    assert of_spikes.reason == "1.spike fires at 5.0%, but it is the right operand of the product"
+    assert of_spikes.multiplies_zeros
 
 
 def test_an_unknown_choice_is_refused() -> None:

@@ -1,0 +1,106 @@
+"""Which node of a step graph it is that cannot be compiled, found by compiling each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import tvm
+from onnx import helper
+
+from astroedge.errors import AstroEdgeError, GraphError
+from astroedge.step.graph import StepGraph
+from astroedge.step.graph_index import GraphIndex, ValueTypes, infer_types
+from astroedge.step.operators import made_by, operator
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.targets.compile_request import CompileRequest
+from astroedge.targets.compiler.compilation import Compilation
+from astroedge.targets.compiler.passes import PASSES
+from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
+
+UNTIL_SCHEDULED = PASSES[: [item.name for item in PASSES].index("schedule_calls") + 1]
+
+
+def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | None:
+    """What to say of the first node that the passes up to the schedules do not carry alone; None if they carry all."""
+    model = request.graph.model
+    types, stored = infer_types(model), GraphIndex(model.graph).stored
+    seen: set[bytes] = set()
+    for node in model.graph.node:
+        form = _form(node, types, stored)
+        if form in seen:
+            continue
+        seen.add(form)
+        reason = _failure(node, request, native, types, stored)
+        if reason is not None:
+            limits = operator(node.op_type).limits
+            compiled = f"; what is compiled of it: {limits}" if limits else ""
+            return (
+                f"{made_by([node])} uses {node.op_type} in a form that has no kernel ({reason}){compiled}. Write it "
+                "with other functions in the model; ONNX Runtime can run the graph as it is."
+            )
+    return None
+
+
+def _failure(
+    node: onnx.NodeProto,
+    request: CompileRequest,
+    native: tvm.target.Target,
+    types: ValueTypes,
+    stored: dict[str, onnx.TensorProto],
+) -> str | None:
+    """Why a node alone does not compile; None if it does, or cannot stand alone."""
+    try:
+        graph = _alone(node, request.graph, types, stored)
+    except (GraphError, KeyError):
+        return None
+    try:
+        run_passes(UNTIL_SCHEDULED, Compilation(replace(request, graph=graph, probes=False), native))
+    except PassFailure as failure:
+        return _line(failure.cause)
+    except UnknownForm as error:
+        return _line(error.__cause__ or error)
+    except AstroEdgeError:
+        return None  # an error that speaks for itself, and of another kind
+    return None
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].split(";")[0].rstrip(".")[:160]
+
+
+def _alone(node: onnx.NodeProto, graph: StepGraph, types: ValueTypes, stored: dict[str, onnx.TensorProto]) -> StepGraph:
+    """A step of one node that reads what the node reads; KeyError where a size is not known."""
+    fed = list(dict.fromkeys(name for name in node.input if name and name not in stored))
+    made = [name for name in node.output if name]
+    inputs, outputs = (tuple(_spec(name, types) for name in names) for names in (fed, made))
+    constants = []
+    for name in dict.fromkeys(name for name in node.input if name in stored):
+        constant = onnx.TensorProto()
+        constant.CopyFrom(stored[name])
+        constant.name = name
+        constants.append(constant)
+    reads, gives = ([_value(item) for item in items] for items in (inputs, outputs))
+    body = helper.make_graph([node], graph.name, reads, gives, constants)
+    model = helper.make_model(body, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version)
+    return StepGraph(model, StepSpec(inputs=inputs, outputs=outputs, states=()))
+
+
+def _spec(name: str, types: ValueTypes) -> TensorSpec:
+    return TensorSpec(name, types.shapes[name], str(helper.tensor_dtype_to_np_dtype(types.elements[name])))
+
+
+def _value(item: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(item.name, helper.np_dtype_to_tensor_dtype(np.dtype(item.dtype)), item.shape)
+
+
+def _form(node: onnx.NodeProto, types: ValueTypes, stored: dict[str, onnx.TensorProto]) -> bytes:
+    """What makes two nodes the same to the compiler, but for large constants, of which the shape does."""
+    operands: Iterator[object] = (
+        stored[name].raw_data[:256] if name in stored else None for name in node.input if name
+    )
+    shapes = [(types.elements.get(name), types.shapes.get(name)) for name in (*node.input, *node.output)]
+    attributes = [item.SerializeToString(deterministic=True) for item in node.attribute]
+    return repr((node.op_type, attributes, shapes, list(operands))).encode()

@@ -1,0 +1,30 @@
+"""An operator form that no pass carries is refused with its name and the module that uses it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astroedge.errors import CompileError
+from tests.support.builds import build
+from tests.support.node_forms import node, step_of_nodes
+
+X = np.ones((1, 1, 4, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "feeds", "limits"),
+    [
+        (node("RoiAlign", "x", "r", np.array([0])), {"r": np.ones((1, 4), np.float32)}, "constant regions"),
+        (node("CumSum", "x", "axis"), {"axis": np.array(1)}, "a constant axis"),
+    ],
+)
+def test_refusal_names_operator_and_module(call: tuple[object, ...], feeds: dict[str, np.ndarray], limits: str) -> None:
+    """The node is found among others, whichever pass failed; the text is one line and says what would do."""
+    graph = step_of_nodes([node("Relu", "x"), call], {"x": X, **feeds})
+    with pytest.raises(CompileError) as caught:
+        build(graph)
+    text = str(caught.value)
+    assert text.startswith(f"Module 'call1' uses {call[0]} in a form that has no kernel (")
+    assert f"what is compiled of it: {limits}. " in text
+    assert "\n" not in text
