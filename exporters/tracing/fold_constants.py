@@ -56,7 +56,8 @@ def _foldable(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
     if value.numel() <= SMALL_CONSTANT:
         return True
     grows = value.numel() > sum(source.meta["val"].numel() for source in sources)
-    return not grows and all(len(source.users) == 1 for source in sources)
+    large = [source for source in sources if source.meta["val"].numel() > SMALL_CONSTANT]
+    return not grows and all(len(source.users) == 1 for source in large)
 
 
 def _constant_name(node: fx.Node, names: dict[fx.Node, str]) -> str:

@@ -133,6 +133,7 @@ def _bounded(cast: Any) -> Any:
     dtype = value.ty.dtype
     precision = 53 if str(dtype).startswith("float64") else 24
     top = float(high) if high < 2**precision else float(high + 1 - 2 ** (high.bit_length() - precision))
+    value = fence(value)  # hidden, or the bounds would be left out where a number could not pass them: NaN can
     return tirx.Cast(cast.ty, tirx.min(tirx.max(value, tirx.const(float(low), dtype)), tirx.const(top, dtype)))
 
 

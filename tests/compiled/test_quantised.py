@@ -199,3 +199,11 @@ def test_numbers_of_four_bits_are_refused_by_name() -> None:
     )
     with pytest.raises(UnsupportedOpError, match="QuantizeLinear, which quantises to int4"):
         build(export_onnx(model, {"h": "h2"}))
+
+
+def test_what_is_no_number_becomes_the_least_integer() -> None:
+    """An infinity divided by an infinite scale is NaN, which ONNX Runtime quantises to 0."""
+    spec = StepSpec((TensorSpec("x", (1, 20), "float32"),), (TensorSpec("y", (1, 20), "uint8"),), ())
+    graph = StepGraph(parsed("(float[1,20] x) => (uint8[1,20] y) { y, s, z = DynamicQuantizeLinear(x) }"), spec)
+    with load(build(graph)) as session:
+        assert not session.step(x=np.full((1, 20), -np.inf, np.float32))["y"].any()
