@@ -47,7 +47,7 @@ def checked_import(model: onnx.ModelProto, types: ValueTypes) -> tvm.IRModule:
         ) from error
 
 
-class _CheckedImporter(ONNXGraphImporter):  # type: ignore[misc]  # TVM's classes carry no type information
+class _CheckedImporter(ONNXGraphImporter):
     """An importer that looks at the results of each node before it goes on."""
 
     def __init__(self, types: ValueTypes) -> None:

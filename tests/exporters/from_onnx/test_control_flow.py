@@ -79,8 +79,8 @@ CARRIED = [
     (
         "sum = ReduceSum<keepdims=1>(x) above = Less(sum, limit) few = Greater(sum, one)"
         "y, z = If(above) <then_branch = a() => (float[3] p, bool[3] pz)"
-        "{ p = If(few) <then_branch = d() => (float[3] u) { u = Div(x, sum) }, else_branch = e() => (float[3] w)"
-        "{ w = Exp(x) }> pz = Greater(p, limit) },"
+        "{ p = If(few) <then_branch = d() => (float[3] u) { t = Neg(x) u = Div(t, t) },"
+        "else_branch = e() => (float[3] w) { w = Exp(x) }> pz = Greater(p, limit) },"
         "else_branch = b() => (float[3] q, bool[3] qz) { q = Neg(x) qz = Less(q, limit) }>",
         "float[3] y, bool[3] z",
     ),
