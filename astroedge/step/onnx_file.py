@@ -12,9 +12,10 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
@@ -150,7 +151,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
-def _open_regular(path: Path, flags: int = 0) -> BinaryIO:
+def _open_regular(path: Path, flags: int = 0) -> BufferedReader:
     """A file for reading. Raises OSError, of a FIFO or a device too, which might never end."""
     descriptor = os.open(path, os.O_RDONLY | flags | getattr(os, "O_NONBLOCK", 0))
     if S_ISREG(os.fstat(descriptor).st_mode):

@@ -140,7 +140,7 @@ def layer_graph(conv: Convolution, rate: float) -> StepGraph:
         helper.make_node("Greater", ["x", "half"], ["fired"]),
         helper.make_node("Cast", ["fired"], ["spikes"], to=TensorProto.FLOAT),
     ]
-    form = {"kernel_shape": conv.kernel, "strides": conv.strides, "pads": conv.padding}
+    form: dict[str, Any] = {"kernel_shape": conv.kernel, "strides": conv.strides, "pads": conv.padding}
     nodes = [
         *(spiking if fires else []),
         helper.make_node("Conv", ["spikes" if fires else "x", "W"], ["current"], **form),

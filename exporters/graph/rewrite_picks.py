@@ -34,8 +34,14 @@ class _Picked:
 
 
 def rewrite_picks(model: onnx.ModelProto) -> None:
-    """Write masked reads and writes as choices, and a Compress by a constant as a Gather, in place, where that fits."""
+    """Write masked reads and writes as choices, and a Compress by a constant as a Gather, in place, where that fits.
+
+    A TopK that need not be sorted is: any order will do, and then all runtimes have the same one.
+    """
     graph = model.graph
+    for node in graph.node:
+        if node.op_type == "TopK":
+            replace_items(node.attribute, [item for item in node.attribute if item.name != "sorted"])
     index = GraphIndex(graph)
     if not any(_starts_a_pick(node, index) for node in graph.node):
         return

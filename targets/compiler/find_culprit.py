@@ -82,8 +82,8 @@ def _alone(node: onnx.NodeProto, graph: StepGraph, types: ValueTypes, stored: di
         constant.CopyFrom(stored[name])
         constant.name = name
         constants.append(constant)
-    values = [[_value(item) for item in items] for items in (inputs, outputs)]
-    body = helper.make_graph([node], graph.name, *values, constants)
+    reads, gives = ([_value(item) for item in items] for items in (inputs, outputs))
+    body = helper.make_graph([node], graph.name, reads, gives, constants)
     model = helper.make_model(body, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version)
     return StepGraph(model, StepSpec(inputs=inputs, outputs=outputs, states=()))
 

@@ -18,17 +18,18 @@ def cumulative_sum(outer: int, width: int, inner: int, exclusive: bool, dtype: s
         x = built.argument("x", (size,), dtype)
         y = built.argument("y", (size,), dtype)
 
-        def columns(start: Expression, lanes: int) -> None:
-            total = tir.alloc_buffer((lanes,), dtype)
-            store(total, 0, lanes, zero(dtype, lanes) if exclusive else load(x, start, lanes))
-            store(y, start, lanes, load(total, 0, lanes))
-            with tir.serial(0, width - 1) as index:
-                place = start + index * inner  # of the element before
-                new = place if exclusive else place + inner
-                store(total, 0, lanes, load(total, 0, lanes) + load(x, new, lanes))
-                store(y, place + inner, lanes, load(total, 0, lanes))
-
         with tir.serial(0, outer) as row:
             start = row * (width * inner)
-            in_vectors(inner, lambda offset, lanes, start=start: columns(start + offset, lanes))
+
+            def columns(offset: Expression, lanes: int) -> None:
+                total, first = tir.alloc_buffer((lanes,), dtype), start + offset
+                store(total, 0, lanes, zero(dtype, lanes) if exclusive else load(x, first, lanes))
+                store(y, first, lanes, load(total, 0, lanes))
+                with tir.serial(0, width - 1) as index:
+                    place = first + index * inner  # of the element before
+                    new = place if exclusive else place + inner
+                    store(total, 0, lanes, load(total, 0, lanes) + load(x, new, lanes))
+                    store(y, place + inner, lanes, load(total, 0, lanes))
+
+            in_vectors(inner, columns)
     return built.function

@@ -1,6 +1,7 @@
 """Elements written, added, … at computed places, one after the other: of several at one place the last counts.
 
-A place outside its axis is left out; a negative one counts from the end.
+A place outside its axis is left out; a negative one counts from the end. Of a NaN and a number the one that came last
+is the smaller and the larger, as in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ COMBINE: dict[str, Combine] = {
     "update": lambda held, new: new,
     "add": lambda held, new: held + new,
     "mul": lambda held, new: held * new,
-    "min": lambda held, new: tirx.Select(new < held, new, held),
-    "max": lambda held, new: tirx.Select(held < new, new, held),
+    "min": lambda held, new: tirx.Select(held < new, held, new),
+    "max": lambda held, new: tirx.Select(new < held, held, new),
 }
 COMBINE_BOOLEANS: dict[str, Combine] = {
     "update": lambda held, new: new,

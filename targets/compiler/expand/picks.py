@@ -152,7 +152,8 @@ def eye_like(call: Call, builder: NodeBuilder) -> bool:
     """EyeLike: a constant."""
     wanted = call.options.get("dtype")
     dtype = call.dtype() if wanted is None else helper.tensor_dtype_to_np_dtype(wanted)
-    ones = np.eye(*call.shape(), k=int(call.options.get("k", 0)))
+    rows, columns = call.shape()
+    ones = np.eye(rows, columns, k=int(call.options.get("k", 0)))
     builder.op("Identity", [builder.constant(ones, dtype)], call.output(0))
     return True
 

@@ -209,7 +209,7 @@ def _inside(axis: Axis, rows: Array, weights: Array, options: Mapping[str, Any])
 def _cubic(distance: Array, a: np.float32) -> Array:
     """Keys' cubic convolution kernel at distances from 0."""
     near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
-    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    far = (((distance - 5) * distance + 8) * distance - 4) * a
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0)).astype(distance.dtype)
 
 

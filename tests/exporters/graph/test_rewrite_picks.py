@@ -78,7 +78,8 @@ def test_other_picks_are_still_refused() -> None:
 def test_a_known_compress_is_a_gather() -> None:
     """Rows, or elements of the flat array, chosen by a constant are the same ones; others stay."""
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
-    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("rows", "flat")]
+    sizes = {"rows": [2, "some"], "flat": ["few"]}
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()]
     nodes = [
         helper.make_node("Compress", ["x", "c"], ["rows"], name="m/rows", axis=1),
         helper.make_node("Compress", ["x", "c"], ["flat"], name="m/flat"),

@@ -26,9 +26,10 @@ def lower_top_k(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     width, count = shape[-1], int(call.attrs.k)
     function = top_k(prod(shape[:-1]), width, count, bool(call.attrs.largest), dtype)
     keys, places = scratch_sizes(width, count)
-    results = [((*shape[:-1], count), dtype), ((*shape[:-1], count), "int64")]
-    scratch = [((keys,), key_dtype(dtype)), ((places,), "int32")]
-    return call_kernel_of_several(builder, function, "sort", [operand], results + scratch)
+    result = (*shape[:-1], count)
+    arrays: list[tuple[tuple[int, ...], str]] = [(result, dtype), (result, "int64")]
+    arrays += [((keys,), key_dtype(dtype)), ((places,), "int32")]
+    return call_kernel_of_several(builder, function, "sort", [operand], arrays)
 
 
 def lower_cumulative_sum(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
