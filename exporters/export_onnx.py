@@ -165,8 +165,8 @@ def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     if version < FIRST_SCAN and any(node.op_type == "Scan" for node in model.graph.node):
         raise UnsupportedOpError(
-            f"The graph uses Scan of operator set {version}, which goes through a batch as well, and ONNX cannot convert "
-            "it; export the graph again with operator set 9 or a newer one."
+            f"The graph uses Scan of operator set {version}, which goes through a batch as well, and ONNX cannot "
+            "convert it; export the graph again with operator set 9 or a newer one."
         )
     try:
         return version_converter.convert_version(model, OLDEST_OPSET)
