@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import version_converter
 
-from astroedge.errors import ExportError, GraphError, NoStateError
+from astroedge.errors import ExportError, GraphError, NoStateError, UnsupportedOpError
 from astroedge.exporters.finish_graph import (
     Original,
     fill_value,
@@ -48,6 +48,7 @@ from astroedge.step.onnx_file import read_model
 from astroedge.step.spec import StepSpec, TensorSpec
 
 OLDEST_OPSET = 13
+FIRST_SCAN = 9  # what Scan is since
 EXAMPLE_TICKS = 64
 
 
@@ -164,6 +165,11 @@ def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
     version = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
     if version >= OLDEST_OPSET:
         return model
+    if version < FIRST_SCAN and any(node.op_type == "Scan" for node in model.graph.node):
+        raise UnsupportedOpError(
+            f"The graph uses Scan of operator set {version}, which goes through a batch as well, and ONNX cannot "
+            "convert it; export the graph again with operator set 9 or a newer one."
+        )
     try:
         return version_converter.convert_version(model, OLDEST_OPSET)
     except RuntimeError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -13,6 +11,7 @@ from astroedge.exporters.from_onnx.known_values import KnownValues
 from astroedge.step.graph_index import attributes, subgraphs
 from astroedge.step.node_builder import NodeBuilder
 
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 DIVISIONS = frozenset({"Div", "Mod"})
 LOOK_UPS = {"Gather": 1, "GatherElements": 1, "GatherND": 1, "ScatterElements": 1, "ScatterND": 1, "Scatter": 1}
 """Operators that fail on an index outside their data, and which operand holds the indices."""
@@ -59,21 +58,15 @@ def _may_fail(branch: onnx.GraphProto, known: KnownValues) -> bool:
     """Whether a branch divides integers or looks something up, by a number that only data tells."""
     stored = {item.name for item in branch.initializer} | known.values.keys()
     stored |= {output for node in branch.node if node.op_type == "Constant" for output in node.output}
-    elements = {value.name: value.type.tensor_type.elem_type for value in branch.value_info}
+    elements = known.elements(branch)
     for node in branch.node:
         if any(_may_fail(inner, known) for inner in subgraphs(node)):
             return True
-        if node.op_type in DIVISIONS and node.input[1] not in stored and not _is_float(node, known, elements):
+        if node.op_type in DIVISIONS and node.input[1] not in stored and elements.get(node.input[1]) not in FLOATS:
             return True
         if node.op_type in LOOK_UPS and node.input[LOOK_UPS[node.op_type]] not in stored:
             return True
     return False
-
-
-def _is_float(node: onnx.NodeProto, known: KnownValues, elements: Mapping[str, int]) -> bool:
-    """Whether an operand is known to be one of floats."""
-    floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
-    return any({**known.types.elements, **elements}.get(name) in floats for name in (*node.input, *node.output))
 
 
 def _base(node: onnx.NodeProto) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, shape_inference
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, node_reads
+from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, declared_types, node_reads
 from astroedge.step.onnx_session import open_session
 from astroedge.step.operators import operator
 
@@ -41,6 +41,16 @@ class KnownValues:
         made = self._value(node)
         self.values.update(made or {})
         return made is not None
+
+    def elements(self, body: onnx.GraphProto) -> dict[str, int]:
+        """The ONNX element type of each value that a sub-graph reads or makes, as far as ONNX infers it."""
+        read = {name for node in body.node for name in node_reads(node)} & self.types.elements.keys()
+        inputs = [
+            helper.make_tensor_value_info(name, self.types.elements[name], self.types.shapes.get(name)) for name in read
+        ]
+        graph = helper.make_graph(body.node, "body", inputs, [], body.initializer)
+        whole = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
+        return declared_types(shape_inference.infer_shapes(whole).graph).elements
 
     def _value(self, node: onnx.NodeProto) -> Constants | None:
         shapes = self.types.shapes

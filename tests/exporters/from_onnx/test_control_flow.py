@@ -79,8 +79,8 @@ CARRIED = [
     (
         "sum = ReduceSum<keepdims=1>(x) above = Less(sum, limit) few = Greater(sum, one)"
         "y, z = If(above) <then_branch = a() => (float[3] p, bool[3] pz)"
-        "{ p = If(few) <then_branch = d() => (float[3] u) { u = Div(x, sum) }, else_branch = e() => (float[3] w)"
-        "{ w = Exp(x) }> pz = Greater(p, limit) },"
+        "{ p = If(few) <then_branch = d() => (float[3] u) { t = Neg(x) u = Div(t, t) },"
+        "else_branch = e() => (float[3] w) { w = Exp(x) }> pz = Greater(p, limit) },"
         "else_branch = b() => (float[3] q, bool[3] qz) { q = Neg(x) qz = Less(q, limit) }>",
         "float[3] y, bool[3] z",
     ),
@@ -158,3 +158,15 @@ def test_what_data_decides_is_refused_by_name(nodes: str, outputs: str, message:
     """Turns that data counts, results of different sizes, and branches that may fail on data that is not theirs."""
     with pytest.raises(UnsupportedOpError, match=message):
         exported(nodes, outputs, "float[3] x, int64 k")
+
+
+def test_scan_of_the_first_kind_is_refused_by_name() -> None:
+    """Until operator set 8 a Scan had a batch axis, which ONNX's own conversion loses."""
+    model = parser.parse_model(
+        '<ir_version: 3, opset_import: ["" : 8]> g (float[1, 3, 2] x, float[1, 2] h) =>'
+        "(float[1, 3, 2] y, float[1, 2] h2)"
+        "{ h2, y = Scan<num_scan_inputs=1, body = b(float[2] s, float[2] e) => (float[2] t, float[2] o)"
+        "{ t = Add(s, e) o = Identity(t) }>( , h, x) }"
+    )
+    with pytest.raises(UnsupportedOpError, match="Scan of operator set 8"):
+        export_onnx(model, {"h": "h2"})
