@@ -88,7 +88,10 @@ def _value(model: onnx.ModelProto, node: onnx.NodeProto, known: Constants, shape
     sizes = [int(np.prod(shapes[name])) for name in node.output if name in shapes]
     if node.op_type != "Constant" and sum(sizes) > max(SMALL_CONSTANT, sum(known[name].size for name in reads)):
         return None
-    return _computed(model, node, {name: known[name] for name in reads})
+    inputs = {name: known[name] for name in reads}
+    if node.op_type == "Range" and all(value.size == 1 for value in inputs.values()):
+        inputs = {name: value.reshape(()) for name, value in inputs.items()}  # arrays of one, where ONNX wants numbers
+    return _computed(model, node, inputs)
 
 
 def _extents(node: onnx.NodeProto, shape: tuple[int, ...]) -> Array:
