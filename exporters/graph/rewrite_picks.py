@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from astroedge.errors import GraphError
 from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, infer_types, live_nodes, replace_items
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.operators import operators
@@ -45,7 +46,10 @@ def rewrite_picks(model: onnx.ModelProto) -> None:
     index = GraphIndex(graph)
     if not any(_starts_a_pick(node, index) for node in graph.node):
         return
-    picks = _Picks(graph, infer_types(model))
+    try:
+        picks = _Picks(graph, infer_types(model))
+    except GraphError:
+        return  # what is no valid ONNX is refused later, by the operator or as a whole
     replace_items(graph.node, [item for node in graph.node for item in picks.rewritten(node)])
     graph.initializer.extend(picks.constants)
     replace_items(graph.node, live_nodes(graph, [value.name for value in graph.output]))
