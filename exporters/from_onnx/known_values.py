@@ -64,7 +64,12 @@ class KnownValues:
         largest = max(SMALL_CONSTANT, sum(self.values[name].size for name in reads))
         if node.op_type != "Constant" and sum(sizes) > largest:
             return None
-        return _computed(self._model, node, {name: self.values[name] for name in reads})
+        inputs = {name: self.values[name] for name in reads}
+        if node.op_type == "Range" and all(value.size == 1 for value in inputs.values()):
+            inputs = {
+                name: value.reshape(()) for name, value in inputs.items()
+            }  # arrays of one, where ONNX wants numbers
+        return _computed(self._model, node, inputs)
 
 
 def _extents(node: onnx.NodeProto, shape: tuple[int, ...]) -> Array:

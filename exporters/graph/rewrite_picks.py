@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from astroedge.errors import GraphError
 from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, infer_types, live_nodes, replace_items
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.operators import operators
@@ -45,8 +46,14 @@ def rewrite_picks(model: onnx.ModelProto) -> None:
     index = GraphIndex(graph)
     if not any(_starts_a_pick(node, index) for node in graph.node):
         return
-    picks = _Picks(graph, infer_types(model))
-    replace_items(graph.node, [item for node in graph.node for item in picks.rewritten(node)])
+    try:
+        picks = _Picks(graph, infer_types(model))
+    except GraphError:
+        return  # what is no valid ONNX is refused later, by the operator or as a whole
+    nodes = [item for node in graph.node for item in picks.rewritten(node)]
+    if not picks.changed:
+        return
+    replace_items(graph.node, nodes)
     graph.initializer.extend(picks.constants)
     replace_items(graph.node, live_nodes(graph, [value.name for value in graph.output]))
     read = GraphIndex(graph).readers
@@ -68,6 +75,7 @@ class _Picks:
         self.types, self.makers = types, index.makers
         self.stored, self.taken = index.stored, {*index.names}
         self.constants: list[onnx.TensorProto] = []
+        self.changed = False
         self.columns: dict[str, str] = {}  # what NonZero gives, and the mask it looked at
         self.places: dict[str, str] = {}  # the same with one row a place
         self.picked: dict[str, _Picked] = {}
@@ -83,6 +91,7 @@ class _Picks:
         elif follow is not None:
             replaced = bool(follow(node, builder))
         self.constants += builder.constants
+        self.changed |= replaced
         path = node.name.rpartition("/")[0]
         for item in builder.nodes:
             item.name = f"{path}/{item.output[0]}"

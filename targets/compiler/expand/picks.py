@@ -148,6 +148,15 @@ def shape(call: Call, builder: NodeBuilder) -> bool:
     return True
 
 
+def one_axis(call: Call, builder: NodeBuilder) -> bool:
+    """Unsqueeze or Squeeze of an axis that is written as a number, where ONNX wants a list."""
+    axes = call.constant(1)
+    if axes is None or axes.ndim:
+        return False
+    builder.op(call.node.op_type, [call.input(0), builder.constant([int(axes)], np.int64)], call.output(0))
+    return True
+
+
 def eye_like(call: Call, builder: NodeBuilder) -> bool:
     """EyeLike: a constant."""
     wanted = call.options.get("dtype")
@@ -167,4 +176,6 @@ RULES: dict[str, Rule] = {
     "Shape": shape,
     "Size": shape,
     "Split": split,
+    "Squeeze": one_axis,
+    "Unsqueeze": one_axis,
 }

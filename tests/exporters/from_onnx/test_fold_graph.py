@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import helper
+from onnx import helper, numpy_helper, parser
 
 from astroedge.exporters.from_onnx.fold_graph import fold_graph, inferred_shapes
 from astroedge.step.onnx_session import open_session
@@ -15,8 +15,36 @@ def test_operator_of_unknown_result_becomes_its_function() -> None:
     node = helper.make_node("GroupNormalization", ["x", "s", "s"], ["y"], num_groups=2)
     model = model_of([node], [value("x", [1, 4, 3])], [value("y", [1, 4, 3])], s=np.arange(1, 5).astype(np.float32))
     model.opset_import[0].version = 21
-    folded = fold_graph(model)
+    folded = fold_graph(model, {})
     assert inferred_shapes(folded)["y"] == (1, 4, 3)
     x = {"x": np.random.default_rng(1).normal(size=(1, 4, 3)).astype(np.float32)}
     given, expected = (open_session(graph).run(None, x)[0] for graph in (folded, model))
     np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
+def test_a_range_of_arrays_of_one_is_folded() -> None:
+    """Some exporters write the limits of a Range as arrays of one element, which ONNX Runtime takes."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 18]> g (float[3] x) => (float[N] y) {
+            zero = Constant<value_int=0>()
+            three = Constant<value_ints=[3]>()
+            one = Constant<value_int=1>()
+            places = Range(zero, three, one)
+            y = Gather(x, places)
+        }""")
+    folded = fold_graph(model, {})
+    assert [node.op_type for node in folded.graph.node] == ["Gather"]
+    assert numpy_helper.to_array(folded.graph.initializer[0]).tolist() == [0, 1, 2]
+
+
+def test_places_of_a_known_mask_are_folded() -> None:
+    """The size of NonZero depends on data, but not where the data are constant."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 18]> g (float[3] x) => (float[1, N] y) {
+            mask = Constant<value_ints=[0, 4, 5]>()
+            places = NonZero(mask)
+            y = Gather(x, places)
+        }""")
+    folded = fold_graph(model, {})
+    assert [node.op_type for node in folded.graph.node] == ["Gather"]
+    np.testing.assert_array_equal(numpy_helper.to_array(folded.graph.initializer[0]), [[1, 2]])
