@@ -3,7 +3,7 @@
     make bench-convolutions        or        python -m benchmarks.studies.convolutions
 
 Every shape of convolution of the networks in `NETWORKS`, at the image sizes they are used with, once for an analogue
-input and at firing rates from 5 to 30 %, on one core. The step is the spikes, the convolution and a leaky state of the
+input and at firing rates of 10 and 30 %, on one core. The step is the spikes, the convolution and a leaky state of the
 mean of each channel; AstroEdge and ONNX Runtime take turns on the same inputs, and the least time of each is compared,
 since what disturbs a run only makes it longer. Writes `results/convolutions.json` and `results/convolutions.md` beside
 this file.
@@ -31,8 +31,8 @@ from astroedge.targets.kernels.convolutions.convolution import Convolution
 from benchmarks.places import RESULTS
 from benchmarks.timing.machine import describe
 
-RATES = (0.05, 0.1, 0.2, 0.3)
-ROUNDS, INPUTS = 30, 8
+RATES = (0.1, 0.3)
+ROUNDS, INPUTS = 24, 8
 
 Layer = tuple[int, int, int, int, int]
 """Input channels, output channels, kernel, stride, rows and columns of the image."""
@@ -140,7 +140,7 @@ def layer_graph(conv: Convolution, rate: float) -> StepGraph:
         helper.make_node("Greater", ["x", "half"], ["fired"]),
         helper.make_node("Cast", ["fired"], ["spikes"], to=TensorProto.FLOAT),
     ]
-    form = {"kernel_shape": conv.kernel, "strides": conv.strides, "pads": conv.padding}
+    form: dict[str, Any] = {"kernel_shape": conv.kernel, "strides": conv.strides, "pads": conv.padding}
     nodes = [
         *(spiking if fires else []),
         helper.make_node("Conv", ["spikes" if fires else "x", "W"], ["current"], **form),
