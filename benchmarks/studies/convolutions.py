@@ -4,9 +4,9 @@
 
 Every shape of convolution of the networks in `NETWORKS`, at the image sizes they are used with, once for an analogue
 input and at firing rates of 10 and 30 %, on one core. The step is the spikes, the convolution and a leaky state of the
-mean of each channel; AstroEdge and ONNX Runtime take turns on the same inputs; compared is the least processor time of each,
-since what disturbs a run only makes it longer. Writes `results/convolutions.json` and `results/convolutions.md` beside
-this file.
+mean of each channel; AstroEdge and ONNX Runtime take turns on the same inputs. Compared is the least processor time of
+each, since what disturbs a run only makes it longer. Writes `results/convolutions.json` and `results/convolutions.md`
+beside this file.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def render(report: dict[str, Any]) -> str:
         "# Convolutions of spiking networks",
         "",
         f"Made by `make bench-convolutions` on {machine['cpu']} ({machine['cores']} cores, {machine['kernel']}), one "
-        "core. ONNX Runtime's processor time over AstroEdge's: above 1 AstroEdge is faster. In bold where the kernel is "
-        "event-driven.",
+        "core. ONNX Runtime's processor time over AstroEdge's: above 1 AstroEdge is faster. In bold where the kernel "
+        "is event-driven.",
         "",
         f"Where spikes come in: {np.median(every):.2f} in the median of {len(every)}, {min(every):.2f} at least.",
     ]
