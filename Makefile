@@ -10,6 +10,7 @@
 #   make lint         style and types alone
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
+#   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-exactness   what the same bits on every processor cost
 #
@@ -22,7 +23,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-overheads bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-convolutions bench-overheads bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -60,6 +61,9 @@ bench: .venv/peers
 
 bench-kernels: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.kernels
+
+bench-convolutions: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.convolutions
 
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads

@@ -44,7 +44,8 @@ def event_cost(conv: Convolution, rate: float, together: int, target: Target, in
     walk = _stretches(conv) * STRETCH + inside * rows * row_elements * max(
         ADD * vectors * (1 + beyond_cache / 4), ELEMENT
     )
-    moved = conv.batch * LIST * conv.channels * conv.pixels + _transposing(conv, target)
+    moved = conv.batch * LIST * conv.channels * conv.pixels
+    moved += _copying(conv.batch * conv.outputs * conv.out_pixels, target)
     if conv.has_strips:
         moved += conv.batch * strips.count * conv.height * (STRETCH + COPIED * row_elements)
     return walks * walk + moved
@@ -72,7 +73,8 @@ def channel_cost(conv: Convolution, target: Target) -> float:
     for windows, taps in window_counts(conv):
         whole, rest = divmod(windows, tile.windows)
         sums += taps * (whole * tile.windows + (widths[rest] if rest else 0))
-    return conv.batch * vectors * sums + COPY * PixelCopy(conv).size + _transposing(conv, target)
+    moved = _copying(conv.batch * conv.outputs * conv.out_pixels, target)
+    return conv.batch * vectors * sums + COPY * PixelCopy(conv).size + moved
 
 
 def plane_cost(conv: Convolution, target: Target) -> float:
@@ -81,12 +83,11 @@ def plane_cost(conv: Convolution, target: Target) -> float:
     if has_rows(conv):
         vectors = conv.batch * conv.outputs * conv.out_height * ceil(conv.out_width / LANES)
         return vectors * work + COPY * planes_size(conv)
-    return runs_size(conv) / LANES * work + COPY * (planes_size(conv) + runs_size(conv))
+    return runs_size(conv) / LANES * work + COPY * planes_size(conv) + _copying(runs_size(conv), target)
 
 
-def _transposing(conv: Convolution, target: Target) -> float:
-    """Cycles of storing sums with the channels last and reading them again."""
-    elements = conv.batch * conv.outputs * conv.out_pixels
+def _copying(elements: int, target: Target) -> float:
+    """Cycles of storing sums and copying them to where they belong."""
     return elements * (COPY if 2 * 4 * elements <= target.l2_bytes else FAR_COPY)
 
 
