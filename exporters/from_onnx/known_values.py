@@ -66,9 +66,8 @@ class KnownValues:
             return None
         inputs = {name: self.values[name] for name in reads}
         if node.op_type == "Range" and all(value.size == 1 for value in inputs.values()):
-            inputs = {
-                name: value.reshape(()) for name, value in inputs.items()
-            }  # arrays of one, where ONNX wants numbers
+            # Some exporters write arrays of one, where ONNX wants numbers.
+            inputs = {name: value.reshape(()) for name, value in inputs.items()}
         return _computed(self._model, node, inputs)
 
 
