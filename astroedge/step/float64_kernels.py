@@ -97,7 +97,9 @@ class ConvTranspose(op_run.OpRun):
         sizes = [span + far + more for span, far, more in zip(spans, reach, extra, strict=True)]
         split = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
         kernels = w.reshape(groups, -1, *w.shape[1:])
-        whole = np.zeros((x.shape[0], groups * w.shape[1], *sizes))
+        # An output_shape beyond what the windows reach has zeros at its ends.
+        room = [max(pair) for pair in zip(sizes, options.get("output_shape") or sizes, strict=True)]
+        whole = np.zeros((x.shape[0], groups * w.shape[1], *room))
         for place in np.ndindex(*w.shape[2:]):
             part = np.einsum("ngc...,gcm->ngm...", split, kernels[(..., *place)])
             starts = [index * d for index, d in zip(place, dilations, strict=True)]
@@ -116,7 +118,7 @@ def _kept(x: Array, sizes: list[int], strides: list[int], options: dict[str, Any
     if not wanted:
         pads = (options.get("pads") if auto == "NOTSET" else None) or [0] * (2 * len(sizes))
         return [slice(a, size - b) for a, b, size in zip(pads, pads[len(sizes) :], sizes, strict=False)]
-    surplus = [size - want for size, want in zip(sizes, wanted[-len(sizes) :], strict=True)]
+    surplus = [max(0, size - want) for size, want in zip(sizes, wanted[-len(sizes) :], strict=True)]
     starts = [more // 2 if auto == "SAME_UPPER" else more - more // 2 for more in surplus]
     return [slice(a, a + want) for a, want in zip(starts, wanted[-len(sizes) :], strict=True)]
 

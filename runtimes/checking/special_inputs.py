@@ -24,6 +24,8 @@ HUGE = {"float16": 2.0**6, "float32": 2.0**40}  # squares of sums of them are fi
 DENORMAL = {"float16": 2.0**-20, "float32": 2.0**-135}
 SEED = 0xA57E
 ANGLES = {"sin", "cos", "tan"}
+FINITE = {"ConvTranspose", "DynamicQuantizeLinear"}
+"""Operators whose kernels multiply what lies between elements by 0, or divide by the width of a range."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ def special_inputs(
 
     A graph that makes integers of floats is given no floats that may lie beyond them: what comes of those is undefined.
     Nor is one with sines, which are defined in a step up to some large angle only. A step whose `kernels` put inputs in
-    fixed point is given no infinities, which have none.
+    fixed point is given no infinities, which have none, nor is one with operators of `FINITE`.
     """
     left_out = () if _takes_all_floats(graph) else UNBOUNDED
-    if any(kernel.kind == "fixed-point" for kernel in kernels):
+    finite = any(node.op_type in FINITE for node in graph.model.graph.node)
+    if finite or any(kernel.kind == "fixed-point" for kernel in kernels):
         left_out = (*left_out, *INFINITE)
     return [
         SpecialInputs(text, {field.name: _make(field, fill) for field in fields})

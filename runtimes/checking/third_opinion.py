@@ -97,10 +97,20 @@ class ThirdOpinion:
         feeds = self._reference.aligned_feeds(inputs, states, spikes)
         try:
             randoms = [None, *(np.random.default_rng(seed) for seed in range(SAMPLES))]
-            return Opinion([self._step.run(feeds, random) for random in randoms])
+            evaluations = [self._step.run(feeds, random) for random in randoms]
+            self._compare_shapes(evaluations[0])
+            return Opinion(evaluations)
         except Exception as error:  # whatever a kernel of ONNX's evaluator raises
             self.failure = str(error).splitlines()[0] if str(error) else type(error).__name__
             return None
+
+    def _compare_shapes(self, values: Mapping[str, Array]) -> None:
+        """Raise ValueError where the evaluator reads an operator's form as one of another size."""
+        spec = self._reference.spec
+        results = [(item.name, item.shape) for item in spec.outputs]
+        for name, shape in (*results, *((state.output_name, state.shape) for state in spec.states)):
+            if np.shape(values[name]) != shape:
+                raise ValueError(f"it gives {name} the shape {list(np.shape(values[name]))}")
 
     @cached_property
     def _step(self):  # type: ignore[no-untyped-def]  # its class is for hosts

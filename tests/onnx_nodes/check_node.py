@@ -13,7 +13,7 @@ import astroedge
 from astroedge.errors import AstroEdgeError
 from tests.onnx_nodes.node_cases import COUNT, COUNTED, Arrays, NodeCase, reference
 
-DTYPE = re.compile(r"\b(is|has|takes) \w*(float|int|bool|string)\w*")
+DTYPE = re.compile(r"\b(is|has|takes) \w*(float|int|bool|string)\w*|holds a NaN")
 Outcome = Literal["passed", "refused", "unnamed", "wrong", "crashed"]
 FOREIGN = re.compile(
     r"TVM could not import|failed inside TVM|failed in the pass|onnxruntime|Traceback|defect of the comp"
