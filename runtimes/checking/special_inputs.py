@@ -24,8 +24,8 @@ HUGE = {"float16": 2.0**6, "float32": 2.0**40}  # squares of sums of them are fi
 DENORMAL = {"float16": 2.0**-20, "float32": 2.0**-135}
 SEED = 0xA57E
 ANGLES = {"sin", "cos", "tan"}
-FINITE = {"ConvTranspose", "DynamicQuantizeLinear"}
-"""Operators whose kernels multiply what lies between elements by 0, or divide by the width of a range."""
+FINITE = {"ConvTranspose", "DynamicQuantizeLinear", "GridSample"}
+"""Operators whose kernels multiply what lies between elements by 0, divide by the width of a range, or read places."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,12 @@ def main() -> None:
 
 
 def verdicts_of(cases: list[NodeCase], processes: int) -> Iterator[Verdict]:
-    """The verdict of each case, in order; a process that dies or takes too long is one too."""
+    """The verdict of each case, in order; a process that dies or takes too long is one too.
+
+    The first one is tried here as well, so that every process finds what it needs imported, linked and warm.
+    """
+    for case in cases[:1]:
+        check_node(case)
     with ThreadPoolExecutor(processes) as pool:
         yield from pool.map(_in_child, cases)
 
