@@ -18,7 +18,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.lower.cut_rows import cut_rows
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
-from astroedge.targets.compiler.lower.lowerings import norms, orders, pooling, reductions, scatters
+from astroedge.targets.compiler.lower.lowerings import norms, orders, pooling, powers, reductions, scatters
 from astroedge.targets.compiler.lower.lowerings.integers import (
     INTEGERS,
     integer_range,
@@ -82,6 +82,7 @@ def legalize(
         **reductions.LOWERINGS,
         **norms.LOWERINGS,
         **orders.LOWERINGS,
+        **powers.LOWERINGS,
         **pooling.LOWERINGS,
         **scatters.LOWERINGS,
         "relax.take": partial(lower_take, weights),
