@@ -56,7 +56,9 @@ def schema(name: str) -> Check:
     checks: dict[str, Check] = {}
 
     def defined(reference: str) -> Check:
-        """The check of a definition, made when it is first needed: definitions may refer to each other."""
+        """The check of a definition, made when it is first needed, for they may refer to each other; or of a file."""
+        if not reference.startswith("#"):
+            return schema(reference.removesuffix(".schema.json"))
         key = reference.removeprefix("#/$defs/")
         if key not in checks:
             checks[key] = lambda value, place: checks[key](value, place)

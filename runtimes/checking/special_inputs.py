@@ -20,8 +20,8 @@ from astroedge.session import Array
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
-HUGE = {"float16": 2.0**6, "float32": 2.0**40}  # squares of sums of them are finite
-DENORMAL = {"float16": 2.0**-20, "float32": 2.0**-135}
+HUGE = {"float16": 2.0**6, "float32": 2.0**40, "float64": 2.0**300}  # squares of sums of them are finite
+DENORMAL = {"float16": 2.0**-20, "float32": 2.0**-135, "float64": 2.0**-1060}
 SEED = 0xA57E
 ANGLES = {"sin", "cos", "tan"}
 FINITE = {"ConvTranspose", "DynamicQuantizeLinear", "GridSample"}

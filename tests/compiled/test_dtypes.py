@@ -46,10 +46,19 @@ def test_half_precision_is_computed_in_single_and_rounded(case: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
-def test_integer_products_are_refused(dtype: str) -> None:
-    """A product of integers has no kernel; the message names the product and its dtype."""
+def test_integer_products_are_exact(dtype: str) -> None:
+    """A product of integers is the one that every order of additions gives."""
     weights = RNG.integers(-9, 9, (8, 4)).astype(dtype)
     graph = _graph(helper.make_node("MatMul", ["x", "W"], ["y"]), dtype, (1, 8), (1, 4), {"W": weights})
-    with pytest.raises(CompileError, match=f"'W' takes {dtype}") as caught:
+    x = RNG.integers(-9, 9, (TICKS, 1, 8)).astype(dtype)
+    with load(build(graph)) as session:
+        np.testing.assert_array_equal(session.run(x=x)["y"], x @ weights)
+
+
+def test_float64_products_are_refused() -> None:
+    """A product of float64 has no kernel; the message names the product and its dtype."""
+    weights = RNG.normal(size=(8, 4))
+    graph = _graph(helper.make_node("MatMul", ["x", "W"], ["y"]), "float64", (1, 8), (1, 4), {"W": weights})
+    with pytest.raises(CompileError, match="'W' takes float64") as caught:
         build(graph)
     assert "failed in" not in str(caught.value)

@@ -52,7 +52,8 @@ def folder(tmp_path: Path) -> Path:
 def _run(folder: Path, *arguments: str, through: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """A command in the folder, which is HOME too."""
     program = Path(sys.executable).with_name("astroedge")
-    variables = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    unset = ("ORT_DISABLE_TELEMETRY", "PYTHONPATH")
+    variables = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.run(
         [*through, str(program), *arguments],
         cwd=folder,

@@ -36,42 +36,42 @@ def test_inner_values_may_have_any_name() -> None:
         np.testing.assert_array_equal(session.states["h"], [[1, 2, 3]] * (x + 0.25 * (len(TAKEN) + 1)))
 
 
-def normalising(sizes: list[int | str], inner: list[int | str] | None) -> onnx.ModelProto:
-    """A GroupNormalization of opset 21, of which ONNX infers nothing, and a product of its result with the state."""
+def unpooling(sizes: list[int | str], inner: list[int | str] | None) -> onnx.ModelProto:
+    """A MaxUnpool to a size that is an operand, of which ONNX infers nothing, times the state."""
     nodes = [
-        helper.make_node("GroupNormalization", ["x", "scale", "bias"], ["normal"], num_groups=2),
+        helper.make_node("MaxUnpool", ["x", "places", "size"], ["normal"], kernel_shape=[2], strides=[2]),
         helper.make_node("Mul", ["normal", "h"], ["y"]),
         helper.make_node("Add", ["h", "bias"], ["h_out"]),
     ]
     state = value("h", [4])
     model = model_of(
         nodes,
-        [value("x", ["n", 4, "width"]), state],
+        [value("x", ["n", 1, "width"]), state],
         [value("y", sizes), value("h_out", [4])],
-        scale=np.ones(4, np.float32),
+        places=np.array([[[1, 2]]]),
+        size=np.array([1, 1, 4]),
         bias=np.full(4, 0.5, np.float32),
     )
-    model.opset_import[0].version = 21
     if inner:
         model.graph.value_info.append(value("normal", inner))
     return model
 
 
 @pytest.mark.parametrize(
-    ("sizes", "inner"), [([1, 4, 4], None), (["n", 4, "width"], ["n", 4, "width"]), (["a", "b", "c"], [1, 4, 4])]
+    ("sizes", "inner"), [([1, 1, 4], None), (["n", 1, 4], ["n", 1, 4]), (["a", "b", "c"], [1, 1, 4])]
 )
 def test_declared_sizes_stand_where_none_is_inferred(sizes: list[int | str], inner: list[int | str] | None) -> None:
     """Those of an output, or of an inner value from which the output's follow; symbols are what inputs say they are."""
-    graph = export_onnx(normalising(sizes, inner), {"h": "h_out"}, shapes={"x": (1, 4, 4)})
-    assert graph.spec.outputs[0].shape == (1, 4, 4)
+    graph = export_onnx(unpooling(sizes, inner), {"h": "h_out"}, shapes={"x": (1, 1, 2)})
+    assert graph.spec.outputs[0].shape == (1, 1, 4)
 
 
 def test_sizes_that_nobody_knows_are_named() -> None:
     """Without a declaration there is nothing to go by; a wrong one is found when the step is compared."""
     with pytest.raises(ExportError, match="size of output 'y'"):
-        export_onnx(normalising(["a", "b", "c"], None), {"h": "h_out"}, shapes={"x": (1, 4, 4)})
-    with pytest.raises(ExportError, match=r"'y' is \[1, 4, 4\], and the graph declares \[1, 4, 5\]"):
-        export_onnx(normalising([1, 4, 5], None), {"h": "h_out"}, shapes={"x": (1, 4, 4)})
+        export_onnx(unpooling(["a", "b", "c"], None), {"h": "h_out"}, shapes={"x": (1, 1, 2)})
+    with pytest.raises(ExportError, match=r"'y' is \[1, 1, 4\], and the graph declares \[1, 1, 5\]"):
+        export_onnx(unpooling([1, 1, 5], None), {"h": "h_out"}, shapes={"x": (1, 1, 2)})
 
 
 def test_operator_of_another_domain_is_named_with_it() -> None:

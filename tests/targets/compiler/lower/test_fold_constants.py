@@ -107,19 +107,3 @@ def test_an_index_counted_from_a_shape_is_a_number() -> None:
     take = _values(Module)[-1]
     assert take.op.name == "relax.take"
     assert (str(take.args[1].ty.dtype.dtype), int(take.args[1].value.numpy())) == ("int64", 2)
-
-
-def test_division_of_integers_is_left_alone() -> None:
-    """It rounds in more than one way, and by 0 it has no result."""
-
-    @I.ir_module
-    class Module:
-        @R.function
-        def main(x: R.Tensor((1,), "int64")) -> R.Tensor((1,), "int64"):
-            with R.dataflow():
-                q = R.divide(R.const(7, "int64"), R.const(2, "int64"))
-                y = R.add(x, q)
-                R.output(y)
-            return y
-
-    assert [value.op.name for value in _values(Module)] == ["relax.divide", "relax.add"]
