@@ -66,7 +66,9 @@ def through_parts(layer: Layer, parts: Mapping[str, Parts], rest: Rest | None) -
 
 def _concat(layer: Layer, parts: Mapping[str, Parts]) -> Parts | None:
     rank = len(layer.shape(layer.node.output[0]))
-    axis = int(layer.attributes["axis"]) % max(rank, 1)
+    if rank == 0:  # ONNX infers nothing of the result
+        return None
+    axis = int(layer.attributes["axis"]) % rank
     pieces: list[tuple[int, Resting | None]] = []
     for name in layer.node.input:
         shape, inner = layer.shape(name), parts.get(name)

@@ -39,6 +39,8 @@ class NodeCase:
         """The graph with sizes fixed to those of the data and a state beside it."""
         model = deepcopy(self.model)
         model.ir_version = max(model.ir_version, 4)  # before, every constant had to be an input
+        if all(item.domain not in ("", "ai.onnx") for item in model.opset_import):
+            model.opset_import.append(helper.make_opsetid("", 18))  # for the counting
         for value in model.graph.input:
             shape = value.type.tensor_type.shape
             shape.CopyFrom(onnx.TensorShapeProto())
