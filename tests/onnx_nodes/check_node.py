@@ -13,7 +13,7 @@ import astroedge
 from astroedge.errors import AstroEdgeError
 from tests.onnx_nodes.node_cases import COUNT, COUNTED, Arrays, NodeCase, reference
 
-DTYPE = re.compile(r"\b(is|has|takes) \w*(float|int|bool|string)\w*|holds a NaN")
+NAMED = re.compile(r"\b(is|has|takes) \w*(float|int|bool|string)\w*|holds a NaN|has shape \(.*0")
 Outcome = Literal["passed", "refused", "unnamed", "wrong", "crashed"]
 FOREIGN = re.compile(
     r"TVM could not import|failed inside TVM|failed in the pass|onnxruntime|Traceback|defect of the comp"
@@ -25,7 +25,7 @@ FOREIGN = re.compile(
 class Verdict:
     """What a node test showed.
 
-    "refused" is an error of ours that names the operator or the dtype in its way; "unnamed" is any other error of ours.
+    "refused" is an error of ours that names the operator, dtype or shape in its way; "unnamed" is any other of ours.
     `held` says whether further inputs had to be constants. `text` is the error, on one line.
     """
 
@@ -65,7 +65,7 @@ def _try(case: NodeCase, held: tuple[str, ...]) -> tuple[Outcome, str]:
             given = session.step(**fed)
     except AstroEdgeError as error:
         text = " ".join(str(error).split())
-        named = any(operator in text for operator in case.operators) or DTYPE.search(text)
+        named = any(operator in text for operator in case.operators) or NAMED.search(text)
         return ("refused" if named and not FOREIGN.search(text) else "unnamed"), text
     except Exception as error:
         return "crashed", f"{type(error).__name__}: {' '.join(str(error).split())}"
