@@ -87,7 +87,8 @@ class Findings:
                 pair = _Pair(f"margin.{name}", ours, margin, seen.scales[name], self._allowed(tick))
                 self._compare(tick, names.margins[name], pair)
         for name, output in seen.outputs.items():
-            self._compare(tick, name, _Pair(name, tick.values[name], output, seen.scales.get(name), self._allowed(tick)))
+            pair = _Pair(name, tick.values[name], output, seen.scales.get(name), self._allowed(tick))
+            self._compare(tick, name, pair)
         states = {}
         for name, state in seen.states.items():
             following = f"{NEXT_PREFIX}{name}"
