@@ -92,8 +92,16 @@ class Elementwise:
         trials = range(TRIALS if others else 1)
         samples = {name: [self._sample(name, place, trial) for trial in trials] for place, name in enumerate(others)}
         found = self._compute({**samples, **{name: [value] * len(trials) for name, value in at_rest.items()}})
+        if others and found.size:
+            found = np.concatenate([found, self._where_all_are_alike(others, at_rest)])
         value = float(found.flat[0]) if found.size and (found == found.flat[0]).all() else float("nan")
         return value + 0.0 if np.isfinite(value) else None
+
+    def _where_all_are_alike(self, others: list[str], at_rest: Mapping[str, float]) -> Array:
+        """The result where the others hold what an operand at rest does: Equal shows there; empty for no number."""
+        alike = next(iter(at_rest.values()))
+        found = self._compute({name: [at_rest.get(name, alike)] for name in (*others, *at_rest)})
+        return found if np.isfinite(found).all() else found[:0]
 
     def _sample(self, name: str, place: int, trial: int) -> float:
         """A number that stands for anything."""

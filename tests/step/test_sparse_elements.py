@@ -53,6 +53,7 @@ def test_functions_with_f_of_0_equal_to_0_keep_zeros(kind: str) -> None:
         (_call("Where", ["c", "two", "zero"], {"two": 2, "zero": 0}), (0.0, 0.1)),
         (_call("Where", ["c", "u", "zero"], {"zero": 0}), (0.0, 0.1)),
         (_call("Where", ["c", "zero", "u"], {"zero": 0}), None),
+        (_call("Equal", ["s", "u"]), None),  # 0 is equal to a u of 0
         (_call("Mul", ["u", "s"]), (0.0, 0.1)),
         (_call("Mul", ["t", "s"]), (0.0, 0.1)),
         (_call("Mul", ["s", "mask"], {"mask": np.arange(8) % 3}), (0.0, 0.1)),
