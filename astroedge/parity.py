@@ -21,7 +21,7 @@ TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What whoever compiles or exports accepts as rounding.
+    """What whoever compiles or verifies accepts as rounding; for export there is `Allowance`.
 
     `tolerance` takes the place of `TOLERANCE`; `allow_flips` is how many spikes of a comparison may be decided
     otherwise within it, None for the usual limit.

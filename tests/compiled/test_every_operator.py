@@ -8,7 +8,7 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
-from astroedge.errors import CompileError, UnsupportedOpError
+from astroedge.errors import UnsupportedOpError
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.reference import ReferenceSession
 from astroedge.step.operator_table import CONSTANT
@@ -23,9 +23,7 @@ from tests.support.builds import build
 from tests.support.operator_steps import FORMS, data_of, step_of
 
 NAMED = sorted(operators(lambda row: not row.imported or bool(row.inexact_functions)) & FORMS.keys())
-# The plainest form is not among those that are compiled; what the refusal says of it.
-REFUSED_FORMS = {}
-CARRIED = sorted(FORMS.keys() - REFUSED_FORMS.keys() - set(NAMED))
+CARRIED = sorted(FORMS.keys() - set(NAMED))
 FUNCTIONS_OF_KERNELS = {"softmax": {"exp"}, "layer_norm": {"rsqrt"}}
 # Nothing to run: no data reaches them, or they hold what is no tensor.
 WITHOUT_FORM = operators(lambda row: row.limits == CONSTANT) | {"Constant"}
@@ -35,7 +33,6 @@ def test_every_operator_of_the_table_is_tried() -> None:
     """What has no form here is refused at export, has no importer, or is computed at export alone."""
     refused = operators(lambda row: bool(row.refused) or not row.imported)
     assert OPERATORS.keys() - FORMS.keys() - refused <= WITHOUT_FORM
-    assert all(OPERATORS[name].limits for name in REFUSED_FORMS)
 
 
 def _called(function: tvm.ir.BaseFunc) -> set[str]:
@@ -77,13 +74,6 @@ def test_functions_are_those_of_the_table(name: str) -> None:
 def test_operator_that_no_bundle_holds_is_refused_by_name(name: str) -> None:
     """Whatever its form, compile names the operator before TVM sees it."""
     with pytest.raises(UnsupportedOpError, match=rf"^The step uses {name}, .*(no importer|no exact kernel)"):
-        build(step_of(name))
-
-
-@pytest.mark.parametrize("name", REFUSED_FORMS)
-def test_form_outside_the_limits_is_refused(name: str) -> None:
-    """Where the table limits an operator to some forms, its plain form is an error that says what is missing."""
-    with pytest.raises((CompileError, UnsupportedOpError), match=REFUSED_FORMS[name]):
         build(step_of(name))
 
 
