@@ -70,9 +70,14 @@ def draw_inputs(fields: Sequence[InputField], seed: int, first: int, ticks: int)
     """The drawn inputs of `ticks` ticks, the first being tick `first` counted from 0; each (ticks, …).
 
     A tick draws its inputs in layout order, elements ascending.
+
+    Raises InputError for more ticks than memory holds.
     """
     sizes = [int(np.prod(field.shape, dtype=np.int64)) for field in fields]
-    numbers = splitmix64(seed, first * sum(sizes), ticks * sum(sizes)).reshape(ticks, sum(sizes))
+    try:
+        numbers = splitmix64(seed, first * sum(sizes), ticks * sum(sizes)).reshape(ticks, sum(sizes))
+    except (MemoryError, ValueError, OverflowError) as error:  # NumPy has ValueError for what no address reaches
+        raise InputError(f"The inputs of {ticks:,} ticks do not fit into this machine's memory; take fewer.") from error
     ends = np.cumsum(sizes)
     return {
         field.name: draw_field(field, numbers[:, end - size : end]).reshape(ticks, *field.shape)

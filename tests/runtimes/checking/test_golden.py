@@ -112,6 +112,13 @@ def test_inputs_of_a_tick_are_drawn_in_layout_order(session: CompiledSession) ->
     assert all(np.array_equal(later[name][0], drawn[name][2]) for name in drawn)
 
 
+@pytest.mark.parametrize("ticks", [2**50, 10**30])
+def test_more_ticks_than_memory_holds_are_refused(session: CompiledSession, ticks: int) -> None:
+    """`--steps` of thirty digits is one line."""
+    with pytest.raises(InputError, match="do not fit into this machine's memory"):
+        draw_inputs(session.manifest.layout.inputs, SEED, 0, ticks)
+
+
 def test_trace_is_what_single_steps_give(session: CompiledSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hashes are those of the buffers after that many single steps, however the run is cut into blocks."""
     monkeypatch.setattr(golden, "_BLOCK", 40)
