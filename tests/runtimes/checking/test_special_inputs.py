@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper
 
 from astroedge.bundle.manifest import InputField, Kernel
@@ -136,3 +137,16 @@ def test_ticks_on_which_the_reference_gives_no_number_are_left_out() -> None:
     assert report.worst_error == 0
     assert report.special_ticks == sum(np.isfinite(item.inputs["x"]).all() for item in special) == len(asked) - 1
     assert f"and {report.special_ticks} of extreme inputs" in report.text()
+
+
+@pytest.mark.parametrize(("share", "right"), [(2e-4, True), (1e-2, False)])
+def test_extreme_inputs_find_gross_errors_alone(share: float, right: bool) -> None:
+    """Sums of thousands of equally huge numbers lose several digits; what is off by more than that is wrong."""
+
+    def negative(given: Values) -> Values:
+        return {"y": -given["x"] * np.float32(1 + share * (abs(given["x"]) > 1e6).any())}
+
+    graph, data = difference(), {"x": np.ones((1, 1, 4), np.float32)}
+    special = special_inputs((replace(FLOAT, shape=(1, 4)),), graph)
+    report = compare_forced(ObservedReference(graph), FunctionSession(graph, negative), data, 1, special=special)
+    assert report.ok is right
