@@ -1,4 +1,4 @@
-"""Words for modules and lists of names in messages, whether a module is of a framework's class, and names that are not taken."""
+"""Words for modules and lists of names in messages, whether a class is of a framework, and names that are not taken."""
 
 from __future__ import annotations
 
