@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LARGEST_TABLE 65536u
-#define LARGEST_RANK 64u
 #define DIGITS 64
 
 /* The exponents of uniform draws, by dtype (astro_abi.h). */
@@ -38,7 +36,7 @@ static int is_buffer_size(uint64_t size)
 static int check_field(const astro_field *field, const char *buffer, uint64_t size, astro_failure *failure)
 {
     uint64_t nbytes = item_size(field->dtype);
-    if (field->name == NULL || nbytes == 0 || field->rank > LARGEST_RANK || (field->rank && field->shape == NULL))
+    if (field->name == NULL || nbytes == 0 || field->rank > ASTRO_LARGEST_RANK || (field->rank && field->shape == NULL))
         return wrong(failure, buffer, "have a field without a name, a dtype or a shape");
     for (uint32_t axis = 0; axis < field->rank; axis++) {
         if (field->shape[axis] < 1 || (uint64_t)field->shape[axis] > ASTRO_LARGEST_BUFFER / nbytes)
@@ -52,7 +50,7 @@ static int check_field(const astro_field *field, const char *buffer, uint64_t si
 
 static int check_layout(const astro_layout *layout, const char *buffer, astro_failure *failure)
 {
-    if (!is_buffer_size(layout->size) || layout->count > LARGEST_TABLE || (layout->count && layout->fields == NULL))
+    if (!is_buffer_size(layout->size) || layout->count > ASTRO_LARGEST_TABLE || (layout->count && layout->fields == NULL))
         return wrong(failure, buffer, "have a size or a number of fields that cannot be");
     for (uint64_t index = 0; index < layout->count; index++) {
         const astro_field *field = &layout->fields[index];
@@ -148,7 +146,7 @@ static int check_state(const astro_info *info, astro_failure *failure)
 
 static int check_counters(const astro_info *info, astro_failure *failure)
 {
-    if (info->activity_count > LARGEST_TABLE || (info->activity_count && info->activity == NULL))
+    if (info->activity_count > ASTRO_LARGEST_TABLE || (info->activity_count && info->activity == NULL))
         return wrong(failure, "the activity counters", "are more than can be");
     for (uint64_t index = 0; index < info->activity_count; index++) {
         const astro_activity *counter = &info->activity[index];
@@ -166,18 +164,19 @@ static int is_hash(const char *text)
 
 static int check_golden(const astro_golden *golden, astro_failure *failure)
 {
-    if (golden->count > LARGEST_TABLE || (golden->count && golden->ticks == NULL))
+    if (golden->count > ASTRO_LARGEST_TABLE || (golden->count && golden->ticks == NULL))
         return wrong(failure, "the golden trace", "has more ticks than can be");
-    for (uint64_t index = 0; index < golden->count; index++)
-        if (golden->ticks[index].tick == 0 || !is_hash(golden->ticks[index].state) ||
+    for (uint64_t index = 0, before = 0; index < golden->count; before = golden->ticks[index++].tick)
+        if (golden->ticks[index].tick <= before || !is_hash(golden->ticks[index].state) ||
             !is_hash(golden->ticks[index].outputs))
-            return wrong(failure, "the golden trace", "has a tick without hashes");
+            return wrong(failure, "the golden trace", "has a tick out of order or without hashes");
     return 0;
 }
 
 int check_description(const astro_info *info, astro_failure *failure)
 {
-    if (!info->model || !info->target || !info->features || !is_hash(info->graph_sha256) || !is_hash(info->weights_sha256))
+    if (!info->model || !info->target || !info->features || !is_hash(info->graph_sha256) ||
+        !is_hash(info->weights_sha256) || !is_hash(info->manifest_sha256))
         return wrong(failure, "the step", "lacks a name or a digest");
     if (!is_buffer_size(info->weights_size) || !is_buffer_size(info->workspace_size))
         return wrong(failure, "the weights or the workspace", "have a size that cannot be");

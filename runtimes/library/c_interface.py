@@ -17,8 +17,8 @@ from astroedge.bundle.manifest import BufferField, InputField, Manifest, StateFi
 from astroedge.errors import BundleError, IncompatibleError
 
 
-def check_description(library: ctypes.CDLL, manifest: Manifest) -> None:
-    """Compare everything `astro_describe` says with the manifest.
+def check_description(library: ctypes.CDLL, manifest: Manifest, linked_digest: str) -> None:
+    """Compare everything `astro_describe` says with the manifest, and with its digest as the library has it.
 
     Raises IncompatibleError for another binary interface, BundleError when the two describe different steps.
     """
@@ -33,7 +33,8 @@ def check_description(library: ctypes.CDLL, manifest: Manifest) -> None:
     counts, expected = _counts(info), _promised_counts(manifest)
     different = [name for name in expected if counts[name] != expected[name]]
     if not different:
-        said, promised = {**_said(info, manifest), "threads": hasattr(library, "astro_work")}, _promised(manifest)
+        said = {**_said(info, manifest), "threads": hasattr(library, "astro_work")}
+        promised = {**_promised(manifest), "the manifest": linked_digest}
         different = [name for name in promised if said[name] != promised[name]]
     if different:
         raise BundleError(
@@ -81,6 +82,7 @@ def _said(info: AstroInfo, manifest: Manifest) -> dict[str, object]:
         "the CPU features": _text(info.features),
         "the graph": _text(info.graph_sha256),
         "the weights": (_text(info.weights_sha256), info.weights_size),
+        "the manifest": _text(info.manifest_sha256),
         "the inputs": (info.inputs.size, [(*_said_field(item, like), *_said_input(item)) for item, like in inputs]),
         "the outputs": (info.outputs.size, [_said_field(item, like) for item, like in outputs]),
         "the state": (info.state.size, [(*_said_field(item, like), *_said_initial(item)) for item, like in state]),
