@@ -84,8 +84,8 @@ def _check_buffer(buffer: str, size: int, fields: Sequence[BufferField]) -> None
     for item in fields:
         where = f"{item.name!r} in {buffer}"
         _require(item.dtype in DTYPES, f"{where} has dtype {item.dtype!r}")
-        right = len(item.shape) <= LARGEST_RANK and all(_is_count(extent) and extent > 0 for extent in item.shape)
-        _require(right, f"{where} has shape {item.shape!r}")
+        is_shape = len(item.shape) <= LARGEST_RANK and all(_is_count(extent) and extent > 0 for extent in item.shape)
+        _require(is_shape, f"{where} has shape {item.shape!r}")
         nbytes = prod(item.shape) * np.dtype(item.dtype).itemsize
         _require(_is_count(item.nbytes) and item.nbytes == nbytes, f"{where} has {item.nbytes!r} bytes")
         _require(_is_count(item.offset) and item.offset % ALIGNMENT == 0, f"{where} starts at {item.offset!r}")

@@ -219,13 +219,9 @@ def test_library_of_another_bundle_is_refused(bundle: Bundle) -> None:
     other = Bundle(replace(bundle.manifest, model="other"), BundleFiles(bundle.library(), weights_bytes()))
     with pytest.raises(BundleError, match=r"linked for another manifest\.json"):
         astroedge.load(other)
-    for change, said in (
-        ({"model": "other"}, "the model"),
-        ({"threads": 4}, "threads"),
-        ({"activity": ()}, "counters"),
-    ):
+    for name, value, said in (("model", "other", "the model"), ("threads", 4, "threads"), ("activity", (), "counters")):
         with pytest.raises(BundleError, match=f"disagree on .*{said}"):
-            astroedge.load(edited(bundle, **change))
+            astroedge.load(edited(bundle, **{name: value}))
 
 
 def test_no_library_is_refused(bundle: Bundle) -> None:
