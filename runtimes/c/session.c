@@ -80,8 +80,10 @@ static int bind_entries(astro_session *session, astro_failure *failure)
     session->info = describe();
     if (session->info->size < sizeof(astro_info) || session->info->abi_version != ASTRO_ABI_VERSION ||
         session->info->alignment != ASTRO_ALIGNMENT)
-        return astro_fail(failure, ASTRO_INCOMPATIBLE, "The bundle has binary interface %" PRIu32 ", not %u.",
-                          session->info->abi_version, ASTRO_ABI_VERSION);
+        return astro_fail(failure, ASTRO_INCOMPATIBLE,
+                          "The library has binary interface %" PRIu32 " and %" PRIu64
+                          " bytes to tell of itself, this host calls %u and reads %zu.",
+                          session->info->abi_version, session->info->size, ASTRO_ABI_VERSION, sizeof(astro_info));
     if (check_description(session->info, failure))
         return failure->code;
     return check_features(session->info->features, failure);

@@ -25,10 +25,11 @@ def check_description(library: ctypes.CDLL, manifest: Manifest, linked_digest: s
     library.astro_describe.restype = POINTER(AstroInfo)
     library.astro_describe.argtypes = ()
     info: AstroInfo = library.astro_describe().contents
-    if info.abi_version != ABI_VERSION or info.size < ctypes.sizeof(AstroInfo):
+    size = ctypes.sizeof(AstroInfo)
+    if (info.abi_version, info.alignment) != (ABI_VERSION, ALIGNMENT) or info.size < size:
         raise IncompatibleError(
-            f"The bundle's library has binary interface {info.abi_version}, this AstroEdge calls {ABI_VERSION}; "
-            "compile the graph again with this release."
+            f"The bundle's library has binary interface {info.abi_version} and {info.size} bytes to tell of itself, "
+            f"this AstroEdge calls {ABI_VERSION} and reads {size}; compile the graph again with this release."
         )
     counts, expected = _counts(info), _promised_counts(manifest)
     different = [name for name in expected if counts[name] != expected[name]]
@@ -76,7 +77,6 @@ def _said(info: AstroInfo, manifest: Manifest) -> dict[str, object]:
     golden = [info.golden.ticks[index] for index in range(info.golden.count)]
     activity = [info.activity[index] for index in range(info.activity_count)]
     return {
-        "alignment": info.alignment,
         "the model": _text(info.model),
         "the target": _text(info.target),
         "the CPU features": _text(info.features),
@@ -99,7 +99,6 @@ def _promised(manifest: Manifest) -> dict[str, object]:
     """What a manifest says that its library says too."""
     layout, golden = manifest.layout, manifest.golden
     return {
-        "alignment": ALIGNMENT,
         "the model": manifest.model,
         "the target": manifest.target.name,
         "the CPU features": " ".join(manifest.target.features),
