@@ -31,17 +31,17 @@ _VERSIONS = re.compile(
     rb'\{\n "digest": "%b",\n "format": "%b",\n "version": (%b),\n "abi_version": (%b),\n'
     % (_SHA256, FORMAT.encode(), _NUMBER, _NUMBER)
 )
-_LIBRARY = re.compile(
-    rb' "library": \{\n  "name": "step-([0-9a-f]{16})\.so",\n  "size": %b,\n  "sha256": "\1[0-9a-f]{48}"\n \},\n'
-    rb' "assets": \[' % _NUMBER
+_FILE = (
+    rb' "%%b": \{\n  "name": "%%b-([0-9a-f]{16})\.%%b",\n  "size": %b,\n  "sha256": "\1[0-9a-f]{48}"\n \},\n' % _NUMBER
 )
+_LIBRARY = re.compile(_FILE % (b"library", b"step", b"so") + rb' "assets": \[')
+_WEIGHTS = re.compile(_FILE % (b"weights", b"weights", b"bin"))
 _ASSET = re.compile(
     rb'\n  \{\n   "name": "([A-Za-z0-9_][A-Za-z0-9._-]{0,99})",\n   "size": %b,\n   "sha256": "%b"\n  \}'
     % (_NUMBER, _SHA256)
 )
 _EDITED = f"{MANIFEST_NAME} is not written as AstroEdge writes it; it was edited: copy the bundle again."
 _NO_ASSETS, _ASSETS_END = b"],\n", b"\n ],\n"
-_LINKED = b' "weights": {\n'
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -114,7 +114,7 @@ def _check_bytes(content: bytes) -> int:
             "graph again with this release or install the release that compiled it."
         )
     end = _end_of_assets(content, versions.end())
-    if end is None or not content.startswith(_LINKED, end):
+    if end is None or _WEIGHTS.match(content, end) is None:
         raise BundleError(
             f"{MANIFEST_NAME} is not written as AstroEdge writes it; it was edited: copy the bundle again."
         )

@@ -125,7 +125,9 @@ class Fuzzer:
         """`count` mutations; what they came to, for JSON."""
         for case in range(count):
             draw = Random(f"{seed} {case}")
-            text = draw.choice(MUTATIONS)(self.manifest, draw)
+            text = self.manifest
+            while text == self.manifest:
+                text = draw.choice(MUTATIONS)(self.manifest, draw)
             (self._relinked if case % RELINKED == RELINKED - 1 else self._edited)(case, text)
         return {
             "fuzz": "manifests",

@@ -14,7 +14,7 @@ import pytest
 from astroedge.errors import BundleError, IncompatibleError
 from tests.hostile.fuzz_manifests import Fuzzer
 from tests.support.bundles import make_tiny_bundle
-from tests.support.forged_manifests import LINKED, forge, seal
+from tests.support.forged_manifests import LINKED, forge, relink, seal
 from tests.support.two_hosts import code_of_c, code_of_python
 
 BAD, OTHER = BundleError.exit_code, IncompatibleError.exit_code
@@ -163,6 +163,13 @@ def test_a_library_belongs_to_the_manifest_that_its_description_names(folder: Pa
     text = text.replace(b'"size": %d' % len(old), b'"size": %d' % len(new))
     (folder / f"step-{after[:16].decode()}.so").write_bytes(new)
     forge(folder, seal(text))
+    assert (code_of_python(folder), code_of_c(checked_host, folder)) == (BAD, BAD)
+
+
+def test_c_reads_the_weights_as_python_does(folder: Path, checked_host: Path) -> None:
+    """The record of the weights has one spelling too: a library that belongs to another is refused by both."""
+    original = (folder / "manifest.json").read_bytes()
+    relink(folder, original, original.replace(b'  "size": 3712', b' "size": 3712'))
     assert (code_of_python(folder), code_of_c(checked_host, folder)) == (BAD, BAD)
 
 
