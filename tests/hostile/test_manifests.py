@@ -37,9 +37,14 @@ def original(bundle: Path) -> bytes:
     return (bundle / "manifest.json").read_bytes()
 
 
-def _step(folder: Path) -> None:
-    with astroedge.load(folder) as session:
-        session.step(**{item.name: np.zeros(item.shape, item.dtype) for item in session.spec.inputs})
+def _said(folder: Path) -> str:
+    """What is said of a bundle that does not load or does not step; nothing of one that does."""
+    try:
+        with astroedge.load(folder) as session:
+            session.step(**{item.name: np.zeros(item.shape, item.dtype) for item in session.spec.inputs})
+    except AstroEdgeError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.compiles
@@ -50,13 +55,17 @@ def test_edited_values_are_refused_in_one_line(bundle: Path, original: bytes) ->
         content = write(record)
         if content == original:
             continue
-        relink(bundle, original, content)
-        try:
-            _step(bundle)
+        forge(bundle, content)
+        said = _said(bundle)
+        if "linked for another" in said:
+            relink(bundle, original, content)
+            said = _said(bundle)
+            remove_libraries(bundle, original)
+        if said:
+            told[place, repr(value)[:40]] = said
+        else:
             accepted.add(place)
-        except AstroEdgeError as error:
-            told[place, repr(value)[:40]] = str(error)
-        remove_libraries(bundle, original)
+    forge(bundle, original)
     assert [said for said in told.values() if not said.isprintable()] == []
     assert len(told) > 1000
     assert not {place for place in accepted if place[0] in NATIVE and place[:2] not in NAMES_ALONE}

@@ -102,8 +102,7 @@ def relink(folder: Path, original: bytes, content: bytes) -> None:
 
 
 def remove_libraries(folder: Path, original: bytes) -> None:
-    """Remove the libraries that `relink` wrote, and give the folder its manifest back."""
+    """Remove the libraries that `relink` wrote beside the one of the `original` manifest."""
     for path in folder.glob("step-*.so"):
         if path.name != json.loads(original)["library"]["name"]:
             path.unlink()
-    forge(folder, original)
