@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from astroedge.abi.aligned import aligned_zeros
 from astroedge.bundle.folder import ASSETS, open_file, read_file, read_manifest, replace_folder
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
-from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest
+from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest, linked_digest
 from astroedge.errors import BundleError
 
 
@@ -43,6 +43,7 @@ class Bundle:
     """A manifest with the files it names, in memory or in a folder.
 
     Made from a manifest and files, the manifest's records of the files are replaced by those of the files given.
+    `linked_digest` is the SHA-256 that a library holds of the manifest that it was linked for.
     """
 
     def __init__(self, manifest: Manifest, files: BundleFiles) -> None:
@@ -51,8 +52,9 @@ class Bundle:
             manifest,
             library=describe_library(files.library),
             weights=describe_weights(files.weights),
-            assets=tuple(describe_asset(name, content) for name, content in files.assets.items()),
+            assets=tuple(describe_asset(name, content) for name, content in sorted(files.assets.items())),
         )
+        self.linked_digest = linked_digest(self.manifest)
         self._files: BundleFiles | None = files
         self._weights: NDArray[np.uint8] | None = None
         self._weights_are_checked = True
@@ -71,7 +73,7 @@ class Bundle:
             raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give the folder that compile wrote.")
         bundle = Bundle.__new__(Bundle)
         bundle.path = folder
-        bundle.manifest = decode_manifest(read_manifest(folder))
+        bundle.manifest, bundle.linked_digest = decode_manifest(read_manifest(folder))
         bundle._files = None
         bundle._weights = None
         bundle._weights_are_checked = False
@@ -104,10 +106,18 @@ class Bundle:
             self.asset(record.name)
 
     def library(self) -> bytes:
-        """The library's bytes, compared with their digest."""
-        if self._files is not None:
-            return self._files.library
-        return self._read(self.manifest.library.name, self.manifest.library)
+        """The library's bytes, compared with their digest; it holds the digest of the manifest it was linked for.
+
+        Raises BundleError when the bytes differ, or the library was linked for another manifest.
+        """
+        record = self.manifest.library
+        content = self._read(record.name, record) if self._files is None else self._files.library
+        if self.linked_digest.encode() not in content:
+            raise BundleError(
+                f"{record.name} was linked for another {MANIFEST_NAME}; one of them was edited, or they come from "
+                "different bundles: copy the bundle again."
+            )
+        return content
 
     def asset(self, name: str) -> bytes:
         """The content of an asset, compared with its digest.

@@ -40,7 +40,8 @@ typedef struct astro_session {
     uint64_t ticks; /* since the reset */
 } astro_session;
 
-/* Open a bundle: digests, processor and interface are checked, the weights are mapped and the state is initial. */
+/* Open a bundle: manifest, digests of all files, processor and interface are checked, the weights are mapped and the
+ * state is initial. It is refused for what Python refuses it for, with the same code (docs/bundle-format.md). */
 int astro_open(astro_session *session, const char *folder, astro_failure *failure);
 
 /* Compute the ticks of a session with this many threads from now on, the caller's among them; at first it is 1. The

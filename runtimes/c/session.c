@@ -57,8 +57,7 @@ static int load_library(astro_session *session, const char *content, uint64_t si
     session->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     close(file);
     if (session->library == NULL)
-        return astro_fail(failure, ASTRO_INCOMPATIBLE,
-                          "The library does not load here: %s.", dlerror());
+        return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library does not load here: %s.", dlerror());
     return 0;
 }
 
@@ -81,8 +80,10 @@ static int bind_entries(astro_session *session, astro_failure *failure)
     session->info = describe();
     if (session->info->size < sizeof(astro_info) || session->info->abi_version != ASTRO_ABI_VERSION ||
         session->info->alignment != ASTRO_ALIGNMENT)
-        return astro_fail(failure, ASTRO_INCOMPATIBLE, "The bundle has binary interface %" PRIu32 ", not %u.",
-                          session->info->abi_version, ASTRO_ABI_VERSION);
+        return astro_fail(failure, ASTRO_INCOMPATIBLE,
+                          "The library has binary interface %" PRIu32 " and %" PRIu64
+                          " bytes to tell of itself, this host calls %u and reads %zu.",
+                          session->info->abi_version, session->info->size, ASTRO_ABI_VERSION, sizeof(astro_info));
     if (check_description(session->info, failure))
         return failure->code;
     return check_features(session->info->features, failure);
@@ -121,30 +122,54 @@ static int allocate_buffers(astro_session *session, astro_failure *failure)
     session->call.state = allocate(info->state.size);
     session->call.workspace = allocate(info->workspace_size);
     if (!session->call.inputs || !session->call.outputs || !session->call.state || !session->call.workspace)
-        return astro_fail(failure, ASTRO_FAILED, "The buffers of the step do not fit into memory.");
+        return astro_fail(failure, ASTRO_INCOMPATIBLE, "The buffers of the step do not fit into memory.");
     memset((void *)(uintptr_t)session->call.inputs, 0, info->inputs.size);
     return 0;
 }
 
-static int open_session(astro_session *session, int folder, astro_failure *failure)
+static int of_another_manifest(astro_failure *failure)
 {
-    file_record library, weights;
-    int code = read_manifest(folder, &library, &weights, failure);
-    if (code)
-        return code;
-    char *content = read_file(folder, library.name, &library.size, failure);
+    return astro_fail(failure, ASTRO_BAD_BUNDLE,
+                      "The library was linked for another manifest.json; one of them was edited: copy the bundle again.");
+}
+
+/* Read the library, and load it when it is whole and was linked for this manifest. */
+static int open_library(astro_session *session, int folder, const bundle_files *files, astro_failure *failure)
+{
+    uint64_t size = files->library.size;
+    char *content = read_file(folder, files->library.name, &size, failure);
     if (content == NULL)
         return failure->code;
-    code = check_digest(content, &library, failure);
+    int code = check_digest(content, &files->library, failure);
+    /* Nothing of a library that belongs elsewhere is to run, so its description, which needs a call, comes second. */
+    if (code == 0 && memmem(content, size, files->linked_sha256, strlen(files->linked_sha256)) == NULL)
+        code = of_another_manifest(failure);
     if (code == 0)
-        code = load_library(session, content, library.size, failure);
+        code = load_library(session, content, size, failure);
     free(content);
     if (code == 0)
         code = bind_entries(session, failure);
+    if (code == 0 && strcmp(session->info->manifest_sha256, files->linked_sha256) != 0)
+        code = of_another_manifest(failure);
+    return code;
+}
+
+/* The checks come in the order that Python has, so that both refuse a bundle for the same reason. */
+static int open_files(astro_session *session, int folder, const bundle_files *files, astro_failure *failure)
+{
+    if (check_sizes(folder, files, failure) || open_library(session, folder, files, failure) ||
+        map_weights(session, folder, &files->weights, failure) || allocate_buffers(session, failure))
+        return failure->code;
+    return check_assets(folder, files, failure);
+}
+
+static int open_session(astro_session *session, int folder, astro_failure *failure)
+{
+    bundle_files files;
+    int code = read_manifest(folder, &files, failure);
     if (code == 0)
-        code = map_weights(session, folder, &weights, failure);
-    if (code == 0)
-        code = allocate_buffers(session, failure);
+        code = open_files(session, folder, &files, failure);
+    free(files.assets);
     return code;
 }
 

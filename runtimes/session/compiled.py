@@ -55,10 +55,11 @@ class CompiledSession(TeamOwner):
     def __init__(self, bundle: Bundle, *, trust_weights: bool = False, threads: int | None = None) -> None:
         manifest = bundle.manifest
         check_manifest(manifest)
+        library = bundle.library()
         check_processor(manifest.target)
         self.bundle = bundle
-        self._library = load_library(bundle.library())
-        check_description(self._library, manifest)
+        self._library = load_library(library)
+        check_description(self._library, manifest, bundle.linked_digest)
         threads = choose_threads(manifest, threads)
         self._weights = bundle.weights(trust=trust_weights)
         try:

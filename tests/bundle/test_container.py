@@ -13,10 +13,9 @@ import pytest
 
 from astroedge.abi.aligned import address_of
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import BundleFiles
 from astroedge.errors import BundleError
 from astroedge.runtimes import load
-from tests.support.bundles import make_tiny_bundle, weights_bytes
+from tests.support.bundles import edited, make_tiny_bundle, weights_bytes
 from tests.support.places import ROOT
 from tests.support.small_disk import small_disk
 
@@ -41,7 +40,7 @@ def other_bundle(bundle: Bundle) -> Bundle:
     """A bundle whose files all differ from the first one's, of equal model."""
     weights = np.frombuffer(weights_bytes(), np.uint8).copy()
     weights[0] ^= 1
-    return Bundle(bundle.manifest, BundleFiles(bundle.library() + b"\0", weights.tobytes(), {"labels.txt": b"other\n"}))
+    return edited(bundle, weights.tobytes(), {"labels.txt": b"other\n"})
 
 
 def contents(folder: Path) -> dict[str, bytes]:

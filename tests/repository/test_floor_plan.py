@@ -78,6 +78,7 @@ C_PLAN = {
             "failure",
             "sha256",
             "description",
+            "manifest",
             "bundle_reader",
             "processor",
             "astro",
