@@ -6,6 +6,7 @@ from importlib import import_module
 from types import ModuleType
 
 from astroedge.errors import MissingDependencyError
+from astroedge.main_interpreter import refuse_subinterpreter
 
 # The base dependencies; every other package comes with the `host` extra.
 _BASE = {"numpy", "click", "rich", "psutil", "tomli"}
@@ -18,11 +19,13 @@ def require(module_name: str, purpose: str) -> ModuleType:
     not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`. A module of AstroEdge itself can be asked
     for too: what counts is which package is missing in the end.
 
-    Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported.
+    Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported;
+    AstroEdgeError where that is because this is not the process's main interpreter.
     """
     try:
         return import_module(module_name)
     except ImportError as error:
+        refuse_subinterpreter()
         package = ((isinstance(error, ModuleNotFoundError) and error.name) or module_name).partition(".")[0]
         if package == "astroedge":
             raise

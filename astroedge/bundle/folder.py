@@ -7,6 +7,7 @@ at most files nobody names, which the next save removes.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -21,6 +22,13 @@ from astroedge.errors import BundleError
 from astroedge.replace_file import replace_file
 
 ASSETS = "assets"
+# What is in a folder after an error, by whether the new manifest is there.
+_AFTERWARDS = {
+    False: "What was there before is unchanged.",
+    True: "The new bundle is there all the same, but a power cut may undo that: look after the disk and save again.",
+    None: "Whether the old bundle is there or the new one cannot be read: look after the disk and save again.",
+}
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 _TEMPORARY = ".new-"
 # What this module may remove: names that only it writes.
@@ -42,6 +50,8 @@ def open_file(folder: Path, name: str, size: int | None) -> int:
             f"{path} is missing; the bundle was copied in part or replaced a moment ago: try again, else copy it again."
         ) from error
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise too_many_files() from error
         raise BundleError(f"{path} cannot be opened ({error.strerror}); a bundle's files are plain files.") from error
     status = os.fstat(descriptor)
     if S_ISREG(status.st_mode) and size in (None, status.st_size):
@@ -51,6 +61,14 @@ def open_file(folder: Path, name: str, size: int | None) -> int:
         raise BundleError(f"{path} is not a regular file; copy the bundle again.")
     raise BundleError(
         f"{path} has {status.st_size} bytes and must have {size}; it was probably cut short: copy the bundle again."
+    )
+
+
+def too_many_files() -> BundleError:
+    """What a load says when the process may open no more files; a session that is open needs none."""
+    return BundleError(
+        "The bundle cannot be opened: this process, or the system, has as many files open as it may have; close some, "
+        "or raise the limit (ulimit -n)."
     )
 
 
@@ -87,8 +105,9 @@ def check_replaceable(folder: Path) -> None:
 def replace_folder(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryview]) -> None:
     """Make a folder hold a bundle: `files` by their names inside it, then the manifest.
 
-    Raises BundleError when that is not possible, for example because the disk is full; what was there before is then
-    unchanged and nothing new is left behind.
+    Raises BundleError when that is not possible, for example because the disk is full, and says which bundle is there
+    afterwards: mostly that from before, unchanged and with nothing new beside it; the new one, whole, where the error
+    came after its last move.
     """
     try:
         created = _make_folder(folder)
@@ -96,7 +115,7 @@ def replace_folder(folder: Path, manifest: bytes, files: Mapping[str, bytes | me
             _replace(folder, manifest, files, created)
     except OSError as error:
         raise BundleError(
-            f"The bundle cannot be written to {folder}: {error.strerror}. What was there before is unchanged."
+            f"The bundle cannot be written to {folder}: {error.strerror}. {_AFTERWARDS[_is_in_place(folder, manifest)]}"
         ) from error
 
 
@@ -130,14 +149,26 @@ def _replace(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryvi
         _write(folder, MANIFEST_NAME, manifest)
     except BaseException:
         new = set(_names(folder)) - before
-        # An interrupt can come after the last rename: then the new bundle is in place and its files must stay.
-        in_place = _content(folder / MANIFEST_NAME) == manifest
-        _remove(folder, {name for name in new if name.startswith(_TEMPORARY)} if in_place else new)
+        # An interrupt or an error can come after the last rename: then the new bundle is in place and its files stay.
+        unused = (
+            new if _is_in_place(folder, manifest) is False else {name for name in new if name.startswith(_TEMPORARY)}
+        )
+        _remove(folder, unused)
         if created:
             with suppress(OSError):
                 folder.rmdir()
         raise
     _remove(folder, {name for name in _names(folder) if _OWN_NAME.fullmatch(name)} - files.keys())
+
+
+def _is_in_place(folder: Path, manifest: bytes) -> bool | None:
+    """Whether a folder has this manifest; None when that cannot be told."""
+    try:
+        return (folder / MANIFEST_NAME).read_bytes() == manifest
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return None
 
 
 def _content(path: Path) -> bytes | None:

@@ -24,8 +24,12 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.descriptor = _memory_file(mmap.PAGESIZE)
-        os.set_blocking(self.descriptor, False)
-        self._flag = np.frombuffer(mmap.mmap(self.descriptor, mmap.PAGESIZE), dtype=np.int32)
+        try:
+            os.set_blocking(self.descriptor, False)
+            self._flag = np.frombuffer(mmap.mmap(self.descriptor, mmap.PAGESIZE), dtype=np.int32)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
         self.address = address_of(self._flag)
         self._received = b""
 
@@ -58,7 +62,8 @@ os.register_at_fork(after_in_child=_forget_flag)
 class stop_on_signal:
     """`with stop_on_signal() as flag`: any signal sets the flag while the block runs.
 
-    The flag is None outside the main thread, which alone handles signals.
+    The flag is None outside the main thread, which alone handles signals, and where the system has no file for it: a
+    signal is then answered when the block ends.
     """
 
     __slots__ = ("_before", "_flag")
@@ -70,7 +75,10 @@ class stop_on_signal:
         if threading.current_thread() is not threading.main_thread():
             return None
         if _flag_of_process is None:
-            _flag_of_process = StopFlag()
+            try:
+                _flag_of_process = StopFlag()
+            except OSError:  # no memory file, no temporary folder or no descriptor left
+                return None
         self._flag = _flag_of_process
         self._flag.take_received()
         self._before = signal.set_wakeup_fd(self._flag.descriptor, warn_on_full_buffer=False)

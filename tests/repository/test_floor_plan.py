@@ -18,6 +18,7 @@ PLAN = {
     "nouns": (
         *(
             "errors",
+            "main_interpreter",
             "host_package",
             "nearest_name",
             "strict_json",
