@@ -20,12 +20,12 @@ def require(module_name: str, purpose: str) -> ModuleType:
     for too: what counts is which package is missing in the end.
 
     Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported;
-    AstroEdgeError where that is because this is not the process's main interpreter.
+    AstroEdgeError, before anything is imported, where this is not the process's main interpreter.
     """
+    refuse_subinterpreter()
     try:
         return import_module(module_name)
     except ImportError as error:
-        refuse_subinterpreter()
         package = ((isinstance(error, ModuleNotFoundError) and error.name) or module_name).partition(".")[0]
         if package == "astroedge":
             raise
