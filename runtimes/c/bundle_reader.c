@@ -16,6 +16,7 @@
 #define MANIFEST "manifest.json"
 #define OPENING "{\n \"digest\": \""
 #define DIGITS 64
+#define PIECE (UINT64_C(1) << 18)
 
 int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure)
 {
@@ -72,14 +73,38 @@ char *read_file(int folder, const char *name, uint64_t *size, astro_failure *fai
     return content;
 }
 
-int check_digest(const void *content, const file_record *record, astro_failure *failure)
+static int compare_digest(const char digest[65], const file_record *record, astro_failure *failure)
 {
-    char digest[65];
-    sha256_of(content, record->size, digest);
     if (strcmp(digest, record->sha256) == 0)
         return 0;
     return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s does not match its digest; it is damaged: copy the bundle again.",
                       record->name);
+}
+
+int check_digest(const void *content, const file_record *record, astro_failure *failure)
+{
+    char digest[65];
+    sha256_of(content, record->size, digest);
+    return compare_digest(digest, record, failure);
+}
+
+int read_checked(int file, void *target, const file_record *record, astro_failure *failure)
+{
+    char scratch[4096], digest[65];
+    sha256 state;
+    sha256_start(&state);
+    /* In pieces, so that they are hashed while a cache holds them. */
+    for (uint64_t done = 0, count; done < record->size; done += count) {
+        const uint64_t most = target ? PIECE : sizeof scratch, left = record->size - done;
+        char *piece = target ? (char *)target + done : scratch;
+        count = left < most ? left : most;
+        if (read_all(file, piece, count) != 0)
+            return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s cannot be read; it was cut short or the disk fails.",
+                              record->name);
+        sha256_add(&state, piece, (size_t)count);
+    }
+    sha256_finish(&state, digest);
+    return compare_digest(digest, record, failure);
 }
 
 /* The manifest's digest is that of its bytes with the digest's own digits replaced by zeros. */

@@ -16,6 +16,7 @@
 #include "description.h"
 #include "processor.h"
 #include "threads.h"
+#include "weights.h"
 
 /* A file in memory with this content that nobody can change any more; -1 when the system gives none. */
 static int sealed_file(const char *content, uint64_t size)
@@ -94,21 +95,13 @@ static void *allocate(uint64_t size)
     return aligned_alloc(ASTRO_ALIGNMENT, size ? size : ASTRO_ALIGNMENT);
 }
 
-static int map_weights(astro_session *session, int folder, const file_record *record, astro_failure *failure)
+static int load_weights(astro_session *session, int folder, const file_record *record, int trust,
+                        astro_failure *failure)
 {
-    uint64_t size = record->size;
-    if (size != session->info->weights_size || strcmp(record->sha256, session->info->weights_sha256) != 0)
+    if (record->size != session->info->weights_size || strcmp(record->sha256, session->info->weights_sha256) != 0)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library belongs to other weights; copy the bundle again.");
-    int file = open_file(folder, record->name, &size, failure);
-    if (file < 0)
-        return failure->code;
-    void *weights = size ? mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0) : allocate(size);
-    close(file);
-    if (weights == MAP_FAILED || weights == NULL)
-        return astro_fail(failure, ASTRO_FAILED, "%s cannot be mapped (%s).", record->name, strerror(errno));
-    session->call.weights = weights;
-    session->mapped = size;
-    return check_digest(weights, record, failure);
+    session->call.weights = take_weights(folder, record, trust, failure);
+    return session->call.weights ? 0 : failure->code;
 }
 
 static int allocate_buffers(astro_session *session, astro_failure *failure)
@@ -126,7 +119,7 @@ static int allocate_buffers(astro_session *session, astro_failure *failure)
     return 0;
 }
 
-static int open_session(astro_session *session, int folder, astro_failure *failure)
+static int open_session(astro_session *session, int folder, int trust, astro_failure *failure)
 {
     file_record library, weights;
     int code = read_manifest(folder, &library, &weights, failure);
@@ -142,19 +135,19 @@ static int open_session(astro_session *session, int folder, astro_failure *failu
     if (code == 0)
         code = bind_entries(session, failure);
     if (code == 0)
-        code = map_weights(session, folder, &weights, failure);
+        code = load_weights(session, folder, &weights, trust, failure);
     if (code == 0)
         code = allocate_buffers(session, failure);
     return code;
 }
 
-int astro_open(astro_session *session, const char *folder, astro_failure *failure)
+static int open_folder(astro_session *session, const char *folder, int trust, astro_failure *failure)
 {
     memset(session, 0, sizeof *session);
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s is no bundle (%s).", folder, strerror(errno));
-    int code = open_session(session, descriptor, failure);
+    int code = open_session(session, descriptor, trust, failure);
     close(descriptor);
     if (code)
         astro_close(session);
@@ -163,14 +156,20 @@ int astro_open(astro_session *session, const char *folder, astro_failure *failur
     return code;
 }
 
+int astro_open(astro_session *session, const char *folder, astro_failure *failure)
+{
+    return open_folder(session, folder, 0, failure);
+}
+
+int astro_open_trusting_weights(astro_session *session, const char *folder, astro_failure *failure)
+{
+    return open_folder(session, folder, 1, failure);
+}
+
 void astro_close(astro_session *session)
 {
-    void *weights = (void *)(uintptr_t)session->call.weights;
     end_team(session);
-    if (session->mapped)
-        munmap(weights, session->mapped);
-    else
-        free(weights);
+    release_weights(session->call.weights);
     free((void *)(uintptr_t)session->call.inputs);
     free(session->call.outputs);
     free(session->call.state);

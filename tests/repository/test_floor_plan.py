@@ -80,6 +80,7 @@ C_PLAN = {
             "sha256",
             "description",
             "bundle_reader",
+            "weights",
             "processor",
             "astro",
             "threads",
