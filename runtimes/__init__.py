@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astroedge.bundle.container import Bundle
+from astroedge.bundle.folder import TOO_MANY_FILES, too_many_files
 from astroedge.bundle.manifest_file import MANIFEST_NAME
 from astroedge.errors import BundleError
 from astroedge.main_interpreter import refuse_subinterpreter
@@ -46,7 +47,12 @@ def load(
     from astroedge.runtimes.session.compiled import CompiledSession
 
     def open_session(opened: Bundle) -> CompiledSession:
-        session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
+        try:
+            session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
+        except OSError as error:
+            if error.errno in TOO_MANY_FILES:
+                raise too_many_files() from error
+            raise
         for record in opened.manifest.assets:
             opened.asset(record.name)
         return session

@@ -72,19 +72,27 @@ def too_many_files() -> BundleError:
     )
 
 
-def read_file(folder: Path, name: str, size: int | None) -> bytes:
-    """The content of a file of a bundle; raises what `open_file` raises."""
-    with open(open_file(folder, name, size), "rb") as file:
-        return file.read()
+def read_file(folder: Path, name: str, size: int | None, most: int = -1) -> bytes:
+    """The content of a file of a bundle, or its first `most` bytes.
+
+    Raises what `open_file` raises, and BundleError when the file cannot be read.
+    """
+    descriptor = open_file(folder, name, size)
+    try:
+        with open(descriptor, "rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise BundleError(
+            f"{folder / name} cannot be read ({error.strerror}); the disk fails: copy the bundle again."
+        ) from error
 
 
 def read_manifest(folder: Path) -> bytes:
     """The content of a bundle's manifest.
 
-    Raises what `open_file` raises, and BundleError for a file that is too large to be one, before it is read.
+    Raises what `read_file` raises, and BundleError for a file that is too large to be one, before it is read.
     """
-    with open(open_file(folder, MANIFEST_NAME, None), "rb") as file:
-        content = file.read(LARGEST_MANIFEST + 1)
+    content = read_file(folder, MANIFEST_NAME, None, LARGEST_MANIFEST + 1)
     if len(content) > LARGEST_MANIFEST:
         raise BundleError(f"{folder / MANIFEST_NAME} is too large to be a manifest; copy the bundle again.")
     return content
@@ -96,7 +104,7 @@ def check_replaceable(folder: Path) -> None:
         raise BundleError(f"There is no folder {folder.parent} to write the bundle into; make it, or check the path.")
     if folder.exists() and not folder.is_dir():
         raise BundleError(f"{folder} is a file and no bundle; choose a new or empty folder.")
-    if folder.exists() and not is_ours(_content(folder / MANIFEST_NAME) or b""):
+    if folder.exists() and not _holds_ours(folder / MANIFEST_NAME):
         foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
         if foreign:
             raise BundleError(f"{folder} holds {foreign[0]!r} and is no bundle; choose a new or empty folder.")
@@ -171,11 +179,14 @@ def _is_in_place(folder: Path, manifest: bytes) -> bool | None:
         return None
 
 
-def _content(path: Path) -> bytes | None:
+def _holds_ours(path: Path) -> bool:
+    """Whether a file is a manifest of ours."""
     try:
-        return path.read_bytes()
-    except OSError:
-        return None
+        return is_ours(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}), so nothing is saved over it.") from error
 
 
 def _make_assets(folder: Path) -> None:
