@@ -270,7 +270,8 @@ def _render_loads(loads: dict[str, Any]) -> list[str]:
     nbytes = 4 * WIDE * WIDE / 2**20
     return [
         "",
-        f"Opening a layer of {WIDE:,} neurons with weights of {nbytes:.0f} MiB, the file in the page cache, on {loads['cpu']}: "
+        f"Opening a layer of {WIDE:,} neurons with weights of {nbytes:.0f} MiB, on "
+        f"{loads['cpu']}, the file in the page cache: "
         "milliseconds of the processor, and memory after a step that is the process's own (the kernel can neither drop "
         "it nor share it with others). Weights are read, hashed and kept; mapped ones are the page cache's.",
         "",
