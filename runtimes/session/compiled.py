@@ -223,8 +223,8 @@ class CompiledSession(StreamState):
         call, ticks, done, started = self._run_call, records.ticks, 0, False
         # One tick cannot be stopped in its middle, so it needs no flag.
         with stop_on_signal() if ticks > 1 else _NO_FLAG as flag:
-            call.stop = None if flag is None else flag.address
             while True:
+                call.stop = None if flag is None else flag.address  # a fork in a handler gives it another address
                 call.inputs = records.address + done * records.size
                 call.outputs = results.address + done * results.size
                 # After the first call all are checked, and a signal that comes often must not have them checked again.

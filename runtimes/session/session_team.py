@@ -81,7 +81,7 @@ def _lose_threads() -> None:
     running = _owners_at_work()
     for owner in list(_OWNERS):
         if owner._unavailable == BUSY:
-            if owner in running:
+            if any(owner is other for other in running):
                 owner._go_on_alone()
             else:
                 owner._unavailable = TORN

@@ -20,9 +20,18 @@ from astroedge.abi.aligned import address_of
 
 
 class StopFlag:
-    """An int32 that becomes non-zero when a signal arrives; `address` is where, for `astro_call.stop`."""
+    """An int32 that becomes non-zero when a signal arrives; `address` is where, for `astro_call.stop`.
+
+    `watched` is whether signals are written to it at present.
+    """
 
     def __init__(self) -> None:
+        self._received = b""
+        self.watched = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Be another flag, that is not set."""
         self.descriptor = _memory_file(mmap.PAGESIZE)
         try:
             os.set_blocking(self.descriptor, False)
@@ -31,7 +40,6 @@ class StopFlag:
             os.close(self.descriptor)
             raise
         self.address = address_of(self._flag)
-        self._received = b""
 
     def clear(self) -> None:
         """Make the flag 0 again; a signal that came before has its handler run when this returns."""
@@ -50,13 +58,21 @@ class StopFlag:
 _flag_of_process: StopFlag | None = None
 
 
-def _forget_flag() -> None:
-    """A forked child must not share its parent's flag: the mapping is one memory for both."""
+def _part_flags() -> None:
+    """In a forked child, which must not share its parent's flag: the mapping is one memory for both."""
     global _flag_of_process
+    flag = _flag_of_process
+    if flag is None:
+        return
+    os.close(flag.descriptor)
     _flag_of_process = None
+    if flag.watched:  # by a run that was interrupted by the handler that forked, and goes on here
+        flag.renew()
+        signal.set_wakeup_fd(flag.descriptor, warn_on_full_buffer=False)
+        _flag_of_process = flag
 
 
-os.register_at_fork(after_in_child=_forget_flag)
+os.register_at_fork(after_in_child=_part_flags)
 
 
 class stop_on_signal:
@@ -82,12 +98,14 @@ class stop_on_signal:
         self._flag = _flag_of_process
         self._flag.take_received()
         self._before = signal.set_wakeup_fd(self._flag.descriptor, warn_on_full_buffer=False)
+        self._flag.watched = True
         return self._flag
 
     def __exit__(self, *exception: object) -> None:
         """Give the wake-up descriptor back, and what came meanwhile to whom it belongs."""
         if self._flag is None:
             return
+        self._flag.watched = False
         signal.set_wakeup_fd(self._before)
         received = self._flag.take_received()
         if self._before != -1 and received:  # an event loop waits for these bytes

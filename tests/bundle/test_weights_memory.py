@@ -14,7 +14,7 @@ import pytest
 from astroedge.abi.aligned import address_of
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.weights_memory import copy_weights, map_weights, read_weights
-from astroedge.errors import BundleError
+from astroedge.errors import BundleError, IncompatibleError
 from tests.support.bundles import make_tiny_bundle
 
 CONTENT = np.random.default_rng(3).integers(0, 256, (5 << 20) + 77, np.uint8).tobytes()
@@ -94,6 +94,12 @@ def test_a_mapping_is_the_file_and_one_for_all(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(bytes([CONTENT[0] ^ 1]))
     assert bytes(first) == bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
+
+
+def test_weights_that_no_memory_holds_are_one_line(path: Path) -> None:
+    """Where the system gives no such memory, the size and the way out are named."""
+    with pytest.raises(IncompatibleError, match=r"140,737,488,355,328 bytes, do not fit .* trust_weights=True"):
+        read(path, size=2**47)
 
 
 def test_no_weights_at_all() -> None:

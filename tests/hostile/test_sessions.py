@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from astroedge.bundle import weights_memory
 from astroedge.errors import AstroEdgeError, BundleError, InputError
 from astroedge.runtimes import load
+from astroedge.runtimes.library import native_library
 from astroedge.runtimes.session.compiled import CompiledSession
 from tests.support.bundles import FEATURES, NEURONS, READOUTS, draw_ticks, make_tiny_bundle, one_tick
 from tests.support.places import ROOT
@@ -282,6 +284,21 @@ def test_a_fork_in_a_handler_leaves_two_runs(tmp_path: Path, threads: str) -> No
     team_bundle(source=SLOW_TICK).save(tmp_path / "stirred.astro")
     result = run_script(FORKING, str(tmp_path / "stirred.astro"), threads)
     assert (result.returncode, result.stderr, result.stdout) == (0, "", "True 0\n")
+
+
+def test_a_fork_while_another_thread_loads_blocks_nobody(tmp_path: Path) -> None:
+    """A child whose parent was in the middle of loading loads for itself."""
+    make_tiny_bundle().save(tmp_path / "tiny.astro")
+    with native_library._lock, weights_memory._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                load(tmp_path / "tiny.astro").step(**one_tick())
+                os._exit(0)
+            finally:
+                os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 INTERPRETER = """
