@@ -5,63 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bundle_reader.h"
 #include "description.h"
+#include "library.h"
 #include "processor.h"
 #include "threads.h"
 #include "weights.h"
-
-/* A file in memory with this content that nobody can change any more; -1 when the system gives none. */
-static int sealed_file(const char *content, uint64_t size)
-{
-    int file = memfd_create("astroedge-step", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (file < 0)
-        return -1;
-    while (size) {
-        ssize_t count = write(file, content, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            break;
-        content += count;
-        size -= (uint64_t)count;
-    }
-    if (size == 0 && fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-        return file;
-    close(file);
-    return -1;
-}
-
-/* Load the library from the bytes that were hashed. */
-static int load_library(astro_session *session, const char *content, uint64_t size, astro_failure *failure)
-{
-    static atomic_uint loads;
-    char path[512] = "/proc/self";
-    int code = check_machine(content, size, failure);
-    if (code)
-        return code;
-    int file = sealed_file(content, size);
-    if (file < 0)
-        return astro_fail(failure, ASTRO_FAILED, "No memory file for the library (%s).", strerror(errno));
-    /* The loader takes two libraries for one when they have the same path, and descriptors' numbers come again: so
-     * every path is spelled differently, the bits of a number as one slash or two. */
-    for (uint32_t number = atomic_fetch_add(&loads, 1), bit = 0; bit < 32; bit++)
-        strcat(path, number >> bit & 1 ? "//." : "/.");
-    snprintf(path + strlen(path), 32, "/fd/%d", file);
-    session->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    close(file);
-    if (session->library == NULL)
-        return astro_fail(failure, ASTRO_INCOMPATIBLE,
-                          "The library does not load here: %s.", dlerror());
-    return 0;
-}
 
 /* dlsym gives object pointers; POSIX promises that they hold functions. */
 static void *entry(astro_session *session, const char *name)
@@ -129,8 +82,8 @@ static int open_session(astro_session *session, int folder, int trust, astro_fai
     if (content == NULL)
         return failure->code;
     code = check_digest(content, &library, failure);
-    if (code == 0)
-        code = load_library(session, content, library.size, failure);
+    if (code == 0 && (session->library = take_library(content, &library, failure)) == NULL)
+        code = failure->code;
     free(content);
     if (code == 0)
         code = bind_entries(session, failure);
@@ -174,8 +127,7 @@ void astro_close(astro_session *session)
     free(session->call.outputs);
     free(session->call.state);
     free(session->call.workspace);
-    if (session->library)
-        dlclose(session->library);
+    release_library(session->library);
     memset(session, 0, sizeof *session);
 }
 

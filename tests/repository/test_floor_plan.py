@@ -82,6 +82,7 @@ C_PLAN = {
             "bundle_reader",
             "weights",
             "processor",
+            "library",
             "astro",
             "threads",
             "golden",

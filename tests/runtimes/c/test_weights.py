@@ -45,6 +45,7 @@ int main(int count, char **arguments)
     CHECK(astro_open(&first, arguments[1], &failure) == 0);
     CHECK(astro_open(&second, arguments[1], &failure) == 0);
     CHECK(astro_open_trusting_weights(&mapped, arguments[1], &failure) == 0);
+    CHECK(first.library == second.library && first.library == mapped.library);
     CHECK(first.call.weights == second.call.weights && first.call.weights != mapped.call.weights);
     hash(&first, before);
     hash(&mapped, other);
