@@ -15,6 +15,7 @@
 
 #define MANIFEST "manifest.json"
 #define ASSETS "assets"
+#define PIECE (UINT64_C(1) << 18)
 
 int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure)
 {
@@ -91,6 +92,24 @@ int check_digest(const void *content, const file_record *record, astro_failure *
     return compare(digest, record, failure);
 }
 
+int read_checked(int file, void *target, const file_record *record, astro_failure *failure)
+{
+    char scratch[4096], digest[65];
+    sha256 state;
+    sha256_start(&state);
+    /* In pieces, so that they are hashed while a cache holds them. */
+    for (uint64_t done = 0, count; done < record->size; done += count) {
+        const uint64_t most = target ? PIECE : sizeof scratch, left = record->size - done;
+        char *piece = target ? (char *)target + done : scratch;
+        count = left < most ? left : most;
+        if (read_all(file, piece, count) != 0)
+            return cannot_be_read(record->name, failure);
+        sha256_add(&state, piece, (size_t)count);
+    }
+    sha256_finish(&state, digest);
+    return compare(digest, record, failure);
+}
+
 int read_manifest(int folder, bundle_files *result, astro_failure *failure)
 {
     uint64_t size = UINT64_MAX;
@@ -116,21 +135,9 @@ static int check_file(int folder, const file_record *record, int and_digest, ast
     int file = open_file(folder, record->name, &size, failure);
     if (file < 0)
         return failure->code;
-    sha256 state;
-    char part[4096], digest[65];
-    sha256_start(&state);
-    for (uint64_t left = and_digest ? size : 0; left;) {
-        size_t count = left < sizeof part ? (size_t)left : sizeof part;
-        if (read_all(file, part, count) != 0) {
-            close(file);
-            return cannot_be_read(record->name, failure);
-        }
-        sha256_add(&state, part, count);
-        left -= count;
-    }
+    int code = and_digest ? read_checked(file, NULL, record, failure) : 0;
     close(file);
-    sha256_finish(&state, digest);
-    return and_digest ? compare(digest, record, failure) : 0;
+    return code;
 }
 
 static int check_all_assets(int folder, const bundle_files *files, int and_digest, astro_failure *failure)

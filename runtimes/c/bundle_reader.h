@@ -23,6 +23,9 @@ char *read_file(int folder, const char *name, uint64_t *size, astro_failure *fai
 /* A file of the size in its record, open for reading; -1 after a failure. */
 int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure);
 
+/* Read an open file into `target`, or nowhere when that is NULL; 0 when what was read has the record's size and digest. */
+int read_checked(int file, void *target, const file_record *record, astro_failure *failure);
+
 /* 0 when the bytes have the record's digest. */
 int check_digest(const void *content, const file_record *record, astro_failure *failure);
 

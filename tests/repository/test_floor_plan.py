@@ -18,6 +18,7 @@ PLAN = {
     "nouns": (
         *(
             "errors",
+            "main_interpreter",
             "host_package",
             "nearest_name",
             "strict_json",
@@ -80,7 +81,9 @@ C_PLAN = {
             "description",
             "manifest",
             "bundle_reader",
+            "weights",
             "processor",
+            "library",
             "astro",
             "threads",
             "golden",
