@@ -8,6 +8,7 @@ MAX_THREADS = 64  # of a team that computes one session's ticks
 LARGEST_BUFFER = 1 << 40  # bytes; a size that no device has is a lie or a mistake
 LARGEST_MANIFEST = 1 << 26  # bytes; thousands of times what a large step has
 SPIKE_BITS = 53  # of a drawn number that are compared with a firing rate
+MOST_VALUES = 64  # in the table of a draw
 
 # The exponents of a drawn float's range whose products with the drawn integers are exact in the dtype: those of its
 # normal numbers, for float64 those that keep the power itself normal.
