@@ -144,6 +144,7 @@ class _Forced:
             judged_ticks=self.judged,
             reference_faults=len(found.faulty),
             worst_fault=found.fault,
+            rounded_otherwise=found.rounded_otherwise,
             tolerance=self._accept.tolerance,
             allow_flips=self._accept.allow_flips,
             unasked=self._third.failure,
