@@ -89,7 +89,7 @@ class ForcedReport:
     result. On `judged_ticks` step and reference disagreed and float64 was asked, or could not be (`unasked` says why);
     on `reference_faults` of these ONNX Runtime is off and the step right, furthest at `worst_fault`; on
     `rounded_otherwise` the step rounded a value next to an edge to the other whole number. `tolerance` and
-    `allow_flips` are what was accepted (`astroedge.parity.Acceptance`).
+    `allow_flips` are what was accepted (`astroedge.parity.Allowance`).
     """
 
     ticks: int
