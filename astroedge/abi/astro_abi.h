@@ -181,7 +181,7 @@ typedef struct astro_call {
     void *workspace;
     /* astro_run only */
     uint64_t steps;
-    uint64_t input_stride;  /* bytes from one tick's inputs to the next, a multiple of ASTRO_ALIGNMENT */
+    uint64_t input_stride;  /* bytes from one tick's inputs to the next, a multiple of ASTRO_ALIGNMENT; 0: all alike */
     uint64_t output_stride; /* the same for outputs; 0 keeps only the last tick's */
     const int32_t *stop;    /* NULL, or a flag another thread or a signal handler sets; read before every tick */
     /* results */

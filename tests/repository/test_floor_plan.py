@@ -25,6 +25,7 @@ PLAN = {
             "replace_file",
             "abi",
             "parity",
+            "readout",
             "step",
             "session",
             "bundle",
