@@ -20,39 +20,41 @@ TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max
 
 
 @dataclass(frozen=True)
-class Acceptance:
-    """What whoever compiles or verifies accepts as rounding; for export there is `Allowance`.
-
-    `tolerance` takes the place of `TOLERANCE`; `allow_flips` is how many spikes of a comparison may be decided
-    otherwise within it, None for the usual limit.
-    """
-
-    tolerance: float = TOLERANCE
-    allow_flips: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what accepts nothing or everything."""
-        if not 0 < self.tolerance < 1:
-            raise InputError(
-                f"A tolerance of {self.tolerance:g} is none: it is a share of the largest operand, between 0 and 1 "
-                f"(usually {TOLERANCE:g})."
-            )
-        if self.allow_flips is not None and self.allow_flips < 0:
-            raise InputError(f"{self.allow_flips} flips cannot be allowed; give 0 or more.")
-
-
-@dataclass(frozen=True)
 class Allowance:
-    """How strictly a graph is compared with its model, and what its user accepts.
+    """How strictly two are compared, a graph with its model or a compiled step with its graph, and what is accepted.
 
     `ticks` are compared. `tolerance` is how far rounding may part results and decisions, as a share of max(1, largest
-    value). `flips` ticks may differ by more, without decisions being found that explain it, if some decision of such a
-    tick lies within tolerance of its edge.
+    value). `flips`, where the user names a number, is how many decisions may be made otherwise: of a compiled step,
+    spikes within rounding of their threshold, None for five per million; of an exported graph, ticks that differ by
+    more than the decisions found explain, if one of such a tick lies within tolerance of its edge, None for none.
+
+    Raises InputError for numbers that accept nothing or everything.
     """
 
     ticks: int = PARITY_TICKS
     tolerance: float = TOLERANCE
-    flips: int = 0
+    flips: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what accepts nothing or everything."""
+        if self.ticks < 1:
+            raise InputError(f"check_ticks is {self.ticks}, and a comparison needs at least one tick.")
+        if not 0 < self.tolerance < 1:
+            raise InputError(
+                f"tolerance is {self.tolerance:g}; give a share of the largest value, above 0 and below 1 (usually "
+                f"{TOLERANCE:g})."
+            )
+        if self.flips is not None and self.flips < 0:
+            raise InputError(f"allow_flips is {self.flips}; give how many there may be, 0 or more.")
+
+    @staticmethod
+    def of(allow_flips: int | None, tolerance: float | None, check_ticks: int | None) -> Allowance:
+        """What a user accepts, the usual where that is None."""
+        return Allowance(
+            PARITY_TICKS if check_ticks is None else check_ticks,
+            TOLERANCE if tolerance is None else float(tolerance),
+            allow_flips,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form; `from_json` reads it back unchanged."""
@@ -61,12 +63,15 @@ class Allowance:
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> Allowance:
         """Read what `to_json` wrote."""
-        return Allowance(int(record["ticks"]), float.fromhex(record["tolerance"]), int(record["flips"]))
+        flips = record["flips"]
+        return Allowance(
+            int(record["ticks"]), float.fromhex(record["tolerance"]), None if flips is None else int(flips)
+        )
 
     def summary(self) -> str:
-        """One line for people."""
+        """One line for people, of an export."""
         return (
-            f"compared over {self.ticks} ticks within {self.tolerance:g}, {self.flips} of them allowed flips that "
+            f"compared over {self.ticks} ticks within {self.tolerance:g}, {self.flips or 0} of them allowed flips that "
             "nothing explains"
         )
 

@@ -84,6 +84,10 @@ class Session(SteppedSession, Protocol):
         """Many ticks; inputs and outputs have a leading axis of ticks."""
         ...
 
+    def present(self, ticks: int, /, *, readout: Any = "sum", **inputs: InputValue) -> dict[str, Array]:
+        """Reset, compute `ticks` ticks of one input, and return what each output comes to (`astroedge.readout`)."""
+        ...
+
     def close(self) -> None:
         """Free what the session holds; it cannot be used afterwards."""
         ...

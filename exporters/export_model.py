@@ -18,7 +18,6 @@ from astroedge.exporters.finish_graph import (
     finish_graph,
     keep_read_states,
     left_out,
-    make_allowance,
 )
 from astroedge.exporters.graph.clean_graph import clean_graph, cut, maker
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
@@ -88,9 +87,10 @@ def export(
     The result's `parity` and `notes` say what the comparison showed and what to know.
 
     Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
-    the graph and the model differ by more than rounding, ExportError for anything else that can't be exported.
+    the graph and the model differ by more than rounding, InputError for a tolerance or a number of ticks or flips that
+    is none, ExportError for anything else that can't be exported.
     """
-    allowance = make_allowance(allow_flips, tolerance, check_ticks)
+    allowance = Allowance.of(allow_flips, tolerance, check_ticks)
     call = make_call(model, inputs, states)
     check_model(call.model)
     ticks = example_ticks(call, examples)

@@ -19,7 +19,6 @@ from astroedge.exporters.finish_graph import (
     finish_graph,
     keep_read_states,
     left_out,
-    make_allowance,
 )
 from astroedge.exporters.from_onnx.declared_names import (
     Array,
@@ -43,6 +42,7 @@ from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
+from astroedge.parity import Allowance
 from astroedge.step.graph import METADATA_KEY, StepGraph
 from astroedge.step.onnx_file import read_model
 from astroedge.step.spec import StepSpec, TensorSpec
@@ -76,11 +76,11 @@ def export_onnx(
     that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance` and `check_ticks`
     are as in `export`.
 
-    Raises NoStateError without pairs, ExportError for names, shapes and values that do not fit, UnsupportedOpError for
-    an operator that a step cannot hold, ParityError if step and original differ by more than rounding, GraphError for
-    a file that is not valid ONNX.
+    Raises InputError as `export` does, NoStateError without pairs, ExportError for names, shapes and values that do not
+    fit, UnsupportedOpError for an operator that a step cannot hold, ParityError if step and original differ by more
+    than rounding, GraphError for a file that is not valid ONNX.
     """
-    allowance = make_allowance(allow_flips, tolerance, check_ticks)
+    allowance = Allowance.of(allow_flips, tolerance, check_ticks)
     original = _original(source)
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
     model, held = _folded(original, states, constants or {}, fix)

@@ -20,7 +20,7 @@ from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, fin
 from astroedge.exporters.parity.compare import compare
 from astroedge.exporters.parity.firing_rates import Array, Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.shared.labels import few
-from astroedge.parity import USUAL, Allowance, Parity
+from astroedge.parity import Allowance, Parity
 from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
@@ -129,25 +129,6 @@ def _declare(inputs: Sequence[TensorSpec], rates: Mapping[str, float]) -> tuple[
         if not 0 < rate <= 1:
             raise ExportError(f"The firing rate of {name!r} is {rate}; it must be above 0 and at most 1.")
     return tuple(replace(item, firing_rate=rates.get(item.name, item.firing_rate)) for item in inputs)
-
-
-def make_allowance(allow_flips: int | None, tolerance: float | None, check_ticks: int | None) -> Allowance:
-    """What a user of export accepts; the usual where that is None.
-
-    Raises ExportError for numbers that mean nothing.
-    """
-    allowance = Allowance(
-        USUAL.ticks if check_ticks is None else check_ticks,
-        USUAL.tolerance if tolerance is None else float(tolerance),
-        USUAL.flips if allow_flips is None else allow_flips,
-    )
-    if allowance.ticks < 1:
-        raise ExportError(f"check_ticks is {check_ticks}, but a graph is compared over at least one tick.")
-    if not 0 < allowance.tolerance < 1:
-        raise ExportError(f"tolerance is {tolerance}; give a share of the largest value, above 0 and below 1.")
-    if allowance.flips < 0:
-        raise ExportError(f"allow_flips is {allow_flips}; give the number of ticks that may hold unexplained flips.")
-    return allowance
 
 
 def _accepted(parity: Parity, original: str) -> Iterator[str]:

@@ -36,6 +36,7 @@ extern "C" {
 #define ASTRO_ALIGNMENT 64u
 #define ASTRO_MAX_THREADS 64u
 #define ASTRO_SPIKE_BITS 53u
+#define ASTRO_MOST_VALUES 64u /* in the table of a draw */
 #define ASTRO_LARGEST_BUFFER 1099511627776u /* bytes; what no device has is a lie or a mistake */
 #define ASTRO_LARGEST_MANIFEST 67108864u    /* bytes of manifest.json */
 #define ASTRO_LARGEST_TABLE 65536u          /* fields of a buffer, counters, golden ticks, assets */
@@ -76,10 +77,17 @@ enum astro_initial {
 enum astro_draw {
     ASTRO_DRAW_INDEX = 0,  /* low + (((x >> 32) * (high - low)) >> 32) */
     ASTRO_DRAW_SPIKE = 1,  /* 1 if (x >> (64 - ASTRO_SPIKE_BITS)) < draw_parameter, else 0 */
-    ASTRO_DRAW_UNIFORM = 2 /* float32: ((x >> 40) - 2^23) * 2^(draw_parameter - 23); float16: ((x >> 53) - 2^10) *
-                            * 2^(draw_parameter - 10), draw_parameter from -14 to 15; float64: ((x >> 11) - 2^52) *
-                            * 2^(draw_parameter - 52), from -970; all exact, in [-2^p, 2^p) */
+    ASTRO_DRAW_UNIFORM = 2, /* float32: ((x >> 40) - 2^23) * 2^(draw_parameter - 23); float16: ((x >> 53) - 2^10) *
+                             * 2^(draw_parameter - 10), draw_parameter from -14 to 15; float64: ((x >> 11) - 2^52) *
+                             * 2^(draw_parameter - 52), from -970; all exact, in [-2^p, 2^p) */
+    ASTRO_DRAW_VALUES = 3   /* the first of `values` with (x >> (64 - ASTRO_SPIKE_BITS)) < below */
 };
+
+/* A value that a draw may give. `below` ascends in a table and ends with 2^ASTRO_SPIKE_BITS. */
+typedef struct astro_value {
+    uint64_t below;
+    uint64_t bits; /* of the element, zero-extended */
+} astro_value;
 
 typedef struct astro_field {
     const char *name;
@@ -96,6 +104,8 @@ typedef struct astro_field {
     uint32_t draw; /* enum astro_draw */
     uint32_t initial; /* enum astro_initial, states only */
     int64_t draw_parameter;
+    uint64_t value_count; /* 0 but for ASTRO_DRAW_VALUES */
+    const astro_value *values;
     /* states */
     uint64_t initial_bits;
     uint64_t initial_offset;
@@ -174,7 +184,7 @@ typedef struct astro_call {
     void *workspace;
     /* astro_run only */
     uint64_t steps;
-    uint64_t input_stride;  /* bytes from one tick's inputs to the next, a multiple of ASTRO_ALIGNMENT */
+    uint64_t input_stride;  /* bytes from one tick's inputs to the next, a multiple of ASTRO_ALIGNMENT; 0: all alike */
     uint64_t output_stride; /* the same for outputs; 0 keeps only the last tick's */
     const int32_t *stop;    /* NULL, or a flag another thread or a signal handler sets; read before every tick */
     /* results */

@@ -19,7 +19,13 @@ DTYPES = (
     *("int16", "uint16", "uint32", "uint64", "float64"),
 )
 INITIALS = ("fill", "weights")
-DRAWS = ("index", "spike", "uniform")
+DRAWS = ("index", "spike", "uniform", "values")
+
+
+class AstroValue(ctypes.Structure):
+    """astro_value."""
+
+    _fields_ = (("below", c_uint64), ("bits", c_uint64))
 
 
 class AstroField(ctypes.Structure):
@@ -39,6 +45,8 @@ class AstroField(ctypes.Structure):
         ("draw", c_uint32),
         ("initial", c_uint32),
         ("draw_parameter", c_int64),
+        ("value_count", c_uint64),
+        ("values", POINTER(AstroValue)),
         ("initial_bits", c_uint64),
         ("initial_offset", c_uint64),
     )

@@ -10,6 +10,7 @@ LARGEST_MANIFEST = 1 << 26  # bytes; thousands of times what a large step has
 LARGEST_TABLE = 1 << 16  # fields of a buffer, counters, golden ticks, assets
 LARGEST_RANK = 64  # axes of a field; NumPy has no more
 SPIKE_BITS = 53  # of a drawn number that are compared with a firing rate
+MOST_VALUES = 64  # in the table of a draw
 
 # The exponents of a drawn float's range whose products with the drawn integers are exact in the dtype: those of its
 # normal numbers, for float64 those that keep the power itself normal.

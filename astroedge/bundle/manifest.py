@@ -38,9 +38,10 @@ class BufferField:
 class InputField(BufferField):
     """An input: what is checked before a step, and how the golden trace draws its elements.
 
-    `check_range` refuses values outside `low <= x < high`. `draw` is "index", "spike" or "uniform"; `draw_parameter` is
-    the 53-bit firing threshold for "spike", the binary exponent of the range for "uniform" and 0 for "index"
-    (astro_abi.h has the formulas).
+    `check_range` refuses values outside `low <= x < high`. `draw` is "index", "spike", "uniform" or "values";
+    `draw_parameter` is the 53-bit firing threshold for "spike", the binary exponent of the range for "uniform" and 0
+    otherwise. `values` is the table of "values", empty otherwise: the values, as hexadecimal floats, each with the
+    53-bit number below which it is drawn, if none before it is (astro_abi.h has the formulas).
     """
 
     check_nan: bool
@@ -49,6 +50,7 @@ class InputField(BufferField):
     high: int
     draw: str
     draw_parameter: int
+    values: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,12 @@ def _plain(value: Any) -> Any:
 
 def _read(kind: type[Record], record: Mapping[str, Any]) -> Record:
     """Build a flat record; lists become tuples, unknown and missing keys raise TypeError."""
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})
+    return kind(**{key: _frozen(value) for key, value in record.items()})
+
+
+def _frozen(value: Any) -> Any:
+    """Lists, and lists in them, as tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _read_all(kind: type[Record], records: list[Mapping[str, Any]]) -> tuple[Record, ...]:

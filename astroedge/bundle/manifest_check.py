@@ -20,6 +20,7 @@ from astroedge.abi.limits import (
     SPIKE_BITS,
     UNIFORM_EXPONENTS,
 )
+from astroedge.bundle.drawn_values import table_is_right
 from astroedge.bundle.initial_state import fill_value
 from astroedge.bundle.manifest import BufferField, FileRecord, InputField, Layout, Manifest
 from astroedge.errors import BundleError, IncompatibleError
@@ -116,9 +117,12 @@ def _check_input(item: InputField) -> None:
         right = not floating and 0 < item.high - item.low < 2**32 and _holds(item.dtype, item.low, item.high - 1)
     elif item.draw == "spike":
         right = 0 <= parameter <= 2**SPIKE_BITS
+    elif item.draw == "values":
+        right = table_is_right(item)
     else:
         low, high = UNIFORM_EXPONENTS.get(item.dtype, (1, 0))
         right = item.draw == "uniform" and low <= parameter <= high
+    right = right and (item.draw == "values" or not item.values)
     _require(right, f"{item.name!r} of dtype {item.dtype} cannot be drawn as {item.draw!r} with {parameter!r}")
 
 

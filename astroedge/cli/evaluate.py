@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from astroedge.errors import InputError
+from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
     from astroedge.workflows.evaluation.evaluate import Contender, Evaluation
+
+RULES = {
+    "sum": "the highest score of the first output, summed over the ticks",
+    "rate": "the highest score of the first output, the mean over the ticks",
+    "last": "the highest score of the first output in the last tick",
+    "first-spike": "the element of the first output that fires first",
+}
 
 
 @click.command("eval")
@@ -30,11 +38,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--readout",
-    type=click.Choice(["sum", "last"]),
+    type=click.Choice(READOUTS),
     default="sum",
     show_default=True,
-    help="A sequence's class: the highest of the first output's sum over the ticks, or of its last tick.",
+    help="A sequence's class: the highest of the first output's sum, mean or last tick, or the first to fire.",
 )
+@click.option("--ticks", metavar="T", type=click.IntRange(min=1), help="FILE holds (N, …): each is shown for T ticks.")
 @click.option("--graph", type=click.Path(path_type=Path), help="The step graph, in ONNX Runtime beside them (host).")
 @click.option("--model", help="The PyTorch model, as export takes it, beside them (host).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
@@ -43,6 +52,7 @@ def eval_command(
     data: Path,
     labels: Path | None,
     readout: str,
+    ticks: int | None,
     graph: Path | None,
     model: str | None,
     json_path: str | None,
@@ -55,6 +65,7 @@ def eval_command(
     \b
     astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
     astroedge eval keywords-int8.astro --graph keywords.onnx --data frames.npy --labels words.npy
+    astroedge eval digits.astro --data images.npy --labels digits.npy --ticks 100
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
     from astroedge.workflows.evaluation.evaluate import evaluate
@@ -68,6 +79,7 @@ def eval_command(
         graph=graph,
         model=model,
         readout=readout,
+        ticks=ticks,
         progress=lambda line: click.echo(f"… {line}", err=True),
     )
     if json_path is not None:
@@ -90,8 +102,7 @@ def _show(found: Evaluation) -> None:
     plural = "" if found.counted == 1 else "s"
     print_table((*headers, ""), rows, f"{found.data}: {found.counted:,} {found.unit}{plural}")
     if found.unit == "sequence":
-        rule = "its sum over the ticks" if found.readout == "sum" else "its last tick"
-        print_line(f"A sequence's class is the highest score of the first output, taken from {rule}.")
+        print_line(f"A sequence's class is {RULES[found.readout]}; of equals it is the lowest.")
 
 
 def _weights(item: Contender) -> tuple[str, str, str, str]:

@@ -116,8 +116,9 @@ def export_command(
     """
     from astroedge.cli.shared.display import print_line
     from astroedge.cli.shared.show_step import show_spec
+    from astroedge.parity import Allowance
     from astroedge.workflows.export_model import export_model
-    from astroedge.workflows.export_onnx import OnnxOptions, ParityOptions, write_sequence
+    from astroedge.workflows.export_onnx import OnnxOptions, write_sequence
 
     onnx = OnnxOptions(states, constants, shapes, initial)
     graph = export_model(
@@ -129,7 +130,7 @@ def export_command(
         onnx=onnx,
         dt=dt,
         nir=nir,
-        checks=ParityOptions(allow_flips, tolerance, check_ticks),
+        checks=Allowance.of(allow_flips, tolerance, check_ticks),
     )
     graph.save(output)
     show_spec(graph.spec)

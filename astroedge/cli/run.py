@@ -12,6 +12,7 @@ import click
 import astroedge
 from astroedge.cli.shared.options import threads_option
 from astroedge.errors import InputError
+from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
     from astroedge.session import Session
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
 @click.option("--input", "source", metavar="FILE", help="Other models: .npy, .npz, .csv, time first; - for CSV lines.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write .npy, .npz or .csv; without it CSV is printed.")
+@click.option(
+    "--ticks", metavar="T", type=click.IntRange(min=1), help="Reset and show every row of --input for T ticks."
+)
+@click.option(
+    "--readout",
+    type=click.Choice(READOUTS),
+    default="sum",
+    show_default=True,
+    help="With --ticks, what the outputs of a row come to; of equal classes the lowest is taken.",
+)
 @threads_option
 def run_command(
     bundle: Path,
@@ -37,14 +48,17 @@ def run_command(
     seed: int,
     source: str | None,
     output: Path | None,
+    ticks: int | None,
+    readout: str,
     threads: int | None,
 ) -> None:
-    """Run BUNDLE: continue a prompt, or feed it arrays.
+    """Run BUNDLE: continue a prompt, feed it arrays, or show it images for a number of ticks.
 
     \b
     astroedge run char_lm.astro --prompt "The list of" --tokens 400
     astroedge run keywords.astro --input frames.npy --output scores.csv
     sensor | astroedge run monitor.astro --input -
+    astroedge run digits.astro --input images.npy --ticks 100 --readout first-spike
     """
     from astroedge.workflows.evaluation.generate_text import Sampling, is_byte_model
 
@@ -52,9 +66,9 @@ def run_command(
         raise click.UsageError("--prompt and --input exclude each other.")
     with astroedge.load(bundle, threads=threads) as session:
         if source is not None:
-            _run_data(session, source, output)
-        elif output is not None:
-            raise click.UsageError("--output goes with --input.")
+            _run_data(session, source, output, ticks, readout)
+        elif output is not None or ticks is not None:
+            raise click.UsageError(f"{'--ticks' if output is None else '--output'} goes with --input.")
         elif prompt is not None or is_byte_model(session.spec):
             _run_text(session, prompt or "", tokens, Sampling(temperature, top_k, seed))
         else:
@@ -77,15 +91,20 @@ def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) ->
     click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
 
 
-def _run_data(session: Session, source: str, output: Path | None) -> None:
+def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str) -> None:
     from astroedge.replace_file import replace_file
     from astroedge.workflows.inputs.array_files import check_suffix
-    from astroedge.workflows.run_step import run_file, run_lines
+    from astroedge.workflows.run_step import present_file, run_file, run_lines
+
+    def run(suffix: str) -> bytes:
+        if ticks is None:
+            return run_file(session, source, suffix)
+        return present_file(session, source, suffix, ticks, readout)
 
     if output is not None:
-        replace_file(output, run_file(session, source, check_suffix(output)))
-    elif source == "-":
+        replace_file(output, run(check_suffix(output)))
+    elif source == "-" and ticks is None:
         for line in run_lines(session, sys.stdin, "standard input"):
             click.echo(line, nl=False)
     else:
-        click.echo(run_file(session, source, ".csv"), nl=False)
+        click.echo(run(".csv"), nl=False)

@@ -11,7 +11,7 @@ The kernels are those of ONNX's own reference evaluator, in NumPy: slow, and ind
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,10 @@ else:
     reference = require("onnx.reference", "evaluating a step graph in float64")
 
 Array = NDArray[Any]
+Decided = Mapping[str, Mapping[int, Any]]
+"""By value, the flat indices of elements that are not computed, with what they are."""
+Watch = Callable[[Any, Sequence[Any], Sequence[Any]], None]
+"""What is shown every node of the evaluator, its operands and its results."""
 
 NARROW: dict[int, Any] = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16}
 DOUBLE = onnx.TensorProto.DOUBLE
@@ -58,8 +62,17 @@ class Float64Step:
         self._stored = {name for node in nodes if node.op_type == "Constant" for name in node.output}
         self._stored.update(self._evaluator.rt_inits_)
 
-    def run(self, feeds: Mapping[str, Array], random: np.random.Generator | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        random: np.random.Generator | None = None,
+        *,
+        decided: Decided | None = None,
+        watch: Watch | None = None,
+    ) -> dict[str, Array]:
         """The outputs for an array for every input; floats are float64. With `random` every result is rounded.
+
+        What is `decided` is taken as given; `watch` sees every node.
 
         Raises what NumPy or ONNX's evaluator raise where an operator is not defined for its operands.
         """
@@ -71,6 +84,12 @@ class Float64Step:
                 results = node.run(*operands)
                 if random is not None:
                     results = self._rounded(node, operands, results, random)
+                if decided:
+                    results = [
+                        _decide(value, decided.get(name, {})) for name, value in zip(node.output, results, strict=False)
+                    ]
+                if watch is not None:
+                    watch(node, operands, results)
                 values.update(zip(node.output, results, strict=False))
         return {name: np.asarray(values[name]) for name in self._outputs}
 
@@ -102,6 +121,15 @@ class Float64Step:
             value if kind is None or done else _round_randomly(value, other, kind, random)
             for value, other, done, kind in zip(results, moved, exact, narrow, strict=False)
         ]
+
+
+def _decide(value: Any, elements: Mapping[int, Any]) -> Any:
+    """A result with some elements replaced."""
+    if not elements:
+        return value
+    changed = np.array(value)
+    changed.reshape(-1)[list(elements)] = list(elements.values())
+    return changed
 
 
 def _wide(array: Array) -> Array:

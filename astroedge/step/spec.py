@@ -35,7 +35,9 @@ class TensorSpec:
     data of an input and are None elsewhere: `span` is the largest finite absolute value of a float input; `value_range`
     is `(lowest, highest + 1)` of any other integer input that was not 0 or 1 throughout; `firing_rate` is the fraction
     of elements that are not zero, set when every element was 0 or 1 or more than half of them were 0 (or declared by
-    the caller of export), which makes the input one that matrices read by its active elements.
+    the caller of export), which makes the input one that matrices read by its active elements; `values` are pairs of a
+    number and the share of the elements that had it, of data that is not 0 or 1 and had few numbers or was mostly 0 (of
+    many numbers some stand for those beside them).
     """
 
     name: str
@@ -45,6 +47,7 @@ class TensorSpec:
     span: float | None = None
     firing_rate: float | None = None
     value_range: tuple[int, int] | None = None
+    values: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse dtypes and shapes that no buffer can hold."""
@@ -76,12 +79,14 @@ class TensorSpec:
             record["firing_rate"] = self.firing_rate
         if self.value_range is not None:
             record["value_range"] = list(self.value_range)
+        if self.values is not None:
+            record["values"] = [[float(value).hex(), share] for value, share in self.values]
         return record
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> TensorSpec:
         """Read what `to_json` wrote."""
-        span = record.get("span")
+        span, values = record.get("span"), record.get("values")
         return TensorSpec(
             name=record["name"],
             shape=tuple(record["shape"]),
@@ -90,6 +95,7 @@ class TensorSpec:
             span=None if span is None else float.fromhex(span),
             firing_rate=record.get("firing_rate"),
             value_range=_read_range(record.get("value_range")),
+            values=None if values is None else tuple((float.fromhex(value), share) for value, share in values),
         )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from astroedge.bundle.manifest import Golden
 from astroedge.errors import GraphError, ParityError
-from astroedge.parity import PARITY_TICKS, TOLERANCE, Acceptance
+from astroedge.parity import PARITY_TICKS, TOLERANCE, USUAL, Allowance
 from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def compile(
     Raises TargetError, CompileError, UnsupportedOpError, LinkError, InputError for a tolerance or a number of ticks
     that is none, and ParityError when the compiled step differs from its graph by more than rounding.
     """
-    options = _Options(math, kernels, probes, Acceptance(tolerance, allow_flips), check_ticks)
+    options = _Options(math, kernels, probes, Allowance(check_ticks, tolerance, allow_flips))
     return _compile(_quantise(graph, precision), target, options, progress or (lambda line: None))
 
 
@@ -92,7 +92,7 @@ def compile_to(
     Raises what `compile` raises; BundleError or GraphError when a file cannot be written.
     """
     quantised = _quantise(graph, precision)
-    options = _Options(math, kernels, probes, Acceptance(tolerance, allow_flips), check_ticks)
+    options = _Options(math, kernels, probes, Allowance(check_ticks, tolerance, allow_flips))
     bundle = _compile(quantised, target, options, progress or (lambda line: None))
     if bundle.manifest.dequantised_sha256 is None:
         bundle.save(output)
@@ -120,8 +120,7 @@ class _Options:
     math: str
     kernels: str
     probes: bool
-    accept: Acceptance = field(default_factory=Acceptance)
-    check_ticks: int = PARITY_TICKS
+    allowance: Allowance = USUAL
 
 
 def _quantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> QuantisedGraph:
@@ -189,15 +188,15 @@ def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options, 
     from astroedge.runtimes.checking.reference import ObservedReference
     from astroedge.runtimes.checking.special_inputs import special_inputs
 
-    graph, ticks = quantised.graph, options.check_ticks
+    graph, ticks = quantised.graph, options.allowance.ticks
     with load(probe_build(quantised, target, math=options.math, kernels=options.kernels)) as session:
         fields, seed = session.manifest.layout.inputs, session.manifest.golden.seed
         report = compare_forced(
             ObservedReference(graph),
             session,
-            draw_inputs(fields, seed, 0, ticks) if ticks > 0 else {},
+            draw_inputs(fields, seed, 0, ticks),
             ticks,
-            accept=options.accept,
+            allowance=options.allowance,
             special=special_inputs(fields, graph, session.manifest.kernels),
         )
     if not report.ok:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astroedge.errors import ExportError, InputError
-from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, ParityOptions, export_onnx_file, read_arrays
+from astroedge.parity import USUAL, Allowance
+from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
 from astroedge.workflows.inputs.model_source import ModelSource, load_model
 from astroedge.workflows.inputs.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
@@ -30,7 +31,7 @@ def export_model(
     onnx: OnnxOptions | None = None,
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
-    checks: ParityOptions | None = None,
+    checks: Allowance = USUAL,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.inputs.model_source`), compared with the original.
 
@@ -72,7 +73,9 @@ def export_model(
         output_names=found.output_names,
         name=name or _default_name(source),
         firing_rates=firing_rates,
-        **asdict(checks or ParityOptions()),
+        allow_flips=checks.flips,
+        tolerance=checks.tolerance,
+        check_ticks=checks.ticks,
     )
 
 

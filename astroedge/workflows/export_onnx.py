@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astroedge.errors import ExportError, InputError
+from astroedge.parity import USUAL, Allowance
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
@@ -39,15 +40,6 @@ class OnnxOptions:
             raise ExportError(f"{given} is for .onnx models, and {source} is none; leave it out.")
 
 
-@dataclass(frozen=True)
-class ParityOptions:
-    """How a graph is compared with its original, and what the comparison may find; None for the usual."""
-
-    allow_flips: int | None = None
-    tolerance: float | None = None
-    check_ticks: int | None = None
-
-
 def export_onnx_file(
     source: str,
     options: OnnxOptions,
@@ -56,7 +48,7 @@ def export_onnx_file(
     batch: int | None,
     name: str | None,
     firing_rates: Mapping[str, float] | None,
-    checks: ParityOptions | None = None,
+    checks: Allowance = USUAL,
 ) -> StepGraph:
     """Export the ONNX graph in a file, compared with itself in ONNX Runtime; `example` is a file of inputs `(T, …)`."""
     from astroedge.exporters.export_onnx import export_onnx
@@ -78,7 +70,9 @@ def export_onnx_file(
         examples=examples,
         firing_rates=firing_rates,
         name=name,
-        **asdict(checks or ParityOptions()),
+        allow_flips=checks.flips,
+        tolerance=checks.tolerance,
+        check_ticks=checks.ticks,
     )
 
 

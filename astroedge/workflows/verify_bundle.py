@@ -76,14 +76,14 @@ def examine(
 
     source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
     quantised = _quantise_again(source, bundle.manifest)
-    accept = accepted(bundle.manifest, tolerance, allow_flips)
+    allowance = accepted(bundle.manifest, tolerance, allow_flips)
     if bundle.manifest.probes:
-        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, accept=accept)
+        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, allowance=allowance)
     from astroedge.workflows.compile_graph import probe_build
 
     built = probe_build(quantised, _target_of(bundle.manifest), math=bundle.manifest.math)
     with load(built) as probe:
-        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, probe=probe, accept=accept)
+        return verify_session(bundle, quantised.graph, steps=steps, inputs=inputs, probe=probe, allowance=allowance)
 
 
 def examine_file(

@@ -1,8 +1,8 @@
 """Find the decisions of a step: operators whose result jumps where an operand crosses an edge.
 
-A comparison jumps at equality, Floor, Ceil, Round and casts to whole numbers between two of them, Sign at zero, a
-remainder at multiples of the divisor, ArgMax and TopK where two elements are equally large. Rounding decides there, and
-two runtimes round differently.
+A comparison jumps at equality, Floor, Ceil, Round, quantisers and casts to whole numbers between two of them, Sign at
+zero, a remainder at multiples of the divisor, ArgMax and TopK where two elements are equally large. Rounding decides
+there, and two runtimes round differently.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from astroedge.step.operators import operator, operators
 COMPARISONS = operators(lambda row: row.kind in ("comparison", "equality"))
 STAIRCASES = operators(lambda row: row.kind == "staircase")
 REMAINDER = "Mod"
+QUANTISERS = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 EXTREMES = operators(lambda row: row.kind == "arg reduction") | {"TopK"}
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
-HELD = FLOATS | {TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8}
+HELD = FLOATS | {TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8, TensorProto.INT8}
 """Results that ONNX Runtime can choose between two of, element by element."""
+DEFAULT_AXES = {"TopK": -1, "QuantizeLinear": 1}
 KEEPS_WHOLE = operators(lambda row: row.bound == "movement") | {
     *("Abs", "Add", "Clip", "Max", "Min", "Mul", "Neg", "Relu", "Sub"),
 }
@@ -33,7 +35,8 @@ KEEPS_WHOLE = operators(lambda row: row.bound == "movement") | {
 class Decision:
     """An operator that decides: the value it makes, its name in ONNX, and the values it decides on.
 
-    `axis` is that of ArgMax and its kin and of TopK; `descending` is True where these look for the largest. `exact` is
+    `axis` is that of ArgMax and its kin, of TopK and of the scales of a quantiser, whose operands are what it rounds,
+    its scale and its zero point, if it has one; `descending` is True where these look for the largest. `exact` is
     True where all operands are whole numbers by how they are made, which no rounding moves over an edge.
     """
 
@@ -53,23 +56,36 @@ def find_decisions(model: onnx.ModelProto) -> list[Decision]:
         comparison = node.op_type in COMPARISONS and operator(node.op_type).kind == "comparison"
         if not (comparison or _decides(node, elements)):
             continue
-        count = 2 if node.op_type in COMPARISONS | {REMAINDER} else 1
-        operands = tuple(node.input[:count])
-        exact = all(whole(name) for name in operands)
+        operands = _operands(node)
+        exact = all(whole(name) for name in operands) and node.op_type not in QUANTISERS
         if comparison or not exact:
             details = attributes(node)
-            default = -1 if node.op_type == "TopK" else 0
             found.append(
                 Decision(
-                    node.output[-1],
+                    _decided(node),
                     node.op_type,
                     operands,
-                    details.get("axis", default),
+                    details.get("axis", DEFAULT_AXES.get(node.op_type, 0)),
                     node.op_type != "ArgMin" and bool(details.get("largest", 1)),
                     exact,
                 )
             )
     return found
+
+
+def _operands(node: onnx.NodeProto) -> tuple[str, ...]:
+    """What a node decides on."""
+    if node.op_type == "DynamicQuantizeLinear":
+        return (node.input[0], *node.output[1:])
+    if node.op_type == "QuantizeLinear":
+        return tuple(name for name in node.input[:3] if name)
+    return tuple(node.input[: 2 if node.op_type in COMPARISONS | {REMAINDER} else 1])
+
+
+def _decided(node: onnx.NodeProto) -> str:
+    """The output that jumps: of TopK the places, of a quantiser the whole numbers."""
+    decided: str = node.output[0 if node.op_type in QUANTISERS else -1]
+    return decided
 
 
 def decisions_behind(graph: onnx.GraphProto, decisions: list[Decision]) -> dict[str, frozenset[str]]:
@@ -87,11 +103,11 @@ def _decides(node: onnx.NodeProto, elements: Mapping[str, int]) -> bool:
     """Whether a node other than an order comparison decides on floats, with a result that can be taken over."""
     if elements.get(node.input[0] if node.input else "") not in FLOATS:
         return False
-    if elements.get(node.output[-1]) not in HELD:
+    if elements.get(_decided(node)) not in HELD or attributes(node).get("block_size"):
         return False
     if node.op_type == "Cast":
         return elements[node.output[0]] not in FLOATS
-    return node.op_type in COMPARISONS | STAIRCASES | EXTREMES | {REMAINDER}
+    return node.op_type in COMPARISONS | STAIRCASES | EXTREMES | QUANTISERS | {REMAINDER}
 
 
 class _WholeNumbers:

@@ -47,7 +47,7 @@ def compare(
     unexplained: list[int] = []
     divergence = None
     for tick, (inputs, wanted) in enumerate(reference):
-        result = step.forced(tick, inputs, state, wanted, accept=len(unexplained) < allowance.flips)
+        result = step.forced(tick, inputs, state, wanted, accept=len(unexplained) < (allowance.flips or 0))
         unexplained += [tick] if result.unexplained else []
         worst, decisions, ticks = max(worst, result.worst), decisions + result.decisions, tick + 1
         flips += [Flip(tick, titles.get(name, name), index, margin) for name, index, margin in result.flips]

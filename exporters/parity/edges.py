@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from astroedge.exporters.graph.find_decisions import COMPARISONS, REMAINDER, Decision
+from astroedge.exporters.graph.find_decisions import COMPARISONS, QUANTISERS, REMAINDER, Decision
 from astroedge.exporters.parity.firing_rates import Array, Tick
 
 RIVALS = 4
@@ -26,6 +26,8 @@ def sides(decision: Decision, values: Tick) -> Iterator[Side]:
         yield from _rivals(decision, operands[0], result)
     elif decision.operator == "TopK":
         yield from _neighbours(decision, operands[0], result)
+    elif decision.operator in QUANTISERS:
+        yield _quantum(decision, operands, result)
     elif decision.operator == REMAINDER:
         yield _remainder(operands[0], operands[1], result)
     elif decision.operator == "Sign" or result.dtype == bool:
@@ -44,7 +46,7 @@ def nearest(decision: Decision, values: Tick) -> Array:
 
 def scale(decision: Decision, values: Tick) -> float:
     """What rounding is relative to: max(1, the largest finite operand)."""
-    operands = [values[name] for name in decision.operands]
+    operands = [values[name] for name in decision.operands[: 1 if decision.operator in QUANTISERS else None]]
     return max(1.0, *(float(np.max(np.abs(item[np.isfinite(item)]), initial=0.0)) for item in operands))
 
 
@@ -63,6 +65,23 @@ def _remainder(operand: Array, divisor: Array, result: Array) -> Side:
         other = np.where(np.abs(result) < step / 2, result + np.sign(x) * step, result - np.sign(x) * step)
     usable = np.isfinite(margins)
     return np.where(usable, margins, np.inf), np.where(usable, other, result).astype(result.dtype)
+
+
+def _quantum(decision: Decision, operands: list[Array], result: Array) -> Side:
+    """Rounding to multiples of a scale: the whole number beside, where the dtype has it."""
+    x, step, *zero = (item.astype(np.float64) for item in operands)
+    if step.ndim == 1 and x.ndim:
+        along = [-1 if axis == decision.axis % x.ndim else 1 for axis in range(x.ndim)]
+        step, zero = (step.reshape(along), [item.reshape(along) for item in zero]) if step.size > 1 else (step[0], zero)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        quanta = x / step
+        margins = np.abs(quanta - np.floor(quanta) - 0.5) * step
+        below = np.floor(quanta) + sum(zero, np.zeros(1))
+        other = np.where(result > below, below, below + 1)
+    limits = np.iinfo(result.dtype)
+    usable = np.isfinite(margins) & (other >= limits.min) & (other <= limits.max)
+    margins, other = np.where(usable, margins, np.inf), np.where(usable, other, 0)
+    return margins.reshape(result.shape), other.reshape(result.shape).astype(result.dtype)
 
 
 STAIRS: dict[str, Callable[[Array], tuple[Array, Array, Array]]] = {

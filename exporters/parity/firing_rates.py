@@ -24,6 +24,12 @@ from astroedge.step.spec import ActivationSpec, SpikeSpec, TensorSpec
 MEASURED_TICKS = 64
 SPARSE_RATE = 0.5
 """Below this fraction of non-zero elements a graded tensor counts as sparse."""
+FEW = 16
+"""Up to so many numbers are recorded, each with its share, when there are `REPEATED` elements of each on average."""
+REPEATED = 4
+QUANTILES = 31
+"""So many stand for all numbers of data that is mostly zero."""
+EXACT = 2.0**53
 Array = npt.NDArray[Any]
 Tick = dict[str, Array]
 """One array for each data input, by name."""
@@ -71,7 +77,7 @@ def _measure(graph: StepGraph, tensors: Sequence[str], examples: Sequence[Tick])
 
 
 def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[Tick]) -> TensorSpec:
-    """`item` with the range of its integers, or its largest finite absolute value, and how much of it is not zero.
+    """`item` with what the examples show: range of its integers or largest finite float, how much is not 0, its values.
 
     Integers that are 0 or 1 throughout have no range: examples that are placeholders look the same.
 
@@ -83,13 +89,46 @@ def measure_input(item: TensorSpec, graph: onnx.GraphProto, examples: Sequence[T
         extent = _indexed_extent(graph, item.name)
         if extent is not None:
             return replace(item, index_range=(0, extent))
-    values = np.unique(np.concatenate([np.unique(array) for array in arrays]))
+    values, counts = _count_values(arrays)
     rate = float(np.mean([np.count_nonzero(array) / array.size for array in arrays]))
     spiking = values.tolist() == [0, 1] or item.dtype == "bool" or 0 < rate < SPARSE_RATE
     span = float(np.max(np.abs(values), initial=0, where=np.isfinite(values))) if values.dtype.kind == "f" else None
     integers = values.dtype.kind in "iu" and bool(set(values) - {0, 1})
     value_range = (int(values[0]), int(values[-1]) + 1) if integers else None
-    return replace(item, span=span, value_range=value_range, firing_rate=rate if spiking else None)
+    shown = None if item.dtype == "bool" else _values_shown(values, counts)
+    return replace(item, span=span, value_range=value_range, firing_rate=rate if spiking else None, values=shown)
+
+
+def _count_values(arrays: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """The different numbers of some arrays, ascending, and how often each occurs."""
+    parts = [np.unique(array, return_counts=True) for array in arrays]
+    values, places = np.unique(np.concatenate([part for part, _ in parts]), return_inverse=True)
+    counts = np.zeros(values.size, np.int64)
+    np.add.at(counts, places.reshape(-1), np.concatenate([count for _, count in parts]))
+    return values, counts
+
+
+def _values_shown(values: Array, counts: npt.NDArray[np.int64]) -> tuple[tuple[float, float], ...] | None:
+    """Numbers that stand for `values`, each with its share; None for zeros and ones, and for dense data of many.
+
+    Of data that is mostly zero that is all of few numbers, or zero and evenly spaced quantiles of the others. Numbers
+    that are infinite or that float64 rounds stand for nothing.
+    """
+    numbers, total = values.astype(np.float64), int(counts.sum())
+    if not (np.abs(numbers) <= EXACT).all() or set(values.tolist()) <= {0, 1}:
+        return None
+    if 2 <= values.size <= FEW and total >= REPEATED * values.size:
+        return tuple((float(number) + 0.0, int(count) / total) for number, count in zip(numbers, counts, strict=True))
+    active = numbers != 0
+    fired = int(counts[active].sum())
+    if not 0 < fired < SPARSE_RATE * total:
+        return None
+    places = np.linspace(0, fired - 1, QUANTILES).round().astype(np.int64)
+    chosen = numbers[active][np.searchsorted(counts[active].cumsum(), places, side="right")]
+    shares = {float(number): 0.0 for number in chosen}
+    for number in chosen:
+        shares[float(number)] += fired / total / QUANTILES
+    return tuple(sorted({**shares, 0.0: 1 - fired / total}.items()))
 
 
 def open_session(model: onnx.ModelProto, extra_outputs: Sequence[str] = ()) -> onnxruntime.InferenceSession:

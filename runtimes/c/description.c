@@ -97,9 +97,25 @@ static int is_float(uint32_t dtype)
     return dtype == ASTRO_FLOAT16 || dtype == ASTRO_FLOAT32 || dtype == ASTRO_FLOAT64;
 }
 
+/* Whether the table of a draw has bounds that ascend to 2^ASTRO_SPIKE_BITS. */
+static int has_values(const astro_field *field)
+{
+    uint64_t below = 0;
+    if (field->value_count > ASTRO_MOST_VALUES || field->values == NULL || field->dtype == ASTRO_BOOL)
+        return 0;
+    for (uint64_t index = 0; index < field->value_count; index++) {
+        if (field->values[index].below < below)
+            return 0;
+        below = field->values[index].below;
+    }
+    return below == UINT64_C(1) << ASTRO_SPIKE_BITS;
+}
+
 static int can_be_drawn(const astro_field *field)
 {
     int64_t parameter = field->draw_parameter;
+    if (field->value_count && field->draw != ASTRO_DRAW_VALUES)
+        return 0;
     switch (field->draw) {
     case ASTRO_DRAW_INDEX:
         return !is_float(field->dtype) && field->low < field->high &&
@@ -112,6 +128,8 @@ static int can_be_drawn(const astro_field *field)
             if (exponents[kind].dtype == field->dtype)
                 return parameter >= exponents[kind].low && parameter <= exponents[kind].high;
         return 0;
+    case ASTRO_DRAW_VALUES:
+        return has_values(field);
     default:
         return 0;
     }

@@ -81,6 +81,15 @@ static uint64_t one_bits(uint32_t dtype)
     }
 }
 
+/* A value of the field's table, whose last one is above every x. */
+static uint64_t value_bits(const astro_field *field, uint64_t x)
+{
+    const astro_value *value = field->values;
+    while (x >> (64 - ASTRO_SPIKE_BITS) >= value->below)
+        value++;
+    return value->bits;
+}
+
 /* The bits of one drawn element; little-endian, so that its first bytes are the element. */
 static uint64_t draw_element(const astro_field *field, uint64_t x)
 {
@@ -88,6 +97,8 @@ static uint64_t draw_element(const astro_field *field, uint64_t x)
         return (uint64_t)field->low + ((x >> 32) * (uint64_t)(field->high - field->low) >> 32);
     if (field->draw == ASTRO_DRAW_UNIFORM)
         return uniform_bits(field, x);
+    if (field->draw == ASTRO_DRAW_VALUES)
+        return value_bits(field, x);
     return (x >> (64 - ASTRO_SPIKE_BITS)) < (uint64_t)field->draw_parameter ? one_bits(field->dtype) : 0;
 }
 

@@ -72,6 +72,7 @@ class Findings:
     first_spike: Difference | None = None
     first_value: Difference | None = None
     fault: ReferenceFault | None = None
+    rounded_otherwise: int = 0  # ticks that roundings next to an edge explain
     faulty: set[int] = field(default_factory=set)  # ticks on which the reference is off and the step is right
     counts: dict[str, Counts] = field(default_factory=dict)
 
@@ -124,6 +125,8 @@ class Findings:
         here = np.array([element])
         names, fired = self.reference.observed, float(tick.dictated[name].flat[element])
         decided = opinion.values(names.fired[name], here, np.dtype(np.bool_))[:, 0]
+        if not (decided == fired).any() and self._explain(tick, opinion):
+            decided = opinion.values(names.fired[name], here, np.dtype(np.bool_))[:, 0]
         margins = opinion.values(names.margins[name], here, FLOAT32)[:, 0] if name in names.margins else None
         if (decided == fired).all():
             off = abs((difference.amount or 0.0) - (0.0 if margins is None else float(margins[0])))
@@ -170,7 +173,11 @@ class Findings:
         """Measure what lies beyond its tolerance by float64 instead; returns the values to go on from."""
         ours, theirs = pair.ours.flat[beyond], pair.theirs.flat[beyond]
         relative = relative_tolerance(pair.theirs.dtype, self._allowed(tick))
-        judged = opinion.judge(value, beyond, ours, theirs, Tolerance(relative, pair.tolerance.flat[beyond]))
+        allowed = Tolerance(relative, pair.tolerance.flat[beyond])
+        judged = opinion.judge(value, beyond, ours, theirs, allowed)
+        if not judged.right.all() and self._explain(tick, opinion):
+            judged = opinion.judge(value, beyond, ours, theirs, allowed)
+            self.rounded_otherwise += bool(judged.right.all())
         off = beyond[judged.right & ~judged.reference_right]
         if off.size:
             worst = int(off[np.argmax(pair.error.flat[off])])
@@ -180,6 +187,16 @@ class Findings:
         adopted = pair.theirs.copy()
         adopted.flat[beyond[judged.right]] = ours[judged.right]
         return adopted
+
+    def _explain(self, tick: ComparedTick, opinion: Opinion) -> bool:
+        """Whether roundings next to an edge, decided the other way, say anything of what the step gave in a tick."""
+        names = self.reference.observed
+        results = {name: tick.values[name] for name in tick.seen.outputs}
+        results |= {f"{NEXT_PREFIX}{name}": tick.states[name] for name in tick.seen.states}
+        results |= {names.fired[name]: fired for name, fired in tick.dictated.items()}
+        shown = {name: f"margin.{name}" for name in tick.seen.margins if f"margin.{name}" in tick.values}
+        results |= {names.margins[name]: tick.values[margin] for name, margin in shown.items()}
+        return opinion.explain(results, self._allowed(tick))
 
     def _allowed(self, tick: ComparedTick) -> float:
         """The tolerance of a tick. Special inputs are there for gross errors: a NaN, a wrong place, a wrong infinity.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.abi.limits import SPIKE_BITS
+from astroedge.bundle.drawn_values import drawn_values
 from astroedge.bundle.manifest import Golden, GoldenTick, InputField
 from astroedge.errors import InputError
 from astroedge.runtimes.session.compiled import CompiledSession
@@ -61,6 +62,10 @@ def draw_field(field: InputField, x: NDArray[np.uint64]) -> Array:
         return (offsets.astype(np.int64) + field.low).astype(field.dtype)
     if field.draw == "spike":
         return (x >> np.uint64(64 - SPIKE_BITS) < np.uint64(field.draw_parameter)).astype(field.dtype)
+    if field.draw == "values":
+        values, bounds = drawn_values(field), np.array([below for _, below in field.values], np.uint64)
+        assert values is not None, "the manifest was checked"
+        return values[np.searchsorted(bounds, x >> np.uint64(64 - SPIKE_BITS), side="right")]
     bits = UNIFORM_BITS[field.dtype]
     centred = (x >> np.uint64(63 - bits)).astype(np.int64) - (1 << bits)
     return np.ldexp(centred.astype(np.float64), field.draw_parameter - bits).astype(field.dtype)

@@ -22,7 +22,7 @@ import numpy as np
 
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import InputError, UndefinedTickError, VerificationError
-from astroedge.parity import Acceptance
+from astroedge.parity import USUAL, Allowance
 from astroedge.runtimes.checking.findings import FLOAT16, FLOAT32, FLOAT64, ComparedTick, Findings
 from astroedge.runtimes.checking.parity_report import ForcedReport, FreeReport, OutputDrift
 from astroedge.runtimes.checking.reference import ObservedReference
@@ -49,20 +49,20 @@ def compare_forced(
     inputs: Mapping[str, Array],
     steps: int,
     *,
-    accept: Acceptance | None = None,
+    allowance: Allowance = USUAL,
     special: Sequence[SpecialInputs] = (),
 ) -> ForcedReport:
     """Compare by the forced rule over the first `steps` ticks of `inputs`, arrays `(T, …)` by name, T at least `steps`.
 
     `special` inputs are compared after those, each from the state that they end in, and left out where the reference
-    has no finite result for them. `accept` has tolerances of one's own. A tick for which the graph is not defined is
+    has no finite result for them. `allowance` says what is accepted. A tick for which the graph is not defined is
     left out; a comparison that needs float64 on more than 16 ticks ends there, and the report says how many ticks it
     saw. Without probes only outputs and next states are compared, and the report says so. The session is left reset.
 
     Raises VerificationError when the session has other states than the reference, InputError for inputs the step does
     not take or too few of them, UndefinedTickError when the graph is not defined for any of them.
     """
-    forced = _Forced(reference, session, accept or Acceptance())
+    forced = _Forced(reference, session, allowance)
     session.reset()
     for tick, now in _ticks(inputs, steps):
         forced.compare(tick, now)
@@ -77,10 +77,10 @@ def compare_forced(
 class _Forced:
     """A forced comparison under way: the states both start the next tick from, and what was found."""
 
-    def __init__(self, reference: ObservedReference, session: BundleSession, accept: Acceptance) -> None:
+    def __init__(self, reference: ObservedReference, session: BundleSession, allowance: Allowance) -> None:
         self._probed = _check_session(reference.spec, session)
-        self._reference, self._session, self._accept = reference, session, accept
-        self._findings = Findings(reference, accept.tolerance)
+        self._reference, self._session, self._allowance = reference, session, allowance
+        self._findings = Findings(reference, allowance.tolerance)
         self._third = ThirdOpinion(reference)
         self._states = reference.initial_state()
         self._undefined: UndefinedTickError | None = None
@@ -144,8 +144,9 @@ class _Forced:
             judged_ticks=self.judged,
             reference_faults=len(found.faulty),
             worst_fault=found.fault,
-            tolerance=self._accept.tolerance,
-            allow_flips=self._accept.allow_flips,
+            rounded_otherwise=found.rounded_otherwise,
+            tolerance=self._allowance.tolerance,
+            allow_flips=self._allowance.flips,
             unasked=self._third.failure,
             probed=self._session.manifest.probes,
         )

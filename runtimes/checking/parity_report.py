@@ -87,8 +87,9 @@ class ForcedReport:
 
     `special_ticks` were compared besides, on extreme inputs; for `undefined_ticks` of the others the graph has no
     result. On `judged_ticks` step and reference disagreed and float64 was asked, or could not be (`unasked` says why);
-    on `reference_faults` of these ONNX Runtime is off and the step right, furthest at `worst_fault`. `tolerance` and
-    `allow_flips` are what was accepted (`astroedge.parity.Acceptance`).
+    on `reference_faults` of these ONNX Runtime is off and the step right, furthest at `worst_fault`; on
+    `rounded_otherwise` the step rounded a value next to an edge to the other whole number. `tolerance` and
+    `allow_flips` are what was accepted (`astroedge.parity.Allowance`).
     """
 
     ticks: int
@@ -106,6 +107,7 @@ class ForcedReport:
     judged_ticks: int = 0
     reference_faults: int = 0
     worst_fault: ReferenceFault | None = None
+    rounded_otherwise: int = 0
     tolerance: float = TOLERANCE
     allow_flips: int | None = None
     unasked: str = ""
@@ -142,6 +144,8 @@ class ForcedReport:
             text += f"; accepted tolerance {self.tolerance:g} in place of {TOLERANCE:g}"
         if self.undefined_ticks:
             text += f"; the graph has no result for the inputs of {self.undefined_ticks} ticks more"
+        if self.rounded_otherwise:
+            text += f"; on {self.rounded_otherwise} ticks a value next to an edge was rounded to the other whole number"
         text += self._faults_text()
         if self.first_violation is not None:
             text += f"; {self.violations} violations, the first {self.first_violation.text()}"
@@ -176,6 +180,7 @@ class ForcedReport:
             "spikes_flipped": self.spikes_flipped,
             "worst_error": self.worst_error,
             "reference_faults": self.reference_faults,
+            "rounded_otherwise": self.rounded_otherwise,
             "tolerance": self.tolerance,
         }
         return record if self.allow_flips is None else {**record, "allow_flips": self.allow_flips}

@@ -85,6 +85,8 @@ def _make(field: InputField, fill: Fill) -> Array:
 def _integers(field: InputField, fill: Fill, numbers: NDArray[np.uint64]) -> Array:
     """The lowest or highest that is drawn, as the float that `fill` would give is below or above 0; else drawn."""
     low, high = (field.low, field.high - 1) if field.draw == "index" else (0, 1)
+    if field.draw == "values":
+        low, high = int(_values(field).min()), int(_values(field).max())
     signs = np.asarray(fill(_UNIT, numbers), np.float64)
     drawn = draw_field(field, numbers).astype(np.int64)
     return np.where(signs == 0, drawn, np.where(signs < 0, low, high))
@@ -93,8 +95,15 @@ def _integers(field: InputField, fill: Fill, numbers: NDArray[np.uint64]) -> Arr
 _UNIT = InputField("", (), "float32", 0, 4, True, False, 0, 0, "uniform", 0)
 
 
+def _values(field: InputField) -> Array:
+    """The numbers of a field's table."""
+    return np.array([float.fromhex(value) for value, _ in field.values])
+
+
 def _span(field: InputField) -> float:
     """The largest number that is drawn."""
+    if field.draw == "values":
+        return float(np.abs(_values(field)).max())
     return 2.0**field.draw_parameter if field.draw == "uniform" else 1.0
 
 

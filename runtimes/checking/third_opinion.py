@@ -4,22 +4,25 @@ ONNX Runtime is fast and usually right. Where it is not (its Sigmoid is 0 from �
 a right step must not be refused; nor must one whose values a chain of operators amplifies further than the error bounds
 follow. A tick on which the two disagree is therefore evaluated again in float64, under the same dictated spikes, once
 plainly and a few times with every result rounded by chance (`astroedge.step.float64_step`). A value is right when it is
-within its tolerance, or within what rounding spreads the evaluations to, of one of them.
+within its tolerance, or within what rounding spreads the evaluations to, of one of them. Where that is not so, further
+evaluations decide roundings next to an edge as the step may have (`astroedge.runtimes.checking.near_ties`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.runtimes.checking.near_ties import NearTies
 from astroedge.runtimes.checking.reference import ObservedReference
 from astroedge.session import Array
 
 SAMPLES = 4  # randomly rounded evaluations of a tick
+SEARCHES = 8  # ticks that are searched for roundings next to an edge: each is evaluated some 50 times or more
 SPREADS = 16.0  # how far from one of them a right value may lie, in widths of all of them
 
 
@@ -50,12 +53,25 @@ class Tolerance:
         return self.relative * np.maximum(size, 1.0)
 
 
+Search = Callable[[Mapping[str, Array], float], list[dict[str, Array]]]
+
+
 class Opinion:
     """One tick in float64: the plain values first, then the rounded ones, by name in the observed graph."""
 
-    def __init__(self, evaluations: list[dict[str, Array]]) -> None:
-        """Keep the evaluations."""
-        self._evaluations = evaluations
+    def __init__(self, evaluations: list[dict[str, Array]], search: Search | None = None) -> None:
+        """Keep the evaluations, and how more of them are found."""
+        self._evaluations, self._search = evaluations, search
+
+    def explain(self, ours: Mapping[str, Array], share: float) -> bool:
+        """Look once for roundings next to an edge that explain `ours`, the step's results by name in the graph.
+
+        `share` is that of max(1, size) which is rounding. Returns whether there are more evaluations than before.
+        """
+        search, self._search = self._search, None
+        found = [] if search is None else search(ours, share)
+        self._evaluations += found
+        return bool(found)
 
     def values(self, name: str, elements: NDArray[np.intp], dtype: np.dtype[np.generic]) -> Array:
         """Each evaluation's values at some flat indices, `(evaluations, elements)`; beyond the dtype's range ±∞."""
@@ -89,6 +105,7 @@ class ThirdOpinion:
         """Ask about the graph of `reference`."""
         self._reference = reference
         self.failure = ""  # why it cannot be asked
+        self._searches = 0
 
     def ask(
         self, inputs: Mapping[str, Array], states: Mapping[str, Array], spikes: Mapping[str, Array] | None
@@ -99,10 +116,23 @@ class ThirdOpinion:
             randoms = [None, *(np.random.default_rng(seed) for seed in range(SAMPLES))]
             evaluations = [self._step.run(feeds, random) for random in randoms]
             self._compare_shapes(evaluations[0])
-            return Opinion(evaluations)
+            return Opinion(evaluations, self._searcher(feeds))
         except Exception as error:  # whatever a kernel of ONNX's evaluator raises
             self.failure = str(error).splitlines()[0] if str(error) else type(error).__name__
             return None
+
+    def _searcher(self, feeds: Mapping[str, Array]) -> Search | None:
+        """How a tick is searched for roundings next to an edge; None once enough ticks were."""
+        if self._searches >= SEARCHES:
+            return None
+        kept = {name: array.copy() for name, array in feeds.items()}
+
+        def search(ours: Mapping[str, Array], share: float) -> list[dict[str, Array]]:
+            self._searches += 1
+            randoms = [np.random.default_rng(seed) for seed in range(SAMPLES)]
+            return NearTies(self._step, kept, randoms).explain(ours, share)
+
+        return search
 
     def _compare_shapes(self, values: Mapping[str, Array]) -> None:
         """Raise ValueError where the evaluator reads an operator's form as one of another size."""

@@ -15,7 +15,7 @@ import numpy as np
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import VerificationError
-from astroedge.parity import TOLERANCE, Acceptance
+from astroedge.parity import Allowance
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import Replay, draw_inputs, replay
 from astroedge.runtimes.checking.parity_report import ForcedReport, FreeReport
@@ -70,15 +70,15 @@ def verify(
     steps: int | None = None,
     inputs: Mapping[str, Array] | None = None,
     probe: CompiledSession | None = None,
-    accept: Acceptance | None = None,
+    allowance: Allowance | None = None,
 ) -> VerifyReport:
     """Replay the bundle's golden trace, and with `graph` compare it with ONNX Runtime, forced and free.
 
     The graph of a bundle with quantised weights is the one with dequantised weights. `inputs` are arrays `(T, …)` by
     name, drawn like the golden trace's when None; `steps` is how many ticks of them are compared, all of the given ones
     or 1000 drawn ones when None. Spikes are compared through `probe`, a session of the same graph's probe build, or
-    through the bundle if it is one itself. `accept` says what counts as rounding, by default what did when the bundle
-    was compiled. A session's own stream goes on afterwards as if nothing had happened; `probe` is left reset.
+    through the bundle if it is one itself. `allowance` says what counts as rounding, by default what did when the
+    bundle was compiled. A session's own stream goes on afterwards as if nothing had happened; `probe` is left reset.
 
     The report says whether all agreed (`ok`). Raises VerificationError when the bundle or the probe build was not
     compiled from `graph`, or when the probe build is not the same computation as the bundle; InputError for inputs the
@@ -86,7 +86,7 @@ def verify(
     """
     if not isinstance(bundle, CompiledSession):
         with load(bundle) as session:
-            return verify(session, graph, steps=steps, inputs=inputs, probe=probe, accept=accept)
+            return verify(session, graph, steps=steps, inputs=inputs, probe=probe, allowance=allowance)
     manifest = bundle.manifest
     golden = replay(bundle)
     if graph is None:
@@ -98,7 +98,7 @@ def verify(
         if probe is not None:
             _refuse_other_weights(probe.manifest, graph)
             _check_probe(bundle, probe, given, steps)
-        forced, free = _compare(graph, probe or bundle, given, steps, accept or accepted(manifest))
+        forced, free = _compare(graph, probe or bundle, given, steps, allowance or accepted(manifest))
     finally:
         bundle.restore(saved)
     return VerifyReport(manifest.model, manifest.target.name, golden, forced, free)
@@ -134,16 +134,17 @@ def choose_inputs(
     return steps, draw_inputs(manifest.layout.inputs, manifest.golden.seed, 0, steps)
 
 
-def accepted(manifest: Manifest, tolerance: float | None = None, allow_flips: int | None = None) -> Acceptance:
+def accepted(manifest: Manifest, tolerance: float | None = None, allow_flips: int | None = None) -> Allowance:
     """What counts as rounding: as the caller says, else as it was when the bundle was compiled."""
     record = manifest.golden.parity
     if allow_flips is None and "allow_flips" in record:
         allow_flips = int(record["allow_flips"])
-    return Acceptance(record.get("tolerance", TOLERANCE) if tolerance is None else tolerance, allow_flips)
+    tolerance = record.get("tolerance") if tolerance is None else tolerance
+    return Allowance.of(allow_flips, tolerance, None)
 
 
 def _compare(
-    graph: StepGraph, session: CompiledSession, inputs: Mapping[str, Array], steps: int, accept: Acceptance
+    graph: StepGraph, session: CompiledSession, inputs: Mapping[str, Array], steps: int, allowance: Allowance
 ) -> tuple[ForcedReport, FreeReport]:
     """Forced and free comparison with ONNX Runtime."""
     from astroedge.runtimes.checking.parity import compare_forced, compare_free
@@ -152,7 +153,7 @@ def _compare(
 
     reference, manifest = ObservedReference(graph), session.manifest
     special = special_inputs(manifest.layout.inputs, graph, manifest.kernels)
-    forced = compare_forced(reference, session, inputs, steps, accept=accept, special=special)
+    forced = compare_forced(reference, session, inputs, steps, allowance=allowance, special=special)
     return forced, compare_free(reference, session, inputs, steps)
 
 

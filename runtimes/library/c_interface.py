@@ -12,6 +12,7 @@ from ctypes import POINTER
 
 from astroedge.abi.layout import DRAWS, DTYPES, INITIALS, AstroField, AstroInfo, AstroLayout
 from astroedge.abi.limits import ABI_VERSION, ALIGNMENT
+from astroedge.bundle.drawn_values import value_bits
 from astroedge.bundle.initial_state import fill_bits
 from astroedge.bundle.manifest import BufferField, InputField, Manifest, StateField
 from astroedge.errors import BundleError, IncompatibleError
@@ -33,6 +34,8 @@ def check_description(library: ctypes.CDLL, manifest: Manifest, linked_digest: s
         )
     counts, expected = _counts(info), _promised_counts(manifest)
     different = [name for name in expected if counts[name] != expected[name]]
+    if not different and _table_sizes(info) != [len(item.values) for item in manifest.layout.inputs]:
+        different = ["the inputs"]
     if not different:
         said = {**_said(info, manifest), "threads": hasattr(library, "astro_work")}
         promised = {**_promised(manifest), "the manifest": linked_digest}
@@ -65,6 +68,11 @@ def _promised_counts(manifest: Manifest) -> dict[str, int]:
         "the activity counters": len(manifest.activity),
         "the golden trace": len(manifest.golden.ticks),
     }
+
+
+def _table_sizes(info: AstroInfo) -> list[int]:
+    """How long the tables are that a library's inputs are drawn from."""
+    return [item.value_count for item in _fields(info.inputs)]
 
 
 def _said(info: AstroInfo, manifest: Manifest) -> dict[str, object]:
@@ -125,7 +133,8 @@ def _said_field(item: AstroField, like: BufferField) -> tuple[object, ...]:
 
 def _said_input(item: AstroField) -> tuple[object, ...]:
     draw = _word(DRAWS, item.draw)
-    return bool(item.check_nan), bool(item.check_range), item.low, item.high, draw, item.draw_parameter
+    values = [(item.values[index].below, item.values[index].bits) for index in range(item.value_count)]
+    return bool(item.check_nan), bool(item.check_range), item.low, item.high, draw, item.draw_parameter, values
 
 
 def _text(content: bytes | None) -> str:
@@ -147,7 +156,8 @@ def _field(item: BufferField) -> tuple[object, ...]:
 
 
 def _input(item: InputField) -> tuple[object, ...]:
-    return item.check_nan, item.check_range, item.low, item.high, item.draw, item.draw_parameter
+    values = list(zip((below for _, below in item.values), value_bits(item), strict=True))
+    return item.check_nan, item.check_range, item.low, item.high, item.draw, item.draw_parameter, values
 
 
 def _initial(item: StateField) -> tuple[object, ...]:

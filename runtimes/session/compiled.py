@@ -22,6 +22,7 @@ from astroedge.runtimes.library.native_library import load_library
 from astroedge.runtimes.library.processor import check_processor
 from astroedge.runtimes.session.call_arguments import check_out, count_ticks
 from astroedge.runtimes.session.input_slot import InputSlot, Records, field_view
+from astroedge.runtimes.session.presentation import Presenter
 from astroedge.runtimes.session.session_errors import (
     refused_by_step,
     too_many_ticks,
@@ -42,7 +43,7 @@ COPIED = (
 )
 
 
-class CompiledSession(StreamState):
+class CompiledSession(StreamState, Presenter):
     """One stream of a bundle's compiled step; see `astroedge.session.Session`.
 
     Outputs are plain NumPy arrays that outlive the session. The weights are shared by all sessions of the bundle in
@@ -94,7 +95,6 @@ class CompiledSession(StreamState):
         )
         self._call_reference = ctypes.byref(self._call)
         self._run_call = AstroCall.from_buffer_copy(self._call)
-        self._run_call.input_stride = manifest.layout.inputs_size
         self._run_call.output_stride = manifest.layout.outputs_size
         self._run_call_reference = ctypes.byref(self._run_call)
         self._native_step = self._library.astro_step
@@ -163,7 +163,8 @@ class CompiledSession(StreamState):
         """As many ticks as the inputs have rows, in one native call; returns the outputs by name.
 
         Every input has the shape in `spec.inputs` after a leading axis of T ticks, T the same for all, and so have the
-        outputs. All ticks are checked before the first. `steps` says how many ticks only where a step has no inputs.
+        outputs. All ticks are checked before the first. An array that `np.broadcast_to` repeats is not copied, if all
+        inputs are ones. `steps` says how many ticks only where a step has no inputs.
         Ctrl-C stops after the tick that is being computed: KeyboardInterrupt is raised and the state is that of the
         ticks done. (In a thread that is not the main one Python delivers no Ctrl-C.)
 
@@ -178,12 +179,14 @@ class CompiledSession(StreamState):
                 raise without_name("run", list(self._slots))
             ticks = count_ticks(self._slots, inputs, steps)
             layout = self.manifest.layout
+            alike = ticks > 0 and all(array.strides[0] == 0 for array in inputs.values())
             try:
-                records, results = Records(layout.inputs_size, ticks), Records(layout.outputs_size, ticks)
+                records = Records(layout.inputs_size, 1 if alike else ticks)
+                results = Records(layout.outputs_size, ticks)
             except (MemoryError, ValueError, OverflowError) as error:
                 raise too_many_ticks(ticks, layout) from error
             for name, slot in self._slots.items():
-                records.field(slot.field, slot.view)[...] = inputs[name]
+                records.field(slot.field, slot.view)[...] = inputs[name][: records.ticks]
             self._run_records(records, results)
             views = self._output_views
             return {item.name: _dense(results.field(item, views[item.name])) for item in layout.outputs}
@@ -219,14 +222,21 @@ class CompiledSession(StreamState):
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise AstroEdgeError(COPIED)
 
+    def _output_record(self) -> int:
+        return self.manifest.layout.outputs_size
+
     def _run_records(self, records: Records, results: Records) -> None:
-        """`astro_run` over packed records, going on after signals whose handlers raise nothing."""
-        call, ticks, done, started = self._run_call, records.ticks, 0, False
+        """`astro_run` over packed records, going on after signals whose handlers raise nothing.
+
+        A single record of inputs is that of all ticks.
+        """
+        call, ticks, done, started = self._run_call, results.ticks, 0, False
+        call.input_stride = records.size if records.ticks > 1 else 0
         # One tick cannot be stopped in its middle, so it needs no flag.
         with stop_on_signal() if ticks > 1 else _NO_FLAG as flag:
             while True:
                 call.stop = None if flag is None else flag.address  # a fork in a handler gives it another address
-                call.inputs = records.address + done * records.size
+                call.inputs = records.address + done * call.input_stride
                 call.outputs = results.address + done * results.size
                 # After the first call all are checked, and a signal that comes often must not have them checked again.
                 call.steps, call.steps_done, call.steps_checked = ticks - done, 0, ticks if started else 0
@@ -240,7 +250,7 @@ class CompiledSession(StreamState):
                 flag.clear()
         if status:
             bad = done + call.bad_step
-            raise refused_by_step(status, call, self.manifest.layout, records.record(bad), bad)
+            raise refused_by_step(status, call, self.manifest.layout, records.record(min(bad, records.ticks - 1)), bad)
 
 
 def _dense(array: Array) -> Array:

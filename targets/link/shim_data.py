@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from astroedge.abi.layout import DRAWS, DTYPES, INITIALS
 from astroedge.abi.limits import ALIGNMENT
+from astroedge.bundle.drawn_values import value_bits
 from astroedge.bundle.initial_state import fill_bits
 from astroedge.bundle.manifest import Activity, BufferField, GoldenTick, InputField, Manifest, StateField
 from astroedge.bundle.manifest_file import linked_digest
@@ -67,12 +68,22 @@ def _render_fields(kind: str, items: Sequence[BufferField]) -> list[str]:
         for index, item in enumerate(items)
         if item.shape
     ]
-    return shapes + _render_table(
-        "astro_field", kind, (_render_field(f"{kind}_shape_{index}", item) for index, item in enumerate(items))
-    )
+    values = [
+        line
+        for index, item in enumerate(items)
+        if isinstance(item, InputField)
+        for line in _render_table("astro_value", f"values_{index}", _render_values(item))
+    ]
+    fields = (_render_field(f"{kind}_shape_{index}", f"values_{index}", item) for index, item in enumerate(items))
+    return [*shapes, *values, *_render_table("astro_field", kind, fields)]
 
 
-def _render_field(shape: str, item: BufferField) -> str:
+def _render_values(item: InputField) -> list[str]:
+    bounds = [below for _, below in item.values]
+    return [f"{_unsigned(below)}, {_unsigned(bits)}" for below, bits in zip(bounds, value_bits(item), strict=True)]
+
+
+def _render_field(shape: str, values: str, item: BufferField) -> str:
     members = [
         f".name = {_text(item.name)}",
         f".shape = {shape if item.shape else '0'}",
@@ -89,6 +100,8 @@ def _render_field(shape: str, item: BufferField) -> str:
             f".high = {_signed(item.high)}",
             f".draw = {_constant('DRAW_', item.draw, DRAWS)}",
             f".draw_parameter = {_signed(item.draw_parameter)}",
+            f".value_count = {len(item.values)}u",
+            f".values = {_table(item.values, values)}",
         ]
     if isinstance(item, StateField):
         filled = item.fill is not None

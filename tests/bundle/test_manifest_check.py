@@ -27,6 +27,7 @@ def changed_field(layout: Layout, buffer: str, index: int, **changes: Any) -> La
     return replace(layout, **{buffer: tuple(items)})
 
 
+TABLE = (("0x0.0p+0", 5), ("0x1.0p+0", 2**53))
 LAYOUTS: dict[str, Callable[[Layout], Layout]] = {
     "size no multiple of 64": lambda layout: replace(layout, state_size=390),
     "size no integer": lambda layout: replace(layout, inputs_size=192.0),  # type: ignore[arg-type]
@@ -56,6 +57,19 @@ LAYOUTS: dict[str, Callable[[Layout], Layout]] = {
     "range too wide to draw": lambda layout: changed_field(layout, "inputs", 0, high=2**32 + 1),
     "probability above 1": lambda layout: changed_field(layout, "inputs", 1, draw="spike", draw_parameter=2**53 + 1),
     "uniform for an integer": lambda layout: changed_field(layout, "inputs", 0, draw="uniform"),
+    "values without a table": lambda layout: changed_field(layout, "inputs", 1, draw="values"),
+    "a table that nothing draws from": lambda layout: changed_field(layout, "inputs", 1, values=TABLE),
+    "a table without an end": lambda layout: changed_field(layout, "inputs", 1, draw="values", values=TABLE[:1]),
+    "a table that descends": lambda layout: changed_field(
+        layout, "inputs", 1, draw="values", values=(("0x1.0p+0", 9), *TABLE)
+    ),
+    "a value that the dtype lacks": lambda layout: changed_field(
+        layout, "inputs", 2, draw="values", values=(("0x1.0p+99", 2**53),)
+    ),
+    "an infinite value": lambda layout: changed_field(layout, "inputs", 1, draw="values", values=(("inf", 2**53),)),
+    "a table of truth values": lambda layout: changed_field(
+        layout, "inputs", 2, dtype="bool", draw="values", values=TABLE
+    ),
     "exponent out of range": lambda layout: changed_field(layout, "inputs", 2, draw_parameter=16),
     "workspace no multiple of 64": lambda layout: replace(layout, workspace_size=8),
 }

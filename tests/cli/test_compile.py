@@ -80,7 +80,7 @@ def test_a_tolerance_that_is_none_is_refused(astroedge_command: Command, graph: 
     """Accepting every difference is one line, code 60, before anything is compiled."""
     result = astroedge_command("compile", graph, "--tolerance", "2", "-o", tmp_path / "net.astro")
     assert result.failed_with(60), result
-    assert "between 0 and 1" in result.err
+    assert "above 0 and below 1" in result.err
     assert list(tmp_path.iterdir()) == []
 
 

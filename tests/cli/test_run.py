@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astroedge.readout import READOUTS, chosen_class
 from astroedge.runtimes import load
 from tests.conftest import Compiled
 from tests.support.command import Command
@@ -211,3 +212,27 @@ def test_missing_file_and_full_path_are_one_line(
     )
     assert result.code == 1
     assert result.err == f"Error: {tmp_path}/none/y.npy: No such file or directory.\n"
+
+
+def test_images_are_shown_for_a_number_of_ticks(astroedge_command: Command, array_bundle: Path, tmp_path: Path) -> None:
+    """A row a presentation, each from the initial state, with its class at the end, as a session has it."""
+    images = frames(3)
+    np.save(tmp_path / "images.npy", images)
+    show = ("run", array_bundle, "--input", tmp_path / "images.npy", "--ticks", "7")
+    for readout in READOUTS:
+        result = astroedge_command(*show, "--readout", readout, "--output", tmp_path / "out.npz")
+        assert result.code == 0, result.err
+        stored = np.load(tmp_path / "out.npz")
+        with load(array_bundle) as session:
+            answers = [session.present(7, x=image, readout=readout)["y"] for image in images]
+        np.testing.assert_array_equal(stored["y"], answers)
+        assert stored["class"].tolist() == [[chosen_class(readout, answer, 7)] for answer in answers]
+    printed = astroedge_command(*show).out.splitlines()
+    assert (len(printed), printed[0].split(",")[-1]) == (4, "class")
+    assert astroedge_command(*show, "--output", tmp_path / "out.npy").code == 0
+    assert np.load(tmp_path / "out.npy").shape == (3, 1, 10)
+
+
+def test_ticks_without_data_are_refused(astroedge_command: Command, text_bundle: Path) -> None:
+    """There is nothing to show."""
+    assert "--ticks goes with --input" in astroedge_command("run", text_bundle, "--ticks", "3").err

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from astroedge.errors import ExportError
+from astroedge.errors import InputError
 from astroedge.exporters import export
 from astroedge.parity import Allowance
 from astroedge.step.spec import StepSpec
@@ -77,7 +77,7 @@ def test_what_a_user_accepts_is_written_into_the_graph() -> None:
 def test_meaningless_allowance_is_refused(given: dict[str, Any]) -> None:
     """No tick, no tolerance and fewer than no flips are errors that name the argument."""
     model, inputs, states = hidden_net()
-    with pytest.raises(ExportError, match=next(iter(given))):
+    with pytest.raises(InputError, match=next(iter(given))):
         export(model, inputs, states, **given)
 
 

@@ -22,6 +22,8 @@ LIES = {
         "ASTRO_DRAW_UNIFORM, .draw_parameter = INT64_C(0)",
         "ASTRO_DRAW_UNIFORM, .draw_parameter = 9999",
     ),
+    "table of values": (".draw = ASTRO_DRAW_UNIFORM", ".draw = ASTRO_DRAW_VALUES"),
+    "length of a table": (".value_count = 0u", ".value_count = 1099511627776u"),
     "rank": (".rank = 2u", ".rank = 65536u"),
     "largest rank": (".rank = 2u", ".rank = 2147483648u"),
     "empty field": ("state_shape_0[] = {INT64_C(1), INT64_C(32)}", "state_shape_0[] = {0, 0}"),

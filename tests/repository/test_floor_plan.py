@@ -26,6 +26,7 @@ PLAN = {
             "replace_file",
             "abi",
             "parity",
+            "readout",
             "step",
             "session",
             "bundle",

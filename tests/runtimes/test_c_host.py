@@ -243,8 +243,11 @@ def test_wrong_golden_trace_is_not_verified(host: Host, bundle: Bundle, tmp_path
 
 def drawn(name: str, dtype: str, offset: int, draw: str, parameter: int = 0, low: int = 0, high: int = 0) -> InputField:
     """An input of 40 elements that is drawn in a certain way."""
+    lowest = -1.0 if np.dtype(dtype).kind in "if" else 9.0
+    table = ((lowest.hex(), 2**51), ((0.0).hex(), 2**51), ((0.0).hex(), 2**52), ((2.0).hex(), 2**53))
     return InputField(
-        name, (5, 8), dtype, offset, 40 * np.dtype(dtype).itemsize, False, False, low, high, draw, parameter
+        *(name, (5, 8), dtype, offset, 40 * np.dtype(dtype).itemsize, False, False, low, high, draw, parameter),
+        values=table if draw == "values" else (),
     )
 
 
@@ -257,6 +260,10 @@ def test_every_way_to_draw_gives_the_bits_of_python(host: Host, tmp_path: Path) 
         ("uint8", "index", 0, 3, 256),
         ("bool", "index", 0, 0, 2),
         *((dtype, "spike", 2**52, 0, 0) for dtype in ("bool", "int8", "uint8", "int32", "int64", "float16", "float32")),
+        *(
+            (dtype, "values", 0, 0, 0)
+            for dtype in ("int8", "int16", "uint32", "int64", "float16", "float32", "float64")
+        ),
         ("bool", "spike", 0, 0, 0),
         ("bool", "spike", 2**53, 0, 0),
         *(("float32", "uniform", exponent, 0, 0) for exponent in (-126, -110, -1, 0, 1, 127)),

@@ -31,6 +31,7 @@ tensors = st.builds(
     span=st.none() | st.floats(0, allow_nan=False),
     firing_rate=st.none() | rates,
     value_range=st.none() | st.tuples(st.integers(-(2**63), 0), st.integers(1, 2**63)),
+    values=st.none() | st.lists(st.tuples(st.floats(allow_nan=False), rates), min_size=1, max_size=3).map(tuple),
 )
 states = st.builds(
     StateSpec,

@@ -66,12 +66,14 @@ def evaluate(
     graph: PathLike | None = None,
     model: str | None = None,
     readout: str = "sum",
+    ticks: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score bundles on labelled data (see `labelled_data` and `score_step`), beside what they were made from.
 
     `graph` is the path of the step graph they were compiled from, run in ONNX Runtime; `model` names the PyTorch model
-    as `astroedge export` takes it. `progress` is called with a line before each contender.
+    as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `progress` is
+    called with a line before each contender.
 
     Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
@@ -81,7 +83,7 @@ def evaluate(
     reference = None if graph is None else _load_graph(graph)
     spec = _common_step(manifests, graph, reference)
     count_classes(spec)
-    read = read_labelled(data, labels, spec)
+    read = read_labelled(data, labels, spec, ticks)
     contenders = []
     if model is not None:
         say("PyTorch")

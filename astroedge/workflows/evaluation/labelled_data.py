@@ -32,10 +32,13 @@ class LabelledData:
     unit: str
 
 
-def read_labelled(data: str | os.PathLike[str], labels: str | os.PathLike[str] | None, spec: StepSpec) -> LabelledData:
+def read_labelled(
+    data: str | os.PathLike[str], labels: str | os.PathLike[str] | None, spec: StepSpec, ticks: int | None = None
+) -> LabelledData:
     """Data for a step from a file of arrays, `.npy` or `.npz` with a `.npy` of labels, or from any other file as text.
 
-    An array is (N, T, *shape of the input); axes of 1 in that shape may be left out. Text is for byte-level language
+    An array is (N, T, *shape of the input), or with `ticks` (N, *shape of the input), each of which is the same in so
+    many ticks; axes of 1 in that shape may be left out. Text is for byte-level language
     models and is one sequence that follows a line end.
 
     Raises InputError for what the step does not take and for labels that do not fit; OSError when a file cannot be
@@ -43,10 +46,15 @@ def read_labelled(data: str | os.PathLike[str], labels: str | os.PathLike[str] |
     """
     path = Path(data)
     if path.suffix.lower() not in ARRAY_SUFFIXES:
+        if ticks is not None:
+            raise InputError(
+                f"{path} is no .npy or .npz file that could be shown for {ticks} ticks; leave --ticks out."
+            )
         return _read_text(path, labels, spec)
     if labels is None:
         raise InputError(f"{path} holds arrays; give the right answers with --labels, a .npy file of classes.")
-    inputs = {item.name: _sequences(array, item, path) for item, array in _by_input(path, spec)}
+    arrays = [(item, array if ticks is None else _shown(array, ticks)) for item, array in _by_input(path, spec)]
+    inputs = {item.name: _sequences(array, item, path) for item, array in arrays}
     extents = {array.shape[:2] for array in inputs.values()}
     if len(extents) != 1 or 0 in min(extents):
         raise InputError(f"The arrays in {path} need common leading axes (sequences, ticks), none of them empty.")
@@ -74,6 +82,11 @@ def _read_text(path: Path, labels: str | os.PathLike[str] | None, spec: StepSpec
 def _by_input(path: Path, spec: StepSpec) -> list[tuple[TensorSpec, Array]]:
     arrays = read_arrays(path, spec.inputs)
     return [(item, arrays[item.name]) for item in spec.inputs]
+
+
+def _shown(array: Array, ticks: int) -> Array:
+    """The array with an axis of ticks behind its first, along which nothing changes and nothing is stored."""
+    return np.broadcast_to(array[:, None], (len(array), ticks, *array.shape[1:])) if array.ndim else array
 
 
 def _sequences(array: Array, item: TensorSpec, path: Path) -> Array:

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.errors import InputError
+from astroedge.readout import Readout, chosen_class
 from astroedge.session import Array
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData
 
-BLOCK = 1024  # ticks run at a time
+BLOCK = 1024  # ticks run at a time, fewer where they are large
+BLOCK_BYTES = 1 << 24
 
 
 class Stream(Protocol):
@@ -37,10 +39,10 @@ class Stream(Protocol):
 def score(stream: Stream, data: LabelledData, readout: str) -> dict[str, float]:
     """What `stream` makes of all sequences, each from the initial state.
 
-    With a label a sequence: `accuracy`, the fraction whose class has the highest score, the first output summed over
-    the ticks (`readout` "sum") or that of the last tick ("last"); of equal scores the first class is taken. With a
-    label a tick: `bits per tick` (or byte), the mean −log₂ of the probability that softmax of the first output gives to
-    the label, in float64, and for ticks that are no bytes `accuracy` too.
+    With a label a sequence: `accuracy`, the fraction whose class is right, read out of the first output as `readout`
+    says (`astroedge.readout`); of equals the first class is taken, and nothing that fired is no class. With a label a
+    tick: `bits per tick` (or byte), the mean −log₂ of the probability that softmax of the first output gives to the
+    label, in float64, and for ticks that are no bytes `accuracy` too.
 
     Raises InputError for an output that is no row of scores, labels beyond its classes, and a NaN among the scores.
     """
@@ -74,10 +76,10 @@ def count_classes(spec: StepSpec) -> int:
 def _classify(stream: Stream, data: LabelledData, readout: str) -> float:
     right = 0
     for index, label in enumerate(data.labels):
-        total = np.zeros(count_classes(stream.spec))
+        answer = Readout(readout)
         for _, scores in _scores(stream, data, index):
-            total = total + scores.sum(axis=0) if readout == "sum" else scores[-1]
-        right += int(total.argmax()) == label
+            answer.add(scores)
+        right += chosen_class(readout, answer.result(), answer.ticks) == label
     return right / len(data.labels)
 
 
@@ -101,8 +103,10 @@ def _scores(stream: Stream, data: LabelledData, index: int) -> Iterator[tuple[in
     """The scores of one sequence, block by block: the block's first tick, and (ticks, classes) in float64."""
     stream.reset()
     name, classes = stream.spec.outputs[0].name, count_classes(stream.spec)
-    for first in range(0, data.labels.shape[-1] if data.labels.ndim > 1 else _ticks(data), BLOCK):
-        block = {key: array[index, first : first + BLOCK] for key, array in data.inputs.items()}
+    size = sum(array[index, 0].nbytes for array in data.inputs.values())
+    length = max(1, min(BLOCK, BLOCK_BYTES // max(size, 1)))
+    for first in range(0, data.labels.shape[-1] if data.labels.ndim > 1 else _ticks(data), length):
+        block = {key: array[index, first : first + length] for key, array in data.inputs.items()}
         scores = np.asarray(stream.run(**block)[name], np.float64).reshape(-1, classes)
         if np.isnan(scores).any():
             raise InputError(f"The scores {name!r} hold a NaN at sequence {index}; does the model overflow?")

@@ -130,11 +130,14 @@ def input_field(tensor: TensorSpec, offset: int) -> InputField:
         high=high,
         draw=draw,
         draw_parameter=parameter,
+        values=_drawn_values(tensor) if draw == "values" else (),
     )
 
 
 def _draw(tensor: TensorSpec) -> tuple[str, int]:
     """How the golden trace draws this input: like the data it was exported with, of which only finite floats."""
+    if tensor.values is not None and tensor.index_range is None:
+        return "values", 0
     if tensor.index_range is not None or tensor.value_range is not None:
         return "index", 0
     if tensor.firing_rate is not None or not tensor.dtype.startswith("float"):
@@ -143,6 +146,21 @@ def _draw(tensor: TensorSpec) -> tuple[str, int]:
     exponent = mathematics.ceil(mathematics.log2(span)) if 0 < span < mathematics.inf else 0
     low, high = UNIFORM_EXPONENTS[tensor.dtype]
     return "uniform", min(max(exponent, low), high)
+
+
+def _drawn_values(tensor: TensorSpec) -> tuple[tuple[str, int], ...]:
+    """The table of what the examples held, by its shares; with a declared firing rate zero has what that leaves."""
+    assert tensor.values is not None
+    shares = dict(tensor.values)
+    active = sum(share for value, share in shares.items() if value)
+    rate = tensor.firing_rate
+    if rate is not None and active:
+        shares = {0.0: 1 - rate} | {value: share * rate / active for value, share in shares.items() if value}
+    table, reached = [], 0.0
+    for value, share in sorted(shares.items()):
+        reached = min(reached + share, 1.0)
+        table.append((float(value).hex(), round(reached * 2**SPIKE_BITS)))
+    return (*table[:-1], (table[-1][0], 2**SPIKE_BITS))
 
 
 def _drawn_range(tensor: TensorSpec) -> tuple[int, int]:

@@ -54,12 +54,10 @@ static int32_t check_buffers(astro_call *call)
     return ASTRO_OK;
 }
 
-/* Whether `steps` records of `size` bytes, one every `stride` bytes, are disjoint and addressable. */
+/* Whether `steps` records of `size` bytes, one every `stride` bytes, are disjoint and addressable; with 0 it is one. */
 static int fits(uint64_t size, uint64_t steps, uint64_t stride)
 {
-    if (steps < 2)
-        return 1;
-    return stride >= size && (stride == 0 || steps <= UINT64_MAX / stride);
+    return steps < 2 || stride == 0 || (stride >= size && steps <= UINT64_MAX / stride);
 }
 
 static int32_t check_strides(const astro_call *call)
@@ -68,7 +66,7 @@ static int32_t check_strides(const astro_call *call)
         return ASTRO_E_ALIGNMENT;
     if (!fits(astroedge_info.inputs.size, call->steps, call->input_stride))
         return ASTRO_E_STRIDE;
-    if (call->output_stride != 0 && !fits(astroedge_info.outputs.size, call->steps, call->output_stride))
+    if (!fits(astroedge_info.outputs.size, call->steps, call->output_stride))
         return ASTRO_E_STRIDE;
     return ASTRO_OK;
 }
@@ -187,6 +185,8 @@ static uint64_t first_unchecked(const astro_call *call)
 
 static int32_t check_inputs(astro_call *call, uint64_t first, uint64_t steps, uint64_t stride)
 {
+    if (stride == 0 && steps > 1)
+        steps = 1;
     for (uint64_t step = first; step < steps; step++) {
         const uint8_t *record = (const uint8_t *)call->inputs + step * stride;
         for (uint64_t input = 0; input < astroedge_info.inputs.count; input++) {

@@ -21,6 +21,8 @@ CASES = {
     "negative floor": ("Floor", {}, [0.5, 2.5, -1.0, 3.0, 0.25, 1.75], 2),
     "ceil": ("Ceil", {}, [0.5, 2.5, -1.5, np.nextafter(np.float32(3), np.float32(4)), 0.25, 1.75], 3),
     "round": ("Round", {}, [0.5, 3.5, -1.25, 3.0, 0.25, 1.75], 1),
+    "quantiser": ("QuantizeLinear", {}, [0.5, 0.375, -1.5, 3.0, 0.1, 1.75], 1),
+    "dynamic quantiser": ("DynamicQuantizeLinear", {}, [0.5, 2.375, -1.5, 3.0, 0.1, 62.25], 1),
     "sign": ("Sign", {}, [0.5, 2.5, 0.0, 3.0, 0.25, 1.75], 2),
     "cast to whole numbers": ("Cast", {"to": INT}, [0.5, 2.0, -1.5, 3.5, 0.0, 1.75], 1),
     "cast to truth": ("Cast", {"to": BOOL}, [0.5, 0.0, -1.5, 3.5, 1.0, 1.75], 1),
@@ -45,7 +47,8 @@ def deciding(operator: str, attributes: dict[str, int]) -> StepGraph:
     operands = {"GreaterOrEqual": ["c", "one"], "Equal": ["c", "one"], "Mod": ["c", "one"], "TopK": ["c", "three"]}.get(
         operator, ["c"]
     )
-    results = ["values", "d"] if operator == "TopK" else ["d"]
+    operands = ["c", "quarter", "zero"] if operator == "QuantizeLinear" else operands
+    results = {"TopK": ["values", "d"], "DynamicQuantizeLinear": ["d", "scale", "point"]}.get(operator, ["d"])
     nodes = [
         helper.make_node("Add", ["state.v", "x"], ["c"], name="/c"),
         helper.make_node(operator, operands, results, name="/d", **attributes),
@@ -59,7 +62,13 @@ def deciding(operator: str, attributes: dict[str, int]) -> StepGraph:
         outputs=(TensorSpec("y", (1, extent), "float32"),),
         states=(StateSpec("v", (1, WIDTH), "float32"),),
     )
-    constants = {"one": np.float32(1), "three": np.array([3]), "axis": np.array([1])}
+    constants = {
+        "quarter": np.float32(0.25),
+        "zero": np.int8(3),
+        "one": np.float32(1),
+        "three": np.array([3]),
+        "axis": np.array([1]),
+    }
     read = {name for node in nodes for name in node.input}
     return graphs.build("deciding", spec, nodes, {name: item for name, item in constants.items() if name in read})
 

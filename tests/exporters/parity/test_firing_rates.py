@@ -112,3 +112,32 @@ def test_boolean_input_has_a_rate() -> None:
     item = TensorSpec("x", (2,), "bool")
     measured = measure_input(item, graphs.swap().model.graph, [{"x": np.array([True, True])}])
     assert measured.firing_rate == 1.0
+
+
+def shown(array: np.ndarray) -> tuple[tuple[float, float], ...] | None:
+    """The values that an input's one example shows."""
+    item = TensorSpec("x", array.shape, str(array.dtype))
+    return measure_input(item, graphs.swap().model.graph, [{"x": array}]).values
+
+
+def test_few_values_are_recorded_with_their_shares() -> None:
+    """Ternary spikes and counts are what checks draw later; too few elements say nothing of how often each comes."""
+    ternary = np.tile(np.array([-1, 0, 1, 1], np.float32), 8)
+    assert shown(ternary) == ((-1.0, 0.25), (0.0, 0.25), (1.0, 0.5))
+    assert shown(ternary.astype(np.int8)) == shown(ternary)
+    assert shown(ternary[:4]) is None
+    assert shown(np.array([0, 1] * 16, np.float32)) is None
+    assert shown(np.array([0, -np.inf] * 16, np.float32)) is None
+
+
+def test_mostly_zero_data_is_recorded_by_quantiles() -> None:
+    """Of graded spikes with many sizes some stand for all, the smallest and the largest among them."""
+    array = np.zeros(400, np.float32)
+    array[::4] = np.arange(1, 101)
+    values = shown(array)
+    assert values is not None
+    assert [values[0], values[1][0], values[-1][0]] == [(0.0, 0.75), 1.0, 100.0]
+    assert len(values) == 32
+    assert sum(share for _, share in values) == pytest.approx(1)
+    dense = np.arange(1, 401, dtype=np.float32)
+    assert shown(dense) is None

@@ -98,6 +98,16 @@ def test_uniform_draw_of_float16(numbers: list[int], exponent: int) -> None:
     assert [float(value) for value in found] == [((x >> 53) - 2**10) * 2.0 ** (exponent - 10) for x in numbers]
 
 
+@given(st.lists(st.integers(0, MASK), min_size=1), st.lists(st.integers(0, 2**53), max_size=5))
+def test_values_draw(numbers: list[int], bounds: list[int]) -> None:
+    """Of a table the first value is drawn whose bound is above the upper 53 bits."""
+    table = tuple((float(index).hex(), below) for index, below in enumerate([*sorted(bounds), 2**53]))
+    drawn = field("float16", "values")
+    found = draw_field(replace(drawn, values=table), np.array(numbers, np.uint64))
+    assert found.tolist() == [sum(x >> 11 >= below for below in bounds) for x in numbers]
+    assert found.dtype == np.float16
+
+
 def test_inputs_of_a_tick_are_drawn_in_layout_order(session: CompiledSession) -> None:
     """A tick takes its numbers field by field, elements ascending; blocks of ticks join without a seam."""
     fields = session.manifest.layout.inputs

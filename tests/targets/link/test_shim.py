@@ -50,11 +50,25 @@ def test_strides_are_checked() -> None:
             setattr(host.call, attribute, wrong)
             assert host.run() == status, (attribute, wrong)
         setattr(host.call, attribute, right)
-    host.call.input_stride = 0
-    assert host.run() == c.E_STRIDE
     assert np.array_equal(host.state, before)
-    host.call.steps = 1
+    host.call.input_stride, host.call.steps = 64, 1
     assert host.run() == c.OK
+
+
+def test_input_stride_0_reads_one_record_in_every_tick() -> None:
+    """A record that is repeated gives what copies of it give, and is checked once, with the place of what is wrong."""
+    ticks = 20
+    copied, repeated = tiny_host(ticks), tiny_host(ticks)
+    size = copied.layout.inputs_size
+    copied.inputs.reshape(ticks, size)[:] = copied.inputs[:size]
+    repeated.inputs[size:] = 0xFF  # NaNs, which nobody reads
+    repeated.call.input_stride = 0
+    assert (copied.run(), repeated.run()) == (c.OK, c.OK)
+    assert np.array_equal(copied.state, repeated.state)
+    assert np.array_equal(copied.outputs, repeated.outputs)
+    repeated.inputs[64:68] = 0xFF
+    assert repeated.run() == c.E_NAN
+    assert (repeated.call.bad_input, repeated.call.bad_step) == (1, 0)
 
 
 def test_run_equals_steps() -> None:

@@ -100,3 +100,14 @@ def test_a_file_of_labels_that_is_none_is_one_line(frames: Path) -> None:
     (frames.parent / "labels.npy").write_text("3 0")
     with pytest.raises(InputError, match=r"labels.npy is not a NumPy file"):
         read_labelled(frames, frames.parent / "labels.npy", FRAMES)
+
+
+def test_images_are_shown_for_a_number_of_ticks(tmp_path: Path) -> None:
+    """Without an axis of ticks each is the same in all of them, and is stored once."""
+    np.save(tmp_path / "x.npy", X[:, 0])
+    data = read_labelled(tmp_path / "x.npy", saved(tmp_path, [1, 3]), FRAMES, ticks=6)
+    assert (data.inputs["x"].shape, data.inputs["x"].strides[1]) == ((2, 6, 1, 3), 0)
+    np.testing.assert_array_equal(data.inputs["x"][:, 4, 0], X[:, 0])
+    (tmp_path / "text.txt").write_text("a")
+    with pytest.raises(InputError, match="leave --ticks out"):
+        read_labelled(tmp_path / "text.txt", None, BYTES, ticks=6)

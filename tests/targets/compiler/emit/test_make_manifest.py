@@ -50,3 +50,23 @@ def test_a_span_that_is_no_number_is_drawn_within_1(span: float | None) -> None:
     field, values = drawn(dtype="float32", span=span)
     assert (field.draw, field.draw_parameter) == ("uniform", 0)
     assert abs(values).max() <= 1
+
+
+def test_values_are_drawn_as_often_as_the_examples_had_them() -> None:
+    """Graded spikes are drawn as graded spikes, in the dtype of the input, and -1, 0 and 1 by their shares."""
+    field, values = drawn(dtype="float32", span=2.0, firing_rate=0.2, values=((0.0, 0.8), (0.3125, 0.15), (2.0, 0.05)))
+    shares = dict(zip(*(item.tolist() for item in np.unique(values, return_counts=True)), strict=True))
+    assert {value: count / 4000 for value, count in shares.items()} == pytest.approx(
+        {0.0: 0.8, 0.3125: 0.15, 2.0: 0.05}, abs=0.02
+    )
+    assert values.dtype == np.float32
+    ternary = drawn(dtype="int8", value_range=(-1, 2), values=((-1.0, 0.5), (0.0, 0.25), (1.0, 0.25)))[1]
+    assert np.mean(ternary == -1) == pytest.approx(0.5, abs=0.02)
+    assert not field.check_range
+
+
+def test_a_declared_rate_says_how_many_of_the_values_are_zero() -> None:
+    """The caller of export knows the rate better than the examples, which know the values."""
+    values = drawn(dtype="float32", firing_rate=0.1, values=((-2.0, 0.25), (0.0, 0.25), (4.0, 0.5)))[1]
+    assert np.mean(values != 0) == pytest.approx(0.1, abs=0.02)
+    assert np.sum(values == 4) == pytest.approx(2 * np.sum(values == -2), rel=0.3)
