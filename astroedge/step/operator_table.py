@@ -31,7 +31,7 @@ ROWS = (
     Operator("AveragePool", rounding="ordered sum", bound="window", sparsity="pooled"),
     Operator("BatchNormalization", limits="in inference", rounding="composed", bound="normalisation"),
     Operator("Bernoulli", refused="randomness", imported=False),
-    Operator("BitCast", imported=False),
+    Operator("BitCast", limits="between numbers", bound="jump"),
     Operator("BitShift", sparsity="elementwise"),
     Operator("BitwiseAnd", sparsity="elementwise"),
     Operator("BitwiseNot", sparsity="elementwise"),

@@ -21,6 +21,8 @@ from astroedge.step.graph_index import GraphIndex, ValueTypes, declared_types, r
 Shapes = dict[str, tuple[int, ...]]
 UNTYPED = ("GroupNormalization",)
 """Operators of whose results ONNX infers nothing; it has a function for each, which is put in its place."""
+MISREAD_DEFAULTS = {"STFT": {"onesided": 1}}
+"""Attributes that ONNX's inference takes for something else than their default where they are left out."""
 Rule = Callable[[onnx.NodeProto, KnownValues, set[str]], list[onnx.NodeProto] | None]
 """Gives the nodes that stand for one with sub-graphs; None where it leaves that one as it is."""
 
@@ -36,6 +38,7 @@ def fold_graph(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProt
     """
     copy = inliner.inline_local_functions(model) if model.functions else deepcopy(model)
     copy = _without_untyped(copy)
+    _write_defaults(copy.graph)
     while _fold_once(copy, declared, (chosen_branch, unrolled)) or _fold_once(copy, declared, (both_branches,)):
         pass
     return copy
@@ -49,6 +52,15 @@ def _without_untyped(model: onnx.ModelProto) -> onnx.ModelProto:
         model.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     kinds = [("", kind) for kind in UNTYPED]
     return inliner.inline_selected_functions(model, kinds, exclude=False, inline_schema_functions=True)
+
+
+def _write_defaults(graph: onnx.GraphProto) -> None:
+    """Write the attributes that ONNX would misread, in place."""
+    for node in graph.node:
+        present = {item.name for item in node.attribute}
+        for name, value in MISREAD_DEFAULTS.get(node.op_type, {}).items():
+            if name not in present:
+                node.attribute.append(helper.make_attribute(name, value))
 
 
 def _infer(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProto]) -> ValueTypes:
