@@ -12,9 +12,11 @@ from astroedge.host_package import require
 if TYPE_CHECKING:
     from onnx import helper
     from onnx.reference import op_run
+    from onnx.reference.ops import op_resize
 else:
     helper = require("onnx.helper", "evaluating a step graph in float64")
     op_run = require("onnx.reference.op_run", "evaluating a step graph in float64")
+    op_resize = require("onnx.reference.ops.op_resize", "evaluating a step graph in float64")
 
 Array = NDArray[Any]
 
@@ -96,6 +98,17 @@ class ReduceLogSumExp(op_run.OpRun):
         return (sums if keepdims else sums.squeeze(over),)
 
 
+class Resize(op_resize.Resize):  # type: ignore[misc]  # untyped
+    """ONNX's own, whose weights of a cubic would be float32 where the attribute is."""
+
+    op_domain = ""
+
+    def _run(self, *inputs: Any, cubic_coeff_a: Any = None, **options: Any) -> tuple[Array]:
+        coefficient = None if cubic_coeff_a is None else float(cubic_coeff_a)
+        resized: tuple[Array] = super()._run(*inputs, cubic_coeff_a=coefficient, **options)
+        return resized
+
+
 class ConvTranspose(op_run.OpRun):
     """Every element of x times the kernel of its channel, laid `strides` apart and added; groups have own channels.
 
@@ -139,7 +152,16 @@ def _kept(x: Array, sizes: list[int], strides: list[int], options: dict[str, Any
     return [slice(a, a + want) for a, want in zip(starts, wanted[-len(sizes) :], strict=True)]
 
 
-KERNELS = [BitCast, DequantizeLinear, MeanVarianceNormalization, GlobalLpPool, LRN, ReduceLogSumExp, ConvTranspose]
+KERNELS = [
+    BitCast,
+    DequantizeLinear,
+    MeanVarianceNormalization,
+    GlobalLpPool,
+    LRN,
+    ReduceLogSumExp,
+    Resize,
+    ConvTranspose,
+]
 
 
 def _along(parameter: Array, shape: tuple[int, ...], axis: int, block_size: int) -> Array:

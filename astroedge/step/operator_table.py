@@ -197,7 +197,7 @@ ROWS = (
     Operator("RegexFullMatch", imported=False),
     Operator("Relu", bound="preserving", sparsity="elementwise"),
     Operator("Reshape", kind="reshape", bound="movement", sparsity="moved", relax=("reshape",)),
-    Operator("Resize", limits="to a constant size", rounding="composed", bound="slope", sparsity="resampled"),
+    Operator("Resize", limits="to a constant size", rounding="ordered sum", bound="slope", sparsity="resampled"),
     Operator("ReverseSequence", bound="movement"),
     Operator("RoiAlign", limits="constant regions", rounding="ordered sum", bound="slope"),
     Operator("RotaryEmbedding", rounding="composed", bound="slope"),
