@@ -39,14 +39,12 @@ class Verdict:
 
 
 def check_node(case: NodeCase) -> Verdict:
-    """Export, compile and run one case: first with every input fed at each tick, then with all but the first constant.
+    """Export, compile and run one case: first with every input fed at each tick, then with fewer (`NodeCase.held`).
 
-    An operator whose second input says how large its result is cannot be a step with that input open; where the first
-    one does, the sizes alone are constant.
+    An operator whose input says how large its result is cannot be a step with that input open.
     """
     start = time.perf_counter()
-    held: tuple[str, ...]
-    for held in dict.fromkeys(((), tuple(case.inputs)[1:], case.sizes)):
+    for held in case.held:
         outcome, text = _try(case, held)
         if outcome not in ("refused", "unnamed"):
             break

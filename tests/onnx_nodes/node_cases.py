@@ -38,12 +38,17 @@ class NodeCase:
         return tuple(dict.fromkeys(node.op_type for node in self.model.graph.node))
 
     @property
-    def sizes(self) -> tuple[str, ...]:
-        """The inputs that say how large the result is, or how often something is done: whole numbers, one each."""
-        shape = self.operators == ("ConstantOfShape",)
-        return tuple(
-            name for name, array in self.inputs.items() if array.dtype.kind in "iub" and (shape or array.size == 1)
-        )
+    def held(self) -> list[tuple[str, ...]]:
+        """Which inputs are constants, in the order in which that is tried.
+
+        Those without elements always are; then all but the first, because the second often says how large the result
+        is; then single whole numbers and the operand of ConstantOfShape, or all where all are single numbers.
+        """
+        names, shape = tuple(self.inputs), self.operators == ("ConstantOfShape",)
+        empty = [name for name in names if self.inputs[name].size == 0]
+        numbers = [name for name in names if self.inputs[name].size == 1 or shape]
+        sizes = [name for name in numbers if len(numbers) == len(names) or self.inputs[name].dtype.kind in "iub"]
+        return list(dict.fromkeys(tuple(dict.fromkeys((*empty, *more))) for more in ((), names[1:], sizes)))
 
     @property
     def fed(self) -> Arrays:

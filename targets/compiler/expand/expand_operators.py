@@ -25,6 +25,7 @@ from astroedge.targets.compiler.expand import (
     transforms,
     transposed_convolutions,
 )
+from astroedge.targets.compiler.expand.empty_values import drop_empty
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 FAMILIES = (
@@ -40,6 +41,7 @@ def expand_operators(model: onnx.ModelProto) -> None:
     Requires: nothing. Ensures: no node is left that its rule would rewrite.
     """
     left: set[str] = set()  # outputs of calls that their rules have left as they are
+    drop_empty(model, infer_types(model))
     while any(_wanted(node, left) for node in model.graph.node):
         _expand_once(model, left)
 

@@ -48,3 +48,18 @@ def test_places_of_a_known_mask_are_folded() -> None:
     folded = fold_graph(model, {})
     assert [node.op_type for node in folded.graph.node] == ["Gather"]
     np.testing.assert_array_equal(numpy_helper.to_array(folded.graph.initializer[0]), [[1, 2]])
+
+
+def test_windows_and_spectra_have_known_shapes() -> None:
+    """A window of constant size is folded; of an STFT that leaves out onesided, ONNX infers all frequencies, not half."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17]> g (float[1, 32, 1] x) => (float[B, F, N, P] y) {
+            size = Constant<value_int=8>()
+            window = HannWindow(size)
+            step = Constant<value_int=4>()
+            y = STFT(x, step, window)
+        }""")
+    folded = fold_graph(model, {})
+    assert [node.op_type for node in folded.graph.node] == ["STFT"]
+    x = {"x": np.random.default_rng(1).normal(size=(1, 32, 1)).astype(np.float32)}
+    assert inferred_shapes(folded)["y"] == open_session(model).run(None, x)[0].shape == (1, 7, 5, 2)
