@@ -72,7 +72,7 @@ ROWS = (
     Operator("CumProd", limits="a constant axis", rounding="composed", bound="slope"),
     Operator("CumSum", limits="a constant axis", rounding="ordered sum", bound="slope"),
     Operator("DFT", limits="of a fixed length up to 4096", rounding="ordered sum", bound="slope"),
-    Operator("DeformConv", imported=False, bound="slope"),
+    Operator("DeformConv", limits="of images", rounding="ordered sum", bound="slope"),
     Operator("DepthToSpace", bound="movement", sparsity="moved"),
     Operator("DequantizeLinear", rounding="composed", bound="slope"),
     Operator("Det", limits="of matrices up to 4×4", rounding="composed", bound="slope"),

@@ -9,6 +9,7 @@ from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand import (
     activations,
     attention,
+    deformable,
     determinant,
     integer_products,
     integers,
@@ -29,7 +30,7 @@ from astroedge.targets.compiler.expand.empty_values import drop_empty
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 FAMILIES = (
-    *(activations, attention, determinant, integer_products, integers, losses, norms, orders, picks),
+    *(activations, attention, deformable, determinant, integer_products, integers, losses, norms, orders, picks),
     *(pools, quantising, reductions, regions, resize, scatters, transforms, transposed_convolutions),
 )
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}

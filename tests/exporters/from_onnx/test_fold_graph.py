@@ -51,7 +51,7 @@ def test_places_of_a_known_mask_are_folded() -> None:
 
 
 def test_windows_and_spectra_have_known_shapes() -> None:
-    """A window of constant size is folded; of an STFT that leaves out onesided, ONNX infers all frequencies, not half."""
+    """A window of constant size is folded; of an STFT without onesided ONNX infers all frequencies, not half."""
     model = parser.parse_model("""
         <ir_version: 8, opset_import: ["": 17]> g (float[1, 32, 1] x) => (float[B, F, N, P] y) {
             size = Constant<value_int=8>()
