@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from astroedge.step.operator_facts import Operator
 
+NEWEST = "as ONNX's function, which export writes"  # newer than ONNX Runtime
 CONSTANT = "what export folds"  # a value that is known before the first tick
 BRANCH_CURE = "make both results of one shape, without dividing integers or looking up computed places: torch.where"
 TURNS_CURE = "give it a number of turns that is known at export"
@@ -27,7 +28,7 @@ ROWS = (
     Operator("Asinh", functions=("asinh",), bound="slope", sparsity="elementwise"),
     Operator("Atan", functions=("atan",), bound="slope", sparsity="elementwise"),
     Operator("Atanh", functions=("atanh",), bound="slope", sparsity="elementwise"),
-    Operator("Attention", limits="without a sliding window", rounding="ordered sum", functions=("exp",), bound="slope"),
+    Operator("Attention", rounding="ordered sum", functions=("exp",), bound="slope"),
     Operator("AveragePool", rounding="ordered sum", bound="window", sparsity="pooled"),
     Operator("BatchNormalization", limits="in inference", rounding="composed", bound="normalisation"),
     Operator("Bernoulli", refused="randomness", imported=False),
@@ -40,7 +41,7 @@ ROWS = (
     Operator("BlackmanWindow", limits=CONSTANT, imported=False, bound="known"),
     Operator("Cast", kind="cast", bound="movement", sparsity="elementwise", traced=True, relax=("astype",)),
     Operator("CastLike", bound="movement"),
-    Operator("CausalConvWithState", imported=False, bound="slope"),
+    Operator("CausalConvWithState", limits=NEWEST, imported=False, bound="slope"),
     Operator("Ceil", kind="staircase", bound="jump", sparsity="elementwise"),
     Operator("Celu", rounding="composed", functions=("exp",), bound="slope", sparsity="elementwise"),
     Operator("CenterCropPad", limits="to a constant size", bound="movement"),
@@ -126,7 +127,7 @@ ROWS = (
     Operator("LeakyRelu", bound="slope", sparsity="elementwise"),
     Operator("Less", kind="comparison", sparsity="elementwise"),
     Operator("LessOrEqual", kind="comparison", sparsity="elementwise"),
-    Operator("LinearAttention", imported=False, bound="slope"),
+    Operator("LinearAttention", limits=NEWEST, imported=False, bound="slope"),
     Operator("Log", functions=("log",), bound="slope"),
     Operator("LogSoftmax", rounding="ordered sum", functions=("exp", "log"), bound="slope"),
     Operator("Loop", refused="control flow", cure=TURNS_CURE, imported=False),
@@ -236,7 +237,7 @@ ROWS = (
     Operator("StringSplit", imported=False),
     Operator("Sub", bound="addition", sparsity="elementwise", traced=True),
     Operator("Sum", rounding="ordered sum", bound="addition", sparsity="elementwise"),
-    Operator("SwiGLU", imported=False, bound="slope"),
+    Operator("SwiGLU", limits=NEWEST, imported=False, bound="slope"),
     Operator("Swish", rounding="composed", functions=("sigmoid",), bound="slope"),
     Operator("Tan", functions=("tan",), bound="slope", sparsity="elementwise"),
     Operator("Tanh", functions=("tanh",), bound="tanh", sparsity="elementwise"),
