@@ -27,7 +27,7 @@ def in_older_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     version = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
     nodes = list(_nodes(model.graph))
-    kinds = {node.op_type for node in nodes if node.domain in ("", "ai.onnx") and _is_newer(node)}
+    kinds = {node.op_type for node in nodes if node.domain in ("", "ai.onnx") and _is_newer(node, version)}
     if not kinds and version <= NEWEST_OPSET and model.ir_version <= NEWEST_IR:
         return model
     copy = _inlined(model, kinds) if kinds else onnx.ModelProto.FromString(model.SerializeToString())
@@ -46,14 +46,17 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from _nodes(inner)
 
 
-def _is_newer(node: onnx.NodeProto) -> bool:
+def _is_newer(node: onnx.NodeProto, version: int) -> bool:
     """Whether a function must take the node's place."""
     names = {item.name for item in node.attribute}
     if node.op_type == "Attention" or not defs.has(node.op_type):
         return bool(names.intersection(WINDOWS))
-    if node.op_type in WITHOUT_KERNEL or not defs.has(node.op_type, NEWEST_OPSET):
-        return True
-    return not names <= defs.get_schema(node.op_type, NEWEST_OPSET).attributes.keys()
+    if node.op_type in WITHOUT_KERNEL or version <= NEWEST_OPSET:
+        return node.op_type in WITHOUT_KERNEL
+    return (
+        not defs.has(node.op_type, NEWEST_OPSET)
+        or not names <= defs.get_schema(node.op_type, NEWEST_OPSET).attributes.keys()
+    )
 
 
 def _inlined(model: onnx.ModelProto, kinds: set[str]) -> onnx.ModelProto:
