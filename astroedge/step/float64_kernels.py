@@ -98,14 +98,14 @@ class ReduceLogSumExp(op_run.OpRun):
         return (sums if keepdims else sums.squeeze(over),)
 
 
-class Resize(op_resize.Resize):  # type: ignore[misc]  # untyped
+class Resize(op_resize.Resize):
     """ONNX's own, whose weights of a cubic would be float32 where the attribute is."""
 
     op_domain = ""
 
     def _run(self, *inputs: Any, cubic_coeff_a: Any = None, **options: Any) -> tuple[Array]:
         coefficient = None if cubic_coeff_a is None else float(cubic_coeff_a)
-        resized: tuple[Array] = super()._run(*inputs, cubic_coeff_a=coefficient, **options)
+        resized: tuple[Array] = super()._run(*inputs, **options, cubic_coeff_a=coefficient)  # type: ignore[misc]
         return resized
 
 

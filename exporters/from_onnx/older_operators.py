@@ -64,7 +64,7 @@ def _inlined(model: onnx.ModelProto, kinds: set[str]) -> onnx.ModelProto:
 
     The function depends on the types of the operands, and the inliner asks for that of one that is left out, too.
     """
-    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    copy: onnx.ModelProto = onnx.ModelProto.FromString(model.SerializeToString())
     stored = [helper.make_tensor_value_info(item.name, item.data_type, item.dims) for item in model.graph.initializer]
     copy.graph.value_info.extend([*stored, helper.make_tensor_value_info("", onnx.TensorProto.FLOAT, [])])
     for chosen in (kinds.difference(WITHOUT_KERNEL), WITHOUT_KERNEL):

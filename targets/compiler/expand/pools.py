@@ -23,7 +23,7 @@ def max_pool(call: Call, builder: NodeBuilder) -> bool:
     places = np.where(inside, places, np.take_along_axis(places, inside.argmax(1)[:, None], 1))
     dtype = call.dtype()
     lowest = -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
-    taps = _gathered(call, builder, places, inside.any(1, keepdims=True), lowest)
+    taps = _gathered(call, builder, places, np.asarray(inside.any(1, keepdims=True)), lowest)
     result = builder.constant([*shape[:2], *window.counts(image)], np.int64)
     best = reduce_axis(call, builder, "ReduceMax", taps, -1)
     builder.op("Reshape", [best, result], call.output(0))

@@ -31,25 +31,26 @@ class Axis:
 
     def origins(self, mode: str, number: type[np.floating[Any]] = np.float64) -> Array:
         """Where the new rows lie among the old ones, computed in float64, or with every step in `number`."""
-        n = number
-        new, one, half, scale = np.arange(self.new, dtype=n), n(1), n(0.5), n(self.scale)
-        pixel = (new + half) / scale - half
+        n: Any = number
+        one, half, scale = n(1), n(0.5), n(self.scale)
+        new: Array = np.arange(self.new, dtype=n)
+        pixel: Array = (new + half) / scale - half
         if mode == "pytorch_half_pixel":
             return pixel if self.new > 1 else np.zeros(1, n)
         if mode == "align_corners":
-            return new * n(self.old - 1) / n(self.new - 1) if self.new > 1 else np.zeros(1, n)
+            pixel = new * n(self.old - 1) / n(self.new - 1) if self.new > 1 else np.zeros(1, n)
         if mode == "asymmetric":
-            return new / scale
+            pixel = new / scale
         if mode == "half_pixel_symmetric":
             offset = n(self.old) / n(2) * (one - n(self.new) / (scale * n(self.old)))
-            return offset + (new + half) / scale - half
+            pixel = offset + (new + half) / scale - half
         if mode == "tf_half_pixel_for_nn":
-            return (new + half) / scale
+            pixel = (new + half) / scale
         if mode == "tf_crop_and_resize":
             begin, end, last = n(self.begin), n(self.end), n(self.old - 1)
             if self.new == 1:
                 return np.array([half * (begin + end) * last], n)
-            return begin * last + new * ((end - begin) * last / n(self.new - 1))
+            pixel = begin * last + new * ((end - begin) * last / n(self.new - 1))
         return pixel
 
 
