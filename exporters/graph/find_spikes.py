@@ -104,16 +104,20 @@ def find_reset_copies(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: 
 
 def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.NodeProto]:
     """The comparisons that a Boolean value is made of; none if it is made of something else, too."""
-    node = makers.get(value)
-    if node is None:
-        return []
-    if node.op_type in COMPARISONS:
-        return [node]
-    if node.op_type not in LOGIC | SAME_ELEMENTS:
-        return []
-    operands = node.input if node.op_type in LOGIC else node.input[:1]
-    parts = [_comparisons(makers, name) for name in operands]
-    return [comparison for part in parts for comparison in part] if all(parts) else []
+    found: list[onnx.NodeProto] = []
+    seen, waiting = {value}, [value]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or node.op_type not in COMPARISONS | LOGIC | SAME_ELEMENTS:
+            return []
+        if node.op_type in COMPARISONS:
+            found.append(node)
+            continue
+        operands = node.input if node.op_type in LOGIC else node.input[:1]
+        new = [name for name in dict.fromkeys(operands) if name not in seen]
+        seen.update(new)
+        waiting += reversed(new)
+    return found
 
 
 def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:
@@ -130,10 +134,14 @@ def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: t
 
 
 def _elementwise_sources(makers: dict[str, onnx.NodeProto], value: str) -> Iterator[str]:
-    """The values from which `value` is made element by element."""
-    node = makers.get(value)
-    if node is None or not operator(node.op_type).traced:
-        yield value
-        return
-    for name in node.input:
-        yield from _elementwise_sources(makers, name)
+    """The values from which `value` is made element by element, each once, from the first operand on."""
+    seen, waiting = {value}, [value]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is None or not operator(node.op_type).traced:
+            yield name
+            continue
+        new = [operand for operand in dict.fromkeys(node.input) if operand not in seen]
+        seen.update(new)
+        waiting += reversed(new)
