@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.exporters.shared.labels import unique
-from astroedge.step.graph_index import GraphIndex, live_nodes, node_reads, replace_items
+from astroedge.step.graph_index import GraphIndex, live_nodes, replace_items
 from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
 
