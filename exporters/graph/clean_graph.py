@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from astroedge.errors import UnsupportedOpError
 from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.exporters.shared.labels import unique
-from astroedge.step.graph_index import GraphIndex, live_nodes, node_reads, replace_items
+from astroedge.step.graph_index import GraphIndex, live_nodes, replace_items
 from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
 
@@ -53,9 +53,11 @@ def prune_states(graph: onnx.GraphProto, states: Iterable[StateSpec]) -> list[st
     """
     kept = list(states)
     outputs = [value.name for value in graph.output]
+    readers = GraphIndex(graph).readers
     gone: list[StateSpec] = []
     while True:
-        unread = [state for state in kept if not _is_read(graph, state, outputs)]
+        live = {name for node in live_nodes(graph, outputs) for name in node.output if name}
+        unread = [state for state in kept if not _is_read(state, readers, live, set(outputs))]
         if not unread:
             break
         gone += unread
@@ -82,11 +84,30 @@ def module_of(node: onnx.NodeProto) -> str:
     return node.name.rpartition("/")[0]
 
 
-def _is_read(graph: onnx.GraphProto, state: StateSpec, outputs: Sequence[str]) -> bool:
-    """Whether an output other than the state's own next value reads it, or that one by more than a plain copy."""
-    others = live_nodes(graph, [output for output in outputs if output != state.output_name])
-    own = [node for node in live_nodes(graph, [state.output_name]) if node.op_type != "Identity"]
-    return any(state.input_name in node_reads(node) for node in (*others, *own))
+Readers = Mapping[str, Sequence[tuple[onnx.NodeProto, int]]]
+
+
+def _is_read(state: StateSpec, readers: Readers, live: Collection[str], outputs: Collection[str]) -> bool:
+    """Whether an output other than the state's own next value reads it, or that one by more than a plain copy.
+
+    `live` are the values that `outputs` depend on.
+    """
+    nodes = [node for node, _ in readers.get(state.input_name, ()) if any(name in live for name in node.output)]
+    copies = [node.output[0] for node in nodes if node.op_type == "Identity"]
+    return len(copies) < len(nodes) or _reach_another(copies, state.output_name, outputs, readers)
+
+
+def _reach_another(values: Sequence[str], own: str, outputs: Collection[str], readers: Readers) -> bool:
+    """Whether an output other than `own` depends on one of the values."""
+    seen, waiting = set(values), list(values)
+    while waiting:
+        name = waiting.pop()
+        if name in outputs and name != own:
+            return True
+        new = {made for node, _ in readers.get(name, ()) for made in node.output} - seen
+        seen |= new
+        waiting += new
+    return False
 
 
 def _name_node(node: onnx.NodeProto, prefixes: Sequence[str]) -> None:
@@ -150,17 +171,21 @@ def _name_initialisers(graph: onnx.GraphProto, prefixes: Sequence[str]) -> None:
 
 def _separate_outputs(graph: onnx.GraphProto) -> None:
     """Let a node make every output: one that is a constant gets an Identity."""
-    made = GraphIndex(graph).makers
+    index = GraphIndex(graph)
+    made, taken = index.makers, {*index.names}
+    sources: dict[str, str] = {}
     for value in graph.output:
-        if value.name in made:
-            continue
-        source = unique(f"{value.name}.constant", GraphIndex(graph).names)
-        for tensor in graph.initializer:
-            if tensor.name == value.name:
-                tensor.name = source
-        for node in graph.node:
-            node.input[:] = [source if name == value.name else name for name in node.input]
-        graph.node.append(onnx.helper.make_node("Identity", [source], [value.name], name=f"/{value.name}"))
+        if value.name not in made:
+            sources[value.name] = unique(f"{value.name}.constant", taken)
+            taken.add(sources[value.name])
+    if not sources:
+        return
+    for tensor in graph.initializer:
+        tensor.name = sources.get(tensor.name, tensor.name)
+    for node in graph.node:
+        node.input[:] = [sources.get(name, name) for name in node.input]
+    for name, source in sources.items():
+        graph.node.append(onnx.helper.make_node("Identity", [source], [name], name=f"/{name}"))
 
 
 def store_initial_value(graph: onnx.GraphProto, state: StateSpec, value: np.ndarray) -> None:

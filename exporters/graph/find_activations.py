@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import numpy as np
 import onnx
@@ -13,7 +15,7 @@ from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex
 from astroedge.step.operators import operators
-from astroedge.step.spec import StepSpec
+from astroedge.step.spec import StateSpec, StepSpec
 
 PRODUCTS = operators(lambda row: row.kind == "product")
 MOVES = operators(lambda row: row.sparsity == "moved")
@@ -51,12 +53,13 @@ def find_unknown_operands(graph: onnx.GraphProto, spec: StepSpec, sparse: Collec
     index = GraphIndex(graph)
     makers = index.makers
     names = {state.input_name: state.name for state in spec.states}
-    summed = {state.input_name for state in spec.states if state.input_name in _terms(makers, state.output_name)}
+    terms = _terms(graph, spec.states)
+    summed = reduce(or_, (terms[item.input_name] & terms.get(item.output_name, 0) for item in spec.states), 0)
     known = {*index.stored, *sparse, *(item.name for item in spec.inputs)}
     taken = {item.name for item in (*spec.spikes, *spec.activations)}
     found: dict[str, Graded] = {}
     for value in (name for node in graph.node if node.op_type in PRODUCTS for name in node.input[:2]):
-        if value in known | found.keys() or summed & _terms(makers, value):
+        if value in known | found.keys() or summed & terms.get(value, 0):
             continue
         origin = value
         while origin in makers and makers[origin].op_type in MOVES:
@@ -67,15 +70,12 @@ def find_unknown_operands(graph: onnx.GraphProto, spec: StepSpec, sparse: Collec
     return list(found.values())
 
 
-def _terms(makers: Mapping[str, onnx.NodeProto], value: str) -> set[str]:
-    """What a value is the sum of, through factors and moves."""
-    terms, waiting = set(), [value]
-    while waiting:
-        name = waiting.pop()
-        node = makers.get(name)
-        if name not in terms and node is not None and node.op_type in SUMS:
-            waiting += node.input
-        terms.add(name)
+def _terms(graph: onnx.GraphProto, states: Sequence[StateSpec]) -> dict[str, int]:
+    """For each value the states that it is a sum of, through factors and moves: bit n for the n-th one."""
+    terms = {state.input_name: 1 << number for number, state in enumerate(states)}
+    for node in graph.node:
+        if node.op_type in SUMS:
+            terms |= dict.fromkeys(node.output, reduce(or_, (terms.get(name, 0) for name in node.input), 0))
     return terms
 
 

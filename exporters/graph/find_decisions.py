@@ -50,7 +50,8 @@ class Decision:
 
 def find_decisions(model: onnx.ModelProto) -> list[Decision]:
     """Every decision on floats, and every comparison, in graph order, whether it makes spikes or not."""
-    elements, whole = infer_types(model).elements, _WholeNumbers(model)
+    elements = infer_types(model).elements
+    whole = _WholeNumbers(model, elements)
     found = []
     for node in model.graph.node:
         comparison = node.op_type in COMPARISONS and operator(node.op_type).kind == "comparison"
@@ -113,26 +114,23 @@ def _decides(node: onnx.NodeProto, elements: Mapping[str, int]) -> bool:
 class _WholeNumbers:
     """Which values are whole numbers, however their operands are rounded."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        index = GraphIndex(model.graph)
-        self._makers, self._stored = index.makers, index.stored
-        self._elements = infer_types(model).elements
+    def __init__(self, model: onnx.ModelProto, elements: Mapping[str, int]) -> None:
+        self._stored = GraphIndex(model.graph).stored
+        self._elements = elements
         self._known: dict[str, bool] = {}
+        for node in model.graph.node:  # in order, so that no chain of operators is too deep
+            if node.op_type in STAIRCASES:
+                self._known |= dict.fromkeys(node.output, True)
+            elif node.op_type in KEEPS_WHOLE:
+                self._known |= dict.fromkeys(node.output, all(self(name) for name in node.input if name))
 
     def __call__(self, name: str) -> bool:
-        if name not in self._known:
-            self._known[name] = self._is_whole(name)
-        return self._known[name]
-
-    def _is_whole(self, name: str) -> bool:
         if self._elements.get(name) not in FLOATS | {TensorProto.FLOAT16}:
             return True
-        if name in self._stored:
-            array = numpy_helper.to_array(self._stored[name])
-            return bool(np.all(array == np.floor(array)))
-        node = self._makers.get(name)
-        if node is None:
-            return False
-        if node.op_type in STAIRCASES:
-            return True
-        return node.op_type in KEEPS_WHOLE and all(self(operand) for operand in node.input if operand)
+        if name not in self._known:
+            self._known[name] = name in self._stored and self._holds_whole(name)
+        return self._known[name]
+
+    def _holds_whole(self, name: str) -> bool:
+        array = numpy_helper.to_array(self._stored[name])
+        return bool(np.all(array == np.floor(array)))

@@ -107,17 +107,28 @@ def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.Nod
 
     What else an And reads only holds spikes back: a refractory counter that is 0, a mask, a Boolean state.
     """
-    node = makers.get(value)
-    if node is None:
+    found: dict[str, dict[str, onnx.NodeProto]] = {}
+    waiting = [value]
+    while waiting:
+        node = makers.get(waiting[-1])
+        operands = _operands(node)
+        unknown = [name for name in operands if name not in found]
+        if unknown:
+            waiting += reversed(unknown)
+            continue
+        parts = [found[name] for name in operands]
+        whole = any(parts) if node is not None and node.op_type == "And" else all(parts)
+        merged = {name: comparison for part in parts for name, comparison in part.items()} if whole else {}
+        compares = node is not None and node.op_type in COMPARISONS
+        found[waiting.pop()] = {node.output[0]: node} if node is not None and compares else merged
+    return list(found[value].values())
+
+
+def _operands(node: onnx.NodeProto | None) -> list[str]:
+    """What a Boolean is made of by logic or by moving its elements."""
+    if node is None or node.op_type not in LOGIC | SAME_ELEMENTS:
         return []
-    if node.op_type in COMPARISONS:
-        return [node]
-    if node.op_type not in LOGIC | SAME_ELEMENTS:
-        return []
-    operands = node.input if node.op_type in LOGIC else node.input[:1]
-    parts = [_comparisons(makers, name) for name in operands]
-    whole = any(parts) if node.op_type == "And" else all(parts)
-    return [comparison for part in parts for comparison in part] if whole else []
+    return list(node.input if node.op_type in LOGIC else node.input[:1])
 
 
 def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:
@@ -134,10 +145,14 @@ def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: t
 
 
 def _elementwise_sources(makers: dict[str, onnx.NodeProto], value: str) -> Iterator[str]:
-    """The values from which `value` is made element by element."""
-    node = makers.get(value)
-    if node is None or not operator(node.op_type).traced:
-        yield value
-        return
-    for name in node.input:
-        yield from _elementwise_sources(makers, name)
+    """The values from which `value` is made element by element, each once, from the first operand on."""
+    seen, waiting = {value}, [value]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is None or not operator(node.op_type).traced:
+            yield name
+            continue
+        new = [operand for operand in dict.fromkeys(node.input) if operand not in seen]
+        seen.update(new)
+        waiting += reversed(new)

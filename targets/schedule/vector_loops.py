@@ -136,9 +136,8 @@ class Nest:
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
                 point = _Point(self, {**places, inner: first + lane}, reduced)
-                kept = {buffer: register.value(lane) for buffer, register in registers.items()}
                 for register, value in zip(fresh, values, strict=True):
-                    register.put(lane, point.value(item, value, kept))
+                    register.put(lane, point.value(item, value, registers, lane))
                 if fresh is not own:
                     for register, new in zip(own, fresh, strict=True):
                         register.put(lane, new.value(lane))
@@ -192,12 +191,14 @@ class _Point:
             if len(run.positions) == 1:
                 self.axes[nest.axes[run.positions[0]]] = place
 
-    def value(self, item: Assignment, value: Expression, registers: dict[Buffer, Expression]) -> Expression:
-        """The value at this point: kept arrays from `registers`, others from memory."""
+    def value(
+        self, item: Assignment, value: Expression, registers: dict[Buffer, _Register], lane: Expression
+    ) -> Expression:
+        """The value at this point: kept arrays from a lane of their `registers`, others from memory."""
 
         def load_flat(load: TensorLoad, mutator: tvm_ffi.StructuralMutator) -> Expression:
             if load.source in registers:
-                return registers[load.source]
+                return registers[load.source].value(lane)
             flat = offset(load.source, load.indices)
             steps = coefficients(flat, item.all_axes, item.all_extents)
             if steps is None:

@@ -5,6 +5,8 @@ out as several functions, which store and reload what they pass on. Here a call 
 or that read what it reads, if each takes of the others' results only the point that it writes itself. What nobody
 outside a group reads is not written any more. Each element goes through the same operations as before, in their order.
 
+An unrolled loop of many ticks comes out as several functions of at most 64 loops each.
+
 A state that could be overwritten in place still can be: whoever reads the old value comes before the call that makes
 the new one, or is in it and reads its own point.
 """
@@ -23,6 +25,9 @@ from astroedge.targets.compiler.program.step_program import KernelCall, StepProg
 from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
 Group = tuple[int, ...]
+
+MOST_BLOCKS = 64
+"""Loops that are joined into one function: what compiles a function takes longer than in proportion to its length."""
 
 
 def merge_elementwise(program: StepProgram) -> StepProgram:
@@ -51,6 +56,7 @@ class _Merger:
             self.waits_for[maker].update(reader for reader in self.readers.get(old, []) if reader < maker)
         self.group_of: list[Group] = [(index,) for index in range(len(self.calls))]
         self.plain = [_has_plain_loops(call) for call in self.calls]
+        self.blocks = [sum(1 for _ in blocks_of(call.function.body)) for call in self.calls]
         self.pointwise: dict[tuple[tirx.PrimFunc, int], bool] = {}
 
     def join_earlier(self, index: int) -> None:
@@ -70,22 +76,27 @@ class _Merger:
     def merged_calls(self) -> list[KernelCall]:
         """One call for every group, in the order of first members as far as what they wait for allows."""
         waits_for = {group: self._groups_before(group) for group in dict.fromkeys(self.group_of)}
+        waiting: dict[Group, list[Group]] = {}
+        for group, others in waits_for.items():
+            for other in others:
+                waiting.setdefault(other, []).append(group)
         ready = [group for group, others in waits_for.items() if not others]
         heapify(ready)
         calls = []
         while ready:
             done = heappop(ready)
             calls.append(self._call(done))
-            for group, others in waits_for.items():
-                if done in others:
-                    others.remove(done)
-                    if not others:
-                        heappush(ready, group)
+            for group in waiting.get(done, ()):
+                waits_for[group].remove(done)
+                if not waits_for[group]:
+                    heappush(ready, group)
         return calls
 
     def _may_join(self, first: Group, second: Group) -> bool:
         members = (*first, *second)
         if not all(self.plain[member] for member in members):
+            return False
+        if sum(self.blocks[member] for member in members) > MOST_BLOCKS:
             return False
         if len({self.calls[member].writes[0].shape for member in members}) != 1:
             return False

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from astroedge.abi.limits import ALIGNMENT
 from astroedge.targets.compiler.program.blocks import is_one_loop, is_pointwise
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
@@ -19,7 +21,6 @@ from astroedge.targets.compiler.program.step_program import KernelCall, StepProg
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from tvm import tirx
 
 COUNTER_BYTES = 8
@@ -99,28 +100,25 @@ def _place_next_states(
 ) -> list[_Move]:
     """Put next states in place where that is safe; return the moves for the rest."""
     moves = []
+    shown = {*program.outputs, *program.nexts, *program.spikes, *program.margins}
+    maker = {value: index for index, call in enumerate(calls) for value in call.writes}
+    last_reader = {value: index for index, call in enumerate(calls) for value in call.reads}
     for old, new, slot in zip(program.states, program.nexts, slots, strict=True):
         if new is old:
             continue
-        if new.kind == "computed" and new not in places and _may_overwrite(program, calls, old, new):
+        free = new.kind == "computed" and new not in places and old not in shown
+        if free and last_reader.get(old, 0) <= maker[new] and _may_overwrite(calls[maker[new]], old):
             places[new] = slot
         else:
             moves.append(_Move(new, old))
     return moves
 
 
-def _may_overwrite(program: StepProgram, calls: list[KernelCall], old: Value, new: Value) -> bool:
-    """True when writing `new` over `old` disturbs no reader of `old`."""
-    if any(value is old for value in (*program.outputs, *program.nexts, *program.spikes, *program.margins)):
-        return False
-    producer = next(index for index, call in enumerate(calls) if any(value is new for value in call.writes))
-    if any(value is old for call in calls[producer + 1 :] for value in call.reads):
-        return False
-    call = calls[producer]
+def _may_overwrite(call: KernelCall, old: Value) -> bool:
+    """True when `call`, the last to read `old`, may write over it: it reads the elements that it writes alone."""
     if len(call.writes) != 1 and not is_one_loop(call.function, len(call.writes)):
         return False
-    readers = [index for index, value in enumerate(call.reads) if value is old]
-    return all(is_pointwise(call.function, index) for index in readers)
+    return all(is_pointwise(call.function, index) for index, value in enumerate(call.reads) if value is old)
 
 
 def _fill_outputs(
@@ -173,22 +171,19 @@ def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: 
             if value.kind == "computed" and value not in places:
                 first.setdefault(value, index)
                 last[value] = index
-    placed: list[tuple[Value, int]] = []
     end = start
-    for value in sorted(first, key=lambda item: (-item.nbytes, first[item])):
-        taken = sorted(
-            (offset, offset + _aligned(other.nbytes))
-            for other, offset in placed
-            if first[other] <= last[value] and first[value] <= last[other]
-        )
-        offset = start
-        for low, high in taken:
-            if offset + _aligned(value.nbytes) <= low:
+    lives = np.zeros((len(first), 2), np.int64)  # of the values that are placed, the first and the last call
+    taken = np.zeros((len(first), 2), np.int64)  # and the bytes from where to where
+    for number, value in enumerate(sorted(first, key=lambda item: (-item.nbytes, first[item]))):
+        beside = (lives[:number, 0] <= last[value]) & (first[value] <= lives[:number, 1])
+        offset, size = start, _aligned(value.nbytes)
+        for low, high in sorted(taken[:number][beside].tolist()):
+            if offset + size <= low:
                 break
             offset = max(offset, high)
-        placed.append((value, offset))
+        lives[number], taken[number] = (first[value], last[value]), (offset, offset + size)
         places[value] = Place("workspace", offset)
-        end = max(end, offset + _aligned(value.nbytes))
+        end = max(end, offset + size)
     return max(end, ALIGNMENT)
 
 

@@ -259,3 +259,21 @@ def test_echo_compares_a_state_that_another_compares_later() -> None:
     found = find_spikes(graph, states)
     assert [spikes.tensor for spikes in found] == ["again", "fired", "before"]
     assert find_reset_copies(graph, found, states) == {found[0].name}
+
+
+def test_thousands_of_ticks_in_a_step_end() -> None:
+    """What is made of one membrane by two ways in each of many inner ticks is looked at once, however deep it lies."""
+    nodes = [node("Greater", ["x", "half"], ["fired0"])]
+    value = "x"
+    for tick in range(1, 1500):
+        nodes += [node("Floor", [value], [f"floor{tick}"]), node("Add", [value, f"floor{tick}"], [f"v{tick}"])]
+        nodes += [node("Not", [f"fired{tick - 1}"], [f"rest{tick}"])]
+        nodes += [node("Xor", [f"fired{tick - 1}", f"rest{tick}"], [f"fired{tick}"])]
+        value = f"v{tick}"
+    nodes += [node("Greater", [value, "half"], ["last"]), node("And", [f"fired{tick}", "last"], ["y"])]
+    model = model_of(*nodes, kind=B)
+    assert [spikes.tensor for spikes in find_spikes(model.graph, ())] == ["y"]
+    assert [decision.tensor for decision in find_decisions(model) if decision.operator == "Greater"] == [
+        "fired0",
+        "last",
+    ]

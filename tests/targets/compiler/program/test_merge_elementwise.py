@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 
 from astroedge.step.graph import StepGraph
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
+from astroedge.targets.compiler.program.blocks import blocks_of
+from astroedge.targets.compiler.program.merge_elementwise import MOST_BLOCKS, merge_elementwise
 from astroedge.targets.compiler.program.plan_memory import plan_memory
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
@@ -68,6 +69,17 @@ def test_a_value_taken_at_another_point_is_not_joined() -> None:
     program = _merged(make_graph(flow))
     maker = next(call for call in program.calls if program.outputs[1] in call.writes)
     assert program.nexts[0] not in maker.writes
+
+
+def test_an_unrolled_loop_is_a_few_functions_of_bounded_length() -> None:
+    """Hundreds of results of one shape are neither a call each nor one function of hundreds of loops."""
+    operations = tuple(("Add", value - 1, 1) for value in range(2, 102))
+    outputs = tuple(range(2, 101))
+    program = _merged(make_graph(Flow(1, 8, 1, operations, nexts=(101,), outputs=outputs, reads_late=False, seed=0)))
+    lengths = [sum(1 for _ in blocks_of(call.function.body)) for call in program.calls]
+    assert sum(lengths) >= len(operations)
+    assert max(lengths) <= MOST_BLOCKS
+    assert len(lengths) < 8
 
 
 @pytest.mark.parametrize("build", graphs.ALL, ids=lambda build: build.__name__)
