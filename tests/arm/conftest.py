@@ -19,7 +19,18 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.linker import find_linker
 from tests.support import graphs
 from tests.support.arm_root import ArmRoot
-from tests.support.board import BOARD, HARD_CASES, TICKS, Board, Result, inputs_of, write_case
+from tests.support.board import (
+    BOARD,
+    HARD_CASES,
+    MOVED,
+    TICKS,
+    Board,
+    Result,
+    inputs_of,
+    later_half,
+    stream_after_half,
+    write_case,
+)
 from tests.support.builds import build, build_for_teams, build_of
 from tests.support.c_host import build_c_host
 from tests.support.every_function import every_function, function_inputs
@@ -59,6 +70,8 @@ def board(
     folders = {name: write_case(place / name, *case) for name, case in cases.items()}
     divided = build_for_teams(graphs.recurrent_net(), BOARD)
     folders["threads"] = write_case(place / "threads", divided, inputs_of(graphs.recurrent_net), threads=2)
+    folders["moved"] = write_case(place / "moved", build_of(MOVED, BOARD), later_half(inputs_of(MOVED)))
+    (folders["moved"] / "snapshot").write_bytes(stream_after_half(build_of(MOVED, "native"), inputs_of(MOVED)))
     script = ROOT / "tests" / "support" / "run_bundle.py"
     finished = root.run(root.python, script, *folders.values())
     assert finished.returncode == 0, finished.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -14,7 +15,8 @@ from astroedge.errors import IncompatibleError
 from astroedge.step.graph import StepGraph
 from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
-from tests.support.board import HARD_CASES, TICKS, Board, Result, inputs_of
+from tests.support.board import HARD_CASES, MOVED, TICKS, Board, Result, inputs_of
+from tests.support.builds import build_of
 
 AstroRun = Callable[..., "CompletedProcess[str]"]
 RunHere = Callable[[StepGraph, str, dict[str, np.ndarray]], Result]
@@ -48,6 +50,15 @@ def test_hard_cases_have_equal_bits(board: Board, run_here: RunHere, name: str) 
     """The hard cases of a step graph give this machine's state and outputs too."""
     builder = HARD_CASES[name]
     assert board.results[name] == run_here(builder(), "native", inputs_of(builder))
+
+
+def test_a_stream_moves_to_the_board(board: Board) -> None:
+    """A snapshot taken here is gone on with by the ARM program, to the snapshot that this machine comes to."""
+    inputs = inputs_of(MOVED)
+    with astroedge.load(build_of(MOVED, "native")) as session:
+        session.run(**inputs)
+        assert session.ticks == TICKS
+        assert board.results["moved"]["snapshot"] == sha256(session.snapshot()).hexdigest()
 
 
 def test_two_threads_have_equal_bits(board: Board, run_here: RunHere, astro_run: AstroRun) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import astroedge
 from astroedge.bundle.container import Bundle
 from astroedge.step.graph import StepGraph
 from tests.support import graphs
@@ -16,6 +17,7 @@ from tests.support.arm_root import ArmRoot
 
 BOARD = "raspberry-pi-4"
 TICKS = 2000
+MOVED = graphs.recurrent_net  # whose stream is moved from this machine to the board
 HARD_CASES = {builder.__name__: builder for builder in graphs.ALL}
 Result = dict[str, Any]
 
@@ -36,6 +38,18 @@ def write_case(folder: Path, bundle: Bundle, inputs: dict[str, np.ndarray], thre
     bundle.save(folder / "step.astro")
     np.savez(folder / "inputs.npz", **inputs)
     return folder
+
+
+def later_half(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs of the second half of the ticks."""
+    return {name: array[TICKS // 2 :] for name, array in inputs.items()}
+
+
+def stream_after_half(bundle: Bundle, inputs: dict[str, np.ndarray]) -> bytes:
+    """The snapshot of a stream that has gone through the first half of the ticks on this machine."""
+    with astroedge.load(bundle) as session:
+        session.run(**{name: array[: TICKS // 2] for name, array in inputs.items()})
+        return session.snapshot()
 
 
 def inputs_of(builder: Callable[[], StepGraph]) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Runs bundles and prints what came of it; with NumPy alone, so that the Python of a bare device can do it.
 
-    python run_bundle.py FOLDER…        each FOLDER holds `step.astro`, `inputs.npz` and how many `threads` to take
+    python run_bundle.py FOLDER…        each FOLDER holds `step.astro`, `inputs.npz`, how many `threads` to take and,
+                                        where a stream goes on, its `snapshot`
 
 prints one JSON object: for each folder's name what `run_bundle` returns.
 """
@@ -20,7 +21,7 @@ from astroedge.errors import IncompatibleError
 
 
 def run_bundle(folder: Path) -> dict[str, Any]:
-    """Replay the golden trace if there is one, run all ticks of the inputs from a reset, and hash what comes out.
+    """Replay the golden trace, if any, run all ticks of the inputs from a reset or a snapshot, and hash what comes out.
 
     A bundle that is refused gives its error under "refused" and nothing else.
     """
@@ -30,11 +31,14 @@ def run_bundle(folder: Path) -> dict[str, Any]:
         return {"refused": str(error)}
     with session, np.load(folder / "inputs.npz") as inputs:
         golden = astroedge.verify(session).ok if session.manifest.golden.ticks else None
+        if (folder / "snapshot").exists():
+            session.restore((folder / "snapshot").read_bytes())
         session.reset_activity()
         outputs = session.run(**inputs)
         return {
             "golden": golden,
             "state": sha256(session.state).hexdigest(),
+            "snapshot": sha256(session.snapshot()).hexdigest(),
             "outputs": {name: digest(array) for name, array in outputs.items()},
             "active": {name: count.active for name, count in session.activity().items()},
         }

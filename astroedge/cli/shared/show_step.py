@@ -130,7 +130,7 @@ def _show_memory(manifest: Manifest) -> None:
     layout = manifest.layout
     private = sum(item.nbytes for item in layout.state if item.private)
     rows = [
-        ("weights", size(layout.weights_size), "mapped, shared by all streams"),
+        ("weights", size(layout.weights_size), "one copy in a process, shared by its streams"),
         ("state", size(layout.state_size), f"{size(private)} of it private to the compiler" if private else "a stream"),
         ("workspace", size(layout.workspace_size), "a stream"),
         ("inputs and outputs", size(layout.inputs_size + layout.outputs_size), "a stream"),
