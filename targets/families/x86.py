@@ -29,6 +29,7 @@ class X86:
     least_l3_bytes = 8 * 1024 * 1024
     reads_rows = True
     adds_from_memory = True
+    single_addition = 1.5
     half_attribute = "f16c"
     # LLVM joins the addition of the sums after it where there is VNNI.
     multiply_add: Mapping[int, str] = {

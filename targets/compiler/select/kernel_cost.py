@@ -13,12 +13,15 @@ from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
+from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
 from astroedge.targets.precision.storage import Storage
 
 LIST = 0.4  # for every input element: finding the active ones
 CALL = 20.0  # to make another call and to begin with another list
 STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
 ADD_CHAIN = 4.0  # between two additions to one register
+LIST_OF_WEIGHTS = 12.0  # to begin with the list of another input's weights
+MOVE_SUMS = 0.2  # for every column: adding the sum of a block to the result
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class MatrixCost:
     level: MemoryLevel
     target: Target
     readers: int = 1
+    pruned_level: MemoryLevel | None = None
+    pruned_size: PrunedSize | None = None
 
     def event(self, rate: float, graded: bool) -> float:
         """Cycles of the event-driven kernel and its share of the list, at a firing rate."""
@@ -86,18 +91,52 @@ class MatrixCost:
         preparing = self._preparing if fixed else 0.0
         return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
 
+    def pruned(self, rate: float, graded: bool) -> float:
+        """Cycles of reading lists of the weights that are not zero, of all inputs (rate 1) or of the active ones.
+
+        The additions wait for their weights, so what both take is added.
+        """
+        product, size, level = self.product, self.pruned_size, self.pruned_level or self.level
+        assert size is not None
+        streams = product.batch * product.rows_out
+        inputs = rate * product.rows * ceil(product.columns / TILE)
+        blocks = ceil(product.rows / self.storage.sum_block)
+        single = self.storage.speeds.single * self.target.family.single_addition
+        adding = (rate * size.entries * single + inputs * LIST_OF_WEIGHTS) * streams
+        summing = blocks * product.columns * MOVE_SUMS * 512 / self.target.vector_bits * streams
+        moving = size.nbytes * (1 - (1 - rate) ** product.rows_out) / (level.streamed if rate == 1 else level.scattered)
+        needs_preparing = rate < 1 or self.storage.is_integer
+        return CALL + needs_preparing * self._preparing + adding + summing + moving
+
     @property
     def _preparing(self) -> float:
         """Its share of listing the active inputs, or of putting all of them in fixed point, which costs as much."""
         return (CALL + LIST * self.product.rows * self.product.batch * self.product.rows_out) / self.readers
 
     def choose(self, rate: float, graded: bool, fires: str) -> tuple[str, str]:
-        """The cheaper kernel at a firing rate, and why in words; `fires` says where the rate comes from."""
+        """The cheapest kernel at a firing rate, and why in words; `fires` says where the rate comes from."""
         event, dense = self.event(rate, graded), self.dense(graded)
         rows = self.product.rows
         listed = f"adding {rate * rows:.0f} of {rows} rows takes some {_rounded(event)} cycles"
         reason = f"{fires}: {listed}, multiplying all {_rounded(dense)}, with weights in {self.level.name}"
-        return "event" if event < dense else "dense", reason
+        kernel = "event" if event < dense else "dense"
+        if self.pruned_size is None:
+            return kernel, reason
+        pruned = self.pruned(rate, graded)
+        return "pruned" if pruned <= min(event, dense) else kernel, f"{reason}; {self._zeros(pruned)}"
+
+    def choose_dense(self, why: str) -> tuple[str, str]:
+        """The cheaper kernel for inputs all of which are read, and why in words; `why` says why that is."""
+        if self.pruned_size is None:
+            return "dense", why
+        pruned, dense = self.pruned(1.0, False), self.dense(False)
+        reason = f"{why}; multiplying all weights takes some {_rounded(dense)} cycles with weights in {self.level.name}"
+        return "pruned" if pruned <= dense else "dense", f"{reason}, {self._zeros(pruned)}"
+
+    def _zeros(self, cycles: float) -> str:
+        """What leaving out the zeros costs, in words."""
+        level = self.pruned_level or self.level
+        return f"adding only those that are not zero {_rounded(cycles)} with lists in {level.name}"
 
     @property
     def _row_bytes(self) -> float:
