@@ -182,6 +182,7 @@ class _Tile:
         elif not form.reads_x:
             self._add_list(k, lambda weight: weight)
         else:
+            assert self.operands.x is not None
             value = hold(tirx.Cast("float32", self.operands.x[self.row * form.rows + k]))
             magnitude = hold(tirx.bitwise_and(tirx.reinterpret("int32", value), tirx.const(_MAGNITUDE, "int32")))
             with tir.If(magnitude >= tirx.const(_INFINITE, "int32")):
@@ -192,6 +193,7 @@ class _Tile:
 
     def _fixed(self, k: Expression) -> Expression:
         """The integer that stands for input k."""
+        assert self.operands.planes is not None
         pairs = pair_count(self.operands.form.rows)
         shift = _HALF_BITS * (1 - tirx.bitwise_and(k, tirx.const(1, "int32")))
         place = self.row * PLANES * pairs + tirx.shift_right(k, tirx.const(1, "int32"))
@@ -241,6 +243,7 @@ class _Tile:
         operands, form = self.operands, self.operands.form
         value = load(operands.sums, place, lanes)
         if form.inputs == FIXED:  # exact in float64, so rounded once
+            assert operands.factors is not None
             factors = block_count(form.rows)
             factor = operands.factors[self.row * factors + tirx.truncdiv(block * form.storage.sum_block, BLOCK)]
             value = cast(cast(value, "float64", lanes), "float32", lanes) * splat(factor, lanes)

@@ -146,7 +146,7 @@ def _gap_bits(storage: Storage) -> int:
 
 
 def _widest_gap(storage: Storage) -> int:
-    return 2 ** _gap_bits(storage) - 1
+    return (1 << _gap_bits(storage)) - 1
 
 
 def entry_type(storage: Storage) -> str:
