@@ -38,6 +38,8 @@ class X86:
         8: "llvm.x86.sse2.pmadd.wd",
     }
 
+    permute: Mapping[int, str] = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}
+
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:
         """The highest level all of whose flags the processor has.
 

@@ -94,7 +94,7 @@ class _Chooser:
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
         self.dense = DenseProducts(target, self.weights, self.calls)
-        self.pruned = PrunedProducts(self.weights, self.calls, self.dense)
+        self.pruned = PrunedProducts(target, self.weights, self.calls, self.dense)
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
 
     def add(self, call: KernelCall, products: list[Product | ConvolutionProduct]) -> None:
@@ -130,7 +130,11 @@ class _Chooser:
             weights = self._add_event(product, left, right, call.writes[0])
         elif kernel == PRUNED:
             lists = self._lists_of(product, left) if product.sparsity is not None else None
-            weights = self.pruned.add(product, left, right, call.writes[0], lists)
+            by_vectors = lists is None and left.dtype == "float32"
+            if by_vectors and self.decisions.costs(product, left, right).prefers_lanes:
+                weights = self.pruned.add_lanes(product, left, right, call.writes[0])
+            else:
+                weights = self.pruned.add(product, left, right, call.writes[0], lists)
         elif product.dtype != "float32":
             weights = self.dense.add_integers(product, left, right, call.writes[0])
         elif product.constant:

@@ -47,7 +47,7 @@ class Decisions:
 
     def decide(self, product: Product, left: Value, right: Value) -> tuple[str, str]:
         """The kernel of a product, and why."""
-        sparsity, costs = product.sparsity, self._costs(product, left, right)
+        sparsity, costs = product.sparsity, self.costs(product, left, right)
         listed = self.kernels == PRUNED and costs.pruned_size is not None
         if sparsity is None:
             why = _why_dense(product)
@@ -63,7 +63,7 @@ class Decisions:
             return self.kernels, f"asked for; {fires}"
         return costs.choose(sparsity.rate, not sparsity.binary, fires)
 
-    def _costs(self, product: Product, left: Value, right: Value) -> MatrixCost:
+    def costs(self, product: Product, left: Value, right: Value) -> MatrixCost:
         """What a product costs by each kernel; lists of weights are for floats by constant weights."""
         level = self.level if product.constant else level_of(right.nbytes, self.target)
         listable = product.constant and product.dtype == "float32"

@@ -7,12 +7,13 @@ vectors. Fitted on an AVX-512 processor (benchmarks/results/kernels.md, which al
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
+from astroedge.targets.kernels.products.pruned_lanes import lanes_of
 from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
 from astroedge.targets.precision.storage import Storage
 
@@ -21,6 +22,7 @@ CALL = 20.0  # to make another call and to begin with another list
 STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
 ADD_CHAIN = 4.0  # between two additions to one register
 LIST_OF_WEIGHTS = 12.0  # to begin with the list of another input's weights
+LANE_STEP = 3.0  # to permute the inputs of a vector and to add their products
 MOVE_SUMS = 0.2  # for every column: adding the sum of a block to the result
 
 
@@ -109,6 +111,27 @@ class MatrixCost:
         return CALL + needs_preparing * self._preparing + adding + summing + moving
 
     @property
+    def lanes(self) -> int:
+        """How many lanes `pruned_lanes` would have for this product; 0 where it cannot compute it."""
+        return lanes_of(self.target, self.product.rows, self.storage) if self.pruned_size is not None else 0
+
+    @property
+    def prefers_lanes(self) -> bool:
+        """Whether a product without a list leaves the zeros out in vectors rather than one by one."""
+        return self.in_lanes() < self.pruned(1.0, False)
+
+    def in_lanes(self) -> float:
+        """Cycles of `pruned_lanes`, whose vectors multiply few zeros."""
+        product, size, level = self.product, self.pruned_size, self.pruned_level or self.level
+        assert size is not None
+        if not self.lanes:
+            return inf
+        waiting = 0.02 + 0.36 / self.lanes  # for weights that lie in no common window
+        steps = min(1.0, size.longest + waiting) * product.rows * ceil(product.columns / self.lanes)
+        moving = steps * (1 + self.lanes * (1 + self.storage.bits / 8)) / level.streamed
+        return CALL + max(steps * LANE_STEP * product.rows_out, moving)
+
+    @property
     def _preparing(self) -> float:
         """Its share of listing the active inputs, or of putting all of them in fixed point, which costs as much."""
         return (CALL + LIST * self.product.rows * self.product.batch * self.product.rows_out) / self.readers
@@ -129,14 +152,14 @@ class MatrixCost:
         """The cheaper kernel for inputs all of which are read, and why in words; `why` says why that is."""
         if self.pruned_size is None:
             return "dense", why
-        pruned, dense = self.pruned(1.0, False), self.dense(False)
+        pruned, dense = min(self.pruned(1.0, False), self.in_lanes()), self.dense(False)
         reason = f"{why}; multiplying all weights takes some {_rounded(dense)} cycles with weights in {self.level.name}"
         return "pruned" if pruned <= dense else "dense", f"{reason}, {self._zeros(pruned)}"
 
     def _zeros(self, cycles: float) -> str:
         """What leaving out the zeros costs, in words."""
         level = self.pruned_level or self.level
-        return f"adding only those that are not zero {_rounded(cycles)} with lists in {level.name}"
+        return f"only those that are not zero {_rounded(cycles)} with these in {level.name}"
 
     @property
     def _row_bytes(self) -> float:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from math import prod
 
+from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.dense_products import DenseProducts
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.pruned_gemv import FIXED, LISTED, REAL, PrunedForm, pruned_gemv
+from astroedge.targets.kernels.products.pruned_lanes import lanes_of, pruned_lanes
 
 
 class PrunedProducts:
     """Appends the calls of products with pruned weights to `calls`; `dense` puts inputs in fixed point."""
 
-    def __init__(self, weights: WeightValues, calls: list[KernelCall], dense: DenseProducts) -> None:
+    def __init__(self, target: Target, weights: WeightValues, calls: list[KernelCall], dense: DenseProducts) -> None:
+        self.target = target
         self.weights = weights
         self.calls = calls
         self.dense = dense
@@ -46,6 +49,23 @@ class PrunedProducts:
         touched = round(self._share_read(product) * sum(item.nbytes for item in weights)) * product.rows_out
         function, kind = pruned_gemv(form), "pruned-gemv"
         self.calls.append(KernelCall(function, (*inputs, *weights), (result, sums), kind, ("matmul",), touched=touched))
+        return weights
+
+    def add_lanes(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
+        """Append a product of floats in vectors; returns what is stored."""
+        storage = self.weights.storage(right)
+        lanes = lanes_of(self.target, product.rows, storage)
+        weights = self.weights.for_lanes(product.name, right, lanes)
+        function = pruned_lanes(
+            product.rows_out,
+            product.rows,
+            product.columns,
+            steps=prod(weights[2].shape),
+            lanes=lanes,
+            permute=self.target.family.permute[lanes],
+            storage=storage,
+        )
+        self.calls.append(KernelCall(function, (left, *weights), (result,), "pruned-gemv", ("matmul",)))
         return weights
 
     @staticmethod

@@ -12,6 +12,7 @@ from astroedge.targets.kernels.products.dense_gemv import pack_dense
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
 from astroedge.targets.kernels.products.integer_gemv import pack_pairs
+from astroedge.targets.kernels.products.pruned_lanes import pack_lanes
 from astroedge.targets.kernels.products.pruned_lists import PrunedSize, pack_pruned
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
@@ -19,7 +20,7 @@ from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
 
 SCALES_SUFFIX = ".scales"
-GAPS_SUFFIX, STARTS_SUFFIX = ".gaps", ".starts"
+GAPS_SUFFIX, STARTS_SUFFIX, PLACES_SUFFIX, WINDOWS_SUFFIX = ".gaps", ".starts", ".places", ".windows"
 Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
 
 
@@ -75,6 +76,11 @@ class WeightValues:
         """What a product reads that skips the zeros of a weight: what `pack_pruned` makes."""
         suffixes = (WEIGHT_SUFFIX, GAPS_SUFFIX, STARTS_SUFFIX, SCALES_SUFFIX)
         return self._made(name, matrix, "pruned", suffixes, lambda stored: pack_pruned(stored).in_order)
+
+    def for_lanes(self, name: str, matrix: Value, lanes: int) -> tuple[Value, ...]:
+        """What a dense product reads that skips the zeros of a weight in vectors of so many lanes."""
+        suffixes = (WEIGHT_SUFFIX, PLACES_SUFFIX, WINDOWS_SUFFIX, STARTS_SUFFIX)
+        return self._made(name, matrix, f"lanes {lanes}", suffixes, lambda stored: pack_lanes(stored, lanes).in_order)
 
     def pruned_size(self, matrix: Value) -> PrunedSize | None:
         """How large a weight is without its zeros; None where it is no pruned one (`PrunedSize.of`)."""

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from tvm import tirx
 
 from astroedge.targets.kernels.stored_weights import cast
-from astroedge.targets.precision.storage import Storage
+from astroedge.targets.precision.storage import BLOCK, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import Buffer, Expression
 
 TILE = 2048
 """Columns whose sums are made together, in the first cache; threads divide the tiles among them."""
 
+_NEIGHBOURS = 64
 _NIBBLE = 4
 _SIGN_AND_NUMBER = ~0x70001FFF  # of a float16's bits in those of a float32: all but the copies of its sign
 
@@ -51,10 +52,15 @@ class PrunedArrays:
 
 @dataclass(frozen=True)
 class PrunedSize:
-    """About how large a pruned matrix is: the entries of its lists, and the bytes of all of its arrays."""
+    """About how large a pruned matrix is: the entries of its lists, and the bytes of all of its arrays.
+
+    `longest` is the share of weights that are not zero in the fullest of 64 neighbouring columns, in the mean of these
+    and of the blocks of inputs: lanes that keep step wait for the longest column.
+    """
 
     entries: int
     nbytes: int
+    longest: float
 
     @classmethod
     def of(cls, stored: StoredMatrix) -> PrunedSize | None:
@@ -68,7 +74,16 @@ class PrunedSize:
         entries = round(nonzero / (1 - far)) if nonzero else 1
         starts = 4 * ceil(columns / TILE) * (rows + 1)
         scales = 0 if stored.scales is None else stored.scales.nbytes
-        return cls(entries, entries * (storage.bits + _gap_bits(storage)) // 8 + starts + scales)
+        nbytes = entries * (storage.bits + _gap_bits(storage)) // 8 + starts + scales
+        return cls(entries, nbytes, _longest(values))
+
+
+def _longest(values: NDArray[np.generic]) -> float:
+    """What `PrunedSize.longest` says."""
+    counts = np.add.reduceat(values != 0, np.arange(0, len(values), BLOCK), axis=0, dtype=np.int64)
+    return float(
+        np.maximum.reduceat(counts, np.arange(0, values.shape[1], _NEIGHBOURS), axis=1).mean(axis=1).sum()
+    ) / len(values)
 
 
 def pack_pruned(stored: StoredMatrix, tile: int = TILE) -> PrunedArrays:

@@ -91,10 +91,10 @@ def test_lists_of_weights_pay_where_few_are_left() -> None:
         (MEMORY, 0.8, "pruned"),
     ):
         entries = round((1 - zeros) * 512 * 512)
-        cost = replace(LAYER, level=level, pruned_level=level, pruned_size=PrunedSize(entries, 5 * entries))
+        cost = replace(LAYER, level=level, pruned_level=level, pruned_size=PrunedSize(entries, 5 * entries, 1.0))
         chosen, reason = cost.choose_dense("input is not a spike tensor")
         assert chosen == kernel
-        assert reason.endswith(f"with lists in {level.name}")
+        assert reason.endswith(f"with these in {level.name}")
     assert cost.pruned(0.1, False) < cost.pruned(0.3, False) < cost.pruned(1.0, False)
 
 

@@ -28,15 +28,7 @@ from tests.support.kernels.harness import (
     run,
     same_bits,
 )
-from tests.support.kernels.products import ROWS, Case, cases, lists_of, planes_of
-
-
-def prune(stored: StoredMatrix, density: float, seed: int = 0) -> StoredMatrix:
-    """The stored matrix with all but a share of its weights at 0, some of these −0.0."""
-    rng = np.random.default_rng(seed)
-    kept = rng.random(stored.values.shape) < density
-    zeros = np.where(rng.random(stored.values.shape) < 0.5, -0.0, 0.0)
-    return replace(stored, values=np.where(kept, stored.values, zeros.astype(stored.values.dtype)))
+from tests.support.kernels.products import ROWS, Case, cases, lists_of, planes_of, prune
 
 
 def arrays_of(packed: PrunedArrays) -> list[np.ndarray]:
