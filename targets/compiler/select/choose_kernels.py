@@ -129,11 +129,11 @@ class _Chooser:
         if kernel == "event":
             weights = self._add_event(product, left, right, call.writes[0])
         elif kernel == PRUNED:
-            lists = self._lists_of(product, left) if product.sparsity is not None else None
-            by_vectors = lists is None and left.dtype == "float32"
-            if by_vectors and self.decisions.costs(product, left, right).prefers_lanes:
+            rate = 1.0 if product.sparsity is None else product.sparsity.rate
+            if self.decisions.costs(product, left, right).prefers_lanes(rate):
                 weights = self.pruned.add_lanes(product, left, right, call.writes[0])
             else:
+                lists = None if product.sparsity is None else self._lists_of(product, left)
                 weights = self.pruned.add(product, left, right, call.writes[0], lists)
         elif product.dtype != "float32":
             weights = self.dense.add_integers(product, left, right, call.writes[0])

@@ -75,6 +75,7 @@ class Decisions:
             self.readers[left],
             self.pruned_level,
             self.weights.pruned_size(right) if listable else None,
+            left.dtype,
         )
 
 

@@ -22,7 +22,7 @@ CALL = 20.0  # to make another call and to begin with another list
 STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
 ADD_CHAIN = 4.0  # between two additions to one register
 LIST_OF_WEIGHTS = 12.0  # to begin with the list of another input's weights
-LANE_STEP = 3.0  # to permute the inputs of a vector and to add their products
+LANE_STEP = 0.28  # for every lane: to permute the inputs of a vector and to add their products
 MOVE_SUMS = 0.2  # for every column: adding the sum of a block to the result
 
 
@@ -55,7 +55,10 @@ def reads_rows(level: MemoryLevel, storage: Storage, target: Target) -> bool:
 
 @dataclass(frozen=True)
 class MatrixCost:
-    """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all."""
+    """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all.
+
+    Pruned weights are of `pruned_size` and lie in `pruned_level`; None where there are none. `dtype` is of the inputs.
+    """
 
     product: Product
     storage: Storage
@@ -64,6 +67,7 @@ class MatrixCost:
     readers: int = 1
     pruned_level: MemoryLevel | None = None
     pruned_size: PrunedSize | None = None
+    dtype: str = "float32"
 
     def event(self, rate: float, graded: bool) -> float:
         """Cycles of the event-driven kernel and its share of the list, at a firing rate."""
@@ -93,7 +97,7 @@ class MatrixCost:
         preparing = self._preparing if fixed else 0.0
         return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
 
-    def pruned(self, rate: float, graded: bool) -> float:
+    def pruned(self, rate: float) -> float:
         """Cycles of reading lists of the weights that are not zero, of all inputs (rate 1) or of the active ones.
 
         The additions wait for their weights, so what both take is added.
@@ -113,12 +117,12 @@ class MatrixCost:
     @property
     def lanes(self) -> int:
         """How many lanes `pruned_lanes` would have for this product; 0 where it cannot compute it."""
-        return lanes_of(self.target, self.product.rows, self.storage) if self.pruned_size is not None else 0
+        possible = self.pruned_size is not None and self.dtype == "float32"
+        return lanes_of(self.target, self.product.rows, self.storage) if possible else 0
 
-    @property
-    def prefers_lanes(self) -> bool:
-        """Whether a product without a list leaves the zeros out in vectors rather than one by one."""
-        return self.in_lanes() < self.pruned(1.0, False)
+    def prefers_lanes(self, rate: float) -> bool:
+        """Whether all inputs (in vectors) take less time than the active ones by lists of weights, or all by lists."""
+        return self.in_lanes() < self.pruned(rate)
 
     def in_lanes(self) -> float:
         """Cycles of `pruned_lanes`, whose vectors multiply few zeros."""
@@ -129,7 +133,7 @@ class MatrixCost:
         waiting = 0.02 + 0.36 / self.lanes  # for weights that lie in no common window
         steps = min(1.0, size.longest + waiting) * product.rows * ceil(product.columns / self.lanes)
         moving = steps * (1 + self.lanes * (1 + self.storage.bits / 8)) / level.streamed
-        return CALL + max(steps * LANE_STEP * product.rows_out, moving)
+        return CALL + max(steps * self.lanes * LANE_STEP * product.rows_out, moving)
 
     @property
     def _preparing(self) -> float:
@@ -145,14 +149,14 @@ class MatrixCost:
         kernel = "event" if event < dense else "dense"
         if self.pruned_size is None:
             return kernel, reason
-        pruned = self.pruned(rate, graded)
+        pruned = min(self.pruned(rate), self.in_lanes())
         return "pruned" if pruned <= min(event, dense) else kernel, f"{reason}; {self._zeros(pruned)}"
 
     def choose_dense(self, why: str) -> tuple[str, str]:
         """The cheaper kernel for inputs all of which are read, and why in words; `why` says why that is."""
         if self.pruned_size is None:
             return "dense", why
-        pruned, dense = min(self.pruned(1.0, False), self.in_lanes()), self.dense(False)
+        pruned, dense = min(self.pruned(1.0), self.in_lanes()), self.dense(False)
         reason = f"{why}; multiplying all weights takes some {_rounded(dense)} cycles with weights in {self.level.name}"
         return "pruned" if pruned <= dense else "dense", f"{reason}, {self._zeros(pruned)}"
 

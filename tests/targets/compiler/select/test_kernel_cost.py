@@ -95,7 +95,20 @@ def test_lists_of_weights_pay_where_few_are_left() -> None:
         chosen, reason = cost.choose_dense("input is not a spike tensor")
         assert chosen == kernel
         assert reason.endswith(f"with these in {level.name}")
-    assert cost.pruned(0.1, False) < cost.pruned(0.3, False) < cost.pruned(1.0, False)
+    assert cost.pruned(0.1) < cost.pruned(0.3) < cost.pruned(1.0)
+
+
+def test_lanes_pay_where_lists_do_not() -> None:
+    """In a cache from 80 % zeros on, unless a column in 64 is full; never for integers, nor on ARM."""
+    size = PrunedSize(round(0.2 * 512 * 512), 5 * round(0.2 * 512 * 512), 0.26)
+    cost = replace(LAYER, pruned_level=L2, pruned_size=size)
+    assert cost.prefers_lanes(1.0)
+    assert cost.choose_dense("")[0] == "pruned"
+    assert replace(cost, target=V3).choose_dense("")[0] == "pruned"
+    assert replace(cost, pruned_size=replace(size, longest=1.0)).choose_dense("")[0] == "dense"
+    assert not replace(cost, storage=INT8).prefers_lanes(1.0)
+    assert not replace(cost, target=PI4).prefers_lanes(1.0)
+    assert not replace(cost, dtype="bool").prefers_lanes(1.0)
 
 
 def test_the_reason_names_both_estimates() -> None:
