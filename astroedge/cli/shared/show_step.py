@@ -101,11 +101,11 @@ def count_kernels(manifest: Manifest) -> str:
 
 
 def pruned_summary(manifest: Manifest) -> str:
-    """Which matrices are mostly zeros and whether these are stored, in a sentence; "" where there is none."""
+    """Which matrices are mostly zeros and whether these are left out, in a sentence; "" where there is none."""
     found = [item for item in manifest.matrices if item.zeros >= PRUNED_ZEROS]
     if not found:
         return ""
-    named = [f"{item.name} {percent(item.zeros)}{' as lists' * (item.kernel == 'pruned')}" for item in found]
+    named = [f"{item.name} {percent(item.zeros)}{' left out' * (item.kernel == 'pruned')}" for item in found]
     more = f" and {len(named) - NAMED} more" * (len(named) > NAMED)
     return f"Zeros among the weights: {', '.join(named[:NAMED])}{more}."
 

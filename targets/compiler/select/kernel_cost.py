@@ -13,8 +13,8 @@ from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
-from astroedge.targets.kernels.products.pruned_lanes import lanes_of
 from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
+from astroedge.targets.kernels.products.pruned_steps import lanes_of
 from astroedge.targets.precision.storage import Storage
 
 LIST = 0.4  # for every input element: finding the active ones

@@ -10,7 +10,8 @@ from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.dense_products import DenseProducts
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.pruned_gemv import FIXED, LISTED, REAL, PrunedForm, pruned_gemv
-from astroedge.targets.kernels.products.pruned_lanes import lanes_of, pruned_lanes
+from astroedge.targets.kernels.products.pruned_lanes import pruned_lanes
+from astroedge.targets.kernels.products.pruned_steps import lanes_of
 
 
 class PrunedProducts:

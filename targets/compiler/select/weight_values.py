@@ -12,8 +12,8 @@ from astroedge.targets.kernels.products.dense_gemv import pack_dense
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
 from astroedge.targets.kernels.products.integer_gemv import pack_pairs
-from astroedge.targets.kernels.products.pruned_lanes import pack_lanes
 from astroedge.targets.kernels.products.pruned_lists import PrunedSize, pack_pruned
+from astroedge.targets.kernels.products.pruned_steps import pack_lanes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
 from astroedge.targets.precision.storage import FLOAT32, Storage

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.families import FAMILIES
-from astroedge.targets.kernels.products.pruned_lanes import lanes_of, pack_lanes, pruned_lanes
+from astroedge.targets.kernels.products.pruned_lanes import pruned_lanes
+from astroedge.targets.kernels.products.pruned_steps import lanes_of, pack_lanes
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT8
 from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
@@ -70,6 +71,7 @@ def drawn(rows: int, columns: int, density: float, storage: Any = FLOAT32) -> St
     st.sampled_from(RUNNING or [0]),
 )
 @example(600, 130, 0.2, FLOAT32, max(RUNNING or [0]))
+@example(300, 1100, 0.2, FLOAT32, min(RUNNING or [0]))  # more than is packed together
 def test_equals_the_reduction_order(rows: int, columns: int, density: float, storage: Any, lanes: int) -> None:
     """Any shape, batch and share of zeros: the bits of the order in NumPy, with infinities and NaNs too."""
     stored = drawn(rows, columns, density, storage)
