@@ -35,6 +35,8 @@ def fold_constants(program: ExportedProgram) -> None:
             known[node] = value.detach().clone().contiguous()
             names[node] = _constant_name(node, names)
     folded = [node for node in known if node.op == "call_function" and any(user not in known for user in node.users)]
+    # What the step reads keeps its source's name, before what is an output alone.
+    folded.sort(key=lambda node: all(user in known or not _computes(user) for user in node.users))
     constants = [_hoist(program, node) for node in folded]
     graph.eliminate_dead_code()
     _drop_unused(program)
