@@ -12,6 +12,7 @@
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
+#   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
 #   make bench-exactness   what the same bits on every processor cost
 #
 # PYTHON  which Python to use; without it the first of those below that is 3.11 or later.
@@ -23,7 +24,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-convolutions bench-overheads bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-convolutions bench-overheads bench-pruned bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -67,6 +68,9 @@ bench-convolutions: .venv/ready
 
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads
+
+bench-pruned: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.pruned
 
 bench-exactness: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.exactness_cost

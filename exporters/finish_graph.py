@@ -17,6 +17,7 @@ from astroedge.exporters.graph.compiler_notes import compiler_notes
 from astroedge.exporters.graph.dense_notes import dense_notes
 from astroedge.exporters.graph.find_activations import find_activations, find_unknown_operands
 from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, find_spikes
+from astroedge.exporters.graph.pruned_notes import pruned_notes
 from astroedge.exporters.parity.compare import compare
 from astroedge.exporters.parity.firing_rates import Array, Tick, measure_activations, measure_input, measure_spikes
 from astroedge.exporters.shared.labels import few
@@ -88,6 +89,7 @@ def finish_graph(
         *_accepted(finished.parity, original.name),
         *_silent(finished, spikes),
         *dense_notes(finished),
+        *pruned_notes(finished.model.graph),
         *compiler_notes(finished.model.graph),
     )
     return finished

@@ -118,6 +118,11 @@ class Matrix:
     graded: bool = False
 
     @property
+    def zeros(self) -> float:
+        """The share of its weights that are 0; 0.0 where the matrix is itself a state."""
+        return 0.0 if self.nonzero is None else 1 - self.nonzero / (self.rows * self.columns)
+
+    @property
     def multiplies_zeros(self) -> bool:
         """Whether its inputs are sparse and no kernel skips their zeros, though that would pay in one so large."""
         worth = self.rows > 1 and self.rows * self.columns * self.calls >= WORTH_SKIPPING

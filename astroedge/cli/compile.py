@@ -22,7 +22,7 @@ from astroedge.parity import PARITY_TICKS, TOLERANCE
 )
 @click.option(
     "--kernels",
-    type=click.Choice(["auto", "event", "dense"]),
+    type=click.Choice(["auto", "event", "dense", "pruned"]),
     default="auto",
     show_default=True,
     help="Force one kind of matrix kernel; it never changes a bit.",
@@ -78,7 +78,7 @@ def compile_command(
     """
     from astroedge.bundle.folder import check_replaceable
     from astroedge.cli.shared.display import print_line, size
-    from astroedge.cli.shared.show_step import count_kernels, weights_summary
+    from astroedge.cli.shared.show_step import count_kernels, pruned_summary, weights_summary
     from astroedge.workflows.compile_graph import compile_to
 
     check_replaceable(output)
@@ -97,6 +97,8 @@ def compile_command(
     )
     manifest = bundle.manifest
     print_line(count_kernels(manifest))
+    if pruned := pruned_summary(manifest):
+        print_line(pruned)
     for matrix in manifest.matrices:
         if matrix.multiplies_zeros:
             print_line(f"Note: matrix {matrix.name!r} multiplies all its inputs: {matrix.reason}.")

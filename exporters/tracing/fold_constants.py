@@ -35,6 +35,8 @@ def fold_constants(program: ExportedProgram) -> None:
             known[node] = value.detach().clone().contiguous()
             names[node] = _constant_name(node, names)
     folded = [node for node in known if node.op == "call_function" and any(user not in known for user in node.users)]
+    # What the step reads keeps its source's name, before what is an output alone.
+    folded.sort(key=lambda node: all(user in known or not _computes(user) for user in node.users))
     constants = [_hoist(program, node) for node in folded]
     graph.eliminate_dead_code()
     _drop_unused(program)
@@ -57,15 +59,29 @@ def _foldable(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
         return True
     grows = value.numel() > sum(source.meta["val"].numel() for source in sources)
     large = [source for source in sources if source.meta["val"].numel() > SMALL_CONSTANT]
-    return not grows and all(len(source.users) == 1 for source in large)
+    return not grows and all(sum(map(_computes, source.users)) <= 1 for source in large)
+
+
+def _computes(node: fx.Node) -> bool:
+    """Whether a node makes something of what it reads.
+
+    The others look at dtype and shape alone, as `to` leaves them beside a pruning mask, or are the outputs, of which a
+    constant one is what a hook sets anew at every call and no step reads.
+    """
+    return node.op != "output" and "_assert_" not in str(node.target)
 
 
 def _constant_name(node: fx.Node, names: dict[fx.Node, str]) -> str:
     """A folded value's name: its source's, with the operator added unless it only rearranges it.
 
+    The product of `weight_orig` and `weight_mask`, of `torch.nn.utils.prune`, is the `weight` that both stand for.
+
     No dot goes in between: PyTorch takes a dotted name for the path of a module, and no value can be one of those.
     """
     source = names[node.all_input_nodes[0]]
+    pruned = {names[item].removesuffix("_orig").removesuffix("_mask") for item in node.all_input_nodes}
+    if len(pruned) == 1 and pruned != {source}:
+        return pruned.pop()
     operator = str(node.target).removeprefix("aten.").partition(".")[0]
     return source if operator in LAYOUT_OPERATORS else f"{source}_{operator}"
 

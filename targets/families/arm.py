@@ -50,8 +50,10 @@ class Arm:
     least_l3_bytes = 0
     reads_rows = False  # not measured
     adds_from_memory = False
+    single_addition = 2.2  # counted, not measured: 13 instructions for two, three in a cycle
     half_attribute = ""
     multiply_add: Mapping[int, str] = {}
+    permute: Mapping[int, str] = {}
 
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:
         """The one generic target: every 64-bit ARM Linux has its flags.

@@ -69,6 +69,14 @@ class Family(Protocol):
     """LLVM's intrinsics that multiply vectors of int16 and add neighbouring products, by their int16 lanes: empty where
     that is no single instruction. `fixed_gemv` reads it."""
 
+    single_addition: float
+    """Cycles of adding one number at a computed place, those of loading both and storing the sum included, in a long
+    row of such; `kernel_cost.MatrixCost.pruned` reads it."""
+
+    permute: Mapping[int, str]
+    """LLVM's intrinsics that put the elements of a vector of float32 where a vector of int32 says, by their lanes:
+    empty where that is no single instruction. `pruned_lanes` reads it."""
+
     half_attribute: str
     """LLVM's attribute for converting float16 to float32 by an instruction, "" where every processor has one;
     `widen_halves.needs_widening` reads it."""

@@ -29,6 +29,7 @@ class X86:
     least_l3_bytes = 8 * 1024 * 1024
     reads_rows = True
     adds_from_memory = True
+    single_addition = 1.5
     half_attribute = "f16c"
     # LLVM joins the addition of the sums after it where there is VNNI.
     multiply_add: Mapping[int, str] = {
@@ -36,6 +37,8 @@ class X86:
         16: "llvm.x86.avx2.pmadd.wd",
         8: "llvm.x86.sse2.pmadd.wd",
     }
+
+    permute: Mapping[int, str] = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}
 
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:
         """The highest level all of whose flags the processor has.

@@ -28,12 +28,14 @@ EXACT = 2**24
 class Speeds:
     """How many weights a cycle 512-bit vectors add as they are, multiply by a float, multiply by a fixed-point input.
 
-    Fitted on an AVX-512 processor (benchmarks/results/kernels.md). Only integers meet inputs in fixed point.
+    Fitted on an AVX-512 processor (benchmarks/results/kernels.md). Only integers meet inputs in fixed point. `single`
+    is how long the addition of a single weight at a computed place takes, of a float32 one 1.
     """
 
     added: float
     multiplied: float
     fixed_point: float = 0.0
+    single: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Storage:
 
 FLOAT32 = Storage("float32", 32, "float32", Speeds(added=16.0, multiplied=12.0))
 
-FLOAT16 = Storage("float16", 16, "float16", Speeds(added=10.0, multiplied=6.0))
+FLOAT16 = Storage("float16", 16, "float16", Speeds(added=10.0, multiplied=6.0, single=1.3))
 
 INT8 = Storage(
     "int8",
@@ -162,7 +164,7 @@ INT4 = Storage(
     "int4",
     4,
     "uint8",
-    Speeds(added=22.0, multiplied=3.0, fixed_point=8.0),
+    Speeds(added=22.0, multiplied=3.0, fixed_point=8.0, single=1.4),
     lowest=-8,  # a sixteenth that cannot be spared
     largest=7,
     group=GROUP,

@@ -5,6 +5,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from onnx import numpy_helper
+
+from astroedge.step.graph import StepGraph
 from tests.conftest import Compiled
 from tests.support.builds import build
 from tests.support.command import Command
@@ -48,6 +51,29 @@ def test_bundle_shows_what_its_weights_are_stored_as(astroedge_command: Command,
     shown = astroedge_command("inspect", tmp_path / "narrow.astro").out
     assert "Weights float32: " in shown
     assert "int8 was asked for, but its scales would take more room than that saves" in shown
+
+
+def test_bundle_names_pruned_matrices(astroedge_command: Command, tmp_path: Path) -> None:
+    """One line has the share of zeros of each matrix that is mostly zeros, and whether they are left out."""
+    graph = lif_layer(inputs=64, neurons=50)
+    for tensor in graph.model.graph.initializer:
+        if tensor.name == "W":
+            weights = numpy_helper.to_array(tensor).copy()
+            weights[:48] = 0
+            weights[48:] = 0.5
+            tensor.CopyFrom(numpy_helper.from_array(weights, "W"))
+    for kernels, left_out in (("pruned", " left out"), ("event", "")):
+        path = tmp_path / f"{kernels}.astro"
+        build(StepGraph(graph.model, graph.spec), kernels=kernels).save(path)
+        shown = " ".join(astroedge_command("inspect", path).out.split())
+        assert f"Zeros among the weights: W 75 %{left_out}." in shown
+    assert "Zeros" not in astroedge_command("inspect", _whole(tmp_path)).out
+
+
+def _whole(folder: Path) -> Path:
+    """A bundle without zeros among its weights."""
+    build(lif_layer()).save(folder / "whole.astro")
+    return folder / "whole.astro"
 
 
 def test_json_holds_everything(astroedge_command: Command, compiled: Build, tmp_path: Path) -> None:

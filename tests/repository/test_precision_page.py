@@ -7,6 +7,7 @@ import numpy as np
 from astroedge.errors import CompileError
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.select.kernel_cost import MEMORY, reads_rows
+from astroedge.targets.kernels.products.pruned_steps import lanes_of
 from astroedge.targets.precision.storage import INT8, STORAGES, Storage
 from benchmarks.report.markdown import table
 from tests.support.places import DOCS
@@ -53,6 +54,8 @@ def facts_of(storage: Storage) -> tuple[str, ...]:
         "`event_rows`": reads_rows(MEMORY, storage, resolve_target("x86-64-v3")),
         "`dense_gemv`": True,
         "`fixed_gemv`": storage.is_integer,
+        "`pruned_gemv`": True,
+        "`pruned_lanes`": lanes_of(resolve_target("x86-64-v3"), 256, storage) > 0,
         "`embedding`": True,
         "`convolutions/`": storage.in_convolutions is None,
     }

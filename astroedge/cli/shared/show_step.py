@@ -16,6 +16,9 @@ from astroedge.workflows.inspect_step import describe_graph
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
+PRUNED_ZEROS = 0.5  # the share of zeros from which a matrix counts as pruned
+NAMED = 6  # matrices that a line names at most
+
 
 def show_graph(graph: StepGraph) -> None:
     """A step graph: what it takes, gives and carries over, what fires in it, its operators and its digest."""
@@ -82,6 +85,8 @@ def show_bundle(bundle: Bundle) -> None:
     _show_matrices(manifest)
     _show_stored(manifest)
     print_line(count_kernels(manifest))
+    if pruned := pruned_summary(manifest):
+        print_line(pruned)
     _show_memory(manifest)
     _show_proof(manifest)
 
@@ -93,6 +98,16 @@ def count_kernels(manifest: Manifest) -> str:
     kinds = Counter(item.kind for item in manifest.kernels)
     calls = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     return f"Matrices: {matrices or 'none'}. One tick is {len(manifest.kernels)} native calls: {calls}."
+
+
+def pruned_summary(manifest: Manifest) -> str:
+    """Which matrices are mostly zeros and whether these are left out, in a sentence; "" where there is none."""
+    found = [item for item in manifest.matrices if item.zeros >= PRUNED_ZEROS]
+    if not found:
+        return ""
+    named = [f"{item.name} {percent(item.zeros)}{' left out' * (item.kernel == 'pruned')}" for item in found]
+    more = f" and {len(named) - NAMED} more" * (len(named) > NAMED)
+    return f"Zeros among the weights: {', '.join(named[:NAMED])}{more}."
 
 
 def weights_summary(manifest: Manifest) -> str:

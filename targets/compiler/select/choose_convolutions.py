@@ -113,7 +113,7 @@ class ConvolutionChooser:
             return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
         if not conv.is_listable or conv.batch * conv.channels * conv.pixels * max(conv.outputs, 8) >= LARGEST:
             return "dense", f"{fires}{DESPITE}its active elements have no list of the form that is needed"
-        if self.kernels != "auto":
+        if self.kernels in ("event", "dense"):
             return self.kernels, f"asked for; {fires}"
         share = self._event_cost(product, matrix) / dense_cost(conv, self.target)
         if share > 1:

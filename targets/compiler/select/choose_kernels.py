@@ -1,19 +1,17 @@
-"""Placeholders of matrix products → kernels: event-driven where few inputs fire, dense elsewhere.
+"""Placeholders of matrix products → kernels: event-driven where few inputs fire, by lists where pruned, or dense.
 
-The active list of a spike tensor is built once, right after the tensor, and serves every matrix that reads it. Both
+The active list of a spike tensor is built once, right after the tensor, and serves every matrix that reads it. All
 kinds of kernel add in the one reduction order, so the choice changes the time of a step and never its bits.
 """
 
 from __future__ import annotations
 
-from collections import Counter as Counts
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 import numpy as np
 
-from astroedge.bundle.manifest import DESPITE, NO_SPIKES, Matrix
-from astroedge.errors import CompileError
+from astroedge.bundle.manifest import Matrix
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
@@ -21,8 +19,10 @@ from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
+from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
-from astroedge.targets.compiler.select.kernel_cost import MEMORY, MatrixCost, level_of, reads_rows
+from astroedge.targets.compiler.select.kernel_cost import reads_rows
+from astroedge.targets.compiler.select.pruned_products import PrunedProducts
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size, can_compress
 from astroedge.targets.kernels.products.count_active import count_active
@@ -30,8 +30,6 @@ from astroedge.targets.kernels.products.dense_gemv import batched_matmul
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
 from astroedge.targets.kernels.products.event_rows import event_rows
 from astroedge.targets.precision.quantise_weights import StoredWeights
-
-KERNEL_CHOICES = ("auto", "event", "dense")
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,11 @@ def choose_kernels(
     """Replace the placeholders in `program` by kernels and add what counts its spikes.
 
     `spikes` gives the firing rate of each spike tensor, in the order of `program.spikes`. `kernels` is "auto", or
-    "event" or "dense" to force one kind wherever it applies. `weights` has the stored form of the weights that are not
-    to be stored in float32.
+    "event", "dense" or "pruned" to force one kind wherever it applies. `weights` has the stored form of the weights
+    that are not to be stored in float32.
     """
-    if kernels not in KERNEL_CHOICES:
-        raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
     chooser = _Chooser(target, kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
-    chooser.look_ahead(program.calls, products)
+    chooser.decisions.look_ahead(program.calls, products)
     for call in program.calls:
         chooser.add(call, products)
     chooser.count_the_rest()
@@ -89,25 +85,17 @@ class _Chooser:
         rates: dict[str, float],
     ) -> None:
         self.target = target
-        self.kernels = kernels
         self.weights = WeightValues(weights)
+        self.decisions = Decisions(target, kernels, self.weights)
         self.spikes = spikes
         self.rates = rates
         self.calls: list[KernelCall] = []
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.counted: dict[Value, Counter] = {}
-        self.readers: Counts[Value] = Counts()
-        self.level = MEMORY
         self.dense = DenseProducts(target, self.weights, self.calls)
+        self.pruned = PrunedProducts(target, self.weights, self.calls, self.dense)
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
-
-    def look_ahead(self, calls: list[KernelCall], products: list[Product | ConvolutionProduct]) -> None:
-        """See where the weights of the whole step fit, and how many matrices would share each list."""
-        placed = [(products[call.product], call.reads) for call in calls if call.product is not None]
-        weights = {right for _, (_, right) in placed if right.data is not None}
-        self.level = level_of(sum(map(self.weights.stored_bytes, weights)), self.target)
-        self.readers = Counts(left for product, (left, _) in placed if isinstance(product, Product))
 
     def add(self, call: KernelCall, products: list[Product | ConvolutionProduct]) -> None:
         """Append `call`, or the kernels that stand for it."""
@@ -136,10 +124,17 @@ class _Chooser:
 
     def _add_product(self, call: KernelCall, product: Product) -> None:
         left, right = call.reads
-        kernel, reason = self._decide(product, left, right)
+        kernel, reason = self.decisions.decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
             weights = self._add_event(product, left, right, call.writes[0])
+        elif kernel == PRUNED:
+            rate = 1.0 if product.sparsity is None else product.sparsity.rate
+            if self.decisions.costs(product, left, right).prefers_lanes(rate):
+                weights = self.pruned.add_lanes(product, left, right, call.writes[0])
+            else:
+                lists = None if product.sparsity is None else self._lists_of(product, left)
+                weights = self.pruned.add(product, left, right, call.writes[0], lists)
         elif product.dtype != "float32":
             weights = self.dense.add_integers(product, left, right, call.writes[0])
         elif product.constant:
@@ -194,32 +189,16 @@ class _Chooser:
         whole = sparsity is not None and sparsity.whole and sparsity.source in self.spikes
         return sparsity.source if sparsity is not None and whole else self._spike_name(value)
 
-    def _decide(self, product: Product, left: Value, right: Value) -> tuple[str, str]:
-        """The kernel of a product, and why."""
-        sparsity = product.sparsity
-        if sparsity is None:
-            return "dense", _why_dense(product)
-        fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
-        if not product.constant and (product.rows_out != 1 or product.columns == 1):
-            return "dense", f"{fires}{DESPITE}the product of two computed matrices has more than one row"
-        if right.data is not None and not np.isfinite(right.data).all():
-            return "dense", f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
-        if self.kernels != "auto":
-            return self.kernels, f"asked for; {fires}"
-        level = self.level if product.constant else level_of(right.nbytes, self.target)
-        costs = MatrixCost(product, self.weights.storage(right), level, self.target, self.readers[left])
-        return costs.choose(sparsity.rate, not sparsity.binary, fires)
-
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
         """The list of the input's active elements (made once), then the rows they select; returns what holds those."""
         sparsity = product.sparsity
         assert sparsity is not None
         batch = product.batch * product.rows_out
-        lists = self._lists(left, batch, product, sparsity)
+        lists = self._lists_of(product, left)
         graded, storage = not sparsity.binary, self.weights.storage(right)
         weights = self.weights.for_event(product.name, right)
         writes: tuple[Value, ...] = (result,)
-        if product.constant and reads_rows(self.level, storage, self.target):
+        if product.constant and reads_rows(self.decisions.level, storage, self.target):
             function = event_rows(product.rows, product.columns, graded=graded, batch=batch, storage=storage)
             writes = (result, Value(f"sums.{result.name}", result.shape, "float32", "computed"))
         else:
@@ -238,8 +217,10 @@ class _Chooser:
         self.calls.append(KernelCall(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
         return weights
 
-    def _lists(self, value: Value, batch: int, product: Product, sparsity: Sparsity) -> tuple[Value, Value]:
-        """The active list of each row of `value` and its block bounds, made at their first use."""
+    def _lists_of(self, product: Product, value: Value) -> tuple[Value, Value]:
+        """The active list of each row of a product's `value` and its block bounds, made at their first use."""
+        sparsity, batch = product.sparsity, product.batch * product.rows_out
+        assert sparsity is not None
         key = (value, batch)
         if key not in self.lists:
             width = product.rows
@@ -277,13 +258,6 @@ class _Chooser:
         if sparsity.whole and sparsity.source in self.spikes:
             self.counted.setdefault(self.spikes[sparsity.source], counter)
         return counter
-
-
-def _why_dense(product: Product) -> str:
-    """Why a product is dense whose left operand is not sparse."""
-    if product.other is None:
-        return NO_SPIKES
-    return f"{product.other.source} fires at {product.other.rate:.1%}{DESPITE}it is the right operand of the product"
 
 
 def _is_graded(product: Product | ConvolutionProduct) -> bool:

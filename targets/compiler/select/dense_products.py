@@ -72,11 +72,11 @@ class DenseProducts:
             storage=self.weights.storage(right),
         )
         weights = self.weights.for_fixed(product.name, right, tile)
-        inputs = self._fixed_point(left, product.rows_out, product.rows)
+        inputs = self.fixed_point(left, product.rows_out, product.rows)
         self.calls.append(KernelCall(function, (*inputs, *weights), (result,), "dense-gemv", ("matmul",)))
         return weights
 
-    def _fixed_point(self, value: Value, batch: int, width: int) -> tuple[Value, Value]:
+    def fixed_point(self, value: Value, batch: int, width: int) -> tuple[Value, Value]:
         """The rows of `value` in fixed point and their factors, made at their first use."""
         key = (value, batch)
         if key not in self.fixed:

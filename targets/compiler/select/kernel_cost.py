@@ -7,18 +7,23 @@ vectors. Fitted on an AVX-512 processor (benchmarks/results/kernels.md, which al
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
+from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
+from astroedge.targets.kernels.products.pruned_steps import lanes_of
 from astroedge.targets.precision.storage import Storage
 
 LIST = 0.4  # for every input element: finding the active ones
 CALL = 20.0  # to make another call and to begin with another list
 STRETCH = 25.0  # to begin with another stretch of a list: a branch that is hard to predict
 ADD_CHAIN = 4.0  # between two additions to one register
+LIST_OF_WEIGHTS = 12.0  # to begin with the list of another input's weights
+LANE_STEP = 0.28  # for every lane: to permute the inputs of a vector and to add their products
+MOVE_SUMS = 0.2  # for every column: adding the sum of a block to the result
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,19 @@ def reads_rows(level: MemoryLevel, storage: Storage, target: Target) -> bool:
 
 @dataclass(frozen=True)
 class MatrixCost:
-    """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all."""
+    """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all.
+
+    Pruned weights are of `pruned_size` and lie in `pruned_level`; None where there are none. `dtype` is of the inputs.
+    """
 
     product: Product
     storage: Storage
     level: MemoryLevel
     target: Target
     readers: int = 1
+    pruned_level: MemoryLevel | None = None
+    pruned_size: PrunedSize | None = None
+    dtype: str = "float32"
 
     def event(self, rate: float, graded: bool) -> float:
         """Cycles of the event-driven kernel and its share of the list, at a firing rate."""
@@ -86,18 +97,73 @@ class MatrixCost:
         preparing = self._preparing if fixed else 0.0
         return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
 
+    def pruned(self, rate: float) -> float:
+        """Cycles of reading lists of the weights that are not zero, of all inputs (rate 1) or of the active ones.
+
+        The additions wait for their weights, so what both take is added.
+        """
+        product, size, level = self.product, self.pruned_size, self.pruned_level or self.level
+        assert size is not None
+        streams = product.batch * product.rows_out
+        inputs = rate * product.rows * ceil(product.columns / TILE)
+        blocks = ceil(product.rows / self.storage.sum_block)
+        single = self.storage.speeds.single * self.target.family.single_addition
+        adding = (rate * size.entries * single + inputs * LIST_OF_WEIGHTS) * streams
+        summing = blocks * product.columns * MOVE_SUMS * 512 / self.target.vector_bits * streams
+        moving = size.nbytes * (1 - (1 - rate) ** product.rows_out) / (level.streamed if rate == 1 else level.scattered)
+        needs_preparing = rate < 1 or self.storage.is_integer
+        return CALL + needs_preparing * self._preparing + adding + summing + moving
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes `pruned_lanes` would have for this product; 0 where it cannot compute it."""
+        possible = self.pruned_size is not None and self.dtype == "float32"
+        return lanes_of(self.target, self.product.rows, self.storage) if possible else 0
+
+    def prefers_lanes(self, rate: float) -> bool:
+        """Whether all inputs (in vectors) take less time than the active ones by lists of weights, or all by lists."""
+        return self.in_lanes() < self.pruned(rate)
+
+    def in_lanes(self) -> float:
+        """Cycles of `pruned_lanes`, whose vectors multiply few zeros."""
+        product, size, level = self.product, self.pruned_size, self.pruned_level or self.level
+        assert size is not None
+        if not self.lanes:
+            return inf
+        waiting = 0.02 + 0.36 / self.lanes  # for weights that lie in no common window
+        steps = min(1.0, size.longest + waiting) * product.rows * ceil(product.columns / self.lanes)
+        moving = steps * (1 + self.lanes * (1 + self.storage.bits / 8)) / level.streamed
+        return CALL + max(steps * self.lanes * LANE_STEP * product.rows_out, moving)
+
     @property
     def _preparing(self) -> float:
         """Its share of listing the active inputs, or of putting all of them in fixed point, which costs as much."""
         return (CALL + LIST * self.product.rows * self.product.batch * self.product.rows_out) / self.readers
 
     def choose(self, rate: float, graded: bool, fires: str) -> tuple[str, str]:
-        """The cheaper kernel at a firing rate, and why in words; `fires` says where the rate comes from."""
+        """The cheapest kernel at a firing rate, and why in words; `fires` says where the rate comes from."""
         event, dense = self.event(rate, graded), self.dense(graded)
         rows = self.product.rows
         listed = f"adding {rate * rows:.0f} of {rows} rows takes some {_rounded(event)} cycles"
         reason = f"{fires}: {listed}, multiplying all {_rounded(dense)}, with weights in {self.level.name}"
-        return "event" if event < dense else "dense", reason
+        kernel = "event" if event < dense else "dense"
+        if self.pruned_size is None:
+            return kernel, reason
+        pruned = min(self.pruned(rate), self.in_lanes())
+        return "pruned" if pruned <= min(event, dense) else kernel, f"{reason}; {self._zeros(pruned)}"
+
+    def choose_dense(self, why: str) -> tuple[str, str]:
+        """The cheaper kernel for inputs all of which are read, and why in words; `why` says why that is."""
+        if self.pruned_size is None:
+            return "dense", why
+        pruned, dense = min(self.pruned(1.0), self.in_lanes()), self.dense(False)
+        reason = f"{why}; multiplying all weights takes some {_rounded(dense)} cycles with weights in {self.level.name}"
+        return "pruned" if pruned <= dense else "dense", f"{reason}, {self._zeros(pruned)}"
+
+    def _zeros(self, cycles: float) -> str:
+        """What leaving out the zeros costs, in words."""
+        level = self.pruned_level or self.level
+        return f"only those that are not zero {_rounded(cycles)} with these in {level.name}"
 
     @property
     def _row_bytes(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,15 @@ from astroedge.targets.kernels.products.dense_gemv import pack_dense
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
 from astroedge.targets.kernels.products.integer_gemv import pack_pairs
+from astroedge.targets.kernels.products.pruned_lists import PrunedSize, pack_pruned
+from astroedge.targets.kernels.products.pruned_steps import pack_lanes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
 
 SCALES_SUFFIX = ".scales"
+GAPS_SUFFIX, STARTS_SUFFIX, PLACES_SUFFIX, WINDOWS_SUFFIX = ".gaps", ".starts", ".places", ".windows"
 Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
 
 
@@ -31,6 +34,7 @@ class WeightValues:
         self._names = {choice.key: layer_name(choice.name) for choice in weights.choices}
         self._stored: dict[Value, tuple[str | None, StoredMatrix]] = {}
         self._packed: dict[tuple[Value, str], tuple[Value, ...]] = {}
+        self._sizes: dict[Value, PrunedSize | None] = {}
 
     def storage(self, matrix: Value) -> Storage:
         """What the right operand of a product is stored in; a state is float32."""
@@ -39,6 +43,11 @@ class WeightValues:
     def stored_bytes(self, matrix: Value) -> int:
         """What the right operand of a product takes as stored, before it is packed."""
         return self._find(matrix)[1].nbytes
+
+    def smallest_bytes(self, matrix: Value, listable: bool) -> int:
+        """The same, or what it takes without its zeros where that is less and a kernel reads it so."""
+        size, stored = self.pruned_size(matrix) if listable else None, self.stored_bytes(matrix)
+        return stored if size is None else min(stored, size.nbytes)
 
     def for_event(self, name: str, matrix: Value) -> tuple[Value, ...]:
         """What an event-driven product reads: the weights and, beside integers, their scales.
@@ -63,14 +72,39 @@ class WeightValues:
         """What a product of integers with tiles of so many columns reads."""
         return self.packed(name, matrix, f"integers {tile}", lambda stored: (pack_pairs(stored.values, tile), None))
 
+    def for_pruned(self, name: str, matrix: Value) -> tuple[Value, ...]:
+        """What a product reads that skips the zeros of a weight: what `pack_pruned` makes."""
+        suffixes = (WEIGHT_SUFFIX, GAPS_SUFFIX, STARTS_SUFFIX, SCALES_SUFFIX)
+        return self._made(name, matrix, "pruned", suffixes, lambda stored: pack_pruned(stored).in_order)
+
+    def for_lanes(self, name: str, matrix: Value, lanes: int) -> tuple[Value, ...]:
+        """What a dense product reads that skips the zeros of a weight in vectors of so many lanes."""
+        suffixes = (WEIGHT_SUFFIX, PLACES_SUFFIX, WINDOWS_SUFFIX, STARTS_SUFFIX)
+        return self._made(name, matrix, f"lanes {lanes}", suffixes, lambda stored: pack_lanes(stored, lanes).in_order)
+
+    def pruned_size(self, matrix: Value) -> PrunedSize | None:
+        """How large a weight is without its zeros; None where it is no pruned one (`PrunedSize.of`)."""
+        if matrix not in self._sizes:
+            self._sizes[matrix] = None if matrix.data is None else PrunedSize.of(self._find(matrix)[1])
+        return self._sizes[matrix]
+
     def packed(self, name: str, matrix: Value, form: str, pack: Callable[[StoredMatrix], Packed]) -> tuple[Value, ...]:
         """What `pack` makes of a weight, the weights and any scales; made once for each `form`."""
+        return self._made(name, matrix, form, (WEIGHT_SUFFIX, SCALES_SUFFIX), pack)
+
+    def _made(
+        self,
+        name: str,
+        matrix: Value,
+        form: str,
+        suffixes: tuple[str, ...],
+        pack: Callable[[StoredMatrix], Sequence[NDArray[np.generic] | None]],
+    ) -> tuple[Value, ...]:
+        """The arrays that `pack` makes of a weight, those that there are, each named by its suffix."""
         if (matrix, form) not in self._packed:
             key, stored = self._find(matrix)
-            data, scales = pack(stored)
-            values = [_weight(name + WEIGHT_SUFFIX, data)]
-            if scales is not None:
-                values.append(_weight(name + SCALES_SUFFIX, scales))
+            named = zip(suffixes, pack(stored), strict=True)
+            values = [_weight(name + suffix, data) for suffix, data in named if data is not None]
             self._packed[matrix, form] = tuple(values)
             if key is not None:
                 self.nbytes[key] = self.nbytes.get(key, 0) + sum(value.nbytes for value in values)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from astroedge.exporters import export
 
@@ -61,3 +62,36 @@ def test_weights_rounded_by_hand_are_stored_rounded() -> None:
     assert [array.shape for array in weights] in ([(96, 80)], [(80, 96)])
     wanted = model.rounded().detach().numpy()
     assert np.array_equal(weights[0] if weights[0].shape == wanted.shape else weights[0].T, wanted)
+
+
+class PrunedCell(nn.Module):
+    """A recurrent cell and a readout of more weights than small constants have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell, self.out = nn.RNNCell(70, 80), nn.Linear(80, 90)
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.cell(x, h)
+        return self.out(h), h
+
+
+def test_a_pruning_mask_leaves_one_matrix() -> None:
+    """Masks of `torch.nn.utils.prune` that were never removed: each weight is stored once, zeros in it, by its name."""
+    model = PrunedCell().eval()
+    pruned = ((model.cell, "weight_ih"), (model.cell, "weight_hh"), (model.out, "weight"))
+    for module, name in pruned:
+        prune.l1_unstructured(module, name, 0.8)
+    graph = export(model, torch.ones(1, 70), torch.zeros(1, 80))
+    assert [state.name for state in graph.spec.states] == ["h"]
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.model.graph.initializer}
+    matrices = {name: array for name, array in stored.items() if array.ndim == 2}
+    assert set(matrices) == {"cell.weight_ih", "cell.weight_hh", "out.weight"}
+    for module, name in pruned:
+        weight = getattr(module, name).detach().numpy()
+        assert any(np.array_equal(weight.T, matrix) or np.array_equal(weight, matrix) for matrix in matrices.values())
+        assert np.mean(weight == 0) > 0.79
+    assert "Mul" not in {node.op_type for node in graph.model.graph.node}
+    (note,) = [note for note in graph.notes if "Zeros" in note]
+    assert note.count("80.0%") == 3

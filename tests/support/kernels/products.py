@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,14 @@ class Case:
         elif self.graded:
             x = x * rng.standard_normal((self.batch, self.rows)).astype(np.float32)
         return x, stored, bias
+
+
+def prune(stored: StoredMatrix, density: float, seed: int = 0) -> StoredMatrix:
+    """The stored matrix with all but a share of its weights at 0, some of these −0.0."""
+    rng = np.random.default_rng(seed)
+    kept = rng.random(stored.values.shape) < density
+    zeros = np.where(rng.random(stored.values.shape) < 0.5, -0.0, 0.0)
+    return replace(stored, values=np.where(kept, stored.values, zeros.astype(stored.values.dtype)))
 
 
 def cases(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[Case]:

@@ -17,6 +17,7 @@ from astroedge.targets.compiler.select.kernel_cost import (
     level_of,
     reads_rows,
 )
+from astroedge.targets.kernels.products.pruned_lists import PrunedSize
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT4, INT8
 
 V3, V4, PI4 = (resolve_target(name) for name in ("x86-64-v3", "x86-64-v4", "raspberry-pi-4"))
@@ -78,6 +79,36 @@ def test_integers_times_spikes_are_cheaper_than_graded_values() -> None:
         cost = replace(LAYER, storage=storage)
         assert cost.dense(False) < cost.dense(True)
         assert cost.event(0.1, False) < cost.event(0.1, True)
+
+
+def test_lists_of_weights_pay_where_few_are_left() -> None:
+    """The farther away the weights lie, the earlier: in a cache at 98 % zeros, from memory at 80 % already."""
+    for level, zeros, kernel in (
+        (L2, 0.5, "dense"),
+        (L2, 0.8, "dense"),
+        (L2, 0.98, "pruned"),
+        (MEMORY, 0.5, "dense"),
+        (MEMORY, 0.8, "pruned"),
+    ):
+        entries = round((1 - zeros) * 512 * 512)
+        cost = replace(LAYER, level=level, pruned_level=level, pruned_size=PrunedSize(entries, 5 * entries, 1.0))
+        chosen, reason = cost.choose_dense("input is not a spike tensor")
+        assert chosen == kernel
+        assert reason.endswith(f"with these in {level.name}")
+    assert cost.pruned(0.1) < cost.pruned(0.3) < cost.pruned(1.0)
+
+
+def test_lanes_pay_where_lists_do_not() -> None:
+    """In a cache from 80 % zeros on, unless a column in 64 is full; never for integers, nor on ARM."""
+    size = PrunedSize(round(0.2 * 512 * 512), 5 * round(0.2 * 512 * 512), 0.26)
+    cost = replace(LAYER, pruned_level=L2, pruned_size=size)
+    assert cost.prefers_lanes(1.0)
+    assert cost.choose_dense("")[0] == "pruned"
+    assert replace(cost, target=V3).choose_dense("")[0] == "pruned"
+    assert replace(cost, pruned_size=replace(size, longest=1.0)).choose_dense("")[0] == "dense"
+    assert not replace(cost, storage=INT8).prefers_lanes(1.0)
+    assert not replace(cost, target=PI4).prefers_lanes(1.0)
+    assert not replace(cost, dtype="bool").prefers_lanes(1.0)
 
 
 def test_the_reason_names_both_estimates() -> None:
