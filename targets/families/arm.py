@@ -51,6 +51,7 @@ class Arm:
     reads_rows = False  # not measured
     adds_from_memory = False
     half_attribute = ""
+    fused_feature = ""
     multiply_add: Mapping[int, str] = {}
 
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:

@@ -30,6 +30,7 @@ class X86:
     reads_rows = True
     adds_from_memory = True
     half_attribute = "f16c"
+    fused_feature = "fma"
     # LLVM joins the addition of the sums after it where there is VNNI.
     multiply_add: Mapping[int, str] = {
         32: "llvm.x86.avx512.pmaddw.d.512",
