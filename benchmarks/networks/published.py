@@ -25,6 +25,7 @@ from benchmarks.networks.thresholds import set_thresholds
 SEED, STREAMS, EXAMPLES, CHECKED = 0, 4, 12, 3
 IMAGES, EVENTS = 0.15, 0.10
 """Firing rates: the papers report some 5 to 30 % for layers that read images, less for those that read events."""
+SPIKES = 0.05  # of the inputs of the dense layers
 SHARE = 0.10  # of the pixels of a frame that had an event
 
 Draw = Callable[[torch.Generator, int], tuple[Tensor, ...]]
@@ -169,6 +170,39 @@ def dvs_gesture() -> nn.Module:
     return model
 
 
+class IntegrateAndFire(nn.Module):
+    """SpikingJelly's IFNode with a soft reset, written by hand: v ← v + x, z ← v ≥ 1, v ← v − z."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.v: Tensor | float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One tick: currents to spikes."""
+        self.v = self.v + x
+        spikes = (self.v >= 1.0).float()
+        self.v = self.v - spikes
+        return spikes
+
+
+def dense_layers(by_hand: bool) -> nn.Module:
+    """Two dense layers of neurons and a readout, with SpikingJelly's neurons or `IntegrateAndFire`."""
+    from spikingjelly.activation_based import neuron
+
+    def neurons() -> nn.Module:
+        return IntegrateAndFire() if by_hand else neuron.IFNode(v_reset=None)
+
+    layers = [nn.Linear(256, 2048), nn.Linear(2048, 2048), nn.Linear(2048, 10)]
+    for layer in layers[:2]:
+        layer.weight.data *= 4.0
+    return nn.Sequential(layers[0], neurons(), layers[1], neurons(), layers[2])
+
+
+def spikes(width: int) -> Draw:
+    """Spikes of `SPIKES` of the inputs."""
+    return lambda generator, streams: ((torch.rand(streams, width, generator=generator) < SPIKES).float(),)
+
+
 PUBLISHED: dict[str, Published] = {
     "SEW-ResNet18 at 32²": Published(lambda: sew_resnet(10), images(32), IMAGES),
     "SEW-ResNet18 at 224²": Published(lambda: sew_resnet(1000), images(224), IMAGES),
@@ -180,6 +214,8 @@ PUBLISHED: dict[str, Published] = {
     "FireNet at 128²": Published(
         FireNet, events(128), EVENTS, lambda model, streams: model.initial_state(128, 128, streams)
     ),
+    "dense layers of SpikingJelly": Published(lambda: dense_layers(by_hand=False), spikes(256)),
+    "the same layers by hand": Published(lambda: dense_layers(by_hand=True), spikes(256)),
     "DTLN": Published(DTLN, _features((BINS,), (FRAME,)), state=lambda model, streams: model.initial_state()),
     "GTCRN's parts": Published(GTCRNLike, _features((9, 1, 129)), state=lambda model, streams: model.initial_state()),
 }

@@ -98,7 +98,7 @@ def measure(graph: StepGraph, inputs: Sequence[Mapping[str, Array]] | None, weig
     Without `inputs` they are drawn as for a golden trace.
     """
     bundle, compile_seconds = build(graph)
-    with astroedge.load(bundle) as session:
+    with astroedge.load(bundle, threads=1) as session:
         if inputs is None:
             drawn = draw_inputs(session.manifest.layout.inputs, 0, 0, DRAWN)
             inputs = [{name: values[tick] for name, values in drawn.items()} for tick in range(DRAWN)]
@@ -106,7 +106,10 @@ def measure(graph: StepGraph, inputs: Sequence[Mapping[str, Array]] | None, weig
         reference = onnx_runtime.start(work)
         disagreeing = first_tick(session, reference, inputs[0])
         ours, theirs = take_turns(session, reference, inputs)
-        rates = {name: round(count.firing_rate, 4) for name, count in session.activity().items()}
+        counts = session.activity()
+        rates = {
+            item.name: round(counts[item.name].firing_rate, 4) for item in graph.spec.spikes if item.name in counts
+        }
         kernels = [matrix.kernel for matrix in session.manifest.matrices]
     return {
         "weights": weights,
