@@ -94,7 +94,7 @@ def test_taps_outside_a_small_image_add_nothing(size: int, channels: int) -> Non
     assert same_bits(result, convolve(x, weights, conv))
 
 
-def test_spikes_are_multiplied_and_added_in_one_instruction() -> None:
+def test_fused_products_of_spikes_have_the_bits_of_the_order() -> None:
     """Where inputs are 0 or 1 a fused product has the bits of the order."""
     conv = Convolution(1, 40, 4, 5, 19, (3, 3), padding=(1, 1, 1, 1))
     x, weights = _data(conv, 2)

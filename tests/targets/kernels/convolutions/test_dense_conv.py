@@ -68,7 +68,7 @@ def test_equals_the_reduction_order(
     assert same_bits(dense_convolve(x, weights, conv, tile, scales=scales, target=target), expected)
 
 
-def test_spikes_are_multiplied_and_added_in_one_instruction() -> None:
+def test_fused_products_of_spikes_have_the_bits_of_the_order() -> None:
     """Where inputs are 0 or 1 a fused product has the bits of the order."""
     conv = Convolution(1, 30, 6, 7, 5, (3, 3), padding=(1, 1, 1, 1))
     rng = np.random.default_rng(3)

@@ -39,7 +39,7 @@ def test_equals_the_reduction_order(conv: Convolution, tile: ConvTile, target: d
     assert same_bits(scaled.reshape(y.shape), scales[:, None, None] * convolve(x, weights, conv))
 
 
-def test_spikes_are_multiplied_and_added_in_one_instruction() -> None:
+def test_fused_products_of_spikes_have_the_bits_of_the_order() -> None:
     """Where inputs are 0 or 1 a fused product has the bits of the order; infinite weights make the same NaN."""
     conv, tile = Convolution(1, 5, 6, 20, 7, (3, 3)), ConvTile(4, 2)
     rng = np.random.default_rng(1)
@@ -53,6 +53,12 @@ def test_spikes_are_multiplied_and_added_in_one_instruction() -> None:
         expected = convolve(x, weights, conv)
     assert np.array_equal(made.reshape(expected.shape), expected, equal_nan=True)
     assert np.isnan(made).any()
+
+
+@pytest.mark.guard
+def test_only_products_of_spikes_are_fused() -> None:
+    """A guard: one instruction for a product and a sum is what makes spikes cheap, and forbidden for other numbers."""
+    conv, tile = Convolution(1, 5, 6, 20, 7, (3, 3)), ConvTile(4, 2)
     assert FUSED.search(assembly(row_conv(conv, tile, fused=True), X86_64_V3))
     assert not FUSED.search(assembly(row_conv(conv, tile), X86_64_V3))
 
