@@ -119,7 +119,7 @@ def fuses(target: Target) -> bool:
 
 
 def add_product(total: Expression, weight: Expression, value: Expression, fused: bool) -> Expression:
-    """total + weight·value, each rounded; `fused` says that values are 0 or 1 and a target `fuses`.
+    """total + weight·value, each rounded; `fused` says that values are 0 or powers of two and a target `fuses`.
 
     Such a product is exact, so that rounding it as well or not gives the same bits.
     """

@@ -55,6 +55,7 @@ from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.tir_builder import fuses
 
 WIDEN_USES = 4  # how often a weight must be read in a tick for widening all of them first to pay
+LARGEST_WEIGHT = 2.0**100  # times a power of two that counts as exact it is still far from infinite
 LARGEST = 2**30  # indices of weights, padding included, must fit an int32
 
 
@@ -102,7 +103,7 @@ class ConvolutionChooser:
         matrix = call.reads[1]
         self.weights.storage(matrix).check_rows(product.shape.taps)
         kernel, reason = self._decide(product, matrix)
-        add = self._add_event if kernel == "event" else self._add_dense(product)
+        add = self._add_event if kernel == "event" else self._add_dense(product, matrix)
         nbytes = sum(value.nbytes for value in add(product, call))
         assert matrix.data is not None
         return ChosenConvolution(kernel, reason, nbytes, int(np.count_nonzero(matrix.data)))
@@ -119,14 +120,16 @@ class ConvolutionChooser:
             return "dense", f"{fires}{DESPITE}its active elements have no list of the form that is needed"
         if self.kernels != "auto":
             return self.kernels, f"asked for; {fires}"
-        share = self._event_cost(product, matrix) / dense_cost(conv, self.target, self._fuses(product))
+        share = self._event_cost(product, matrix) / dense_cost(conv, self.target, self._fuses(product, matrix))
         if share > 1:
             return "dense", f"{fires}, at which lists and borders cost more than they save"
         return "event", f"{fires}: about {share:.0%} of the dense kernel's time"
 
-    def _fuses(self, product: ConvolutionProduct) -> bool:
-        """Whether dense kernels may multiply and add in one instruction: where inputs are 0 or 1."""
-        return bool(product.sparsity and product.sparsity.binary) and fuses(self.target)
+    def _fuses(self, product: ConvolutionProduct, matrix: Value) -> bool:
+        """Whether kernels may multiply and add in one instruction: where no product loses a bit or is infinite."""
+        if product.sparsity is None or not product.sparsity.exact or matrix.data is None or not fuses(self.target):
+            return False
+        return product.sparsity.binary or float(np.abs(matrix.data).max()) < LARGEST_WEIGHT
 
     def _adds_integers(self, product: ConvolutionProduct, matrix: Value) -> bool:
         """Whether inputs that are 0 or 1 meet integer weights."""
@@ -159,16 +162,26 @@ class ConvolutionChooser:
         pixels = self._lists(images, conv.lists, sparsity, product.name)
         strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
         lists = (*(pixels if graded or not strips else ()), *strips)
-        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block)
+        function = event_conv(
+            conv,
+            graded=graded,
+            together=together,
+            tile=tile,
+            storage=storage,
+            by_block=by_block,
+            fused=self._fuses(product, matrix),
+        )
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
         touched = round(self._event_cost(product, matrix) * BYTES_A_CYCLE)
         self.calls.append(KernelCall(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
         self._transpose(conv, sums, stored, call)
         return stored
 
-    def _add_dense(self, product: ConvolutionProduct) -> Callable[[ConvolutionProduct, KernelCall], tuple[Value, ...]]:
+    def _add_dense(
+        self, product: ConvolutionProduct, matrix: Value
+    ) -> Callable[[ConvolutionProduct, KernelCall], tuple[Value, ...]]:
         """What appends the better dense kernels."""
-        conv, fused = product.shape, self._fuses(product)
+        conv, fused = product.shape, self._fuses(product, matrix)
         by_channels = conv.groups == 1 and (
             channel_cost(conv, self.target, fused) < plane_cost(conv, self.target, fused)
         )
@@ -189,7 +202,7 @@ class ConvolutionChooser:
             copy = self.copies[images, layout] = _array(f"pixels.{product.name}", layout.size)
             self.calls.append(KernelCall(copy_to_pixels(layout), (images,), (copy,), "pad", ("conv",)))
         pixels = self.copies[images, layout]
-        fused = self._fuses(product)
+        fused = self._fuses(product, matrix)
         touched = round(channel_cost(conv, self.target, fused) * BYTES_A_CYCLE)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
         function = channel_conv(conv, tile, fused=fused)
@@ -213,7 +226,7 @@ class ConvolutionChooser:
             lambda weights: pack_dense_conv(weights, conv, tile),
         )
         weights, scaled = self._widen(stored[0], self.weights.storage(matrix)), len(stored) > 1
-        planes, fused = images, self._fuses(product)
+        planes, fused = images, self._fuses(product, matrix)
         if not (has_rows(conv) and reads_images(conv)):
             planes = _array(f"planes.{product.name}", planes_size(conv))
             self.calls.append(KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)))
