@@ -11,6 +11,7 @@
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
+#   make bench-networks    published networks beside ONNX Runtime, each at its firing rates
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
 #   make bench-exactness   what the same bits on every processor cost
@@ -24,7 +25,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-convolutions bench-overheads bench-pruned bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -65,6 +66,9 @@ bench-kernels: .venv/ready
 
 bench-convolutions: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.convolutions
+
+bench-networks: .venv/frameworks
+	$(VENV_PYTHON) -m benchmarks.studies.networks
 
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads

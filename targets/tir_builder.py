@@ -113,6 +113,19 @@ def splat(value: Expression, lanes: int) -> Expression:
     return value if lanes == 1 else tirx.Broadcast(value, lanes)
 
 
+def fuses(target: Target) -> bool:
+    """Whether one instruction multiplies and adds with one rounding."""
+    return target.family.fused_feature in ("", *target.features)
+
+
+def add_product(total: Expression, weight: Expression, value: Expression, fused: bool) -> Expression:
+    """total + weight·value, each rounded; `fused` says that values are 0 or powers of two and a target `fuses`.
+
+    Such a product is exact, so that rounding it as well or not gives the same bits.
+    """
+    return tirx.call_llvm_pure_intrin(total.ty, "llvm.fma", weight, value, total) if fused else total + weight * value
+
+
 def zero(dtype: str, lanes: int) -> Expression:
     """+0 in all lanes."""
     return splat(tirx.const(0, dtype), lanes)

@@ -37,6 +37,7 @@ else:
 
 
 MOST_WALKS = 100  # a line of delays in one state becomes known place by place
+ZERO_OR_POWER = frozenset((0.0, *(2.0**exponent for exponent in range(8))))
 ZERO_OR_ONE, SPIKES = frozenset((0.0, 1.0)), frozenset((-1.0, 0.0, 1.0))
 
 
@@ -45,7 +46,14 @@ def find_sparsity(model: onnx.ModelProto, spec: StepSpec) -> dict[str, Sparsity]
     walk = _Walk(model, spec)
     walk.run()
     return {
-        name: Sparsity(found.source, found.rate, walk.is_binary(name), walk.is_spiking(name), found.whole)
+        name: Sparsity(
+            found.source,
+            found.rate,
+            binary=walk.is_binary(name),
+            spiking=walk.is_spiking(name),
+            whole=found.whole,
+            exact=walk.is_exact(name),
+        )
         for name, found in walk.known.items()
         if found.rest == 0
     }
@@ -88,6 +96,10 @@ class _Walk:
     def is_binary(self, name: str) -> bool:
         """Whether a value is exactly 0 or 1 whatever the user does."""
         return name in self.proven and self.values.get(name, SPIKES) <= ZERO_OR_ONE
+
+    def is_exact(self, name: str) -> bool:
+        """Whether a value is 0 or a power of two, no fraction, whatever the user does."""
+        return name in self.proven & self.values.keys() and {*map(abs, self.values[name])} <= ZERO_OR_POWER
 
     def is_spiking(self, name: str) -> bool:
         """Whether what is not zero has one magnitude."""

@@ -13,7 +13,9 @@ class Sparsity:
 
     `binary` is True when every element is exactly 0 or 1 whatever the user does; `spiking` when all that are not zero
     have one magnitude unless the user sets a state otherwise (1, or 2, or -1 and 1): inputs to add, not to multiply.
-    `whole` is True when the elements are those of the source, each once, in whatever order.
+    `whole` is True when the elements are those of the source, each once, in whatever order. `exact` is True when every
+    element is 0 or a power of two from 1 to 128 with either sign, whatever the user does: a product with a number
+    loses nothing.
     """
 
     source: str
@@ -21,6 +23,7 @@ class Sparsity:
     binary: bool
     spiking: bool = True
     whole: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)

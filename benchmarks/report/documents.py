@@ -9,14 +9,19 @@ from benchmarks.report import markdown
 from benchmarks.timing.compare import Record
 from benchmarks.timing.contenders import STEP, OwnEntry
 
-BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
+COMMAND, END = "make bench", "<!-- until here -->"
 
 
-def put_into(path: Path, lines: Sequence[str]) -> None:
-    """Replace what is between the marks in the file at `path`; both have a line of their own."""
-    before, rest = path.read_text(encoding="utf-8").split(f"{BEGIN}\n", 1)
+def begin(command: str = COMMAND) -> str:
+    """The mark above what a command writes."""
+    return f"<!-- written by {command} -->"
+
+
+def put_into(path: Path, lines: Sequence[str], command: str = COMMAND) -> None:
+    """Replace what is between the marks of `command` in the file at `path`; both have a line of their own."""
+    before, rest = path.read_text(encoding="utf-8").split(f"{begin(command)}\n", 1)
     after = rest.split(END, 1)[1]
-    path.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]), encoding="utf-8")
+    path.write_text("\n".join([f"{before}{begin(command)}", *lines, f"{END}{after}"]), encoding="utf-8")
 
 
 def summary(report: Record) -> list[str]:

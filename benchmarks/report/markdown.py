@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -47,7 +47,11 @@ def size(nbytes: float) -> str:
 
 def firing(record: Mapping[str, Any]) -> str:
     """The range of the firing rates that a comparison measured in float32."""
-    rates = record["own"].get("fp32", {}).get("firing_rates", {}).values()
+    return firing_range(record["own"].get("fp32", {}).get("firing_rates", {}).values())
+
+
+def firing_range(rates: Collection[float]) -> str:
+    """The least and the largest of some rates; a dash for none."""
     if not rates:
         return "–"
     low, high = f"{min(rates):.0%}", f"{max(rates):.0%}"

@@ -52,6 +52,7 @@ class Arm:
     adds_from_memory = False
     single_addition = 2.2  # counted, not measured: 13 instructions for two, three in a cycle
     half_attribute = ""
+    fused_feature = ""
     multiply_add: Mapping[int, str] = {}
     permute: Mapping[int, str] = {}
 

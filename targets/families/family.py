@@ -81,6 +81,10 @@ class Family(Protocol):
     """LLVM's attribute for converting float16 to float32 by an instruction, "" where every processor has one;
     `widen_halves.needs_widening` reads it."""
 
+    fused_feature: str
+    """The flag of /proc/cpuinfo for multiplying and adding with one rounding in one instruction, "" where every
+    processor can; `tir_builder.fuses` reads it."""
+
     def vector_registers(self, vector_bits: int) -> int:
         """How many vector registers of so many bits there are; `tir_builder.register_floats` asks."""
 

@@ -31,6 +31,7 @@ class X86:
     adds_from_memory = True
     single_addition = 1.5
     half_attribute = "f16c"
+    fused_feature = "fma"
     # LLVM joins the addition of the sums after it where there is VNNI.
     multiply_add: Mapping[int, str] = {
         32: "llvm.x86.avx512.pmaddw.d.512",

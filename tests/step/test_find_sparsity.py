@@ -99,4 +99,4 @@ def test_the_cast_of_a_comparison_is_binary() -> None:
     graph = graphs.lif_layer()
     found = find_sparsity(graph.model, graph.spec)
     casts = [node.output[0] for node in graph.model.graph.node if node.op_type == "Cast"]
-    assert [found[name] for name in casts] == [Sparsity("lif.spike", 0.1, binary=True, whole=True)]
+    assert [found[name] for name in casts] == [Sparsity("lif.spike", 0.1, binary=True, whole=True, exact=True)]

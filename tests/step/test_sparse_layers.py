@@ -106,6 +106,24 @@ CASES: dict[str, tuple[NodeProto, tuple[int, ...], dict[str, np.ndarray], Sparsi
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("made", "exact"),
+    [
+        (node("Add", ["s", "t"], ["z"]), True),
+        (node("Mul", ["s", "four"], ["z"]), True),
+        (node("Mul", ["s", "three"], ["z"]), False),
+        (node("Mul", ["s", "half"], ["z"]), False),
+        (node("Add", ["x", "s"], ["z"]), False),
+    ],
+    ids=["sum of two", "four", "three", "half", "an input"],
+)
+def test_products_with_spikes_or_twice_as_much_are_exact(made: NodeProto, exact: bool) -> None:
+    """Where each element is 0 or a power of two; three needs more bits, half loses some, an input may be anything."""
+    constants = {"four": np.float32(4), "three": np.float32(3), "half": np.float32(0.5)}
+    graph = _graph(made, (1, 2, 8, 8), constants)
+    assert find_sparsity(graph.model, graph.spec)["z"].exact is exact
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_an_operator_makes_of_spikes(name: str) -> None:
     """Its rate as if elements fired independently, and whether it is still exactly 0 or 1."""

@@ -33,7 +33,7 @@ def find_sparsity(step: ImportedStep, graph: StepGraph) -> dict[relax.Var, Spars
             if operand is not None and call.op.name in MOVES and operand.same_as(call.args[0]):
                 found[binding.var] = found[operand]
             elif operand is not None and _scales(call):
-                found[binding.var] = replace(found[operand], binary=False)
+                found[binding.var] = replace(found[operand], binary=False, exact=False)
     return found
 
 

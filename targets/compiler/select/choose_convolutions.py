@@ -40,17 +40,22 @@ from astroedge.targets.kernels.convolutions.dense_conv import (
     planes_size,
     runs_size,
 )
-from astroedge.targets.kernels.convolutions.event_conv import event_conv, pack_event_conv
+from astroedge.targets.kernels.convolutions.event_conv import (
+    event_conv,
+    pack_event_conv,
+)
 from astroedge.targets.kernels.convolutions.expand_maps import widen
 from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy, copy_to_pixels
 from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists
 from astroedge.targets.kernels.convolutions.pixel_masks import pixel_masks
-from astroedge.targets.kernels.convolutions.row_conv import has_rows, row_conv
+from astroedge.targets.kernels.convolutions.row_conv import has_rows, reads_images, row_conv
 from astroedge.targets.kernels.convolutions.tile_transpose import sums_size, transpose_sums
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.precision.storage import FLOAT32, Storage
+from astroedge.targets.tir_builder import fuses
 
 WIDEN_USES = 4  # how often a weight must be read in a tick for widening all of them first to pay
+LARGEST_WEIGHT = 2.0**100  # times a power of two that counts as exact it is still far from infinite
 LARGEST = 2**30  # indices of weights, padding included, must fit an int32
 
 
@@ -98,7 +103,7 @@ class ConvolutionChooser:
         matrix = call.reads[1]
         self.weights.storage(matrix).check_rows(product.shape.taps)
         kernel, reason = self._decide(product, matrix)
-        add = self._add_event if kernel == "event" else self._add_dense(product.shape)
+        add = self._add_event if kernel == "event" else self._add_dense(product, matrix)
         nbytes = sum(value.nbytes for value in add(product, call))
         assert matrix.data is not None
         return ChosenConvolution(kernel, reason, nbytes, int(np.count_nonzero(matrix.data)))
@@ -115,10 +120,16 @@ class ConvolutionChooser:
             return "dense", f"{fires}{DESPITE}its active elements have no list of the form that is needed"
         if self.kernels in ("event", "dense"):
             return self.kernels, f"asked for; {fires}"
-        share = self._event_cost(product, matrix) / dense_cost(conv, self.target)
+        share = self._event_cost(product, matrix) / dense_cost(conv, self.target, self._fuses(product, matrix))
         if share > 1:
             return "dense", f"{fires}, at which lists and borders cost more than they save"
         return "event", f"{fires}: about {share:.0%} of the dense kernel's time"
+
+    def _fuses(self, product: ConvolutionProduct, matrix: Value) -> bool:
+        """Whether kernels may multiply and add in one instruction: where no product loses a bit or is infinite."""
+        if product.sparsity is None or not product.sparsity.exact or matrix.data is None or not fuses(self.target):
+            return False
+        return product.sparsity.binary or float(np.abs(matrix.data).max()) < LARGEST_WEIGHT
 
     def _adds_integers(self, product: ConvolutionProduct, matrix: Value) -> bool:
         """Whether inputs that are 0 or 1 meet integer weights."""
@@ -148,19 +159,32 @@ class ConvolutionChooser:
             weights, storage = self._widen(weights, storage), FLOAT32
         tile = event_tile(self.target, graded, storage)
         by_block = conv.has_row_blocks and weights.nbytes > self.target.l2_bytes // 2
-        function = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block)
         pixels = self._lists(images, conv.lists, sparsity, product.name)
         strips = self._strips(images, ColumnStrips(conv, together), pixels) if conv.has_strips else ()
         lists = (*(pixels if graded or not strips else ()), *strips)
+        function = event_conv(
+            conv,
+            graded=graded,
+            together=together,
+            tile=tile,
+            storage=storage,
+            by_block=by_block,
+            fused=self._fuses(product, matrix),
+        )
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
         touched = round(self._event_cost(product, matrix) * BYTES_A_CYCLE)
         self.calls.append(KernelCall(function, (*lists, weights), (sums,), "event-conv", ("conv",), touched=touched))
         self._transpose(conv, sums, stored, call)
         return stored
 
-    def _add_dense(self, conv: Convolution) -> Callable[[ConvolutionProduct, KernelCall], tuple[Value, ...]]:
+    def _add_dense(
+        self, product: ConvolutionProduct, matrix: Value
+    ) -> Callable[[ConvolutionProduct, KernelCall], tuple[Value, ...]]:
         """What appends the better dense kernels."""
-        by_channels = conv.groups == 1 and channel_cost(conv, self.target) < plane_cost(conv, self.target)
+        conv, fused = product.shape, self._fuses(product, matrix)
+        by_channels = conv.groups == 1 and (
+            channel_cost(conv, self.target, fused) < plane_cost(conv, self.target, fused)
+        )
         return self._add_channels if by_channels else self._add_planes
 
     def _add_channels(self, product: ConvolutionProduct, call: KernelCall) -> tuple[Value, ...]:
@@ -178,9 +202,10 @@ class ConvolutionChooser:
             copy = self.copies[images, layout] = _array(f"pixels.{product.name}", layout.size)
             self.calls.append(KernelCall(copy_to_pixels(layout), (images,), (copy,), "pad", ("conv",)))
         pixels = self.copies[images, layout]
-        touched = round(channel_cost(conv, self.target) * BYTES_A_CYCLE)
+        fused = self._fuses(product, matrix)
+        touched = round(channel_cost(conv, self.target, fused) * BYTES_A_CYCLE)
         sums = _array(f"sums.{product.name}", conv.batch * sums_size(conv.out_pixels, conv.outputs))
-        function = channel_conv(conv, tile)
+        function = channel_conv(conv, tile, fused=fused)
         self.calls.append(KernelCall(function, (pixels, weights), (sums,), "dense-conv", ("conv",), touched=touched))
         self._transpose(conv, sums, stored, call)
         return stored
@@ -201,15 +226,17 @@ class ConvolutionChooser:
             lambda weights: pack_dense_conv(weights, conv, tile),
         )
         weights, scaled = self._widen(stored[0], self.weights.storage(matrix)), len(stored) > 1
-        planes = _array(f"planes.{product.name}", planes_size(conv))
-        self.calls.append(KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)))
-        touched = round(plane_cost(conv, self.target) * BYTES_A_CYCLE)
+        planes, fused = images, self._fuses(product, matrix)
+        if not (has_rows(conv) and reads_images(conv)):
+            planes = _array(f"planes.{product.name}", planes_size(conv))
+            self.calls.append(KernelCall(copy_to_planes(conv), (images,), (planes,), "pad", ("conv",)))
+        touched = round(plane_cost(conv, self.target, fused) * BYTES_A_CYCLE)
         if has_rows(conv):
-            function, reads = row_conv(conv, tile, scaled=scaled), (planes, weights, *stored[1:])
+            function, reads = row_conv(conv, tile, scaled=scaled, fused=fused), (planes, weights, *stored[1:])
             self.calls.append(KernelCall(function, reads, call.writes, "dense-conv", ("conv",), touched=touched))
             return stored
         runs = _array(f"runs.{product.name}", runs_size(conv))
-        function, unpad = dense_conv(conv, tile), copy_from_runs(conv, scaled=scaled)
+        function, unpad = dense_conv(conv, tile, fused=fused), copy_from_runs(conv, scaled=scaled)
         self.calls += [
             KernelCall(function, (planes, weights), (runs,), "dense-conv", ("conv",), touched=touched),
             KernelCall(unpad, (runs, *stored[1:]), call.writes, "unpad", ("conv",)),

@@ -16,13 +16,14 @@ from astroedge.targets.kernels.convolutions.dense_conv import conv_tile, planes_
 from astroedge.targets.kernels.convolutions.event_conv import most_together, weights_size
 from astroedge.targets.kernels.convolutions.event_windows import LANES
 from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy
-from astroedge.targets.kernels.convolutions.row_conv import has_rows
+from astroedge.targets.kernels.convolutions.row_conv import has_rows, reads_images
 from astroedge.targets.tir_builder import register_floats
 
 STRETCH = 18.0  # to begin with another stretch of a list, walked or copied: a branch that is hard to predict
 ADD = 1.2  # for every vector added, with its share of the loop
 ELEMENT = 2.2  # the least for an element of a list
 COPIED = 0.4  # for every element of a strip copied
+FUSED = 0.6  # for every vector multiplied and added in one instruction, with its share of the loads
 LIST = 0.6  # for every input element: finding the active ones
 COPY = 0.4  # for every element copied or transposed
 FAR_COPY = 2.5  # the same where source and copy do not fit in the L2 cache
@@ -59,12 +60,13 @@ def _stretches(conv: Convolution) -> int:
     return rows if conv.has_runs else rows * columns * ceil(conv.group_inputs / conv.blocking.channels)
 
 
-def dense_cost(conv: Convolution, target: Target) -> float:
-    """Cycles of the better dense kernels."""
-    return min(plane_cost(conv, target), channel_cost(conv, target)) if conv.groups == 1 else plane_cost(conv, target)
+def dense_cost(conv: Convolution, target: Target, fused: bool = False) -> float:
+    """Cycles of the better dense kernels; `fused` says that they multiply and add in one instruction."""
+    planes = plane_cost(conv, target, fused)
+    return min(planes, channel_cost(conv, target, fused)) if conv.groups == 1 else planes
 
 
-def channel_cost(conv: Convolution, target: Target) -> float:
+def channel_cost(conv: Convolution, target: Target, fused: bool = False) -> float:
     """Cycles of the dense kernels in vectors of output channels."""
     tile = channel_tile(conv, target)
     vectors = ceil(conv.outputs / LANES) * _narrowness(target)
@@ -74,15 +76,15 @@ def channel_cost(conv: Convolution, target: Target) -> float:
         whole, rest = divmod(windows, tile.windows)
         sums += taps * (whole * tile.windows + (widths[rest] if rest else 0))
     moved = _copying(conv.batch * conv.outputs * conv.out_pixels, target)
-    return conv.batch * vectors * sums + COPY * PixelCopy(conv).size + moved
+    return conv.batch * vectors * sums * (FUSED if fused else 1) + COPY * PixelCopy(conv).size + moved
 
 
-def plane_cost(conv: Convolution, target: Target) -> float:
+def plane_cost(conv: Convolution, target: Target, fused: bool = False) -> float:
     """Cycles of the dense kernels in vectors of output pixels."""
-    work = conv.taps * _narrowness(target) * (1 + 1 / conv_tile(conv, target).channels ** 2)
+    work = conv.taps * _narrowness(target) * (FUSED if fused else 1) * (1 + 1 / conv_tile(conv, target).channels ** 2)
     if has_rows(conv):
         vectors = conv.batch * conv.outputs * conv.out_height * ceil(conv.out_width / LANES)
-        return vectors * work + COPY * planes_size(conv)
+        return vectors * work + (0 if reads_images(conv) else COPY * planes_size(conv))
     return runs_size(conv) / LANES * work + COPY * planes_size(conv) + _copying(runs_size(conv), target)
 
 

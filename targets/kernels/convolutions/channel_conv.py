@@ -31,6 +31,7 @@ from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
+    add_product,
     chunks,
     hold,
     independent,
@@ -90,18 +91,20 @@ def channel_weights_size(conv: Convolution) -> int:
     return sums_pitch(conv.outputs) * conv.taps
 
 
-def channel_conv(conv: Convolution, tile: ChannelTile) -> tirx.PrimFunc:
+def channel_conv(conv: Convolution, tile: ChannelTile, *, fused: bool = False) -> tirx.PrimFunc:
     """Kernel (pixels, weights, sums): the sums of `conv`, which has one group, at every output.
 
     - `pixels`: (PixelCopy(conv).size,) float32 from `copy_to_pixels`;
     - `weights`: (channel_weights_size(conv),) from `pack_channel_conv(W, conv, tile)`, widened to float32;
     - `sums`: (batch·sums_size(out_pixels, outputs),) float32, channels last, as `transpose_sums` reads them.
+
+    `fused` is as in `add_product`.
     """
     with kernel("channel_conv") as built:
         pixels = built.argument("pixels", (PixelCopy(conv).size,), "float32")
         weights = built.argument("weights", (channel_weights_size(conv),), "float32")
         sums = built.argument("sums", (conv.batch * sums_size(conv.out_pixels, conv.outputs),), "float32")
-        product = _Product(conv, tile, pixels, weights, sums)
+        product = _Product(conv, tile, pixels, weights, sums, fused)
         with independent(conv.batch) as image:
             for band in _bands(conv):
                 for first, width in tiles(sums_pitch(conv.outputs), tile.channels):
@@ -168,6 +171,7 @@ class _Product:
     pixels: Buffer
     weights: Buffer
     sums: Buffer
+    fused: bool
 
     def emit_tile(self, image: Expression, band: Span, first: Expression, width: int) -> None:
         """Emit the sums of `width` outputs from `first` at the windows of a band."""
@@ -244,8 +248,8 @@ class _Product:
         for window, place in zip(windows, places, strict=True):
             element = hold(self.pixels[place])
             for (_, lanes), weight, total in zip(vectors, weights, window.totals, strict=True):
-                product = splat(element, lanes) * load(weight, 0, lanes)
-                store(total, 0, lanes, load(total, 0, lanes) + product)
+                value = splat(element, lanes)
+                store(total, 0, lanes, add_product(load(total, 0, lanes), load(weight, 0, lanes), value, self.fused))
 
     def _store(self, windows: list[_Window], count: Expression | None, width: int) -> None:
         """Emit the stores of the first `count` windows' sums, or of all."""

@@ -21,6 +21,7 @@ from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
+    add_product,
     chunks,
     hold,
     independent,
@@ -91,18 +92,20 @@ def copy_to_planes(conv: Convolution) -> tirx.PrimFunc:
     return built.function
 
 
-def dense_conv(conv: Convolution, tile: ConvTile) -> tirx.PrimFunc:
+def dense_conv(conv: Convolution, tile: ConvTile, *, fused: bool = False) -> tirx.PrimFunc:
     """Kernel (planes, weights, runs): the sums of `conv` at every output, from whole images.
 
     - `planes`: (planes_size(conv),) float32 from `copy_to_planes`;
     - `weights`: (outputs·taps,) from `pack_dense_conv(stored, conv, tile)`, widened to float32;
     - `runs`: (runs_size(conv),) float32, for `copy_from_runs`.
+
+    `fused` is as in `add_product`.
     """
     with kernel("dense_conv") as built:
         planes = built.argument("planes", (planes_size(conv),), "float32")
         weights = built.argument("weights", (conv.outputs * conv.taps,), "float32")
         runs = built.argument("runs", (runs_size(conv),), "float32")
-        product = _Product(conv, tile, planes, weights, runs)
+        product = _Product(conv, tile, planes, weights, runs, fused)
         with independent(conv.batch) as image, independent(conv.groups) as group:
             for first, channels in tiles(conv.group_outputs, tile.channels):
                 for vector, vectors in tiles(Planes(conv).vectors, tile.vectors):
@@ -216,6 +219,7 @@ class _Product:
     planes: Buffer
     weights: Buffer
     runs: Buffer
+    fused: bool
 
     def emit_tile(
         self,
@@ -261,4 +265,5 @@ class _Product:
             for output, sums in enumerate(totals):
                 weight = splat(self.weights[tap + output], LANES)
                 for value, total in zip(values, sums, strict=True):
-                    store(total, 0, LANES, load(total, 0, LANES) + weight * load(value, 0, LANES))
+                    added = add_product(load(total, 0, LANES), weight, load(value, 0, LANES), self.fused)
+                    store(total, 0, LANES, added)

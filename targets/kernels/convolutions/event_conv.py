@@ -59,6 +59,7 @@ def event_conv(
     tile: int = 128,
     storage: Storage = FLOAT32,
     by_block: bool = False,
+    fused: bool = False,
 ) -> tirx.PrimFunc:
     """Kernel ([pixels], [strips], weights, sums): `conv` of images given by their active elements.
 
@@ -70,8 +71,8 @@ def event_conv(
 
     The windows of `together` neighbouring outputs are walked in one go, `tile` output channels at a time; `by_block`,
     where `has_row_blocks`, all windows are walked over a block before the next one, whose weights then come from memory
-    once. None of it changes a bit. int8 weights of inputs that are 0 or 1 are added in int16, which holds the sum of a
-    block.
+    once; `fused` is as in `add_product`. None of it changes a bit. int8 weights of inputs that are 0 or 1 are added in
+    int16, which holds the sum of a block.
     """
     strips = ColumnStrips(conv, together)
     dtype = "int16" if storage.is_integer and not graded else "float32"
@@ -83,7 +84,7 @@ def event_conv(
 
         def walk(lists: Listed | None) -> Walk:
             assert lists is not None
-            return Walk(strips, lists is by_strip, lists, weights, sums, tile, dtype)
+            return Walk(strips, lists is by_strip, lists, weights, sums, tile, dtype, fused)
 
         with independent(conv.batch) as image:
             if by_block:

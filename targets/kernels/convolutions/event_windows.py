@@ -15,6 +15,7 @@ from astroedge.targets.kernels.stored_weights import cast
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
+    add_product,
     chunks,
     hold,
     load,
@@ -43,7 +44,7 @@ class Walk:
     """How windows are walked, and where their sums go.
 
     `lists` are those of pixels, or of `strips`, whose `together` is also what the weights are packed for; `by_strip`
-    says which. Sums are made in `dtype`, `tile` outputs at a time.
+    says which. Sums are made in `dtype`, `tile` outputs at a time; `fused` is as in `add_product`.
     """
 
     strips: ColumnStrips
@@ -53,6 +54,7 @@ class Walk:
     sums: Buffer
     tile: int
     dtype: str
+    fused: bool
 
     @property
     def conv(self) -> Convolution:
@@ -217,7 +219,9 @@ class _Windows:
             weights = (origin + k) * pitch + self.first
             for place in places:
                 addend = load(walk.weights, weights - place.index * step + place.offset, place.lanes)
-                addend = cast(addend, walk.dtype, place.lanes)
-                if walk.lists.values is not None:
-                    addend = splat(walk.lists.values[position], place.lanes) * addend
-                store(place.total, 0, place.lanes, load(place.total, 0, place.lanes) + addend)
+                addend, total = cast(addend, walk.dtype, place.lanes), load(place.total, 0, place.lanes)
+                if walk.lists.values is None:
+                    total = total + addend
+                else:
+                    total = add_product(total, addend, splat(walk.lists.values[position], place.lanes), walk.fused)
+                store(place.total, 0, place.lanes, total)

@@ -2,7 +2,7 @@
 
 The sum of a window is one block, so it is stored where it belongs as soon as it is made; no array of sums is written
 and read again. That is what counts for large images of few channels, whose results are larger than any cache. Images
-are copied into planes as for `dense_conv`, and weights are packed as for it.
+are copied into planes as for `dense_conv` unless they are planes already, and weights are packed as for it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from astroedge.targets.kernels.convolutions.dense_conv import LANES, ConvTile, P
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
+    add_product,
     hold,
     independent,
     kernel,
@@ -35,21 +36,29 @@ def has_rows(conv: Convolution) -> bool:
     return conv.block_count == 1 and conv.out_width >= LANES
 
 
-def row_conv(conv: Convolution, tile: ConvTile, *, scaled: bool = False) -> tirx.PrimFunc:
+def reads_images(conv: Convolution) -> bool:
+    """Whether the planes of images would be the images."""
+    return conv.strides == (1, 1) and not any(conv.padding)
+
+
+def row_conv(conv: Convolution, tile: ConvTile, *, scaled: bool = False, fused: bool = False) -> tirx.PrimFunc:
     """Kernel (planes, weights, [scales], y): `conv`, for which `has_rows`, times scales[output] if `scaled`.
 
-    - `planes`: (planes_size(conv),) float32 from `copy_to_planes`;
+    - `planes`: (planes_size(conv),) float32 from `copy_to_planes`, or the images themselves where `reads_images`;
     - `weights`: (outputs·taps,) from `pack_dense_conv(stored, conv, tile)`, widened to float32;
     - `scales`: (outputs,) and `y`: (batch·outputs·out_pixels,) float32.
+
+    `fused` is as in `add_product`.
     """
     vectors = ceil(conv.out_width / LANES)
     together = ceil(vectors / ceil(vectors / tile.vectors))
     with kernel("row_conv") as built:
-        planes = built.argument("planes", (planes_size(conv),), "float32")
+        size = conv.batch * conv.channels * conv.pixels if reads_images(conv) else planes_size(conv)
+        planes = built.argument("planes", (size,), "float32")
         weights = built.argument("weights", (conv.outputs * conv.taps,), "float32")
         scales = built.argument("scales", (conv.outputs,), "float32") if scaled else None
         y = built.argument("y", (conv.batch * conv.outputs * conv.out_pixels,), "float32")
-        rows = _Rows(conv, planes, weights, scales, y)
+        rows = _Rows(conv, planes, weights, scales, y, fused)
         with independent(conv.batch) as image, independent(conv.groups) as group, independent(conv.out_height) as row:
             for first, channels in tiles(conv.group_outputs, tile.channels):
                 with loop(vectors // together) as part:
@@ -69,6 +78,7 @@ class _Rows:
     weights: Buffer
     scales: Buffer | None
     y: Buffer
+    fused: bool
 
     def emit_tile(
         self,
@@ -110,4 +120,5 @@ class _Rows:
         for index, sums in enumerate(totals):
             weight = splat(self.weights[tap + index], LANES)
             for value, total in zip(values, sums, strict=True):
-                store(total, 0, LANES, load(total, 0, LANES) + weight * load(value, 0, LANES))
+                added = add_product(load(total, 0, LANES), weight, load(value, 0, LANES), self.fused)
+                store(total, 0, LANES, added)

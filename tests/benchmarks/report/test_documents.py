@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bench
-from benchmarks.report.documents import BEGIN, END, put_into, summary
+from benchmarks.report.documents import END, begin, put_into, summary
 from tests.benchmarks.records import MACHINE, comparison
 from tests.support.places import ROOT
 
@@ -16,10 +16,10 @@ from tests.support.places import ROOT
 def test_only_what_is_between_the_marks_changes(tmp_path: Path) -> None:
     """Text before and after stays, twice."""
     page = tmp_path / "page.md"
-    page.write_text(f"# Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n", encoding="utf-8")
+    page.write_text(f"# Before\n\n{begin()}\nold\n{END}\n\nAfter\n", encoding="utf-8")
     for lines in (["one", "two"], ["three"]):
         put_into(page, lines)
-        assert page.read_text(encoding="utf-8") == "\n".join(["# Before", "", BEGIN, *lines, END, "", "After", ""])
+        assert page.read_text(encoding="utf-8") == "\n".join(["# Before", "", begin(), *lines, END, "", "After", ""])
 
 
 def test_the_summary_has_one_row_for_each_network_on_one_thread() -> None:
@@ -42,5 +42,5 @@ def test_the_documentation_shows_the_committed_results() -> None:
         "docs/benchmarks.md": bench.render(bench.COMPLETE, "../benchmarks/results"),
     }
     for page, lines in pages.items():
-        between = (ROOT / page).read_text(encoding="utf-8").split(f"{BEGIN}\n")[1].split(END)[0]
+        between = (ROOT / page).read_text(encoding="utf-8").split(f"{begin()}\n")[1].split(END)[0]
         assert between == "\n".join([*lines, ""]), page

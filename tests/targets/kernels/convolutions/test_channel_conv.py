@@ -45,13 +45,14 @@ def channel_convolve(
     conv: Convolution,
     tile: ChannelTile,
     target: dict[str, object] = NATIVE,
+    fused: bool = False,
 ) -> np.ndarray:
     """x [batch, channels, height, width] by W [outputs, channels, rows, columns]; the memory in between is NaN."""
     layout = PixelCopy(conv)
     pixels = run(copy_to_pixels(layout), [x.ravel()], [np.full(layout.size, np.nan, np.float32)], target)
     packed, _ = pack_channel_conv(store(matrix(weights), FLOAT32), conv, tile)
     sums = np.full(conv.batch * sums_size(conv.out_pixels, conv.outputs), np.nan, np.float32)
-    made = run(channel_conv(conv, tile), [*pixels, packed], [sums], target)
+    made = run(channel_conv(conv, tile, fused=fused), [*pixels, packed], [sums], target)
     y = np.zeros((conv.batch, conv.outputs, conv.out_height, conv.out_width), np.float32)
     return run(transpose_sums(conv.out_pixels, conv.outputs, batch=conv.batch), made, [y.ravel()], target)[0].reshape(
         y.shape
@@ -91,6 +92,14 @@ def test_taps_outside_a_small_image_add_nothing(size: int, channels: int) -> Non
         weights[3, 0, 0, 0] = np.inf  # of the first pixel it lies outside
     result = channel_convolve(x, weights, conv, ChannelTile(16, 6))
     assert same_bits(result, convolve(x, weights, conv))
+
+
+def test_fused_products_of_spikes_have_the_bits_of_the_order() -> None:
+    """Where inputs are 0 or 1 a fused product has the bits of the order."""
+    conv = Convolution(1, 40, 4, 5, 19, (3, 3), padding=(1, 1, 1, 1))
+    x, weights = _data(conv, 2)
+    x = (x > 0).astype(np.float32)
+    assert same_bits(channel_convolve(x, weights, conv, ChannelTile(16, 6), fused=True), convolve(x, weights, conv))
 
 
 def test_a_large_image_is_cut_into_bands() -> None:

@@ -33,12 +33,13 @@ def dense_convolve(
     *,
     scales: np.ndarray | None = None,
     target: dict[str, object] = NATIVE,
+    fused: bool = False,
 ) -> np.ndarray:
     """x [batch, channels, height, width] by W [outputs, group inputs, rows, columns]; the memory in between is NaN."""
     scratch = [np.full(size(conv), np.nan, np.float32) for size in (planes_size, runs_size)]
     planes = run(copy_to_planes(conv), [x.ravel()], scratch[:1], target)
     packed, _ = pack_dense_conv(store(matrix(weights), FLOAT32), conv, tile)
-    runs = run(dense_conv(conv, tile), [*planes, packed], scratch[1:], target)
+    runs = run(dense_conv(conv, tile, fused=fused), [*planes, packed], scratch[1:], target)
     y = np.zeros((conv.batch, conv.outputs, conv.out_height, conv.out_width), np.float32)
     func = copy_from_runs(conv, scaled=scales is not None)
     return run(func, [*runs, *([] if scales is None else [scales])], [y.ravel()], target)[0].reshape(y.shape)
@@ -65,6 +66,15 @@ def test_equals_the_reduction_order(
     expected = expected if scales is None else scales[:, None, None] * expected
     tile = ConvTile(min(channels, conv.group_outputs), vectors)
     assert same_bits(dense_convolve(x, weights, conv, tile, scales=scales, target=target), expected)
+
+
+def test_fused_products_of_spikes_have_the_bits_of_the_order() -> None:
+    """Where inputs are 0 or 1 a fused product has the bits of the order."""
+    conv = Convolution(1, 30, 6, 7, 5, (3, 3), padding=(1, 1, 1, 1))
+    rng = np.random.default_rng(3)
+    x = (rng.random((1, conv.channels, conv.height, conv.width)) < 0.5).astype(np.float32)
+    weights = rng.standard_normal((conv.outputs, conv.channels, *conv.kernel)).astype(np.float32)
+    assert same_bits(dense_convolve(x, weights, conv, ConvTile(4, 2), fused=True), convolve(x, weights, conv))
 
 
 def test_infinite_weights_and_inputs_meet_only_in_their_windows() -> None:

@@ -28,6 +28,7 @@ def event_convolve(
     tile: int = 128,
     storage: Storage = FLOAT32,
     by_block: bool = False,
+    fused: bool = False,
     target: dict[str, object] = NATIVE,
 ) -> np.ndarray:
     """x [batch, channels, height, width] by W [outputs, group inputs, rows, columns], through the lists."""
@@ -41,7 +42,9 @@ def event_convolve(
         outputs = [np.full(strips.size, np.nan, np.float32)] if graded else []
         outputs += [np.full(strips.size, -1, np.int32), np.full(strips.starts_size, -1, np.int32)]
         inputs = [*inputs, *run(column_strips(strips, values=graded), pixels, outputs, target)]
-    func = event_conv(conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block)
+    func = event_conv(
+        conv, graded=graded, together=together, tile=tile, storage=storage, by_block=by_block, fused=fused
+    )
     sums = np.full(conv.batch * sums_size(conv.out_pixels, conv.outputs), np.nan, np.float32)
     made = run(func, [*inputs, packed], [sums], target)
     func = transpose_sums(conv.out_pixels, conv.outputs, scaled=scales is not None, batch=conv.batch)
@@ -75,6 +78,14 @@ def test_equals_the_reduction_order(
     together = min(together, most_together(conv, 512))
     result = event_convolve(x, weights, conv, graded=graded, together=together, tile=tile, target=target)
     assert same_bits(result, convolve(x, weights, conv))
+
+
+def test_fused_products_of_counts_have_the_bits_of_the_order() -> None:
+    """Counts that are powers of two times weights are exact, whether they are rounded or not."""
+    conv = Convolution(1, 12, 6, 7, 20, (3, 3), padding=(1, 1, 1, 1))
+    x, weights = _data(conv, 0.5, False, 4)
+    x = x * np.random.default_rng(5).choice(np.array([1, 2, 4], np.float32), x.shape)
+    assert same_bits(event_convolve(x, weights, conv, graded=True, together=2, fused=True), convolve(x, weights, conv))
 
 
 @pytest.mark.parametrize("graded", [False, True])
