@@ -7,18 +7,16 @@ interrupted save never pairs a model with the weights of another.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import os
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
+from astroedge.regular_file import open_regular
 from astroedge.replace_file import replace_file
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """
     source = Path(path)
     try:
-        with _open_regular(source) as file:
+        with open_regular(source) as file:
             content = file.read(_LARGEST_MESSAGE + 1)
         if len(content) > _LARGEST_MESSAGE:
             raise GraphError(f"{os.fspath(path)!r} is larger than an ONNX file can be; export or copy it again.")
@@ -151,15 +149,6 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
-def _open_regular(path: Path, flags: int = 0) -> BufferedReader:
-    """A file for reading. Raises OSError, of a FIFO or a device too, which might never end."""
-    descriptor = os.open(path, os.O_RDONLY | flags | getattr(os, "O_NONBLOCK", 0))
-    if S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
-
-
 def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
     """The bytes of a tensor's external data, which are those of its shape and dtype.
 
@@ -188,7 +177,7 @@ def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, st
             f"Tensor {tensor.name!r} keeps its data behind the link {location!r}; put the file itself there."
         )
     try:
-        with _open_regular(folder / location, getattr(os, "O_NOFOLLOW", 0)) as file:
+        with open_regular(folder / location, getattr(os, "O_NOFOLLOW", 0)) as file:
             if digests is not None and location not in digests:
                 digests[location] = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(int(entries.get("offset", "0")))

@@ -22,6 +22,7 @@ PLAN = {
             "nearest_name",
             "strict_json",
             "scratch",
+            "regular_file",
             "replace_file",
             "abi",
             "parity",
