@@ -1,4 +1,4 @@
-"""Files that fail: each call on a file in turn, of each command that writes, ends with EIO, ENOSPC or EACCES, or a kill.
+"""Files that fail: each call on a file, of each command that writes, ends with EIO, ENOSPC or EACCES, or with a kill.
 
 A command that fails says one line and leaves what was there before, and nothing else. One that is killed leaves the old
 or the new, whole.
@@ -70,19 +70,11 @@ def fuzz(count: int, seed: int, commands: Sequence[Sequence[str]] = (*QUICK, *SL
         cases = [
             (line, call, error) for line in commands for call in range(1, _calls(line, folder) + 1) for error in ERRORS
         ]
-        print(
-            {line[0]: len([c for c in cases if c[0] == line]) for line in commands},
-            len(cases),
-            file=sys.stderr,
-            flush=True,
-        )
         random.Random(seed).shuffle(cases)
         for line, call, error in cases[:count]:
             found = _one(line, call, error, folder)
             case = f"{' '.join(line)}: call {call} ({_library().failed_call().decode()}) meets {ERRORS[error]}"
             tally.add(case, found)
-            if found.is_fault:
-                print(case, found, file=sys.stderr, flush=True)
             _clear(folder)
     return [tally]
 

@@ -28,6 +28,7 @@ class Tally:
         self.counts[found.kind] += 1
         if found.is_fault and len(self.faults) < EXAMPLES:
             self.faults.append((case, f"{found.kind}: {found.text}"))
+            print(f"{self.what}: {case}\n    {found.kind}: {found.text}", file=sys.stderr, flush=True)
 
     @property
     def total(self) -> int:
@@ -51,7 +52,5 @@ def run_alone(fuzz: Fuzzer, count: int) -> None:
     chosen = parser.parse_args()
     tallies = fuzz(chosen.count, chosen.seed)
     for tally in tallies:
-        for case, text in tally.faults:
-            print(f"{tally.what}: {case}\n    {text}", file=sys.stderr)
         print(json.dumps(tally.record()))
     raise SystemExit(any(tally.faults for tally in tallies))
