@@ -117,7 +117,7 @@ def export_command(
     from astroedge.cli.shared.display import print_line
     from astroedge.cli.shared.show_step import show_spec
     from astroedge.workflows.export_model import export_model
-    from astroedge.workflows.export_onnx import OnnxOptions, ParityOptions, write_sequence
+    from astroedge.workflows.export_onnx import OnnxOptions, ParityOptions, save_with_sequence
 
     onnx = OnnxOptions(states, constants, shapes, initial)
     graph = export_model(
@@ -131,12 +131,16 @@ def export_command(
         nir=nir,
         checks=ParityOptions(allow_flips, tolerance, check_ticks),
     )
-    graph.save(output)
+    sequence_path = None
+    if sequence:
+        sequence_path = save_with_sequence(graph, output)
+    else:
+        graph.save(output)
     show_spec(graph.spec)
     for note in graph.notes:
         print_line(f"Note: {note}")
     if graph.parity is not None:
         print_line(f"Parity: {graph.parity.summary()}.")
-    if sequence:
-        print_line(f"Wrote {write_sequence(graph, output)}, for ONNX Runtime.")
+    if sequence_path is not None:
+        print_line(f"Wrote {sequence_path}, for ONNX Runtime.")
     print_line(f"Wrote {output}. Next: astroedge compile {output} --target native -o {output.with_suffix('.astro')}")

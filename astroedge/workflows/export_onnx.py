@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astroedge.errors import ExportError, InputError
+from astroedge.errors import ExportError, GraphError, InputError
+from astroedge.replace_file import replacing
 from astroedge.workflows.inputs.numpy_files import read_numpy
 
 if TYPE_CHECKING:
@@ -82,13 +83,21 @@ def export_onnx_file(
     )
 
 
-def write_sequence(graph: StepGraph, output: Path) -> Path:
-    """Write the step over any number of ticks beside the step graph `output`; the file's path."""
+def save_with_sequence(graph: StepGraph, output: Path) -> Path:
+    """Save the step graph, and beside it the step over any number of ticks, whose path is returned; both or neither.
+
+    Raises GraphError when one cannot be written.
+    """
     from astroedge.exporters.graph.sequence import sequence
     from astroedge.step.onnx_file import write_model
 
     path = output.with_suffix(f".sequence{ONNX_SUFFIX}")
-    write_model(sequence(graph), path)
+    try:
+        with replacing(output) as partial:
+            graph.save(partial)
+            write_model(sequence(graph), path)
+    except OSError as error:
+        raise GraphError(f"Cannot write {os.fspath(output)!r}: {error.strerror}; check the path.") from error
     return path
 
 

@@ -6,6 +6,7 @@ end, several lines or none, and files that a refusal leaves behind.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from astroedge import errors
 
-FAULTS = ("traceback", "crash", "hang", "lines", "leftover", "silence")
+FAULTS = ("traceback", "crash", "hang", "lines", "leftover", "silence", "accepted")
 CODES = {1, 2, *(kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code"))}
 SECONDS = 60  # of a processor
 WAITED = 10 * SECONDS  # where others have the processor
@@ -49,6 +50,7 @@ def warm(modules: Sequence[str] = WARM) -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     for name in ("astroedge.cli", *modules):
         importlib.import_module(name)
+    gc.freeze()  # so that a child's collector need not touch, and copy, all that
 
 
 def attempt(

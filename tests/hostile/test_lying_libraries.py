@@ -13,7 +13,7 @@ from astroedge.runtimes import load
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link import linker
 from tests.support.bundles import TINY_TICK, make_bundle, tiny_manifest, weights_bytes
-from tests.support.c_host import build_c_host
+from tests.support.c_host import build_checked_host
 
 # What stands in the description's C source, and what the lie puts there.
 LIES = {
@@ -49,12 +49,7 @@ LIES = {
 @pytest.fixture(scope="module")
 def checked_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C host under the sanitisers where gcc has them, else as it is."""
-    folder = tmp_path_factory.mktemp("host")
-    try:
-        gcc = linker.Linker(("gcc",), "gcc")
-        return build_c_host(gcc, folder, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    except (OSError, linker.LinkError):
-        return build_c_host(linker.find_linker(resolve_target("native")), folder, "-O1")
+    return build_checked_host(tmp_path_factory.mktemp("host"))
 
 
 def _lying(lie: str, monkeypatch: pytest.MonkeyPatch) -> Bundle:

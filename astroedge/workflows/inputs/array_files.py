@@ -138,7 +138,7 @@ def _parse(cells: Sequence[str], spec: TensorSpec) -> Array:
     if spec.dtype.startswith("float"):
         with np.errstate(over="ignore"):
             numbers = np.array([float(cell) for cell in cells], dtype=spec.dtype)
-        if any("inf" not in cells[position].lower() for position in np.flatnonzero(np.isinf(numbers))):
+        if any("inf" not in cells[position].lower() for position in np.flatnonzero(np.isinf(numbers)).tolist()):
             raise ValueError(f"{spec.name} is {spec.dtype}, which does not hold so large a number")
         return numbers
     integers = [int(cell) for cell in cells]
