@@ -41,6 +41,8 @@ def replace_file(
 def replace_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
     """Write several files, and move them to their places once all of them are whole; an error leaves the old ones.
 
+    Only where a move itself fails, which follows a write in the same folder, some are new already.
+
     Raises OSError, which names the file that cannot be written.
     """
     with ExitStack() as moves:
@@ -69,7 +71,8 @@ def replacing(path: str | os.PathLike[str], partial: Path | None = None) -> Iter
     new = partial or beside(target)
     try:
         yield new
-        os.replace(new, target)
+        with _naming(target):
+            os.replace(new, target)
     except BaseException:
         new.unlink(missing_ok=True)
         raise

@@ -129,10 +129,15 @@ def _one(line: Sequence[str], call: int, error: int, folder: Path) -> Attempt:
     found = attempt(line, folder, prepare=lambda: fail_at(folder, call, error))
     if error == KILL and found.kind == "crash" and "signal 9" in found.text:
         found = Attempt("killed", "")
-    if found.kind == "leftover" and (failed_call() in CLEANING or "is the new bundle" in found.text):
+    if found.kind == "leftover" and failed_call() in (*CLEANING, *(("rename",) if _writes_two(line) else ())):
         found = Attempt("refused", found.text)
     damage = next(_damage(folder), None)
     return found if damage is None else Attempt("leftover", f"{damage} after {found}")
+
+
+def _writes_two(line: Sequence[str]) -> bool:
+    """Whether a command moves two files to their places, so that one is new when the move of the other fails."""
+    return bool({"--sequence", "--csv", "--precision"} & set(line))
 
 
 def _damage(folder: Path) -> Iterator[str]:
