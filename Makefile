@@ -7,6 +7,7 @@
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make conformance  every cell of every framework beside what it does there, as a table; half an hour
 #   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
+#   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; two hours
 #   make lint         style and types alone
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
@@ -25,7 +26,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -57,6 +58,9 @@ conformance: .venv/ready .venv/frameworks emulator
 
 onnx-nodes: .venv/ready
 	$(VENV_PYTHON) -m tests.onnx_nodes > docs/onnx-nodes.md
+
+hostile: .venv/ready
+	$(VENV_PYTHON) -m tests.hostile > docs/reliability.md
 
 bench: .venv/peers
 	$(VENV_PYTHON) -m benchmarks.bench

@@ -7,8 +7,8 @@ it leads to is replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
@@ -28,7 +28,7 @@ def replace_file(
     Raises OSError, which names `path`, when the folder is missing, cannot be written or is full.
     """
     pieces = [content] if isinstance(content, (bytes, memoryview)) else content
-    try:
+    with _naming(path):
         if _is_written_through(Path(path)):
             with open(path, "wb") as file:
                 file.writelines(pieces)
@@ -37,8 +37,19 @@ def replace_file(
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def replace_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
+    """Write several files, and move them to their places once all of them are whole; an error leaves the old ones.
+
+    Only where a move itself fails, which follows a write in the same folder, some are new already.
+
+    Raises OSError, which names the file that cannot be written.
+    """
+    with ExitStack() as moves:
+        for path, content in contents.items():
+            with _naming(path):
+                moves.enter_context(replacing(path)).write_bytes(content)
 
 
 @contextmanager
@@ -61,10 +72,20 @@ def replacing(path: str | os.PathLike[str], partial: Path | None = None) -> Iter
     new = partial or beside(target)
     try:
         yield new
-        os.replace(new, target)
+        with _naming(target):
+            os.replace(new, target)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Have an error name the file that was to be written, not where it is until then."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def _is_written_through(path: Path) -> bool:

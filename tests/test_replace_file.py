@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from astroedge.replace_file import replace_file, replacing
+from astroedge.replace_file import replace_file, replace_files, replacing
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -105,6 +105,19 @@ def test_a_file_that_something_else_writes_is_replaced_when_all_went_well(tmp_pa
         fail()
     assert target.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_several_files_are_replaced_together(tmp_path: Path) -> None:
+    """Where one cannot be written, the others are as they were, and nothing else is left."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    replace_files({one: b"old", two: b"old"})
+    with pytest.raises(FileNotFoundError) as raised:
+        replace_files({one: b"new", tmp_path / "none" / "three": b"new"})
+    assert raised.value.filename == str(tmp_path / "none" / "three")
+    assert (one.read_bytes(), two.read_bytes()) == (b"old", b"old")
+    replace_files({one: b"new", two: b"newer"})
+    assert (one.read_bytes(), two.read_bytes()) == (b"new", b"newer")
+    assert {*tmp_path.iterdir()} == {one, two}
 
 
 def test_a_link_leads_to_the_file_that_is_replaced(tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ def _replace(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryvi
             with suppress(OSError):
                 folder.rmdir()
         raise
-    _remove(folder, {name for name in _names(folder) if _OWN_NAME.fullmatch(name)} - files.keys())
+    with suppress(OSError):  # of a folder that cannot be listed; the bundle is in place
+        _remove(folder, {name for name in _names(folder) if _OWN_NAME.fullmatch(name)} - files.keys())
 
 
 def _is_in_place(folder: Path, manifest: bytes) -> bool | None:
@@ -212,13 +213,16 @@ def _write(folder: Path, name: str, content: bytes | memoryview) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make renames durable in their order, so that a power cut is as harmless as a kill, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):
+    """Make renames durable in their order, so that a power cut is as harmless as a kill, where the file system can.
+
+    Nothing is raised: what was renamed is in place, and an error would say that it is not.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(folder: Path, names: set[str]) -> None:

@@ -8,9 +8,8 @@ the public names (`astroedge`) and `shared`.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
+from contextlib import suppress
 
 import click
 
@@ -22,9 +21,10 @@ from astroedge.cli.export import export_command
 from astroedge.cli.inspect import inspect_command
 from astroedge.cli.profile import profile_command
 from astroedge.cli.run import run_command
+from astroedge.cli.shared.streams import drop_unwritten, prepare_streams
 from astroedge.cli.targets import targets_command
 from astroedge.cli.verify import verify_command
-from astroedge.errors import AstroEdgeError
+from astroedge.errors import AstroEdgeError, printable
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
@@ -66,39 +66,40 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` when None, and return the exit code; errors become one line on standard error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that knows no µ or × shows a question mark
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     try:
+        _check_directory()
         return int(commands.main(arguments, prog_name="astroedge", standalone_mode=False) or 0)
     except click.Abort:  # click's name for Ctrl-C
         return INTERRUPTED
     except click.ClickException as error:
+        error.message = printable(error.message)
         error.show()
         return error.exit_code
     except AstroEdgeError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        _drop_unwritten()
+        drop_unwritten()
         where = f"{error.filename}: " if error.filename is not None else ""
         return _fail(f"{where}{error.strerror or error}.", 1)
     except MemoryError:
         return _fail("There is not enough memory for this; close other programs or use a larger machine.", 1)
 
 
-def _fail(message: str, code: int) -> int:
-    click.echo(f"Error: {message}", err=True)
-    return code
+def _check_directory() -> None:
+    """Raise FileNotFoundError, which names it, where the working directory was removed: packages end the process there.
 
-
-def _drop_unwritten() -> None:
-    """Give up what is still buffered for a standard output that takes no more: Python would try again when it ends.
-
-    It would then print a second error and replace the exit code.
+    Intel's mathematics, which PyTorch and TVM load, is one.
     """
     try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            error.errno, "it was removed; change to a folder that is there", "working directory"
+        ) from error
+
+
+def _fail(message: str, code: int) -> int:
+    with suppress(OSError):  # of a standard error that takes nothing; the code still tells
+        click.echo(f"Error: {printable(message)}", err=True)
+    return code

@@ -118,7 +118,7 @@ def export_command(
     from astroedge.cli.shared.show_step import show_spec
     from astroedge.parity import Allowance
     from astroedge.workflows.export_model import export_model
-    from astroedge.workflows.export_onnx import OnnxOptions, write_sequence
+    from astroedge.workflows.export_onnx import OnnxOptions, save_with_sequence
 
     onnx = OnnxOptions(states, constants, shapes, initial)
     graph = export_model(
@@ -132,12 +132,16 @@ def export_command(
         nir=nir,
         checks=Allowance.of(allow_flips, tolerance, check_ticks),
     )
-    graph.save(output)
+    sequence_path = None
+    if sequence:
+        sequence_path = save_with_sequence(graph, output)
+    else:
+        graph.save(output)
     show_spec(graph.spec)
     for note in graph.notes:
         print_line(f"Note: {note}")
     if graph.parity is not None:
         print_line(f"Parity: {graph.parity.summary()}.")
-    if sequence:
-        print_line(f"Wrote {write_sequence(graph, output)}, for ONNX Runtime.")
+    if sequence_path is not None:
+        print_line(f"Wrote {sequence_path}, for ONNX Runtime.")
     print_line(f"Wrote {output}. Next: astroedge compile {output} --target native -o {output.with_suffix('.astro')}")

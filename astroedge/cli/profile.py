@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,18 @@ def profile_command(
     Time, memory, firing rates, synaptic operations, heat and energy: every number is measured, estimated or
     unavailable, and says so.
     """
-    from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
-    from astroedge.replace_file import replace_file
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
+    from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
     profile = profile_bundle(bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads)
+    files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
-        replace_file(csv_path, profile.to_csv().encode())
-    if json_path is not None:
+        files[csv_path] = profile.to_csv().encode()
+    if json_path not in (None, STANDARD_OUTPUT):
+        files[json_path] = json_text(profile.to_json()).encode()
+    replace_files(files)
+    if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:
         _show(profile)

@@ -7,29 +7,37 @@ interrupted save never pairs a model with the weights of another.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import os
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
+from astroedge.regular_file import open_regular
 from astroedge.replace_file import replace_file
 
 if TYPE_CHECKING:
     import onnx
-    from onnx import helper
+    from google.protobuf.descriptor import FieldDescriptor
+    from google.protobuf.message import Message
+    from onnx import helper, numpy_helper
 else:
     onnx = require("onnx", "reading a step graph")
     helper = require("onnx.helper", "reading a step graph")
+    numpy_helper = require("onnx.numpy_helper", "reading a step graph")
+    FieldDescriptor = require("google.protobuf.descriptor", "reading a step graph").FieldDescriptor
+    Message = require("google.protobuf.message", "reading a step graph").Message
 
 EXTERNAL_LIMIT = 1_500_000_000
-_HALF_BYTES = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1)
+# Bits of an element, of the dtypes of which several share a byte; an older onnx does not know all.
+_PACKED = {
+    getattr(onnx.TensorProto, name): bits
+    for name, bits in {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.items()
+    if hasattr(onnx.TensorProto, name)
+}
 _LARGEST_MESSAGE = 2**31 - 1  # bytes of a protobuf message
 SMALL_TENSOR = 1024  # bytes; smaller tensors stay inside the model, where shape inference needs them
 EXTERNAL_ALIGNMENT = 64
@@ -63,7 +71,7 @@ def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """
     source = Path(path)
     try:
-        with _open_regular(source) as file:
+        with open_regular(source) as file:
             content = file.read(_LARGEST_MESSAGE + 1)
         if len(content) > _LARGEST_MESSAGE:
             raise GraphError(f"{os.fspath(path)!r} is larger than an ONNX file can be; export or copy it again.")
@@ -76,11 +84,15 @@ def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         raise GraphError(
             f"{os.fspath(path)!r} is not an ONNX file or is cut short; export or copy it again."
         ) from error
+    if not _holds_texts(model):
+        raise GraphError(f"{os.fspath(path)!r} holds texts that are no UTF-8; export or copy it again.")
     recorded = {entry.key: entry.value for entry in model.metadata_props}.get(WEIGHTS_KEY)
     digests: dict[str, str] = {}
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _read_external(tensor, source.parent, digests if recorded is not None else None)
+        else:
+            _check_data(tensor)
     if recorded is not None and set(digests.values()) != {recorded}:
         raise GraphError(
             f"The weights file beside {os.fspath(path)!r} is damaged or another one; copy both files again."
@@ -151,13 +163,38 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
-def _open_regular(path: Path, flags: int = 0) -> BufferedReader:
-    """A file for reading. Raises OSError, of a FIFO or a device too, which might never end."""
-    descriptor = os.open(path, os.O_RDONLY | flags | getattr(os, "O_NONBLOCK", 0))
-    if S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+def _holds_texts(message: Message) -> bool:
+    """Whether every text of a message and of those in it is UTF-8; protobuf hands out the others as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
+            continue
+        for item in [value] if isinstance(value, (str, bytes, Message)) else value:
+            if isinstance(item, bytes) or (isinstance(item, Message) and not _holds_texts(item)):
+                return False
+    return True
+
+
+def _check_data(tensor: onnx.TensorProto) -> None:
+    """Raise GraphError unless a tensor has the data of its shape and dtype; one that is not there has no dtype."""
+    if tensor.data_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+        return
+    try:
+        if not tensor.HasField("raw_data"):
+            numpy_helper.to_array(tensor)
+        elif _length(tensor) != len(tensor.raw_data):
+            raise ValueError(f"it needs {_length(tensor)} bytes and has {len(tensor.raw_data)}")
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise GraphError(
+            f"Tensor {tensor.name!r} does not hold what its shape and type say ({error}); export the graph again."
+        ) from error
+
+
+def _length(tensor: onnx.TensorProto) -> int:
+    """The bytes of a tensor's data by its shape and dtype; KeyError for a dtype that there is not."""
+    count, dtype = math.prod(tensor.dims), tensor.data_type
+    return (
+        -(-count * _PACKED[dtype] // 8) if dtype in _PACKED else count * helper.tensor_dtype_to_np_dtype(dtype).itemsize
+    )
 
 
 def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
@@ -165,8 +202,7 @@ def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
 
     Raises ValueError where the entry says otherwise.
     """
-    count, dtype = math.prod(tensor.dims), tensor.data_type
-    nbytes = (count + 1) // 2 if dtype in _HALF_BYTES else count * helper.tensor_dtype_to_np_dtype(dtype).itemsize
+    nbytes = _length(tensor)
     length = int(entries.get("length", str(nbytes)))
     if min(tensor.dims, default=0) < 0 or length != nbytes:
         raise ValueError(f"it has {nbytes} bytes by its shape and {length} by its entry")
@@ -188,7 +224,7 @@ def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, st
             f"Tensor {tensor.name!r} keeps its data behind the link {location!r}; put the file itself there."
         )
     try:
-        with _open_regular(folder / location, getattr(os, "O_NOFOLLOW", 0)) as file:
+        with open_regular(folder / location, getattr(os, "O_NOFOLLOW", 0)) as file:
             if digests is not None and location not in digests:
                 digests[location] = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(int(entries.get("offset", "0")))

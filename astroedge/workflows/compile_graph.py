@@ -97,14 +97,27 @@ def compile_to(
     if bundle.manifest.dequantised_sha256 is None:
         bundle.save(output)
         return bundle, None
-    reference = dequantised_path(output)
+    return bundle, save_pair(bundle, quantised.graph, output)
+
+
+def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[str]) -> Path:
+    """Save a bundle in the folder `output` and the graph with its dequantised weights beside it; the graph's path.
+
+    Both are written before either is replaced. A kill between the two moves leaves the new bundle beside the graph of
+    the old one, which `verify` tells by its digest; each is whole.
+
+    Raises BundleError or GraphError when a file cannot be written; nothing is changed then, but by the last move.
+    """
+    path, is_saved = dequantised_path(output), False
     try:
-        with replacing(reference) as partial:
-            quantised.graph.save(partial)
+        with replacing(path) as partial:
+            reference.save(partial)
             bundle.save(output)
+            is_saved = True
     except OSError as error:
-        raise GraphError(f"Cannot write {os.fspath(reference)!r}: {error.strerror}; move what is there.") from error
-    return bundle, reference
+        cure = f"{os.fspath(output)} is the new bundle: compile again" if is_saved else "nothing was changed"
+        raise GraphError(f"Cannot write {os.fspath(path)!r}: {error.strerror}; {cure}.") from error
+    return path
 
 
 def dequantised_path(output: str | os.PathLike[str]) -> Path:

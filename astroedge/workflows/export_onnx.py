@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astroedge.errors import ExportError, InputError
+from astroedge.errors import ExportError, GraphError, InputError
 from astroedge.parity import USUAL, Allowance
+from astroedge.replace_file import replacing
+from astroedge.workflows.inputs.numpy_files import read_numpy
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
@@ -76,20 +77,31 @@ def export_onnx_file(
     )
 
 
-def write_sequence(graph: StepGraph, output: Path) -> Path:
-    """Write the step over any number of ticks beside the step graph `output`; the file's path."""
+def save_with_sequence(graph: StepGraph, output: Path) -> Path:
+    """Save the step graph, and beside it the step over any number of ticks, whose path is returned; both or neither.
+
+    Raises GraphError when one cannot be written.
+    """
     from astroedge.exporters.graph.sequence import sequence
     from astroedge.step.onnx_file import write_model
 
     path = output.with_suffix(f".sequence{ONNX_SUFFIX}")
-    write_model(sequence(graph), path)
+    try:
+        with replacing(output) as partial:
+            graph.save(partial)
+            write_model(sequence(graph), path)
+    except OSError as error:
+        raise GraphError(f"Cannot write {os.fspath(output)!r}: {error.strerror}; check the path.") from error
     return path
 
 
 def _value(text: str) -> Any:
     """A number, or the array in an `.npy` file."""
     if text.endswith(".npy"):
-        return next(iter(read_arrays(Path(text)).values()))
+        arrays = [*read_arrays(Path(text)).values()]
+        if len(arrays) != 1:
+            raise InputError(f"{text} holds {len(arrays)} arrays and must hold one; save it with numpy.save.")
+        return arrays[0]
     try:
         return int(text)
     except ValueError:
@@ -102,11 +114,5 @@ def _value(text: str) -> Any:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a NumPy file by name; `arr_0` where there is none."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            return {"arr_0": stored}
-        with stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a NumPy file of plain arrays ({error}); save it with numpy.savez.") from error
+    stored = read_numpy(path)
+    return stored if isinstance(stored, dict) else {"arr_0": stored}

@@ -101,14 +101,14 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
         raise InputError(f"There is no file {path}; check the path of the NIR file.")
     try:
         with h5py.File(path, "r") as file:
-            version = _text(file["version"][()]) if "version" in file else "unknown"
+            version = str(_tree(file, "version", 0)) if "version" in file else "unknown"
             tree = _tree(file, "node", 0)
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise InputError(
             f"{path} is no NIR file or a damaged one ({reason}); write it again with nir.write(path, graph)."
         ) from error
-    if tree.get("type") != GRAPH or not isinstance(tree.get("nodes"), dict):
+    if not _is_graph(tree):
         raise InputError(f"{path} holds no NIR graph; write it with nir.write(path, graph).")
     nodes, edges = _flatten(tree, "")
     return NirGraph(tuple(nodes), tuple(edges), version)
@@ -134,6 +134,12 @@ def _tree(parent: Any, name: str, depth: int) -> Any:
     return _text(item[()])
 
 
+def _is_graph(record: Any) -> bool:
+    """Whether a group is a graph, which holds nodes."""
+    kind = record.get("type") if isinstance(record, dict) else None
+    return isinstance(kind, str) and kind == GRAPH and isinstance(record.get("nodes"), dict)
+
+
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -146,17 +152,19 @@ def _flatten(tree: Mapping[str, Any], prefix: str) -> tuple[list[Node], list[Edg
     leave: dict[str, str] = {}
     for name, record in tree["nodes"].items():
         full = prefix + name
-        kind = str(record.get("type")) if isinstance(record, dict) else "nothing"
-        if kind == GRAPH and isinstance(record.get("nodes"), dict):
+        if not isinstance(record, dict):
+            raise InputError(f"NIR node {full!r} is no group of parameters; write the file again with nir.write.")
+        if _is_graph(record):
             inner, inner_edges = _flatten(record, f"{full}.")
             entry[name], leave[name] = _end(inner, "Input", full), _end(inner, "Output", full)
             nodes += [_inside(node, entry[name], leave[name]) for node in inner]
             edges += inner_edges
         else:
-            nodes.append(Node(full, kind, {key: value for key, value in record.items() if key != "type"}))
+            nodes.append(
+                Node(full, str(record.get("type")), {key: value for key, value in record.items() if key != "type"})
+            )
             entry[name] = leave[name] = full
-    for source, target in np.asarray(tree.get("edges", ())).reshape(-1, 2).tolist():
-        source, target = _text(source), _text(target)
+    for source, target in _pairs(tree.get("edges", ()), prefix):
         for end in (source, target):
             if end not in entry:
                 raise ExportError(f"An edge of the NIR file names {prefix + end!r}, which is no node; write it again.")
@@ -165,6 +173,16 @@ def _flatten(tree: Mapping[str, Any], prefix: str) -> tuple[list[Node], list[Edg
             raise ExportError(f"The edge from {edge[0]!r} to {edge[1]!r} is in the NIR file twice; write it again.")
         edges.append(edge)
     return nodes, edges
+
+
+def _pairs(edges: Any, prefix: str) -> list[Edge]:
+    """The names of the two ends of each edge."""
+    ends = np.asarray(edges)
+    names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in ends.ravel().tolist()]
+    if ends.size and (ends.ndim != 2 or ends.shape[1] != 2 or not all(isinstance(name, str) for name in names)):
+        where = f"of {prefix.removesuffix('.')!r} " if prefix else ""
+        raise InputError(f"The edges {where}in the NIR file are no pairs of names; write it again with nir.write.")
+    return list(zip(names[::2], names[1::2], strict=True))
 
 
 def _inside(node: Node, first: str, last: str) -> Node:

@@ -62,8 +62,9 @@ def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
 def _child(work: Callable[[], Result], scratch: Path) -> None:
     """The body of the child: redirect its output, run `work`, leave the pickled outcome in `scratch`."""
     log = os.open(scratch / LOG, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # None where the process began with it closed
+            stream.flush()
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)

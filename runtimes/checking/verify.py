@@ -109,7 +109,8 @@ def refuse_other_graph(manifest: Manifest, graph: StepGraph) -> None:
     if graph.digest not in (manifest.graph_sha256, manifest.reference_sha256):
         raise VerificationError(
             f"The bundle was compiled from another graph (SHA-256 {manifest.graph_sha256[:12]}…, this one has "
-            f"{graph.digest[:12]}…); a model exported again is another graph. Give the one it was compiled from."
+            f"{graph.digest[:12]}…): a model exported again is another graph, and where compile was killed the one "
+            "beside a bundle can be an older bundle's. Give the one it was compiled from, or compile again."
         )
 
 

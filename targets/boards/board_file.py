@@ -11,6 +11,7 @@ from typing import Any
 
 from astroedge.bundle.manifest import TargetIdentity
 from astroedge.errors import TargetError
+from astroedge.regular_file import open_regular
 from astroedge.targets.families import ARCHITECTURES, family_of
 from astroedge.targets.families.family import Family
 
@@ -92,10 +93,11 @@ def read_board(path: Path) -> Target:
     type or range; the message names the file and the key.
     """
     try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            record = tomllib.loads(file.read().decode("utf-8"))
     except OSError as error:
         raise TargetError(f"Board file {path} cannot be read ({error.strerror}); check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML and UTF-8, or of numbers and depths that no board has
         raise TargetError(f"Board file {path} is not valid TOML: {error}.") from error
     try:
         return Target(**_checked(record))

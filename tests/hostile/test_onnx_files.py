@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -42,6 +43,29 @@ def test_data_beside_the_graph_is_read(graph: Path) -> None:
     assert all(np.array_equal(*map(numpy_helper.to_array, pair)) for pair in zip(
         plain.graph.initializer, recurrent_net().model.graph.initializer, strict=True
     ))  # fmt: skip
+
+
+@pytest.mark.parametrize("old", [b"recurrent_net", b"MatMul", METADATA_KEY.encode(), b"firing_rate"])
+def test_texts_that_are_no_utf8_are_one_line(tmp_path: Path, old: bytes) -> None:
+    """In a name, in an operator, in the step description and in its key."""
+    content = recurrent_net().model.SerializeToString()
+    assert old in content
+    (tmp_path / "net.onnx").write_bytes(content.replace(old, b"\xff" + old[1:]))
+    with pytest.raises(GraphError, match="no UTF-8"):
+        StepGraph.load(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("change", [{"raw_data": b"abc"}, {"dims": [2**40]}, {"dims": [-1]}, {"data_type": 99}])
+def test_a_tensor_that_is_not_what_it_says_is_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Of data that are too short, of a shape and of a dtype that they do not have."""
+    model = recurrent_net().model
+    tensor = model.graph.initializer[0]
+    for name, value in change.items():
+        tensor.ClearField(name)
+        getattr(tensor, name).extend(value) if isinstance(value, list) else setattr(tensor, name, value)
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(GraphError, match="does not hold what its shape and type say"):
+        StepGraph.load(tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("name", ["data.bin", "net.onnx"])

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from astroedge.errors import LinkError
-from astroedge.targets.link.linker import Linker, run_compiler
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.link.linker import Linker, find_linker, run_compiler
 from tests.support.places import ROOT
 
 SOURCES = ROOT / "runtimes" / "c"
 ABI = ROOT / "astroedge" / "abi"
+
+
+def build_checked_host(folder: Path) -> Path:
+    """Build the C host under the sanitisers of addresses and undefined behaviour where gcc has them, else as it is."""
+    try:
+        gcc = Linker(("gcc",), "gcc")
+        return build_c_host(gcc, folder, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    except (OSError, LinkError):
+        return build_c_host(find_linker(resolve_target("native")), folder, "-O1")
 
 
 def build_c_host(linker: Linker, folder: Path, *options: str) -> Path:
@@ -18,15 +27,3 @@ def build_c_host(linker: Linker, folder: Path, *options: str) -> Path:
     sources = sorted(str(path) for path in SOURCES.glob("*.c"))
     run_compiler(linker, ["-std=c11", *options, f"-I{ABI}", *sources, "-o", "astro-run", "-ldl", "-pthread"], folder)
     return folder / "astro-run"
-
-
-def build_checked_host(folder: Path) -> Path:
-    """The C host with address and undefined-behaviour checks, which end it at the first wrong access.
-
-    Raises LinkError without a gcc that has them.
-    """
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        raise LinkError("There is no gcc here, whose sanitizers the C host is to run under.")
-    checks = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    return build_c_host(Linker((compiler,), "gcc"), folder, *checks)

@@ -52,11 +52,16 @@ def print_line(text: str) -> None:
 
 def write_json(record: Any, destination: str) -> None:
     """Write a record as JSON to a file, or to standard output for "-"."""
-    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    text = json_text(record)
     if destination == STANDARD_OUTPUT:
         click.echo(text, nl=False)
     else:
         replace_file(Path(destination), text.encode())
+
+
+def json_text(record: Any) -> str:
+    """A record as JSON for people and programs."""
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
 def size(count: int) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.errors import InputError
+from astroedge.regular_file import open_regular
 from astroedge.session import Array
 from astroedge.step.spec import StepSpec, TensorSpec
 from astroedge.workflows.evaluation.generate_text import START, is_byte_model
 from astroedge.workflows.inputs.array_files import read_arrays
+from astroedge.workflows.inputs.numpy_files import read_numpy
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 
@@ -71,7 +73,8 @@ def _read_text(path: Path, labels: str | os.PathLike[str] | None, spec: StepSpec
         )
     if labels is not None:
         raise InputError(f"{path} is text, whose next byte is the answer; leave out --labels.")
-    text = path.read_bytes()
+    with open_regular(path) as file:
+        text = file.read()
     if not text:
         raise InputError(f"{path} is empty; give the text to predict.")
     token = spec.inputs[0]
@@ -103,12 +106,7 @@ def _sequences(array: Array, item: TensorSpec, path: Path) -> Array:
 
 
 def _read_labels(path: Path, extents: tuple[int, int]) -> NDArray[np.int64]:
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} is not a NumPy file of one plain array ({error}); save it with numpy.save."
-        ) from error
+    stored = read_numpy(path)
     if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "iub":
         raise InputError(f"{path} must hold one array of integers, the number of the right class.")
     if stored.shape not in (extents[:1], extents):

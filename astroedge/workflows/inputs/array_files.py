@@ -10,18 +10,15 @@ from __future__ import annotations
 import csv
 import io
 import os
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from astroedge.errors import InputError
 from astroedge.step.spec import TensorSpec
+from astroedge.workflows.inputs.numpy_files import Array, read_numpy
 
-Array = NDArray[Any]
 SUFFIXES = (".npy", ".npz", ".csv")
 
 
@@ -53,24 +50,12 @@ def check_suffix(path: Path) -> str:
 
 def _load(path: Path, specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """The arrays of a NumPy file; one without a name is the only input's."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a NumPy file of plain arrays ({error}); save it with numpy.save.") from error
-    if isinstance(stored, np.ndarray):
-        if len(specs) != 1:
-            raise InputError(f"{path} holds one array and {len(specs)} are needed; save them by name with numpy.savez.")
-        return {specs[0].name: stored}
-    with stored:
-        return {name: _member(stored, name, path) for name in stored.files}
-
-
-def _member(stored: Any, name: str, path: Path) -> Array:
-    try:
-        array: Array = stored[name]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{name!r} in {path} cannot be read ({error}); save the file again.") from error
-    return array
+    stored = read_numpy(path)
+    if isinstance(stored, dict):
+        return stored
+    if len(specs) != 1:
+        raise InputError(f"{path} holds one array and {len(specs)} are needed; save them by name with numpy.savez.")
+    return {specs[0].name: stored}
 
 
 def read_csv(lines: Iterable[str], specs: Sequence[TensorSpec], source: str) -> Iterator[dict[str, Array]]:
@@ -81,7 +66,7 @@ def read_csv(lines: Iterable[str], specs: Sequence[TensorSpec], source: str) -> 
     """
     expected = column_names(specs)
     order: list[int] | None = None
-    for number, cells in enumerate(csv.reader(lines), start=1):
+    for number, cells in enumerate(_rows(lines, source), start=1):
         if not cells:
             continue
         if order is None:
@@ -94,6 +79,16 @@ def read_csv(lines: Iterable[str], specs: Sequence[TensorSpec], source: str) -> 
             yield _tick([cells[position] for position in order], specs)
         except (ValueError, OverflowError) as error:
             raise InputError(f"{source}, line {number}: {error}; every column needs a number.") from error
+
+
+def _rows(lines: Iterable[str], source: str) -> Iterator[list[str]]:
+    """The cells of each line; InputError for what is no text."""
+    try:
+        yield from csv.reader(lines)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{source} is no text of numbers and commas ({error}); write one line for each tick."
+        ) from error
 
 
 def stack(ticks: Iterable[Mapping[str, Array]], specs: Sequence[TensorSpec], source: str) -> dict[str, Array]:
@@ -141,7 +136,11 @@ def _tick(cells: Sequence[str], specs: Sequence[TensorSpec]) -> dict[str, Array]
 def _parse(cells: Sequence[str], spec: TensorSpec) -> Array:
     """Texts as a flat array of the spec's dtype; ValueError or OverflowError for what the dtype cannot hold."""
     if spec.dtype.startswith("float"):
-        return np.array([float(cell) for cell in cells], dtype=spec.dtype)
+        with np.errstate(over="ignore"):
+            numbers = np.array([float(cell) for cell in cells], dtype=spec.dtype)
+        if any("inf" not in cells[position].lower() for position in np.flatnonzero(np.isinf(numbers)).tolist()):
+            raise ValueError(f"{spec.name} is {spec.dtype}, which does not hold so large a number")
+        return numbers
     integers = [int(cell) for cell in cells]
     if spec.dtype == "bool":
         if not set(integers) <= {0, 1}:

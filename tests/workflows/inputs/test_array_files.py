@@ -164,3 +164,17 @@ def test_unknown_suffix_is_refused() -> None:
     with pytest.raises(InputError, match=r"does not end in \.npy, \.npz, \.csv"):
         check_suffix(Path("data.txt"))
     assert check_suffix(Path("DATA.CSV")) == ".csv"
+
+
+@pytest.mark.parametrize("text", ["1e300,0,0", "1e400,0,0", "0,-1e39,0"])
+def test_a_number_that_is_too_large_for_its_dtype_is_refused(text: str) -> None:
+    """It would become infinity, which nobody wrote; infinity itself is a number."""
+    with pytest.raises(InputError, match="does not hold so large a number"):
+        next(read_csv([text], [X], "test"))
+    assert np.isinf(next(read_csv(["inf,-Infinity,0"], [X], "test"))["x"][0, :2]).all()
+
+
+def test_what_is_no_text_of_cells_is_one_line() -> None:
+    """A cell without end is refused as any other damage is."""
+    with pytest.raises(InputError, match="no text of numbers"):
+        next(read_csv(["1" * 200_000], [X], "test"))
