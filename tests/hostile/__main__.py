@@ -27,6 +27,7 @@ FUZZERS = (
     "fuzz_flips",
     "fuzz_pairs",
     "fuzz_faults",
+    "fuzz_manifests",
 )
 
 

@@ -37,6 +37,7 @@ from tests.support.forged_manifests import (
 )
 from tests.support.two_hosts import code_of_c, code_of_python
 
+COUNT = 4_000
 RELINKED = 5  # every which case has a library that holds the mutated manifest's digest
 FIRST = len(OPENING) + 64  # behind the digest
 TOKENS = (
@@ -130,9 +131,8 @@ class Fuzzer:
                 text = draw.choice(MUTATIONS)(self.manifest, draw)
             (self._relinked if case % RELINKED == RELINKED - 1 else self._edited)(case, text)
         return {
-            "fuzz": "manifests",
-            "cases": count,
-            "seed": seed,
+            "what": "manifests, both hosts",
+            "total": count,
             "disagreements": len(self.disagreements),
             **dict(sorted(self.counts.items())),
         }
@@ -168,7 +168,7 @@ class Fuzzer:
 def main() -> int:
     """Run as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=4000, help="how many mutations (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=COUNT, help="how many mutations (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another number, other mutations (default: %(default)s)")
     options = parser.parse_args()
     with TemporaryDirectory() as name:
