@@ -6,6 +6,7 @@ from math import ceil, prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from onnx import TensorProto
 
 from astroedge.step.node_builder import NodeBuilder
@@ -117,7 +118,7 @@ def _points(call: Call, builder: NodeBuilder, axis: int, count: int, samples: in
     """
     dtype, options, extent = call.dtype(), call.options, call.shape()[2 + axis]
 
-    def number(value: object, name: str = "number") -> str:
+    def number(value: ArrayLike, name: str = "number") -> str:
         return builder.constant(value, dtype, name)
 
     def binary(kind: str, left: str, right: str) -> str:
