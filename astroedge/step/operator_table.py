@@ -200,7 +200,7 @@ ROWS = (
     Operator("Reshape", kind="reshape", bound="movement", sparsity="moved", relax=("reshape",)),
     Operator("Resize", limits="to a constant size", rounding="ordered sum", bound="slope", sparsity="resampled"),
     Operator("ReverseSequence", bound="movement"),
-    Operator("RoiAlign", limits="constant regions", rounding="ordered sum", bound="slope"),
+    Operator("RoiAlign", limits="constant regions or a number of samples", rounding="ordered sum", bound="slope"),
     Operator("RotaryEmbedding", rounding="composed", bound="slope"),
     Operator("Round", kind="staircase", bound="jump", sparsity="elementwise"),
     Operator("STFT", limits="of a fixed length up to 4096", rounding="ordered sum", bound="slope"),

@@ -77,7 +77,7 @@ def _no_kernel(name: str, operand: Any) -> UnsupportedOpError:
 
 def _exact(name: str, call: Any) -> Any:
     """The exact form of one call, computed in float32 if its type is float16."""
-    arguments = [_as_float32(argument) for argument in call.args]
+    arguments = [_as_float32(name, argument) for argument in call.args]
     if name in exact_math.UNARY:
         value = exact_math.UNARY[name](arguments[0])
     elif name == "pow":
@@ -91,14 +91,14 @@ def _exact(name: str, call: Any) -> Any:
     return value if value.ty == call.ty else tirx.Cast(call.ty, value)
 
 
-def _as_float32(value: Any) -> Any:
+def _as_float32(name: str, value: Any) -> Any:
     dtype = str(value.ty.dtype)
     if dtype.startswith("float32") or not dtype.startswith("float"):
         return value
     if dtype.startswith("float16"):
         return tirx.Cast(dtype.replace("float16", "float32"), value)
     raise UnsupportedOpError(
-        f"The step computes a mathematical function in {dtype}, which has no exact kernel; use float32 in the model."
+        f"The step computes {name} in {dtype}, for which there is no exact kernel; use float32 in the model."
     )
 
 
@@ -116,7 +116,7 @@ def _power(base: Any, exponent: Any) -> Any:
 
 def _remainder(node: Any) -> Any:
     """The remainder of a division of floats, with the sign of the dividend."""
-    value = wide_math.remainder(_as_float32(node.a), _as_float32(node.b))
+    value = wide_math.remainder(_as_float32("fmod", node.a), _as_float32("fmod", node.b))
     return value if value.ty == node.ty else tirx.Cast(node.ty, value)
 
 
@@ -129,7 +129,7 @@ def _bounded(cast: Any) -> Any:
     integer = str(cast.ty.dtype).split("x")[0]
     bits = int(integer.removeprefix("u").removeprefix("int"))
     low, high = (0, 2**bits - 1) if integer.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    value = _as_float32(cast.value) if "16" in str(cast.value.ty.dtype) else cast.value
+    value = _as_float32("a cast", cast.value) if "16" in str(cast.value.ty.dtype) else cast.value
     dtype = value.ty.dtype
     precision = 53 if str(dtype).startswith("float64") else 24
     top = float(high) if high < 2**precision else float(high + 1 - 2 ** (high.bit_length() - precision))

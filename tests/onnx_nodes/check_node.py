@@ -13,7 +13,7 @@ import astroedge
 from astroedge.errors import AstroEdgeError
 from tests.onnx_nodes.node_cases import COUNT, COUNTED, Arrays, NodeCase, reference
 
-NAMED = re.compile(r"\b(is|has|takes) \w*(float|int|bool|string)\w*|holds a NaN|has shape \(.*0")
+NAMED = re.compile(r"\b(is|has|takes) \w*(float|int|bool|string)\w*|computes \w+ in float|holds a NaN|has shape \(.*0")
 Outcome = Literal["passed", "refused", "unnamed", "wrong", "crashed"]
 LAST_PLACES = 4
 FOREIGN = re.compile(

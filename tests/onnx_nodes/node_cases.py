@@ -121,6 +121,8 @@ def node_cases(words: list[str]) -> Iterator[NodeCase]:
         if any(item is None for item in (*inputs, *outputs)):
             continue
         graph = test.model.graph
+        if not all(value.type.HasField("tensor_type") for value in (*graph.input, *graph.output)):
+            continue
         case = NodeCase(
             test.name.removeprefix("test_"),
             test.model,

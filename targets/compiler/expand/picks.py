@@ -13,7 +13,10 @@ from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 
 def one_hot(call: Call, builder: NodeBuilder) -> bool:
-    """OneHot: an index compared with the numbers of the new axis, those from the end included."""
+    """OneHot: an index compared with the numbers of the new axis, those from the end included.
+
+    Between two numbers an index of floats is none of them.
+    """
     depth = call.constant(1)
     if depth is None:
         return False
@@ -21,9 +24,12 @@ def one_hot(call: Call, builder: NodeBuilder) -> bool:
     rank = len(call.shape()) + 1
     axis = int(call.options.get("axis", -1)) % rank
     places = np.arange(count).reshape([-1 if place == axis else 1 for place in range(rank)])
-    index = call.input(0) if call.dtype() == np.int64 else builder.op("Cast", [call.input(0)], to=7)
+    dtype = call.dtype() if call.dtype().kind == "f" else np.dtype(np.int64)
+    index = call.input(0)
+    if call.dtype() != dtype:
+        index = builder.op("Cast", [index], to=helper.np_dtype_to_tensor_dtype(dtype))
     index = builder.op("Unsqueeze", [index, builder.constant([axis], np.int64)])
-    found = [builder.op("Equal", [index, builder.constant(item, np.int64)]) for item in (places, places - count)]
+    found = [builder.op("Equal", [index, builder.constant(item, dtype)]) for item in (places, places - count)]
     off, on = (builder.op("Gather", [call.input(2), builder.constant(place, np.int64)]) for place in (0, 1))
     builder.op("Where", [builder.op("Or", found), on, off], call.output(0))
     return True

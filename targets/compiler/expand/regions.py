@@ -1,24 +1,27 @@
-"""RoiAlign of regions known beforehand: sums of gathered elements with constant weights."""
+"""RoiAlign: sums of gathered elements with weights, which are constants where the regions are known beforehand."""
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+from onnx import TensorProto
 
 from astroedge.step.node_builder import NodeBuilder
-from astroedge.targets.compiler.expand.expansion import Call, Rule, reduce_axis
+from astroedge.targets.compiler.expand.expansion import Call, Rule, reduce_axis, refuse, stored
+from astroedge.targets.compiler.expand.forms import reshaped, sliced
 
 Array = np.ndarray[Any, np.dtype[Any]]
 F = np.float32
 
 
 def roi_align(call: Call, builder: NodeBuilder) -> bool:
-    """RoiAlign with constant regions and image numbers."""
+    """RoiAlign, with computed regions where the number of samples does not depend on them."""
     regions, images = call.constant(1), call.constant(2)
     if regions is None or images is None:
-        return False
+        return _align_computed(call, builder)
     options, (_, channels, height, width) = call.options, call.shape()
     size = (int(options.get("output_height", 1)), int(options.get("output_width", 1)))
     spans = [[_samples(call, region[[1 - axis, 3 - axis]], axis, size[axis]) for axis in (0, 1)] for region in regions]
@@ -75,6 +78,78 @@ def _corners(rows: tuple[Array, Array], columns: tuple[Array, Array], width: int
     weights = rows[1][:, None, :, None, :, None] * columns[1][None, :, None, :, None, :]
     parts = places.shape[0] * places.shape[1]
     return places.reshape(parts, -1), weights.reshape(parts, -1)
+
+
+def _align_computed(call: Call, builder: NodeBuilder) -> bool:
+    """The same where regions or image numbers are computed, with as many samples for each as the call asks for."""
+    options, (_, channels, height, width) = call.options, call.shape()
+    samples = int(options.get("sampling_ratio", 0))
+    if samples < 1:
+        refuse(call, "computed regions, and samples as many as those are large (sampling_ratio 0)")
+    size = (int(options.get("output_height", 1)), int(options.get("output_width", 1)))
+    parts, count = prod(size), call.shape(1)[0]
+    (rows, row_shares), (columns, column_shares) = (
+        _points(call, builder, axis, size[axis], samples) for axis in (0, 1)
+    )
+    rows = builder.op("Mul", [rows, builder.constant(width, np.int64, "width")])
+    places, weights = builder.op("Add", [rows, columns]), builder.op("Mul", [row_shares, column_shares])
+    taps = samples * samples * 4
+    flat = [reshaped(builder, item, (count, 1, parts, taps)) for item in (places, weights)]
+    image = builder.op("Cast", [reshaped(builder, call.input(2), (count, 1, 1, 1))], to=TensorProto.INT64)
+    whole = builder.op("Mul", [image, builder.constant(channels * height * width, np.int64, "image")])
+    planes = np.arange(channels).reshape(-1, 1, 1) * height * width
+    first = builder.op("Add", [whole, builder.constant(planes, np.int64, "planes")])
+    places = stored(builder, builder.op("Add", [first, flat[0]]), (count, channels, parts, taps))
+    elements = builder.op("Gather", [reshaped(builder, call.input(0), (-1,)), places], axis=0)
+    elements = builder.op("Mul", [elements, flat[1]])
+    largest = options.get("mode", b"avg") == b"max"
+    result = reduce_axis(call, builder, "ReduceMax" if largest else "ReduceSum", elements, -1)
+    if not largest:
+        result = builder.op("Div", [result, builder.constant(samples * samples, call.dtype(), "samples")])
+    reshaped(builder, result, (count, channels, *size), call.output(0))
+    return True
+
+
+def _points(call: Call, builder: NodeBuilder, axis: int, count: int, samples: int) -> tuple[str, str]:
+    """Of the samples of every region on one axis: both neighbours' places, and their shares.
+
+    Both have the axes [regions, parts, samples, 2], those of rows with an axis of 1 behind each but the first, those of
+    columns before. The steps are those of `_samples`.
+    """
+    dtype, options, extent = call.dtype(), call.options, call.shape()[2 + axis]
+
+    def number(value: ArrayLike, name: str = "number") -> str:
+        return builder.constant(value, dtype, name)
+
+    def binary(kind: str, left: str, right: str) -> str:
+        return builder.op(kind, [left, right])
+
+    half = options.get("coordinate_transformation_mode", b"half_pixel") == b"half_pixel" and call.opset >= 16
+    shape = (-1, 1, 1, 1)
+    ends = [
+        reshaped(builder, sliced(builder, call.input(1), 1, place, place + 1), shape) for place in (1 - axis, 3 - axis)
+    ]
+    scale, shift = number(options.get("spatial_scale", 1.0)), number(0.5 if half else 0)
+    first, last = (binary("Sub", binary("Mul", end, scale), shift) for end in ends)
+    length = binary("Sub", last, first)
+    length = length if half else binary("Max", length, number(1))
+    part = binary("Div", length, number(count))
+    inner = binary("Mul", number(np.arange(samples).reshape(-1, 1) + 0.5), part)
+    inner = binary("Div", inner, number(samples))
+    outer = binary("Add", first, binary("Mul", number(np.arange(count).reshape(-1, 1, 1)), part))
+    points = binary("Add", outer, inner)
+    inside = builder.op("Clip", [points, number(-1), number(extent)])
+    seen = binary("Equal", inside, points)
+    points = builder.op("Clip", [points, number(0), number(extent - 1)])
+    low = builder.op("Floor", [points])
+    above = binary("Sub", points, low)
+    high = binary("Min", binary("Add", low, number(1)), number(extent - 1))
+    shares = builder.op("Concat", [binary("Sub", number(1), above), above], axis=-1)
+    shares = builder.op("Where", [seen, shares, number(0)])
+    places = builder.op("Cast", [builder.op("Concat", [low, high], axis=-1)], to=TensorProto.INT64)
+    apart = (call.shape(1)[0], count, samples, 2)
+    flat = [apart[0], *(extent for n in apart[1:] for extent in ((n, 1) if axis == 0 else (1, n)))]
+    return reshaped(builder, places, flat), reshaped(builder, shares, flat)
 
 
 RULES: dict[str, Rule] = {"RoiAlign": roi_align}

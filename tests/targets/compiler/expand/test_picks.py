@@ -12,6 +12,7 @@ FEEDS = {
     "x": RNG.normal(size=(2, 3, 7, 9)).astype(np.float32),
     "rows": RNG.normal(size=(2, 3, 9)).astype(np.float32),
     "index": RNG.integers(-6, 6, (3, 4)),
+    "between": A([0, 1.5, -1.5, 3, -4, -0.5, 4, np.inf], np.float32),
     "number": A(3.5, np.float32),
     "lengths": A([3, 2]),
     "values": A([2.5, -1], np.float32),
@@ -20,6 +21,7 @@ FEEDS = {
 CALLS = [
     node("OneHot", "index", A(6), A([0, 1], np.float32)),
     node("OneHot", "index", A([6.0], np.float32), "values", axis=0),
+    node("OneHot", "between", A([4.0], np.float32), "values"),
     node("Split", "x", A([2, 5, 2]), outputs=3, axis=3),
     node("Split", "x", outputs=2, axis=-1, num_outputs=2),
     node("Split", "x", outputs=1, axis=1, num_outputs=1),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
+from astroedge.errors import UnsupportedOpError
+from tests.support.builds import build
 from tests.support.node_forms import given_and_expected, node, step_of_nodes
 
 RNG = np.random.default_rng(0)
@@ -16,6 +19,8 @@ FEEDS = {
     "volume": RNG.normal(size=(1, 1, 4, 5, 3)).astype(np.float32),
     "bytes": RNG.integers(0, 255, (1, 2, 6, 5)).astype(np.uint8),
     "flat": np.full((1, 1, 4, 4), 1000, np.float32),
+    "boxes": np.array([[0, 0, 5, 4], [1.3, 2.2, 4, 8.5], [-3, 1, 2, 2]], np.float32),
+    "which": np.array([0, 0, 0]),
 }
 MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
 REGION = np.array([0, 0, 0.2, -0.3, 1, 1, 0.8, 1.2], np.float32)
@@ -48,6 +53,9 @@ ROUNDED = [
     _scaled(1, 1, 2, 2, value="flat", mode="cubic", coordinate_transformation_mode="align_corners"),
     node("RoiAlign", "image", BOXES, np.array([0, 0]), output_height=2, output_width=3),
     node("RoiAlign", "image", BOXES, np.array([0, 0]), sampling_ratio=2, spatial_scale=0.7, mode="max"),
+    node("RoiAlign", "image", "boxes", "which", sampling_ratio=2, output_height=2, output_width=3),
+    node("RoiAlign", "image", "boxes", "which", sampling_ratio=3, spatial_scale=0.7, mode="max"),
+    node("RoiAlign", "image", "boxes", "which", sampling_ratio=1, coordinate_transformation_mode="output_half_pixel"),
 ]
 
 
@@ -64,3 +72,10 @@ def test_every_form_gives_what_onnx_runtime_gives() -> None:
             np.testing.assert_allclose(given[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
     flat = next(array for array in given.values() if array.shape == (1, 1, 8, 8))
     np.testing.assert_allclose(flat, 1000, rtol=0, atol=2.5e-4)
+
+
+def test_samples_as_many_as_a_computed_region_is_large_are_refused() -> None:
+    """Regions that are computed have no fixed number of samples unless the call gives one."""
+    call = node("RoiAlign", "image", "boxes", "which", output_height=2, output_width=2)
+    with pytest.raises(UnsupportedOpError, match="RoiAlign with computed regions"):
+        build(step_of_nodes([call], {name: FEEDS[name] for name in ("image", "boxes", "which")}))
