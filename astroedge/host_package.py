@@ -6,6 +6,7 @@ from importlib import import_module
 from types import ModuleType
 
 from astroedge.errors import MissingDependencyError
+from astroedge.main_interpreter import refuse_subinterpreter
 
 # The base dependencies; every other package comes with the `host` extra.
 _BASE = {"numpy", "click", "rich", "psutil", "tomli"}
@@ -18,8 +19,10 @@ def require(module_name: str, purpose: str) -> ModuleType:
     not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`. A module of AstroEdge itself can be asked
     for too: what counts is which package is missing in the end.
 
-    Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported.
+    Raises MissingDependencyError when a package is not installed, and when it is installed but cannot be imported;
+    AstroEdgeError, before anything is imported, where this is not the process's main interpreter.
     """
+    refuse_subinterpreter()
     try:
         return import_module(module_name)
     except ImportError as error:

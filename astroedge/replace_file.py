@@ -22,7 +22,8 @@ def replace_file(
 ) -> None:
     """Write `content`, given whole or in pieces, and move it to `path`; an error leaves what was there before.
 
-    Until it is whole it is at `partial`, where nothing may be: by default beside `path`.
+    Until it is whole it is at `partial`, where nothing may be: by default beside `path`. (A device or a link such as
+    /dev/stdout is written to at once, and keeps what came before an error.)
 
     Raises OSError, which names `path`, when the folder is missing, cannot be written or is full.
     """

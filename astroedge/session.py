@@ -35,11 +35,12 @@ class SteppedSession(Protocol):
 
     @property
     def state(self) -> NDArray[np.uint8]:
-        """The whole state as bytes, read only; a `.copy()` is a snapshot, and assigning one goes back to it."""
+        """The whole state as bytes, read only."""
         ...
 
-    @state.setter
-    def state(self, snapshot: NDArray[np.uint8]) -> None: ...
+    def overwrite_state(self, content: NDArray[np.uint8]) -> None:
+        """Put bytes into the state as they are, uint8 of its size: where another computation of this step stands."""
+        ...
 
     @property
     def states(self) -> Mapping[str, Array]:
@@ -64,6 +65,19 @@ class Session(SteppedSession, Protocol):
     @property
     def spec(self) -> StepSpec:
         """What a tick takes, gives and carries over."""
+        ...
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks the stream has gone through since its reset."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """The stream as bytes that say which step they are of, for `restore`, in this process or on another device."""
+        ...
+
+    def restore(self, content: bytes) -> None:
+        """Go on with the stream in a snapshot; another step's is refused with InputError."""
         ...
 
     def run(self, /, **inputs: Array) -> dict[str, Array]:

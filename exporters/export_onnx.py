@@ -35,6 +35,7 @@ from astroedge.exporters.from_onnx.expand_quantised import expand_quantised
 from astroedge.exporters.from_onnx.expand_recurrent import batch_second, expand_recurrent
 from astroedge.exporters.from_onnx.fold_graph import fold_graph
 from astroedge.exporters.from_onnx.name_graph import name_graph
+from astroedge.exporters.from_onnx.older_operators import in_older_operators
 from astroedge.exporters.from_onnx.source_session import open_foreign
 from astroedge.exporters.graph.clean_graph import clean_graph, refuse_operators
 from astroedge.exporters.graph.rewrite_booleans import rewrite_booleans
@@ -114,7 +115,7 @@ def _original(source: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelPro
     given = source if isinstance(source, onnx.ModelProto) else read_model(source)
     _check_foreign(given)
     original = onnx.ModelProto()
-    original.CopyFrom(given)
+    original.CopyFrom(in_older_operators(given))
     batch_second(original.graph)
     return original
 

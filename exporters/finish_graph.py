@@ -19,6 +19,7 @@ from astroedge.exporters.graph.find_activations import find_activations, find_un
 from astroedge.exporters.graph.find_spikes import Spikes, find_reset_copies, find_spikes
 from astroedge.exporters.parity.compare import compare
 from astroedge.exporters.parity.firing_rates import Array, Tick, measure_activations, measure_input, measure_spikes
+from astroedge.exporters.shared.labels import few
 from astroedge.parity import Allowance, Parity
 from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
@@ -141,11 +142,16 @@ def _accepted(parity: Parity, original: str) -> Iterator[str]:
 
 
 def _silent(graph: StepGraph, spikes: Sequence[Spikes]) -> Iterator[str]:
-    """A note for each spike tensor that the examples leave silent, but for one that only repeats another."""
+    """A note on the spike tensors that the examples leave silent, but for those that only repeat another."""
     reset_copies = find_reset_copies(graph.model.graph, spikes, graph.spec.states)
-    for item in graph.spec.spikes:
-        if not item.firing_rate and item.name not in reset_copies:
-            yield (
-                f"Spike tensor {item.name!r} never fired on the example data, so its firing rate says nothing; give "
-                "real `examples`."
-            )
+    silent = [item.name for item in graph.spec.spikes if not item.firing_rate and item.name not in reset_copies]
+    if len(silent) == 1:
+        yield (
+            f"Spike tensor {silent[0]!r} never fired on the example data, so its firing rate says nothing; give real "
+            "`examples`."
+        )
+    elif silent:
+        yield (
+            f"{len(silent)} of {len(graph.spec.spikes)} spike tensors never fired on the example data ({few(silent)}), "
+            "so their firing rates say nothing; give real `examples`."
+        )

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astroedge.bundle.container import Bundle
+from astroedge.bundle.folder import TOO_MANY_FILES, too_many_files
 from astroedge.bundle.manifest_file import MANIFEST_NAME
 from astroedge.errors import BundleError
+from astroedge.main_interpreter import refuse_subinterpreter
 
 if TYPE_CHECKING:
     from astroedge.runtimes.session.compiled import CompiledSession
@@ -26,8 +28,11 @@ def load(
 ) -> CompiledSession:
     """Load a bundle, from its folder or from memory, and return a session at the initial state.
 
-    Every file is compared with its digest. `trust_weights` leaves that out for the weights, which takes long for large
-    models on small boards: for folders that only an administrator can change.
+    Every file is compared with its digest, and what was compared is what runs: the weights are a private copy, one for
+    all sessions of a bundle in this process and in those forked from it, which is freed with the last of them.
+    `trust_weights` maps the file instead and compares nothing: sooner ready, and the kernel can drop what is not
+    in use and share it between processes; but whoever changes the file changes a running session's numbers, and whoever
+    cuts it ends the process. It is for folders that only an administrator can change.
 
     `threads` is how many threads compute a tick, the caller's among them; the bits are the same for any number. With
     None it is one, or for a step that touches several MiB as many as its manifest advises (`default_threads`) and this
@@ -38,10 +43,16 @@ def load(
     was made for another processor or needs CPU features that this one lacks, InputError for a number of threads that
     cannot be, such as 2 for a step that is too small to be divided.
     """
+    refuse_subinterpreter()
     from astroedge.runtimes.session.compiled import CompiledSession
 
     def open_session(opened: Bundle) -> CompiledSession:
-        session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
+        try:
+            session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
+        except OSError as error:
+            if error.errno in TOO_MANY_FILES:
+                raise too_many_files() from error
+            raise
         for record in opened.manifest.assets:
             opened.asset(record.name)
         return session

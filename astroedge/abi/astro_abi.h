@@ -39,6 +39,8 @@ extern "C" {
 #define ASTRO_MOST_VALUES 64u /* in the table of a draw */
 #define ASTRO_LARGEST_BUFFER 1099511627776u /* bytes; what no device has is a lie or a mistake */
 #define ASTRO_LARGEST_MANIFEST 67108864u    /* bytes of manifest.json */
+#define ASTRO_LARGEST_TABLE 65536u          /* fields of a buffer, counters, golden ticks, assets */
+#define ASTRO_LARGEST_RANK 64u              /* axes of a field */
 
 enum astro_status {
     ASTRO_OK = 0,
@@ -145,6 +147,7 @@ typedef struct astro_info {
     const char *target;
     const char *graph_sha256;
     const char *weights_sha256;
+    const char *manifest_sha256; /* of manifest.json from its member "weights" on (docs/bundle-format.md) */
     const char *features; /* CPU flags the code needs, as in /proc/cpuinfo, separated by spaces */
     astro_layout inputs;
     astro_layout outputs;

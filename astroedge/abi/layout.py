@@ -87,6 +87,7 @@ class AstroInfo(ctypes.Structure):
         ("target", c_char_p),
         ("graph_sha256", c_char_p),
         ("weights_sha256", c_char_p),
+        ("manifest_sha256", c_char_p),
         ("features", c_char_p),
         ("inputs", AstroLayout),
         ("outputs", AstroLayout),

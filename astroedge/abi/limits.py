@@ -7,6 +7,8 @@ ALIGNMENT = 64  # bytes: of every buffer, of every field inside one, and of ever
 MAX_THREADS = 64  # of a team that computes one session's ticks
 LARGEST_BUFFER = 1 << 40  # bytes; a size that no device has is a lie or a mistake
 LARGEST_MANIFEST = 1 << 26  # bytes; thousands of times what a large step has
+LARGEST_TABLE = 1 << 16  # fields of a buffer, counters, golden ticks, assets
+LARGEST_RANK = 64  # axes of a field; NumPy has no more
 SPIKE_BITS = 53  # of a drawn number that are compared with a firing rate
 MOST_VALUES = 64  # in the table of a draw
 

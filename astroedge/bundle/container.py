@@ -5,20 +5,17 @@ In memory it is what `compile` returns; on disk it is a folder, `NAME.astro/`, t
 
 from __future__ import annotations
 
-import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from astroedge.abi.aligned import aligned_zeros
 from astroedge.bundle.folder import ASSETS, open_file, read_file, read_manifest, replace_folder
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
-from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest
+from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest, linked_digest
+from astroedge.bundle.weights_memory import Weights, copy_weights, held_weights, map_weights, read_weights
 from astroedge.errors import BundleError
 
 
@@ -43,6 +40,7 @@ class Bundle:
     """A manifest with the files it names, in memory or in a folder.
 
     Made from a manifest and files, the manifest's records of the files are replaced by those of the files given.
+    `linked_digest` is the SHA-256 that a library holds of the manifest that it was linked for.
     """
 
     def __init__(self, manifest: Manifest, files: BundleFiles) -> None:
@@ -51,10 +49,10 @@ class Bundle:
             manifest,
             library=describe_library(files.library),
             weights=describe_weights(files.weights),
-            assets=tuple(describe_asset(name, content) for name, content in files.assets.items()),
+            assets=tuple(describe_asset(name, content) for name, content in sorted(files.assets.items())),
         )
+        self.linked_digest = linked_digest(self.manifest)
         self._files: BundleFiles | None = files
-        self._weights: NDArray[np.uint8] | None = None
         self._weights_are_checked = True
 
     @staticmethod
@@ -71,9 +69,8 @@ class Bundle:
             raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give the folder that compile wrote.")
         bundle = Bundle.__new__(Bundle)
         bundle.path = folder
-        bundle.manifest = decode_manifest(read_manifest(folder))
+        bundle.manifest, bundle.linked_digest = decode_manifest(read_manifest(folder))
         bundle._files = None
-        bundle._weights = None
         bundle._weights_are_checked = False
         for name, record in bundle._records().items():
             os.close(open_file(folder, name, record.size))
@@ -94,20 +91,28 @@ class Bundle:
         replace_folder(Path(path), encode_manifest(self.manifest), files)
 
     def check(self) -> None:
-        """Compare every file with its digest.
+        """Compare every file with its digest, as it is on disk now.
 
         Raises BundleError naming the first file that differs.
         """
         self.library()
-        self.weights()
+        self._read_weights()
         for record in self.manifest.assets:
             self.asset(record.name)
 
     def library(self) -> bytes:
-        """The library's bytes, compared with their digest."""
-        if self._files is not None:
-            return self._files.library
-        return self._read(self.manifest.library.name, self.manifest.library)
+        """The library's bytes, compared with their digest; it holds the digest of the manifest it was linked for.
+
+        Raises BundleError when the bytes differ, or the library was linked for another manifest.
+        """
+        record = self.manifest.library
+        content = self._read(record.name, record) if self._files is None else self._files.library
+        if self.linked_digest.encode() not in content:
+            raise BundleError(
+                f"{record.name} was linked for another {MANIFEST_NAME}; one of them was edited, or they come from "
+                "different bundles: copy the bundle again."
+            )
+        return content
 
     def asset(self, name: str) -> bytes:
         """The content of an asset, compared with its digest.
@@ -122,31 +127,37 @@ class Bundle:
             return self._files.assets[name]
         return self._read(_asset_file(records[name]), records[name])
 
-    def weights(self, *, trust: bool = False) -> NDArray[np.uint8]:
-        """The weights as aligned, read-only bytes: of a folder they are mapped, so that every process shares them.
+    def weights(self, *, trust: bool = False) -> Weights:
+        """The weights as aligned, read-only bytes: a copy that was compared with its digest.
 
-        They are compared with their digest once; `trust` leaves that out, for folders only an administrator can change.
+        One copy serves all who hold it in this process and in its forked children. With `trust` the bundle's file is
+        mapped and not compared: for folders only an administrator can change.
         """
         record = self.manifest.weights
-        if self._weights is None:
-            self._weights = self._map_weights()
-        if not (trust or self._weights_are_checked):
-            _compare(sha256(self._weights.data).hexdigest(), record.name, record)
-            self._weights_are_checked = True
-        return self._weights
+        if trust and self._files is None and record.size > 0:
+            with self._opened_weights() as descriptor:
+                return map_weights(descriptor, record.size)
+        held = held_weights(record.sha256) if self._weights_are_checked else None
+        return self._read_weights() if held is None else held
 
-    def _map_weights(self) -> NDArray[np.uint8]:
+    def _read_weights(self) -> Weights:
         record = self.manifest.weights
-        if self._files is not None or record.size == 0:
-            content = aligned_zeros(record.size)
-            if self._files is not None:
-                content[:] = np.frombuffer(self._files.weights, dtype=np.uint8)
-            content.flags.writeable = False
-            return content
+        if self._files is not None:
+            weights = copy_weights(self._files.weights, record.sha256)
+        else:
+            with self._opened_weights() as descriptor:
+                weights = read_weights(descriptor, record.name, record.size, record.sha256)
+        if weights is None:
+            raise _damaged(record.name)
+        self._weights_are_checked = True
+        return weights
+
+    @contextmanager
+    def _opened_weights(self) -> Iterator[int]:
         assert self.path is not None
-        descriptor = open_file(self.path, record.name, record.size)
+        descriptor = open_file(self.path, self.manifest.weights.name, self.manifest.weights.size)
         try:
-            return np.frombuffer(mmap.mmap(descriptor, record.size, access=mmap.ACCESS_READ), dtype=np.uint8)
+            yield descriptor
         finally:
             os.close(descriptor)
 
@@ -159,7 +170,8 @@ class Bundle:
     def _read(self, name: str, record: FileRecord) -> bytes:
         assert self.path is not None
         content = read_file(self.path, name, record.size)
-        _compare(sha256(content).hexdigest(), name, record)
+        if sha256(content).hexdigest() != record.sha256:
+            raise _damaged(name)
         return content
 
 
@@ -167,8 +179,7 @@ def _asset_file(record: FileRecord) -> str:
     return f"{ASSETS}/{record.sha256[:16]}-{record.name}"
 
 
-def _compare(digest: str, name: str, record: FileRecord) -> None:
-    if digest != record.sha256:
-        raise BundleError(
-            f"{name} does not match its digest; a bad copy or a failing disk has damaged it: copy the bundle again."
-        )
+def _damaged(name: str) -> BundleError:
+    return BundleError(
+        f"{name} does not match its digest; a bad copy or a failing disk has damaged it: copy the bundle again."
+    )

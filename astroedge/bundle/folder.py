@@ -7,6 +7,7 @@ at most files nobody names, which the next save removes.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -21,6 +22,13 @@ from astroedge.errors import BundleError
 from astroedge.replace_file import replace_file
 
 ASSETS = "assets"
+# What is in a folder after an error, by whether the new manifest is there.
+_AFTERWARDS = {
+    False: "What was there before is unchanged.",
+    True: "The new bundle is there all the same, but a power cut may undo that: look after the disk and save again.",
+    None: "Whether the old bundle is there or the new one cannot be read: look after the disk and save again.",
+}
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 _TEMPORARY = ".new-"
 # What this module may remove: names that only it writes.
@@ -42,6 +50,8 @@ def open_file(folder: Path, name: str, size: int | None) -> int:
             f"{path} is missing; the bundle was copied in part or replaced a moment ago: try again, else copy it again."
         ) from error
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise too_many_files() from error
         raise BundleError(f"{path} cannot be opened ({error.strerror}); a bundle's files are plain files.") from error
     status = os.fstat(descriptor)
     if S_ISREG(status.st_mode) and size in (None, status.st_size):
@@ -54,19 +64,35 @@ def open_file(folder: Path, name: str, size: int | None) -> int:
     )
 
 
-def read_file(folder: Path, name: str, size: int | None) -> bytes:
-    """The content of a file of a bundle; raises what `open_file` raises."""
-    with open(open_file(folder, name, size), "rb") as file:
-        return file.read()
+def too_many_files() -> BundleError:
+    """What a load says when the process may open no more files; a session that is open needs none."""
+    return BundleError(
+        "The bundle cannot be opened: this process, or the system, has as many files open as it may have; close some, "
+        "or raise the limit (ulimit -n)."
+    )
+
+
+def read_file(folder: Path, name: str, size: int | None, most: int = -1) -> bytes:
+    """The content of a file of a bundle, or its first `most` bytes.
+
+    Raises what `open_file` raises, and BundleError when the file cannot be read.
+    """
+    descriptor = open_file(folder, name, size)
+    try:
+        with open(descriptor, "rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise BundleError(
+            f"{folder / name} cannot be read ({error.strerror}); the disk fails: copy the bundle again."
+        ) from error
 
 
 def read_manifest(folder: Path) -> bytes:
     """The content of a bundle's manifest.
 
-    Raises what `open_file` raises, and BundleError for a file that is too large to be one, before it is read.
+    Raises what `read_file` raises, and BundleError for a file that is too large to be one, before it is read.
     """
-    with open(open_file(folder, MANIFEST_NAME, None), "rb") as file:
-        content = file.read(LARGEST_MANIFEST + 1)
+    content = read_file(folder, MANIFEST_NAME, None, LARGEST_MANIFEST + 1)
     if len(content) > LARGEST_MANIFEST:
         raise BundleError(f"{folder / MANIFEST_NAME} is too large to be a manifest; copy the bundle again.")
     return content
@@ -78,7 +104,7 @@ def check_replaceable(folder: Path) -> None:
         raise BundleError(f"There is no folder {folder.parent} to write the bundle into; make it, or check the path.")
     if folder.exists() and not folder.is_dir():
         raise BundleError(f"{folder} is a file and no bundle; choose a new or empty folder.")
-    if folder.exists() and not is_ours(_content(folder / MANIFEST_NAME) or b""):
+    if folder.exists() and not _holds_ours(folder / MANIFEST_NAME):
         foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
         if foreign:
             raise BundleError(f"{folder} holds {foreign[0]!r} and is no bundle; choose a new or empty folder.")
@@ -87,8 +113,9 @@ def check_replaceable(folder: Path) -> None:
 def replace_folder(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryview]) -> None:
     """Make a folder hold a bundle: `files` by their names inside it, then the manifest.
 
-    Raises BundleError when that is not possible, for example because the disk is full; what was there before is then
-    unchanged and nothing new is left behind.
+    Raises BundleError when that is not possible, for example because the disk is full, and says which bundle is there
+    afterwards: mostly that from before, unchanged and with nothing new beside it; the new one, whole, where the error
+    came after its last move.
     """
     try:
         created = _make_folder(folder)
@@ -96,7 +123,7 @@ def replace_folder(folder: Path, manifest: bytes, files: Mapping[str, bytes | me
             _replace(folder, manifest, files, created)
     except OSError as error:
         raise BundleError(
-            f"The bundle cannot be written to {folder}: {error.strerror}. What was there before is unchanged."
+            f"The bundle cannot be written to {folder}: {error.strerror}. {_AFTERWARDS[_is_in_place(folder, manifest)]}"
         ) from error
 
 
@@ -130,9 +157,11 @@ def _replace(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryvi
         _write(folder, MANIFEST_NAME, manifest)
     except BaseException:
         new = set(_names(folder)) - before
-        # An interrupt can come after the last rename: then the new bundle is in place and its files must stay.
-        in_place = _content(folder / MANIFEST_NAME) == manifest
-        _remove(folder, {name for name in new if name.startswith(_TEMPORARY)} if in_place else new)
+        # An interrupt or an error can come after the last rename: then the new bundle is in place and its files stay.
+        unused = (
+            new if _is_in_place(folder, manifest) is False else {name for name in new if name.startswith(_TEMPORARY)}
+        )
+        _remove(folder, unused)
         if created:
             with suppress(OSError):
                 folder.rmdir()
@@ -140,11 +169,24 @@ def _replace(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryvi
     _remove(folder, {name for name in _names(folder) if _OWN_NAME.fullmatch(name)} - files.keys())
 
 
-def _content(path: Path) -> bytes | None:
+def _is_in_place(folder: Path, manifest: bytes) -> bool | None:
+    """Whether a folder has this manifest; None when that cannot be told."""
     try:
-        return path.read_bytes()
+        return (folder / MANIFEST_NAME).read_bytes() == manifest
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError:
         return None
+
+
+def _holds_ours(path: Path) -> bool:
+    """Whether a file is a manifest of ours."""
+    try:
+        return is_ours(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}), so nothing is saved over it.") from error
 
 
 def _make_assets(folder: Path) -> None:

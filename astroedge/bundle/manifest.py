@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from astroedge.abi.limits import ABI_VERSION
-from astroedge.errors import BundleError
+from astroedge.errors import BundleError, GraphError
 from astroedge.step.spec import StepSpec
 
 FORMAT = "astroedge-bundle"
@@ -240,9 +240,14 @@ class Manifest:
         return self.layout.weights_size + sum(item.float32_nbytes - item.nbytes for item in self.stored)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, versioned; tuples become lists."""
+        """The JSON form, versioned; tuples become lists.
+
+        What is known only after linking comes first, then what the library is linked for: `weights` and all the rest.
+        """
         record = {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "step"}
-        return {"format": FORMAT, "version": MANIFEST_VERSION, "step": self.step.to_json(), **record}
+        first = {name: record.pop(name) for name in ("abi_version", "library", "assets")}
+        weights, step = record.pop("weights"), self.step.to_json()
+        return {"format": FORMAT, "version": MANIFEST_VERSION, **first, "weights": weights, "step": step, **record}
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> Manifest:
@@ -261,6 +266,8 @@ class Manifest:
             return _read_manifest(record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"manifest.json is damaged ({error!r}); compile the graph again.") from error
+        except GraphError as error:
+            raise BundleError(f"manifest.json is damaged: {error}") from error
 
 
 @dataclass(frozen=True)

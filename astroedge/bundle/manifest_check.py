@@ -14,6 +14,8 @@ from astroedge.abi.limits import (
     ABI_VERSION,
     ALIGNMENT,
     LARGEST_BUFFER,
+    LARGEST_RANK,
+    LARGEST_TABLE,
     MAX_THREADS,
     SPIKE_BITS,
     UNIFORM_EXPONENTS,
@@ -55,6 +57,7 @@ def check_manifest(manifest: Manifest) -> None:
     _check_initial_values(layout)
     _check_activity(manifest)
     _check_files(manifest)
+    _check_golden(manifest)
     counts = (manifest.default_threads, manifest.threads)
     right = all(map(_is_count, counts)) and 1 <= counts[0] <= counts[1] <= MAX_THREADS
     _require(right, f"default_threads and threads are {counts}")
@@ -76,12 +79,14 @@ def _is_buffer_size(value: object) -> bool:
 def _check_buffer(buffer: str, size: int, fields: Sequence[BufferField]) -> None:
     """Every field is aligned, as large as its shape says and inside the buffer; no two share a name or a byte."""
     _require(_is_buffer_size(size), f"the {buffer} buffer has size {size!r}")
+    _require(buffer == "weights" or len(fields) <= LARGEST_TABLE, f"the {buffer} buffer has {len(fields)} fields")
     names = [item.name for item in fields]
     _require(len(set(names)) == len(names), f"two fields of {buffer} have one name")
     for item in fields:
         where = f"{item.name!r} in {buffer}"
         _require(item.dtype in DTYPES, f"{where} has dtype {item.dtype!r}")
-        _require(all(_is_count(extent) and extent > 0 for extent in item.shape), f"{where} has shape {item.shape!r}")
+        is_shape = len(item.shape) <= LARGEST_RANK and all(_is_count(extent) and extent > 0 for extent in item.shape)
+        _require(is_shape, f"{where} has shape {item.shape!r}")
         nbytes = prod(item.shape) * np.dtype(item.dtype).itemsize
         _require(_is_count(item.nbytes) and item.nbytes == nbytes, f"{where} has {item.nbytes!r} bytes")
         _require(_is_count(item.offset) and item.offset % ALIGNMENT == 0, f"{where} starts at {item.offset!r}")
@@ -141,6 +146,7 @@ def _check_initial_values(layout: Layout) -> None:
 def _check_activity(manifest: Manifest) -> None:
     size = manifest.layout.workspace_size
     _require(_is_buffer_size(size), f"the workspace has size {size!r}")
+    _require(len(manifest.activity) <= LARGEST_TABLE, f"it has {len(manifest.activity)} counters")
     for item in manifest.activity:
         inside = _is_count(item.offset) and item.offset % 8 == 0 and item.offset + 8 <= size
         _require(inside and _is_count(item.size), f"the counter of {item.name!r} lies outside the workspace")
@@ -162,7 +168,14 @@ def _check_files(manifest: Manifest) -> None:
     for record in manifest.assets:
         _require(_ASSET_NAME.fullmatch(record.name) is not None, f"{record.name!r} is not a plain file name")
     names = [record.name for record in manifest.assets]
-    _require(len(set(names)) == len(names), "two assets have one name")
+    _require(all(before < after for before, after in pairwise(names)), "its assets are not in the order of their names")
+    _require(len(names) <= LARGEST_TABLE, f"it has {len(names)} assets")
+
+
+def _check_golden(manifest: Manifest) -> None:
+    ticks = [item.tick for item in manifest.golden.ticks]
+    ascending = all(before < after for before, after in pairwise((0, *ticks)))
+    _require(ascending and len(ticks) <= LARGEST_TABLE, "the ticks of its golden trace do not ascend from 1")
 
 
 def _check_name(record: FileRecord, expected: str) -> None:

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from astroedge.host_package import require
 
 if TYPE_CHECKING:
+    from onnx import helper
     from onnx.reference import op_run
+    from onnx.reference.ops import op_resize
 else:
+    helper = require("onnx.helper", "evaluating a step graph in float64")
     op_run = require("onnx.reference.op_run", "evaluating a step graph in float64")
+    op_resize = require("onnx.reference.ops.op_resize", "evaluating a step graph in float64")
 
 Array = NDArray[Any]
 
@@ -29,6 +33,20 @@ class DequantizeLinear(op_run.OpRun):
         if zero is not None:
             shifted -= _along(zero.astype(np.float64), x.shape, axis, block_size)
         return (shifted * _along(scale.astype(np.float64), x.shape, axis, block_size),)
+
+
+class BitCast(op_run.OpRun):
+    """The bits of floats as integers and back, of floats of the integers' size, which are float64 here."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, to: int = 0) -> tuple[Array]:
+        target = helper.tensor_dtype_to_np_dtype(to)
+        if x.dtype.kind == "f" and target.kind != "f":
+            return (x.astype(f"f{target.itemsize}").view(target),)
+        if x.dtype.kind != "f" and target.kind == "f":
+            return (x.view(f"f{x.dtype.itemsize}").astype(np.float64),)
+        return (x if x.dtype.kind == "f" else x.view(target),)
 
 
 class MeanVarianceNormalization(op_run.OpRun):
@@ -80,6 +98,17 @@ class ReduceLogSumExp(op_run.OpRun):
         return (sums if keepdims else sums.squeeze(over),)
 
 
+class Resize(op_resize.Resize):
+    """ONNX's own, whose weights of a cubic would be float32 where the attribute is."""
+
+    op_domain = ""
+
+    def _run(self, *inputs: Any, cubic_coeff_a: Any = None, **options: Any) -> tuple[Array]:
+        coefficient = None if cubic_coeff_a is None else float(cubic_coeff_a)
+        resized: tuple[Array] = super()._run(*inputs, **options, cubic_coeff_a=coefficient)  # type: ignore[misc]
+        return resized
+
+
 class ConvTranspose(op_run.OpRun):
     """Every element of x times the kernel of its channel, laid `strides` apart and added; groups have own channels.
 
@@ -123,7 +152,16 @@ def _kept(x: Array, sizes: list[int], strides: list[int], options: dict[str, Any
     return [slice(a, a + want) for a, want in zip(starts, wanted[-len(sizes) :], strict=True)]
 
 
-KERNELS = [DequantizeLinear, MeanVarianceNormalization, GlobalLpPool, LRN, ReduceLogSumExp, ConvTranspose]
+KERNELS = [
+    BitCast,
+    DequantizeLinear,
+    MeanVarianceNormalization,
+    GlobalLpPool,
+    LRN,
+    ReduceLogSumExp,
+    Resize,
+    ConvTranspose,
+]
 
 
 def _along(parameter: Array, shape: tuple[int, ...], axis: int, block_size: int) -> Array:

@@ -59,11 +59,11 @@ def _cells(row: Operator) -> Iterator[str]:
 
 
 def _compiled(row: Operator) -> str:
-    if not row.imported:
-        return "no importer"
     if row.inexact_functions:
         return "with `--math fast`"
-    return f"only {row.limits}" if row.limits else "yes"
+    if row.limits:
+        return f"only {row.limits}"
+    return "yes" if row.imported else "no importer"
 
 
 def _bits(row: Operator) -> str:

@@ -4,7 +4,8 @@
 
 A layer of 64 neurons is ticked in four ways that take turns: its kernels alone in a loop in C, through `astro_run`,
 through `Session.run` and through `Session.step`; the differences are what each layer adds. The example language model
-is started in fresh processes. Writes `results/overheads.json` and `results/overheads.md` beside this file.
+is started in fresh processes, and a layer with large weights is loaded in each of the ways there are. Writes
+`results/overheads.json` and `results/overheads.md` beside this file.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from benchmarks.timing.machine import describe
 NEURONS, RATE, TICKS = 64, 0.1, 10_000
 ROUNDS, CALLS = 200, 50
 STARTS = 15
+WIDE = 4096  # inputs and neurons of a layer with weights of 64 MiB
 
 # The compiled tick, called in a loop on the same records as `astro_run`, without any of its checks.
 LOOP = """
@@ -63,25 +65,47 @@ import sys
 from time import perf_counter_ns as now
 begin = now()
 import numpy; numpy_is_here = now()
-import astroedge; astroedge.load; from astroedge.runtimes import compiled; imported = now()
+import astroedge; astroedge.load; from astroedge.runtimes.session import compiled; imported = now()
 session = astroedge.load(sys.argv[1]); loaded = now()
 session.step(token=65); stepped = now()
 again = astroedge.load(sys.argv[1]); again.step(token=65); end = now()
 times = (begin, numpy_is_here, imported, loaded, stepped, end)
 print(*((after - before) / 1e6 for before, after in zip(times, times[1:])))
 """
+# One process that opens a bundle in several ways: milliseconds of its processor, and MiB of memory that is its own.
+LOADS = """
+import sys
+from time import process_time_ns as now
+import astroedge; astroedge.load; from astroedge.runtimes.session import compiled
+def own():
+    lines = open("/proc/self/smaps_rollup").read().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1024
+def opened(bundle, **options):
+    before, start = own(), now()
+    session = astroedge.load(bundle, threads=1, **options)
+    end = now()
+    session.step(x=compiled.np.ones(session.spec.inputs[0].shape, compiled.np.float32))
+    print((end - start) / 1e6, own() - before)
+    return session
+astroedge.load(sys.argv[2]).close()
+first = opened(sys.argv[1])
+second = opened(sys.argv[1])
+third = opened(first.bundle)
+mapped = opened(sys.argv[1], trust_weights=True)
+"""
+WAYS = ("by path", "by path, a session is open", "the open `Bundle`", "by path, `trust_weights=True`")
 STAGES = ("import numpy", "import astroedge's runtime", "load", "first step", "load and first step again")
 
 
 class Layer(nn.Module):
     """Leaky integrate-and-fire neurons that read spikes."""
 
-    def __init__(self) -> None:
+    def __init__(self, neurons: int = NEURONS) -> None:
         super().__init__()
-        self.linear = nn.Linear(NEURONS, NEURONS)
+        self.linear = nn.Linear(neurons, neurons)
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """One tick: inputs and membranes, both (1, NEURONS), to spikes and membranes."""
+        """One tick: inputs and membranes, both (1, neurons), to spikes and membranes."""
         membrane = 0.9 * v + 3.0 * self.linear(x)
         spikes = (membrane >= 1.0).float()
         return spikes, membrane - spikes
@@ -90,24 +114,29 @@ class Layer(nn.Module):
 def main() -> None:
     """Measure, print the tables and write both files."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    report = {"machine": describe(), "tick_nanoseconds": measure_ticks(), "start_milliseconds": measure_starts()}
+    report = {
+        "machine": describe(),
+        "tick_nanoseconds": measure_ticks(),
+        "start_milliseconds": measure_starts(),
+        "loads": measure_loads(),
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "overheads.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (RESULTS / "overheads.md").write_text(render(report), encoding="utf-8")
     print(render(report))
 
 
-def layer() -> StepGraph:
-    """The layer as a step graph, its spikes and its input measured at about `RATE`."""
+def layer(neurons: int = NEURONS, ticks: int = 200) -> StepGraph:
+    """The layer as a step graph, its spikes and its input measured at about `RATE` over `ticks`."""
     torch.manual_seed(0)
-    x, v = spikes(200), torch.zeros(1, NEURONS)
-    ticks = [(torch.from_numpy(row),) for row in x]
-    return astroedge.export(Layer().eval(), ticks[0], (v,), examples=ticks)
+    x, v = spikes(ticks, neurons), torch.zeros(1, neurons)
+    examples = [(torch.from_numpy(row),) for row in x]
+    return astroedge.export(Layer(neurons).eval(), examples[0], (v,), examples=examples)
 
 
-def spikes(ticks: int) -> NDArray[np.float32]:
-    """Input of `ticks` ticks, (ticks, 1, NEURONS)."""
-    return (np.random.default_rng(0).random((ticks, 1, NEURONS)) < RATE).astype(np.float32)
+def spikes(ticks: int, neurons: int = NEURONS) -> NDArray[np.float32]:
+    """Input of `ticks` ticks, (ticks, 1, neurons)."""
+    return (np.random.default_rng(0).random((ticks, 1, neurons)) < RATE).astype(np.float32)
 
 
 def measure_ticks() -> dict[str, float]:
@@ -184,6 +213,24 @@ def measure_starts() -> dict[str, float]:
     return {name: round(float(value), 2) for name, value in zip((*STAGES, "whole process"), medians, strict=True)}
 
 
+def measure_loads() -> dict[str, Any]:
+    """What a load costs by how it is done, medians over fresh processes: ms of the processor, MiB of its own memory."""
+    with TemporaryDirectory() as folder:
+        bundles = [Path(folder) / f"{neurons}.astro" for neurons in (WIDE, NEURONS)]
+        for bundle, neurons in zip(bundles, (WIDE, NEURONS), strict=True):
+            astroedge.compile(layer(neurons, 20)).save(bundle)
+        command = [sys.executable, "-c", LOADS, *map(str, bundles)]
+        results = [
+            subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True) for _ in range(STARTS)
+        ]
+    rows = np.median([np.array(result.stdout.split(), float).reshape(-1, 2) for result in results], axis=0)
+    ways = {
+        way: {"milliseconds": round(float(time), 2), "mebibytes": round(float(memory), 1)}
+        for way, (time, memory) in zip(WAYS, rows, strict=True)
+    }
+    return {"cpu": describe()["cpu"], "ways": ways}
+
+
 def render(report: dict[str, Any]) -> str:
     """The report as Markdown tables."""
     machine, tick, start = report["machine"], report["tick_nanoseconds"], report["start_milliseconds"]
@@ -214,8 +261,24 @@ def render(report: dict[str, Any]) -> str:
         *(f"| {name} | {value:.1f} |" for name, value in start.items()),
         "",
         f"Load and first step together: **{start['load'] + start['first step']:.1f} ms**.",
+        *_render_loads(report["loads"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _render_loads(loads: dict[str, Any]) -> list[str]:
+    nbytes = 4 * WIDE * WIDE / 2**20
+    return [
+        "",
+        f"Opening a layer of {WIDE:,} neurons with weights of {nbytes:.0f} MiB, on "
+        f"{loads['cpu']}, the file in the page cache: "
+        "milliseconds of the processor, and memory after a step that is the process's own (the kernel can neither drop "
+        "it nor share it with others). Weights are read, hashed and kept; mapped ones are the page cache's.",
+        "",
+        "| opened | ms | MiB |",
+        "|---|---|---|",
+        *(f"| {way} | {cost['milliseconds']:.1f} | {cost['mebibytes']:.1f} |" for way, cost in loads["ways"].items()),
+    ]
 
 
 if __name__ == "__main__":

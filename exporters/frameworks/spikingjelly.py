@@ -48,7 +48,7 @@ def refuse(path: str, module: nn.Module) -> None:
             f"{who} draws random numbers in evaluation mode, too; put a layer.Linear with 1 - p times its weight and "
             "bias in its place for the mean of what it draws."
         )
-    if derives_from(module, PACKAGE, "Delay"):
+    if derives_from(module, PACKAGE, "Delay") or derives_from(module, PACKAGE, "SlidingPSN"):
         _refuse_growing_queue(who, module)
 
 
@@ -63,7 +63,10 @@ def refuse_call(path: str, module: nn.Module, arguments: tuple[Any, ...]) -> Non
             "functional.set_step_mode(net, 's') and give inputs without an axis of ticks, or, if the network is "
             "multi-step only, call it with T = 1: an axis of ticks of length 1 (and set its own T to 1)."
         )
-    if not any(hasattr(child, "step_mode") for child in list(module.modules())[1:]) and not _steps_alike(module, x):
+    if any(hasattr(child, "step_mode") for child in list(module.modules())[1:]):
+        return
+    _refuse_one_tick(who, module, x)
+    if not _steps_alike(module, x):
         raise ExportError(
             f"{who} does something else with ticks one by one than with a sequence of them (it mixes them, or has "
             "weights for each), so it cannot run step by step; use a neuron or layer that has single-step mode."
@@ -94,6 +97,31 @@ def watch_start(module: nn.Module, starts: Starts) -> None:
     """Nothing: modules keep their state and never return it."""
 
 
+def _refuse_one_tick(who: str, module: nn.Module, x: Tensor) -> None:
+    """A call that fails: on an input without the axis of ticks, or because there are weights for a number of them."""
+    why = _failure(module, x)
+    if why and _failure(module, x[None]) is None:
+        raise ExportError(
+            f"{who} takes an axis of ticks before the batch, and is given {list(x.shape)} without; call "
+            "functional.set_step_mode(net, 'm') and give inputs an axis of ticks of length 1."
+        )
+    if why:
+        raise ExportError(
+            f"{who} fails on one tick, an input of shape {list(x.shape)} ({why}); check the shapes (ticks come before "
+            "the batch), or, if it has weights for each tick, use a neuron or layer that has single-step mode."
+        )
+
+
+def _failure(module: nn.Module, x: Tensor) -> str | None:
+    """In a line, why a module cannot be called with `x`; None if it can."""
+    try:
+        with torch.no_grad():
+            deepcopy(module)(x)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    return None
+
+
 def _steps_alike(module: nn.Module, x: Tensor) -> bool:
     """Whether two ticks in one call give what two calls give, and leave the same memory."""
     at_once, in_turn = deepcopy(module), deepcopy(module)
@@ -114,11 +142,14 @@ def _memory_pairs(one: nn.Module, other: nn.Module) -> list[tuple[Tensor, Tensor
 
 
 def _refuse_growing_queue(who: str, module: Any) -> None:
-    """A delay starts with an empty queue, which it fills in its first ticks."""
-    if len(module.queue) < module.delay_steps:
+    """A delay and a sliding neuron start with an empty queue, which they fill in their first ticks."""
+    sliding = derives_from(module, PACKAGE, "SlidingPSN")
+    length = module.k if sliding else module.delay_steps
+    if len(module.queue) < length:
+        form = "flattened as its input is" if sliding else "in the shape of what it delays"
         raise ExportError(
             f"{who} fills its queue in the first ticks, and a step's state has its size from the start; set its queue "
-            f"= [torch.zeros(…)] * {module.delay_steps} in the shape of what it delays: until then it gives zeros."
+            f"= [torch.zeros(…)] * {length}, {form}: zeros there change nothing of what it gives."
         )
 
 

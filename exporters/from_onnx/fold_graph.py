@@ -19,8 +19,13 @@ from astroedge.exporters.from_onnx.unroll_loops import unrolled
 from astroedge.step.graph_index import GraphIndex, ValueTypes, declared_types, replace_items
 
 Shapes = dict[str, tuple[int, ...]]
-UNTYPED = ("GroupNormalization",)
-"""Operators of whose results ONNX infers nothing; it has a function for each, which is put in its place."""
+WRITTEN_OUT = ("GroupNormalization", "SequenceMap")
+"""Operators that ONNX's functions take the place of: of the results of one ONNX infers nothing, the other is a loop."""
+MISREAD_DEFAULTS: dict[str, dict[str, object]] = {
+    "STFT": {"onesided": 1},
+    "MeanVarianceNormalization": {"axes": [0, 2, 3]},
+}
+"""Attributes that ONNX's inference takes for something else than their default, or misses, where they are left out."""
 Rule = Callable[[onnx.NodeProto, KnownValues, set[str]], list[onnx.NodeProto] | None]
 """Gives the nodes that stand for one with sub-graphs; None where it leaves that one as it is."""
 
@@ -35,20 +40,30 @@ def fold_graph(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProt
     UnsupportedOpError for a loop of too many turns.
     """
     copy = inliner.inline_local_functions(model) if model.functions else deepcopy(model)
-    copy = _without_untyped(copy)
+    copy = _written_out(copy)
+    _write_defaults(copy.graph)
     while _fold_once(copy, declared, (chosen_branch, unrolled)) or _fold_once(copy, declared, (both_branches,)):
         pass
     return copy
 
 
-def _without_untyped(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, in which operators that say nothing of their results are written as ONNX's functions."""
-    if not any(node.op_type in UNTYPED for node in model.graph.node):
+def _written_out(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with ONNX's functions in place of some operators."""
+    if not any(node.op_type in WRITTEN_OUT for node in model.graph.node):
         return model
     for tensor in model.graph.initializer:  # the function of an operator depends on the types of its operands
         model.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    kinds = [("", kind) for kind in UNTYPED]
+    kinds = [("", kind) for kind in WRITTEN_OUT]
     return inliner.inline_selected_functions(model, kinds, exclude=False, inline_schema_functions=True)
+
+
+def _write_defaults(graph: onnx.GraphProto) -> None:
+    """Write the attributes that ONNX would misread, in place."""
+    for node in graph.node:
+        present = {item.name for item in node.attribute}
+        for name, value in MISREAD_DEFAULTS.get(node.op_type, {}).items():
+            if name not in present:
+                node.attribute.append(helper.make_attribute(name, value))
 
 
 def _infer(model: onnx.ModelProto, declared: Mapping[str, onnx.ValueInfoProto]) -> ValueTypes:

@@ -33,12 +33,11 @@ def dense_notes(graph: StepGraph) -> Iterator[str]:
 
 def _form(node: onnx.NodeProto, types: ValueTypes, stored: dict[str, onnx.TensorProto], sparse: list[str]) -> str:
     """The form of a product that reads the `sparse` ones of its operands in full, in words; "" for any other."""
-    if node.op_type == "ConvTranspose":
-        return "a transposed convolution"
-    if node.op_type == "Conv":
+    if node.op_type in ("Conv", "ConvTranspose"):
+        name = "a convolution" if node.op_type == "Conv" else "a transposed convolution"
         if node.input[1] not in stored:
-            return "a convolution whose weights the step computes"
-        return "a convolution over three axes" if types.ranks.get(node.input[0], 0) > 4 else ""
+            return f"{name} whose weights the step computes"
+        return f"{name} over three axes" if types.ranks.get(node.input[0], 0) > 4 else ""
     if node.op_type != "MatMul" or any(name in stored for name in node.input):
         return ""
     left, right = node.input

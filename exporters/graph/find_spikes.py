@@ -103,7 +103,10 @@ def find_reset_copies(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: 
 
 
 def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.NodeProto]:
-    """The comparisons that a Boolean value is made of; none if it is made of something else, too."""
+    """The comparisons that a Boolean value is made of; none if it is made of something else, too.
+
+    What else an And reads only holds spikes back: a refractory counter that is 0, a mask, a Boolean state.
+    """
     node = makers.get(value)
     if node is None:
         return []
@@ -113,7 +116,8 @@ def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.Nod
         return []
     operands = node.input if node.op_type in LOGIC else node.input[:1]
     parts = [_comparisons(makers, name) for name in operands]
-    return [comparison for part in parts for comparison in part] if all(parts) else []
+    whole = any(parts) if node.op_type == "And" else all(parts)
+    return [comparison for part in parts for comparison in part] if whole else []
 
 
 def _source(makers: dict[str, onnx.NodeProto], spikes: onnx.NodeProto, states: tuple[StateSpec, ...]) -> str:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, fields
 
 from astroedge.errors import ExportError
 from astroedge.exporters.nir.file import Node
+from astroedge.exporters.shared.labels import few
 from astroedge.nearest_name import did_you_mean
 
 ALLOWED = {
@@ -95,13 +96,13 @@ def settle_choices(nodes: Sequence[Node], chosen: NirChoices) -> dict[str, str]:
     given = {item.name: getattr(chosen, item.name) for item in fields(chosen)}
     missing = {name: users for name, users in open_choices(nodes).items() if given[name] is None}
     if missing:
-        reasons = "; ".join(f"{_options(name)}, as {WHY[name]} ({_few(users)})" for name, users in missing.items())
+        reasons = "; ".join(f"{_options(name)}, as {WHY[name]} ({few(users)})" for name, users in missing.items())
         raise ExportError(f"The NIR file leaves open what its neurons do; choose {reasons}.")
     if given["reset"] in SUBTRACTING:
         moved = [node.name for node in nodes if node.kind in SPIKING and node.numbers("v_reset", 0.0).any()]
         if moved:
             raise ExportError(
-                f"reset={given['reset']} contradicts the v_reset of {_few(moved)}, which is not 0; use reset=value."
+                f"reset={given['reset']} contradicts the v_reset of {few(moved)}, which is not 0; use reset=value."
             )
     return {name: given[name] or values[0] for name, values in ALLOWED.items()}
 
@@ -120,8 +121,3 @@ def doubts(nodes: Sequence[Node], chosen: NirChoices) -> list[str]:
 
 def _options(name: str) -> str:
     return " or ".join(f"{name}={value}" for value in ALLOWED[name])
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(repr(name) for name in names[:3]) + more

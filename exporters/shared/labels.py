@@ -1,8 +1,8 @@
-"""Words for modules in messages, whether a module is of a framework's class, and names that are not taken."""
+"""Words for modules and lists of names in messages, whether a class is of a framework, and names that are not taken."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import count
 
 from torch import nn
@@ -11,6 +11,12 @@ from torch import nn
 def label(path: str, module: nn.Module) -> str:
     """`Module 'path' (Class)`, or the class alone for the model itself."""
     return f"Module {path!r} ({type(module).__name__})" if path else type(module).__name__
+
+
+def few(names: Sequence[str], shown: int = 3) -> str:
+    """The first `shown` of some names, quoted, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + more
 
 
 def derives_from(module: nn.Module, package: str, *names: str) -> bool:

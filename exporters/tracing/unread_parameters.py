@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import fx
 from torch.export import ExportedProgram
 
+from astroedge.exporters.shared.labels import few
 from astroedge.exporters.tracing.trace_errors import WRAPPER
 
 FILLED = frozenset({"full", "full_like", "new_full"})
@@ -22,7 +23,6 @@ MOVED = frozenset(
 )
 PRODUCTS = frozenset({"bmm", "convolution", "dot", "mm", "mul", "mv"})
 BIASED = frozenset({"addmm", "baddbmm", "addmv"})
-LISTED = 3  # names in one note
 
 
 def unread_parameters(program: ExportedProgram) -> list[str]:
@@ -53,8 +53,7 @@ def unread_parameters(program: ExportedProgram) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"parameter{'s' if len(names) > 1 else ''} {', '.join(map(repr, names[:LISTED]))}{more}"
+    return f"parameter{'s' if len(names) > 1 else ''} {few(names)}"
 
 
 def _operator(node: fx.Node) -> str:

@@ -16,9 +16,12 @@
 static int replay(astro_session *session, astro_failure *failure)
 {
     int code = astro_replay(session, failure);
-    if (code == 0)
-        printf("%s for %s: all %" PRIu64 " golden ticks agree\n", session->info->model, session->info->target,
-               session->info->golden.count);
+    if (code == 0) {
+        char names[256];
+        snprintf(names, sizeof names, "%s for %s", session->info->model, session->info->target);
+        astro_make_printable(names);
+        printf("%s: all %" PRIu64 " golden ticks agree\n", names, session->info->golden.count);
+    }
     return code;
 }
 

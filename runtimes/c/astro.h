@@ -36,12 +36,18 @@ typedef struct astro_session {
     int32_t (*dismiss)(astro_team *team);
     struct astro_workers *workers;
     void *library;
-    size_t mapped; /* bytes of weights that are mapped */
     uint64_t ticks; /* since the reset */
 } astro_session;
 
-/* Open a bundle: digests, processor and interface are checked, the weights are mapped and the state is initial. */
+/* Open a bundle: manifest, digests of all files, processor and interface are checked and the state is initial. It is
+ * refused for what Python refuses it for, with the same code (docs/bundle-format.md). The weights are a copy that nobody
+ * can change any more, one for all open sessions with the same. */
 int astro_open(astro_session *session, const char *folder, astro_failure *failure);
+
+/* The same with the weights mapped from their file and not compared with their digest: at once ready, and the kernel can
+ * drop what is not in use; but whoever writes to the file changes them, and whoever cuts it ends the process. For
+ * folders that only an administrator can change. */
+int astro_open_trusting_weights(astro_session *session, const char *folder, astro_failure *failure);
 
 /* Compute the ticks of a session with this many threads from now on, the caller's among them; at first it is 1. The
  * bits do not depend on it. A process that forks goes on in one of the two processes only, or with 1 thread. */

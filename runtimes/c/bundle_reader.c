@@ -14,8 +14,8 @@
 #include "sha256.h"
 
 #define MANIFEST "manifest.json"
-#define OPENING "{\n \"digest\": \""
-#define DIGITS 64
+#define ASSETS "assets"
+#define PIECE (UINT64_C(1) << 18)
 
 int open_file(int folder, const char *name, uint64_t *size, astro_failure *failure)
 {
@@ -53,6 +53,11 @@ static int read_all(int file, char *content, uint64_t size)
     return 0;
 }
 
+static int cannot_be_read(const char *name, astro_failure *failure)
+{
+    return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s cannot be read; it was cut short or the disk fails.", name);
+}
+
 char *read_file(int folder, const char *name, uint64_t *size, astro_failure *failure)
 {
     int file = open_file(folder, name, size, failure);
@@ -62,7 +67,7 @@ char *read_file(int folder, const char *name, uint64_t *size, astro_failure *fai
     if (content == NULL) {
         astro_fail(failure, ASTRO_FAILED, "%s does not fit into memory.", name);
     } else if (read_all(file, content, *size) != 0) {
-        astro_fail(failure, ASTRO_BAD_BUNDLE, "%s cannot be read; it was cut short or the disk fails.", name);
+        cannot_be_read(name, failure);
         free(content);
         content = NULL;
     } else {
@@ -72,60 +77,43 @@ char *read_file(int folder, const char *name, uint64_t *size, astro_failure *fai
     return content;
 }
 
-int check_digest(const void *content, const file_record *record, astro_failure *failure)
+static int compare(const char *digest, const file_record *record, astro_failure *failure)
 {
-    char digest[65];
-    sha256_of(content, record->size, digest);
     if (strcmp(digest, record->sha256) == 0)
         return 0;
     return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s does not match its digest; it is damaged: copy the bundle again.",
                       record->name);
 }
 
-/* The manifest's digest is that of its bytes with the digest's own digits replaced by zeros. */
-static int check_own_digest(const char *content, uint64_t size, astro_failure *failure)
+int check_digest(const void *content, const file_record *record, astro_failure *failure)
 {
-    const size_t start = strlen(OPENING);
-    char zeros[DIGITS], digest[65];
+    char digest[65];
+    sha256_of(content, record->size, digest);
+    return compare(digest, record, failure);
+}
+
+int read_checked(int file, void *target, const file_record *record, astro_failure *failure)
+{
+    char scratch[4096], digest[65];
     sha256 state;
-    memset(zeros, '0', sizeof zeros);
     sha256_start(&state);
-    sha256_add(&state, content, size < start ? size : start);
-    sha256_add(&state, zeros, sizeof zeros);
-    if (size > start + DIGITS)
-        sha256_add(&state, content + start + DIGITS, size - start - DIGITS);
+    /* In pieces, so that they are hashed while a cache holds them. */
+    for (uint64_t done = 0, count; done < record->size; done += count) {
+        const uint64_t most = target ? PIECE : sizeof scratch, left = record->size - done;
+        char *piece = target ? (char *)target + done : scratch;
+        count = left < most ? left : most;
+        if (read_all(file, piece, count) != 0)
+            return cannot_be_read(record->name, failure);
+        sha256_add(&state, piece, (size_t)count);
+    }
     sha256_finish(&state, digest);
-    if (size > start + DIGITS && memcmp(content, OPENING, start) == 0 && memcmp(content + start, digest, DIGITS) == 0)
-        return 0;
-    return astro_fail(failure, ASTRO_BAD_BUNDLE,
-                      MANIFEST " does not match its own digest: it is damaged, edited or of an unknown version.");
+    return compare(digest, record, failure);
 }
 
-/* Read `"key": {"name": …, "size": …, "sha256": …}` at the top level. Line breaks stand only between members, never
- * inside a JSON string, so a line break and one space before the key mean the top level. */
-static int read_record(const char *content, const char *key, const char *prefix, const char *suffix,
-                       file_record *record)
-{
-    char start[32];
-    snprintf(start, sizeof start, "\n \"%s\": {", key);
-    const char *object = strstr(content, start);
-    const char *size = object ? strstr(object, "\n  \"size\": ") : NULL;
-    const char *digest = size ? strstr(size, "\n  \"sha256\": \"") : NULL;
-    if (digest == NULL)
-        return -1;
-    digest += strlen("\n  \"sha256\": \"");
-    if (strspn(digest, "0123456789abcdef") != DIGITS)
-        return -1;
-    memcpy(record->sha256, digest, DIGITS);
-    record->sha256[DIGITS] = 0;
-    record->size = strtoull(size + strlen("\n  \"size\": "), NULL, 10);
-    snprintf(record->name, sizeof record->name, "%s-%.16s.%s", prefix, record->sha256, suffix);
-    return 0;
-}
-
-int read_manifest(int folder, file_record *library, file_record *weights, astro_failure *failure)
+int read_manifest(int folder, bundle_files *result, astro_failure *failure)
 {
     uint64_t size = UINT64_MAX;
+    memset(result, 0, sizeof *result);
     int file = open_file(folder, MANIFEST, &size, failure);
     if (file < 0)
         return failure->code;
@@ -135,11 +123,46 @@ int read_manifest(int folder, file_record *library, file_record *weights, astro_
     char *content = read_file(folder, MANIFEST, &size, failure);
     if (content == NULL)
         return failure->code;
-    int code = check_own_digest(content, size, failure);
-    if (code == 0 && (strstr(content, "\n \"format\": \"astroedge-bundle\",\n \"version\": 1,") == NULL ||
-                      read_record(content, "library", "step", "so", library) != 0 ||
-                      read_record(content, "weights", "weights", "bin", weights) != 0))
-        code = astro_fail(failure, ASTRO_BAD_BUNDLE, MANIFEST " is of a version that this host does not read.");
+    int code = parse_manifest(content, size, result, failure);
     free(content);
     return code;
+}
+
+/* Whether a file of the bundle is there and has its size; with `and_digest` its content is compared too. */
+static int check_file(int folder, const file_record *record, int and_digest, astro_failure *failure)
+{
+    uint64_t size = record->size;
+    int file = open_file(folder, record->name, &size, failure);
+    if (file < 0)
+        return failure->code;
+    int code = and_digest ? read_checked(file, NULL, record, failure) : 0;
+    close(file);
+    return code;
+}
+
+static int check_all_assets(int folder, const bundle_files *files, int and_digest, astro_failure *failure)
+{
+    int code = 0;
+    if (files->asset_count == 0)
+        return 0;
+    int assets = openat(folder, ASSETS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (assets < 0)
+        return astro_fail(failure, ASTRO_BAD_BUNDLE, ASSETS " cannot be opened: %s; copy the bundle again.",
+                          strerror(errno));
+    for (uint64_t index = 0; index < files->asset_count && code == 0; index++)
+        code = check_file(assets, &files->assets[index], and_digest, failure);
+    close(assets);
+    return code;
+}
+
+int check_sizes(int folder, const bundle_files *files, astro_failure *failure)
+{
+    if (check_file(folder, &files->library, 0, failure) || check_file(folder, &files->weights, 0, failure))
+        return failure->code;
+    return check_all_assets(folder, files, 0, failure);
+}
+
+int check_assets(int folder, const bundle_files *files, astro_failure *failure)
+{
+    return check_all_assets(folder, files, 1, failure);
 }

@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LARGEST_TABLE 65536u
-#define LARGEST_RANK 64u
 #define DIGITS 64
 
 /* The exponents of uniform draws, by dtype (astro_abi.h). */
@@ -25,7 +23,7 @@ uint64_t item_size(uint32_t dtype)
 
 static int wrong(astro_failure *failure, const char *what, const char *why)
 {
-    return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library contradicts itself: %s %s; compile the graph again.", what,
+    return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library contradicts itself: %s: %s; compile the graph again.", what,
                       why);
 }
 
@@ -38,22 +36,22 @@ static int is_buffer_size(uint64_t size)
 static int check_field(const astro_field *field, const char *buffer, uint64_t size, astro_failure *failure)
 {
     uint64_t nbytes = item_size(field->dtype);
-    if (field->name == NULL || nbytes == 0 || field->rank > LARGEST_RANK || (field->rank && field->shape == NULL))
-        return wrong(failure, buffer, "have a field without a name, a dtype or a shape");
+    if (field->name == NULL || nbytes == 0 || field->rank > ASTRO_LARGEST_RANK || (field->rank && field->shape == NULL))
+        return wrong(failure, buffer, "a field lacks a name, a dtype or a shape");
     for (uint32_t axis = 0; axis < field->rank; axis++) {
         if (field->shape[axis] < 1 || (uint64_t)field->shape[axis] > ASTRO_LARGEST_BUFFER / nbytes)
-            return wrong(failure, buffer, "have a field that is empty or too large");
+            return wrong(failure, buffer, "a field is empty or too large");
         nbytes *= (uint64_t)field->shape[axis];
     }
     if (field->nbytes != nbytes || field->offset % ASTRO_ALIGNMENT || nbytes > size || field->offset > size - nbytes)
-        return wrong(failure, buffer, "have a field that does not lie inside them");
+        return wrong(failure, buffer, "a field does not lie inside");
     return 0;
 }
 
 static int check_layout(const astro_layout *layout, const char *buffer, astro_failure *failure)
 {
-    if (!is_buffer_size(layout->size) || layout->count > LARGEST_TABLE || (layout->count && layout->fields == NULL))
-        return wrong(failure, buffer, "have a size or a number of fields that cannot be");
+    if (!is_buffer_size(layout->size) || layout->count > ASTRO_LARGEST_TABLE || (layout->count && layout->fields == NULL))
+        return wrong(failure, buffer, "the size or the number of fields cannot be");
     for (uint64_t index = 0; index < layout->count; index++) {
         const astro_field *field = &layout->fields[index];
         if (check_field(field, buffer, layout->size, failure))
@@ -61,9 +59,9 @@ static int check_layout(const astro_layout *layout, const char *buffer, astro_fa
         for (uint64_t before = 0; before < index; before++) {
             const astro_field *other = &layout->fields[before];
             if (strcmp(field->name, other->name) == 0)
-                return wrong(failure, buffer, "have two fields of one name");
+                return wrong(failure, buffer, "two fields have one name");
             if (field->offset < other->offset + other->nbytes && other->offset < field->offset + field->nbytes)
-                return wrong(failure, buffer, "have fields that share a byte");
+                return wrong(failure, buffer, "two fields share a byte");
         }
     }
     return 0;
@@ -144,9 +142,9 @@ static int check_inputs(const astro_layout *inputs, astro_failure *failure)
         int floating = is_float(field->dtype);
         if (field->check_nan > 1 || field->check_range > 1 || (field->check_nan && !floating) ||
             (field->check_range && (floating || field->low >= field->high)))
-            return wrong(failure, "the inputs", "have a check that does not fit their dtype");
+            return wrong(failure, "the inputs", "a check does not fit its dtype");
         if (!can_be_drawn(field))
-            return wrong(failure, "the inputs", "have one that cannot be drawn");
+            return wrong(failure, "the inputs", "one cannot be drawn");
     }
     return 0;
 }
@@ -159,20 +157,20 @@ static int check_state(const astro_info *info, astro_failure *failure)
         int stored = field->initial == ASTRO_INITIAL_WEIGHTS;
         if (field->initial > ASTRO_INITIAL_WEIGHTS ||
             (stored && (nbytes > size || field->initial_offset > size - nbytes)))
-            return wrong(failure, "the state", "has an initial value outside the weights");
+            return wrong(failure, "the state", "an initial value lies outside the weights");
     }
     return 0;
 }
 
 static int check_counters(const astro_info *info, astro_failure *failure)
 {
-    if (info->activity_count > LARGEST_TABLE || (info->activity_count && info->activity == NULL))
-        return wrong(failure, "the activity counters", "are more than can be");
+    if (info->activity_count > ASTRO_LARGEST_TABLE || (info->activity_count && info->activity == NULL))
+        return wrong(failure, "the activity counters", "they are more than can be");
     for (uint64_t index = 0; index < info->activity_count; index++) {
         const astro_activity *counter = &info->activity[index];
         if (counter->name == NULL || counter->offset % 8 || info->workspace_size < 8 ||
             counter->offset > info->workspace_size - 8)
-            return wrong(failure, "the activity counters", "do not lie inside the workspace");
+            return wrong(failure, "the activity counters", "one does not lie inside the workspace");
     }
     return 0;
 }
@@ -184,21 +182,22 @@ static int is_hash(const char *text)
 
 static int check_golden(const astro_golden *golden, astro_failure *failure)
 {
-    if (golden->count > LARGEST_TABLE || (golden->count && golden->ticks == NULL))
-        return wrong(failure, "the golden trace", "has more ticks than can be");
-    for (uint64_t index = 0; index < golden->count; index++)
-        if (golden->ticks[index].tick == 0 || !is_hash(golden->ticks[index].state) ||
+    if (golden->count > ASTRO_LARGEST_TABLE || (golden->count && golden->ticks == NULL))
+        return wrong(failure, "the golden trace", "it has more ticks than can be");
+    for (uint64_t index = 0, before = 0; index < golden->count; before = golden->ticks[index++].tick)
+        if (golden->ticks[index].tick <= before || !is_hash(golden->ticks[index].state) ||
             !is_hash(golden->ticks[index].outputs))
-            return wrong(failure, "the golden trace", "has a tick without hashes");
+            return wrong(failure, "the golden trace", "a tick is out of order or without hashes");
     return 0;
 }
 
 int check_description(const astro_info *info, astro_failure *failure)
 {
-    if (!info->model || !info->target || !info->features || !is_hash(info->graph_sha256) || !is_hash(info->weights_sha256))
-        return wrong(failure, "the step", "lacks a name or a digest");
+    if (!info->model || !info->target || !info->features || !is_hash(info->graph_sha256) ||
+        !is_hash(info->weights_sha256) || !is_hash(info->manifest_sha256))
+        return wrong(failure, "the step", "a name or a digest is missing");
     if (!is_buffer_size(info->weights_size) || !is_buffer_size(info->workspace_size))
-        return wrong(failure, "the weights or the workspace", "have a size that cannot be");
+        return wrong(failure, "the weights or the workspace", "the size cannot be");
     if (check_layout(&info->inputs, "the inputs", failure) || check_layout(&info->outputs, "the outputs", failure) ||
         check_layout(&info->state, "the state", failure) || check_inputs(&info->inputs, failure) ||
         check_state(info, failure) || check_counters(info, failure))

@@ -19,7 +19,11 @@ typedef struct astro_failure {
     char message[512];
 } astro_failure;
 
-/* Write a failure; returns its code. */
+/* Put question marks in the place of control characters, those of UTF-8 from 0x80 to 0x9f too: a text of a file may hold
+ * a line break or what a terminal acts on. */
+void astro_make_printable(char *text);
+
+/* Write a failure, in one printable line; returns its code. */
 int astro_fail(astro_failure *failure, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #ifdef __cplusplus

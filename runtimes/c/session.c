@@ -5,62 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bundle_reader.h"
 #include "description.h"
+#include "library.h"
 #include "processor.h"
 #include "threads.h"
-
-/* A file in memory with this content that nobody can change any more; -1 when the system gives none. */
-static int sealed_file(const char *content, uint64_t size)
-{
-    int file = memfd_create("astroedge-step", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (file < 0)
-        return -1;
-    while (size) {
-        ssize_t count = write(file, content, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            break;
-        content += count;
-        size -= (uint64_t)count;
-    }
-    if (size == 0 && fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-        return file;
-    close(file);
-    return -1;
-}
-
-/* Load the library from the bytes that were hashed. */
-static int load_library(astro_session *session, const char *content, uint64_t size, astro_failure *failure)
-{
-    static atomic_uint loads;
-    char path[512] = "/proc/self";
-    int code = check_machine(content, size, failure);
-    if (code)
-        return code;
-    int file = sealed_file(content, size);
-    if (file < 0)
-        return astro_fail(failure, ASTRO_FAILED, "No memory file for the library (%s).", strerror(errno));
-    /* The loader takes two libraries for one when they have the same path, and descriptors' numbers come again: so
-     * every path is spelled differently, the bits of a number as one slash or two. */
-    for (uint32_t number = atomic_fetch_add(&loads, 1), bit = 0; bit < 32; bit++)
-        strcat(path, number >> bit & 1 ? "//." : "/.");
-    snprintf(path + strlen(path), 32, "/fd/%d", file);
-    session->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    close(file);
-    if (session->library == NULL)
-        return astro_fail(failure, ASTRO_INCOMPATIBLE,
-                          "The library does not load here: %s.", dlerror());
-    return 0;
-}
+#include "weights.h"
 
 /* dlsym gives object pointers; POSIX promises that they hold functions. */
 static void *entry(astro_session *session, const char *name)
@@ -81,8 +35,10 @@ static int bind_entries(astro_session *session, astro_failure *failure)
     session->info = describe();
     if (session->info->size < sizeof(astro_info) || session->info->abi_version != ASTRO_ABI_VERSION ||
         session->info->alignment != ASTRO_ALIGNMENT)
-        return astro_fail(failure, ASTRO_INCOMPATIBLE, "The bundle has binary interface %" PRIu32 ", not %u.",
-                          session->info->abi_version, ASTRO_ABI_VERSION);
+        return astro_fail(failure, ASTRO_INCOMPATIBLE,
+                          "The library has binary interface %" PRIu32 " and %" PRIu64
+                          " bytes to tell of itself, this host calls %u and reads %zu.",
+                          session->info->abi_version, session->info->size, ASTRO_ABI_VERSION, sizeof(astro_info));
     if (check_description(session->info, failure))
         return failure->code;
     return check_features(session->info->features, failure);
@@ -94,21 +50,13 @@ static void *allocate(uint64_t size)
     return aligned_alloc(ASTRO_ALIGNMENT, size ? size : ASTRO_ALIGNMENT);
 }
 
-static int map_weights(astro_session *session, int folder, const file_record *record, astro_failure *failure)
+static int load_weights(astro_session *session, int folder, const file_record *record, int trust,
+                        astro_failure *failure)
 {
-    uint64_t size = record->size;
-    if (size != session->info->weights_size || strcmp(record->sha256, session->info->weights_sha256) != 0)
+    if (record->size != session->info->weights_size || strcmp(record->sha256, session->info->weights_sha256) != 0)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library belongs to other weights; copy the bundle again.");
-    int file = open_file(folder, record->name, &size, failure);
-    if (file < 0)
-        return failure->code;
-    void *weights = size ? mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0) : allocate(size);
-    close(file);
-    if (weights == MAP_FAILED || weights == NULL)
-        return astro_fail(failure, ASTRO_FAILED, "%s cannot be mapped (%s).", record->name, strerror(errno));
-    session->call.weights = weights;
-    session->mapped = size;
-    return check_digest(weights, record, failure);
+    session->call.weights = take_weights(folder, record, trust, failure);
+    return session->call.weights ? 0 : failure->code;
 }
 
 static int allocate_buffers(astro_session *session, astro_failure *failure)
@@ -121,40 +69,65 @@ static int allocate_buffers(astro_session *session, astro_failure *failure)
     session->call.state = allocate(info->state.size);
     session->call.workspace = allocate(info->workspace_size);
     if (!session->call.inputs || !session->call.outputs || !session->call.state || !session->call.workspace)
-        return astro_fail(failure, ASTRO_FAILED, "The buffers of the step do not fit into memory.");
+        return astro_fail(failure, ASTRO_INCOMPATIBLE, "The buffers of the step do not fit into memory.");
     memset((void *)(uintptr_t)session->call.inputs, 0, info->inputs.size);
     return 0;
 }
 
-static int open_session(astro_session *session, int folder, astro_failure *failure)
+static int of_another_manifest(astro_failure *failure)
 {
-    file_record library, weights;
-    int code = read_manifest(folder, &library, &weights, failure);
-    if (code)
-        return code;
-    char *content = read_file(folder, library.name, &library.size, failure);
+    return astro_fail(failure, ASTRO_BAD_BUNDLE,
+                      "The library was linked for another manifest.json; one of them was edited: copy the bundle again.");
+}
+
+/* Read the library, and load it when it is whole and was linked for this manifest. */
+static int open_library(astro_session *session, int folder, const bundle_files *files, astro_failure *failure)
+{
+    uint64_t size = files->library.size;
+    char *content = read_file(folder, files->library.name, &size, failure);
     if (content == NULL)
         return failure->code;
-    code = check_digest(content, &library, failure);
-    if (code == 0)
-        code = load_library(session, content, library.size, failure);
+    int code = check_digest(content, &files->library, failure);
+    /* Nothing of a library that belongs elsewhere is to run, so its description, which needs a call, comes second. */
+    if (code == 0 && memmem(content, size, files->linked_sha256, strlen(files->linked_sha256)) == NULL)
+        code = of_another_manifest(failure);
+    if (code == 0 && (session->library = take_library(content, &files->library, failure)) == NULL)
+        code = failure->code;
     free(content);
     if (code == 0)
         code = bind_entries(session, failure);
-    if (code == 0)
-        code = map_weights(session, folder, &weights, failure);
-    if (code == 0)
-        code = allocate_buffers(session, failure);
+    if (code == 0 && strcmp(session->info->manifest_sha256, files->linked_sha256) != 0)
+        code = of_another_manifest(failure);
     return code;
 }
 
-int astro_open(astro_session *session, const char *folder, astro_failure *failure)
+/* The checks come in the order that Python has, so that both refuse a bundle for the same reason. */
+static int open_files(astro_session *session, int folder, const bundle_files *files, int trust,
+                      astro_failure *failure)
+{
+    if (check_sizes(folder, files, failure) || open_library(session, folder, files, failure) ||
+        load_weights(session, folder, &files->weights, trust, failure) || allocate_buffers(session, failure))
+        return failure->code;
+    return check_assets(folder, files, failure);
+}
+
+static int open_session(astro_session *session, int folder, int trust, astro_failure *failure)
+{
+    bundle_files files;
+    int code = read_manifest(folder, &files, failure);
+    if (code == 0)
+        code = open_files(session, folder, &files, trust, failure);
+    free(files.assets);
+    return code;
+}
+
+static int open_folder(astro_session *session, const char *folder, int trust, astro_failure *failure)
 {
     memset(session, 0, sizeof *session);
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s is no bundle (%s).", folder, strerror(errno));
-    int code = open_session(session, descriptor, failure);
+    int code = open_session(session, descriptor, trust, failure);
     close(descriptor);
     if (code)
         astro_close(session);
@@ -163,20 +136,25 @@ int astro_open(astro_session *session, const char *folder, astro_failure *failur
     return code;
 }
 
+int astro_open(astro_session *session, const char *folder, astro_failure *failure)
+{
+    return open_folder(session, folder, 0, failure);
+}
+
+int astro_open_trusting_weights(astro_session *session, const char *folder, astro_failure *failure)
+{
+    return open_folder(session, folder, 1, failure);
+}
+
 void astro_close(astro_session *session)
 {
-    void *weights = (void *)(uintptr_t)session->call.weights;
     end_team(session);
-    if (session->mapped)
-        munmap(weights, session->mapped);
-    else
-        free(weights);
+    release_weights(session->call.weights);
     free((void *)(uintptr_t)session->call.inputs);
     free(session->call.outputs);
     free(session->call.state);
     free(session->call.workspace);
-    if (session->library)
-        dlclose(session->library);
+    release_library(session->library);
     memset(session, 0, sizeof *session);
 }
 

@@ -99,7 +99,7 @@ def trace(session: CompiledSession, seed: int, ticks: Sequence[int]) -> Iterator
     """
     if list(ticks) != sorted(set(ticks)) or (ticks and ticks[0] < 1):
         raise InputError(f"Golden ticks ascend from 1; got {list(ticks)}.")
-    saved = session.state.copy()
+    saved = session.snapshot()
     session.reset()
     try:
         done = 0
@@ -110,7 +110,7 @@ def trace(session: CompiledSession, seed: int, ticks: Sequence[int]) -> Iterator
             done = tick
             yield GoldenTick(tick, _digest(session.state), _digest(session.output_bytes))
     finally:
-        session.state = saved
+        session.restore(saved)
 
 
 def replay(session: CompiledSession, golden: Golden | None = None) -> Replay:

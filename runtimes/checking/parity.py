@@ -207,7 +207,7 @@ def _take_over(session: BundleSession, states: Mapping[str, Array]) -> None:
     buffer = session.state.copy()
     for field in session.manifest.layout.state:
         buffer[field.offset : field.offset + field.nbytes] = states[field.name].reshape(-1).view(np.uint8)
-    session.state = buffer
+    session.overwrite_state(buffer)
 
 
 def _check_session(spec: StepSpec, session: BundleSession) -> tuple[str, ...]:

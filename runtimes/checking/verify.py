@@ -93,14 +93,14 @@ def verify(
         return VerifyReport(manifest.model, manifest.target.name, golden)
     _refuse_other_weights(manifest, graph)
     steps, given = choose_inputs(manifest, steps, inputs)
-    saved = bundle.state.copy()
+    saved = bundle.snapshot()
     try:
         if probe is not None:
             _refuse_other_weights(probe.manifest, graph)
             _check_probe(bundle, probe, given, steps)
         forced, free = _compare(graph, probe or bundle, given, steps, allowance or accepted(manifest))
     finally:
-        bundle.state = saved
+        bundle.restore(saved)
     return VerifyReport(manifest.model, manifest.target.name, golden, forced, free)
 
 

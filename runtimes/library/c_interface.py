@@ -18,25 +18,27 @@ from astroedge.bundle.manifest import BufferField, InputField, Manifest, StateFi
 from astroedge.errors import BundleError, IncompatibleError
 
 
-def check_description(library: ctypes.CDLL, manifest: Manifest) -> None:
-    """Compare everything `astro_describe` says with the manifest.
+def check_description(library: ctypes.CDLL, manifest: Manifest, linked_digest: str) -> None:
+    """Compare everything `astro_describe` says with the manifest, and with its digest as the library has it.
 
     Raises IncompatibleError for another binary interface, BundleError when the two describe different steps.
     """
     library.astro_describe.restype = POINTER(AstroInfo)
     library.astro_describe.argtypes = ()
     info: AstroInfo = library.astro_describe().contents
-    if info.abi_version != ABI_VERSION or info.size < ctypes.sizeof(AstroInfo):
+    size = ctypes.sizeof(AstroInfo)
+    if (info.abi_version, info.alignment) != (ABI_VERSION, ALIGNMENT) or info.size < size:
         raise IncompatibleError(
-            f"The bundle's library has binary interface {info.abi_version}, this AstroEdge calls {ABI_VERSION}; "
-            "compile the graph again with this release."
+            f"The bundle's library has binary interface {info.abi_version} and {info.size} bytes to tell of itself, "
+            f"this AstroEdge calls {ABI_VERSION} and reads {size}; compile the graph again with this release."
         )
     counts, expected = _counts(info), _promised_counts(manifest)
     different = [name for name in expected if counts[name] != expected[name]]
     if not different and _table_sizes(info) != [len(item.values) for item in manifest.layout.inputs]:
         different = ["the inputs"]
     if not different:
-        said, promised = {**_said(info, manifest), "threads": hasattr(library, "astro_work")}, _promised(manifest)
+        said = {**_said(info, manifest), "threads": hasattr(library, "astro_work")}
+        promised = {**_promised(manifest), "the manifest": linked_digest}
         different = [name for name in promised if said[name] != promised[name]]
     if different:
         raise BundleError(
@@ -83,12 +85,12 @@ def _said(info: AstroInfo, manifest: Manifest) -> dict[str, object]:
     golden = [info.golden.ticks[index] for index in range(info.golden.count)]
     activity = [info.activity[index] for index in range(info.activity_count)]
     return {
-        "alignment": info.alignment,
         "the model": _text(info.model),
         "the target": _text(info.target),
         "the CPU features": _text(info.features),
         "the graph": _text(info.graph_sha256),
         "the weights": (_text(info.weights_sha256), info.weights_size),
+        "the manifest": _text(info.manifest_sha256),
         "the inputs": (info.inputs.size, [(*_said_field(item, like), *_said_input(item)) for item, like in inputs]),
         "the outputs": (info.outputs.size, [_said_field(item, like) for item, like in outputs]),
         "the state": (info.state.size, [(*_said_field(item, like), *_said_initial(item)) for item, like in state]),
@@ -105,7 +107,6 @@ def _promised(manifest: Manifest) -> dict[str, object]:
     """What a manifest says that its library says too."""
     layout, golden = manifest.layout, manifest.golden
     return {
-        "alignment": ALIGNMENT,
         "the model": manifest.model,
         "the target": manifest.target.name,
         "the CPU features": " ".join(manifest.target.features),

@@ -8,13 +8,23 @@ import os
 from hashlib import sha256
 from threading import Lock
 
+from astroedge.bundle.folder import TOO_MANY_FILES, too_many_files
 from astroedge.errors import BundleError
 from astroedge.scratch import scratch_folder
 
 # Libraries by the SHA-256 of their bytes. ctypes never unloads a library, so every distinct one is loaded once a
 # process and shared by its sessions; it has no state of its own.
 _LOADED: dict[str, ctypes.CDLL] = {}
-_LOCK = Lock()
+_lock = Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child, where nobody is left to release the lock."""
+    global _lock
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def load_library(content: bytes) -> ctypes.CDLL:
@@ -26,11 +36,13 @@ def load_library(content: bytes) -> ctypes.CDLL:
     Raises BundleError when the system's loader refuses it.
     """
     digest = sha256(content).hexdigest()
-    with _LOCK:
+    with _lock:
         if digest not in _LOADED:
             try:
                 _LOADED[digest] = _load(content, len(_LOADED))
             except OSError as error:
+                if error.errno in TOO_MANY_FILES:
+                    raise too_many_files() from error
                 raise BundleError(
                     f"The bundle's library cannot be loaded: {error}. The bundle is damaged, or this system forbids "
                     "code from memory and from its temporary folder (noexec)."
@@ -45,8 +57,9 @@ def _load(content: bytes, count: int) -> ctypes.CDLL:
         return _load_from_private_file(content)
     try:
         # The loader takes two libraries for one when they have the same path, and descriptors' numbers come again: so
-        # every path is spelled differently.
-        return ctypes.CDLL(f"/proc/self{'/.' * count}/fd/{descriptor}")
+        # every path is spelled differently, the bits of a number as one slash or two.
+        spelling = "".join("//." if bit == "1" else "/." for bit in f"{count:032b}")
+        return ctypes.CDLL(f"/proc/self{spelling}/fd/{descriptor}")
     except OSError:
         return _load_from_private_file(content)
     finally:

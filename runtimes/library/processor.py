@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from functools import cache
 
 from astroedge.bundle.manifest import TargetIdentity
 from astroedge.errors import IncompatibleError
@@ -40,6 +41,7 @@ def elf_architecture(header: bytes) -> str:
     return _ELF_MACHINES.get((machine, header[4]), "unknown")
 
 
+@cache
 def interpreter_architecture() -> str:
     """The architecture of this Python program itself.
 
@@ -51,6 +53,7 @@ def interpreter_architecture() -> str:
         return elf_architecture(file.read(20))
 
 
+@cache
 def processor_features() -> frozenset[str]:
     """The CPU flags a process may use, by their names in /proc/cpuinfo.
 

@@ -125,7 +125,7 @@ def _measure(
         refuse_other_graph(manifest, compare)
     steps, data = choose_inputs(manifest, steps, inputs)
     ticks = _make_ticks(session, data, steps)
-    saved = session.state.copy()
+    saved = session.snapshot()
     try:
         session.reset()
         for index in range(warmup):
@@ -137,7 +137,7 @@ def _measure(
         readings += [_time_run(session, data, steps), *_sizes(session), *heat]
         comparison = None if compare is None else _take_turns(session, compare, ticks)
     finally:
-        session.state = saved
+        session.restore(saved)
     return Profile(
         model=manifest.model,
         target=manifest.target.name,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
 from contextlib import nullcontext
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from astroedge.abi.aligned import address_of, aligned_zeros
 from astroedge.abi.layout import STOPPED, AstroCall
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.initial_state import write_initial_state
 from astroedge.bundle.manifest import Manifest
 from astroedge.bundle.manifest_check import check_manifest
 from astroedge.errors import AstroEdgeError, IncompatibleError
@@ -30,36 +28,37 @@ from astroedge.runtimes.session.session_errors import (
     too_many_ticks,
     without_name,
     wrong_names,
-    wrong_snapshot,
 )
-from astroedge.runtimes.session.session_team import BUSY, TeamOwner
+from astroedge.runtimes.session.session_team import BUSY
 from astroedge.runtimes.session.stop_signal import stop_on_signal
+from astroedge.runtimes.session.stream_state import StreamState, read_only
 from astroedge.runtimes.session.team import choose_threads
-from astroedge.session import Array, InputValue, SpikeCount
+from astroedge.session import Array, InputValue
 from astroedge.step.spec import StepSpec
 
 _NO_FLAG = nullcontext()
 COPIED = (
     "A session is one stream in this process's memory and can be neither copied nor pickled; load the bundle again and "
-    "take the state over: other.state = session.state."
+    "take the stream over: other.restore(session.snapshot())."
 )
 
 
-class CompiledSession(TeamOwner, Presenter):
+class CompiledSession(StreamState, Presenter):
     """One stream of a bundle's compiled step; see `astroedge.session.Session`.
 
-    Outputs and `state` snapshots are plain NumPy arrays that outlive the session. The library itself stays in memory
-    until the process ends, shared by all sessions of the bundle. `threads` is how many threads compute a tick; the bits
-    do not depend on it.
+    Outputs are plain NumPy arrays that outlive the session. The weights are shared by all sessions of the bundle in
+    this process and go with the last; the library stays in memory until the process ends. `threads` is how many threads
+    compute a tick; the bits do not depend on it.
     """
 
     def __init__(self, bundle: Bundle, *, trust_weights: bool = False, threads: int | None = None) -> None:
         manifest = bundle.manifest
         check_manifest(manifest)
+        library = bundle.library()
         check_processor(manifest.target)
         self.bundle = bundle
-        self._library = load_library(bundle.library())
-        check_description(self._library, manifest)
+        self._library = load_library(library)
+        check_description(self._library, manifest, bundle.linked_digest)
         threads = choose_threads(manifest, threads)
         self._weights = bundle.weights(trust=trust_weights)
         try:
@@ -69,7 +68,6 @@ class CompiledSession(TeamOwner, Presenter):
                 f"The buffers of the step do not fit into this machine's memory ({error}); compile a smaller model."
             ) from error
         self._bind(manifest)
-        self._ticks = 0
         super().__init__(self._library, threads, (self._call, self._run_call))
         self.reset()
 
@@ -78,20 +76,12 @@ class CompiledSession(TeamOwner, Presenter):
         layout = manifest.layout
         self._inputs = aligned_zeros(layout.inputs_size)
         self._outputs = aligned_zeros(layout.outputs_size)
-        self._state = aligned_zeros(layout.state_size)
-        self._workspace = aligned_zeros(layout.workspace_size)
         self._slots = {item.name: InputSlot(item, self._inputs) for item in layout.inputs}
         self._output_views = {item.name: field_view(self._outputs, item) for item in layout.outputs}
         # What `step` goes through at every tick, looked up once.
         self._accepted = tuple((name, slot.dtype, slot.shape, slot.view) for name, slot in self._slots.items())
         self._copies = tuple((name, view.copy) for name, view in self._output_views.items())
-        self._state_view = _read_only(self._state.view())
-        public = {item.name: _read_only(field_view(self._state, item)) for item in layout.state if not item.private}
-        self._states = MappingProxyType(public)
-        self._counters = {
-            item.name: (self._workspace[item.offset : item.offset + 8].view(np.uint64), item.size)
-            for item in manifest.activity
-        }
+        self._allocate_state()
 
     def _bind(self, manifest: Manifest) -> None:
         """The call structures, filled once, and the entries that take them."""
@@ -113,37 +103,9 @@ class CompiledSession(TeamOwner, Presenter):
             entry.restype = ctypes.c_int32
 
     @property
-    def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        return self.bundle.manifest
-
-    @property
     def spec(self) -> StepSpec:
         """What a tick takes, gives and carries over."""
         return self.bundle.manifest.step
-
-    @property
-    def state(self) -> NDArray[np.uint8]:
-        """The state buffer as bytes, public and private states, read only; a `.copy()` is a snapshot of the stream."""
-        self._check_available()
-        return self._state_view
-
-    @state.setter
-    def state(self, snapshot: NDArray[np.uint8]) -> None:
-        """Go back to a snapshot that `state.copy()` of a session of this very bundle gave.
-
-        Raises InputError for anything but a uint8 array of the state's size.
-        """
-        self._check_available()
-        if not isinstance(snapshot, np.ndarray) or snapshot.dtype != np.uint8 or snapshot.shape != self._state.shape:
-            raise wrong_snapshot(snapshot, self._state.shape)
-        self._state[:] = snapshot
-
-    @property
-    def states(self) -> Mapping[str, Array]:
-        """The public states by name, shaped, as read-only views of the present state."""
-        self._check_available()
-        return self._states
 
     def step(self, /, *unnamed: object, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
         """One tick; returns the outputs by name.
@@ -231,31 +193,11 @@ class CompiledSession(TeamOwner, Presenter):
         finally:
             self._unavailable = ""
 
-    def reset(self) -> None:
-        """Go back to the initial state; activity counts go on."""
-        self._check_available()
-        write_initial_state(self.manifest.layout, self._weights, self._state)
-
-    def activity(self) -> dict[str, SpikeCount]:
-        """How often each spike tensor fired since the session was loaded or `reset_activity` was called."""
-        self._check_available()
-        return {
-            name: SpikeCount(int(counter[0]), self._ticks * size, self._ticks)
-            for name, (counter, size) in self._counters.items()
-        }
-
-    def reset_activity(self) -> None:
-        """Count activity from here on."""
-        self._check_available()
-        for counter, _ in self._counters.values():
-            counter[0] = 0
-        self._ticks = 0
-
     @property
     def output_bytes(self) -> NDArray[np.uint8]:
         """The outputs buffer of the last `step`, padding included, read only: what a golden trace hashes."""
         self._check_available()
-        return _read_only(self._outputs.view())
+        return read_only(self._outputs.view())
 
     def close(self) -> None:
         """Let go of threads, buffers and weights; arrays that were given out stay valid. Closing twice does nothing."""
@@ -292,8 +234,8 @@ class CompiledSession(TeamOwner, Presenter):
         call.input_stride = records.size if records.ticks > 1 else 0
         # One tick cannot be stopped in its middle, so it needs no flag.
         with stop_on_signal() if ticks > 1 else _NO_FLAG as flag:
-            call.stop = None if flag is None else flag.address
             while True:
+                call.stop = None if flag is None else flag.address  # a fork in a handler gives it another address
                 call.inputs = records.address + done * call.input_stride
                 call.outputs = results.address + done * results.size
                 # After the first call all are checked, and a signal that comes often must not have them checked again.
@@ -314,8 +256,3 @@ class CompiledSession(TeamOwner, Presenter):
 def _dense(array: Array) -> Array:
     """An array of its own without gaps, so that it does not keep the other outputs' memory."""
     return array.copy() if array.base is not None and not array.flags.c_contiguous else array
-
-
-def _read_only(array: Array) -> Array:
-    array.flags.writeable = False
-    return array

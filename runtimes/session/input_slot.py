@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,9 +25,13 @@ def plain(value: object) -> Array | None:
 
     A masked array is none: its mask would be lost.
     """
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+    if type(value) is np.ndarray:
+        return value
+    # Where nobody has imported numpy.ma, which `np.ma` would do, there is no masked array.
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
+    if not isinstance(value, np.ndarray) or isinstance(value, masked):
         return None
-    return value if type(value) is np.ndarray else np.ndarray.view(value, np.ndarray)
+    return np.ndarray.view(value, np.ndarray)
 
 
 class Records:

@@ -43,15 +43,6 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> InputError:
     return InputError(f"The step has no {kind} {name!r}{hint} It has {', '.join(known) or 'none'}.")
 
 
-def wrong_snapshot(snapshot: object, shape: tuple[int, ...]) -> InputError:
-    """Something that is no snapshot of this state."""
-    got = f"{snapshot.dtype} {snapshot.shape}" if isinstance(snapshot, np.ndarray) else type(snapshot).__name__
-    return InputError(
-        f"The state is set from a snapshot, uint8 {shape}, and got {got}; take snapshots with session.state.copy() of "
-        "the same bundle."
-    )
-
-
 def refused_by_step(
     status: int, call: AstroCall, layout: Layout, record: NDArray[np.uint8], tick: int | None
 ) -> AstroEdgeError:

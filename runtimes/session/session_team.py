@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import weakref
+from types import FrameType
 
 from astroedge.abi.layout import AstroCall
 from astroedge.errors import AstroEdgeError
@@ -12,7 +14,11 @@ from astroedge.runtimes.session.team import Team
 
 CLOSED = "The session is closed; load the bundle again."
 BUSY = "The session is in the middle of a tick in another thread or signal handler; give every stream its own session."
-_FORKED = "The session's threads stayed in the process that this one was forked from."
+FORKED = "The session's threads stayed in the process that this one was forked from."
+TORN = (
+    "This process was forked while another thread computed a tick of the session, whose state here is that of no tick; "
+    "reset it or restore a snapshot, or load the bundle again."
+)
 
 
 class TeamOwner:
@@ -28,6 +34,7 @@ class TeamOwner:
         self._library = library
         self._calls = calls
         self._start_team()
+        _OWNERS.add(self)
 
     def _start_team(self) -> None:
         if self.threads == 1:
@@ -36,7 +43,6 @@ class TeamOwner:
         for call in self._calls:
             call.team = self._team.address
         self._last_act = weakref.finalize(self, _finish, self._team, weakref.ref(self))
-        _OWNERS.add(self)
 
     def _end_team(self) -> None:
         """Close the owner; its workers are gone when this returns."""
@@ -48,10 +54,19 @@ class TeamOwner:
             self._team.join()
         self._unavailable = CLOSED
 
+    def _go_on_alone(self) -> None:
+        """In the middle of a tick that has lost its team: the thread that computes it does so without one."""
+        if self.threads > 1:
+            self._last_act.detach()
+            self.threads = 1
+            for call in self._calls:
+                call.team = None
+
     def _check_available(self) -> None:
         """Raise AstroEdgeError if nothing can be computed now; a forked process gets a team of its own."""
-        if self._unavailable == _FORKED:
-            self._last_act.detach()
+        if self._unavailable == FORKED:
+            if self.threads > 1:
+                self._last_act.detach()
             self._start_team()
             self._unavailable = ""
         if self._unavailable:
@@ -61,14 +76,31 @@ class TeamOwner:
 _OWNERS: weakref.WeakSet[TeamOwner] = weakref.WeakSet()
 
 
-def _lose_teams() -> None:
-    """In a forked process, which has no thread but its own. An owner in the middle of a tick stays there."""
-    for owner in _OWNERS:
-        if not owner._unavailable:
-            owner._unavailable = _FORKED
+def _lose_threads() -> None:
+    """In a forked process, which has no thread but its own: a tick that another one was computing ends never."""
+    running = _owners_at_work()
+    for owner in list(_OWNERS):
+        if owner._unavailable == BUSY:
+            if any(owner is other for other in running):
+                owner._go_on_alone()
+            else:
+                owner._unavailable = TORN
+        elif owner._unavailable == "" and owner.threads > 1:
+            owner._unavailable = FORKED
 
 
-os.register_at_fork(after_in_child=_lose_teams)
+def _owners_at_work() -> list[object]:
+    """The sessions whose `step` or `run` this thread is in: a signal's handler there may fork, and the tick goes on."""
+    found: list[object] = []
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name in ("step", "run"):
+            found.append(frame.f_locals.get("self"))
+        frame = frame.f_back
+    return found
+
+
+os.register_at_fork(after_in_child=_lose_threads)
 
 
 def _finish(team: Team, reference: weakref.ref[TeamOwner]) -> None:
@@ -78,7 +110,7 @@ def _finish(team: Team, reference: weakref.ref[TeamOwner]) -> None:
     """
     owner = reference()
     if owner is not None:
-        if owner._unavailable == BUSY:
+        if owner._unavailable in (BUSY, TORN):
             return
         owner._unavailable = CLOSED
     team.dismiss()

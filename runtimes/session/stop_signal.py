@@ -20,14 +20,26 @@ from astroedge.abi.aligned import address_of
 
 
 class StopFlag:
-    """An int32 that becomes non-zero when a signal arrives; `address` is where, for `astro_call.stop`."""
+    """An int32 that becomes non-zero when a signal arrives; `address` is where, for `astro_call.stop`.
+
+    `watched` is whether signals are written to it at present.
+    """
 
     def __init__(self) -> None:
-        self.descriptor = _memory_file(mmap.PAGESIZE)
-        os.set_blocking(self.descriptor, False)
-        self._flag = np.frombuffer(mmap.mmap(self.descriptor, mmap.PAGESIZE), dtype=np.int32)
-        self.address = address_of(self._flag)
         self._received = b""
+        self.watched = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Be another flag, that is not set."""
+        self.descriptor = _memory_file(mmap.PAGESIZE)
+        try:
+            os.set_blocking(self.descriptor, False)
+            self._flag = np.frombuffer(mmap.mmap(self.descriptor, mmap.PAGESIZE), dtype=np.int32)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        self.address = address_of(self._flag)
 
     def clear(self) -> None:
         """Make the flag 0 again; a signal that came before has its handler run when this returns."""
@@ -46,19 +58,28 @@ class StopFlag:
 _flag_of_process: StopFlag | None = None
 
 
-def _forget_flag() -> None:
-    """A forked child must not share its parent's flag: the mapping is one memory for both."""
+def _part_flags() -> None:
+    """In a forked child, which must not share its parent's flag: the mapping is one memory for both."""
     global _flag_of_process
+    flag = _flag_of_process
+    if flag is None:
+        return
+    os.close(flag.descriptor)
     _flag_of_process = None
+    if flag.watched:  # by a run that was interrupted by the handler that forked, and goes on here
+        flag.renew()
+        signal.set_wakeup_fd(flag.descriptor, warn_on_full_buffer=False)
+        _flag_of_process = flag
 
 
-os.register_at_fork(after_in_child=_forget_flag)
+os.register_at_fork(after_in_child=_part_flags)
 
 
 class stop_on_signal:
     """`with stop_on_signal() as flag`: any signal sets the flag while the block runs.
 
-    The flag is None outside the main thread, which alone handles signals.
+    The flag is None outside the main thread, which alone handles signals, and where the system has no file for it: a
+    signal is then answered when the block ends.
     """
 
     __slots__ = ("_before", "_flag")
@@ -70,16 +91,21 @@ class stop_on_signal:
         if threading.current_thread() is not threading.main_thread():
             return None
         if _flag_of_process is None:
-            _flag_of_process = StopFlag()
+            try:
+                _flag_of_process = StopFlag()
+            except OSError:  # no memory file, no temporary folder or no descriptor left
+                return None
         self._flag = _flag_of_process
         self._flag.take_received()
         self._before = signal.set_wakeup_fd(self._flag.descriptor, warn_on_full_buffer=False)
+        self._flag.watched = True
         return self._flag
 
     def __exit__(self, *exception: object) -> None:
         """Give the wake-up descriptor back, and what came meanwhile to whom it belongs."""
         if self._flag is None:
             return
+        self._flag.watched = False
         signal.set_wakeup_fd(self._before)
         received = self._flag.take_received()
         if self._before != -1 and received:  # an event loop waits for these bytes

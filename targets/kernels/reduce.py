@@ -1,4 +1,4 @@
-"""Reductions over one vector, in 16 lanes and a fixed tree, and what is made of them: softmax and layer norm.
+"""Reductions over one vector, in 16 lanes and a fixed tree, and what is made of them: softmaxes and layer norm.
 
 The order, the same on every target: lane l of 16 starts at the identity (+0 for a sum) and takes the elements 16·i + l
 for ascending i; of the last `width % 16` elements, element t goes to lane t. Then lane l takes lane l + 8 (l < 8),
@@ -66,6 +66,24 @@ def softmax(outer: int, width: int) -> tirx.PrimFunc:
             )
             total = hold(_reduce("sum", width, "float32", lambda offset, lanes: load(y, start + offset, lanes)))
             _map(width, y, start, lambda offset, lanes: load(y, start + offset, lanes) / splat(total, lanes))
+    return built.function
+
+
+def log_softmax(outer: int, width: int) -> tirx.PrimFunc:
+    """Kernel (x, y): y[o, :] = (x[o, :] − max) − log Σ e^(x[o, :] − max); both (outer·width,) float32."""
+    with kernel("log_softmax") as built:
+        x = built.argument("x", (outer * width,), "float32")
+        y = built.argument("y", (outer * width,), "float32")
+        with independent(outer) as index:
+            start = index * width
+            peak = hold(_reduce("max", width, "float32", lambda offset, lanes: load(x, start + offset, lanes)))
+
+            def below(offset: Expression, lanes: int) -> Expression:
+                return load(x, start + offset, lanes) - splat(peak, lanes)
+
+            total = _reduce("sum", width, "float32", lambda offset, lanes: exact_math.exp(below(offset, lanes)))
+            logarithm = hold(exact_math.log(total))
+            _map(width, y, start, lambda offset, lanes: below(offset, lanes) - splat(logarithm, lanes))
     return built.function
 
 

@@ -9,15 +9,17 @@ from astroedge.abi.limits import ALIGNMENT
 from astroedge.bundle.drawn_values import value_bits
 from astroedge.bundle.initial_state import fill_bits
 from astroedge.bundle.manifest import Activity, BufferField, GoldenTick, InputField, Manifest, StateField
+from astroedge.bundle.manifest_file import linked_digest
 from astroedge.errors import LinkError
 
 
 def render_shim_data(manifest: Manifest) -> str:
     """The C source that defines `astroedge_info`; the same manifest always gives the same text.
 
-    It needs nothing that is known only after linking: the library's own record and `compiler` are not read.
+    It needs nothing that is known only after linking: the records of the library and of the assets are not read. Of
+    all the rest it holds a digest, so that the library belongs to this manifest alone.
 
-    Raises LinkError for a text that C cannot hold (one with a NUL).
+    Raises LinkError for a text that C cannot hold (one with a NUL), BundleError for NaN in the manifest.
     """
     layout = manifest.layout
     fields = {"inputs": layout.inputs, "outputs": layout.outputs, "state": layout.state}
@@ -44,6 +46,7 @@ def _render_info(manifest: Manifest) -> list[str]:
         f"    .target = {_text(manifest.target.name)},",
         f"    .graph_sha256 = {_text(manifest.graph_sha256)},",
         f"    .weights_sha256 = {_text(manifest.weights.sha256)},",
+        f"    .manifest_sha256 = {_text(linked_digest(manifest))},",
         f"    .features = {_text(' '.join(manifest.target.features))},",
         f"    .inputs = {{{_unsigned(layout.inputs_size)}, {len(layout.inputs)}u, {_table(layout.inputs, 'inputs')}}},",
         f"    .outputs = {{{_unsigned(layout.outputs_size)}, {len(layout.outputs)}u, "

@@ -13,10 +13,9 @@ import pytest
 
 from astroedge.abi.aligned import address_of
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import BundleFiles
 from astroedge.errors import BundleError
 from astroedge.runtimes import load
-from tests.support.bundles import make_tiny_bundle, weights_bytes
+from tests.support.bundles import edited, make_tiny_bundle, weights_bytes
 from tests.support.places import ROOT
 from tests.support.small_disk import small_disk
 
@@ -41,7 +40,7 @@ def other_bundle(bundle: Bundle) -> Bundle:
     """A bundle whose files all differ from the first one's, of equal model."""
     weights = np.frombuffer(weights_bytes(), np.uint8).copy()
     weights[0] ^= 1
-    return Bundle(bundle.manifest, BundleFiles(bundle.library() + b"\0", weights.tobytes(), {"labels.txt": b"other\n"}))
+    return edited(bundle, weights.tobytes(), {"labels.txt": b"other\n"})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -247,6 +246,53 @@ def test_save_ended_at_any_moment_leaves_the_old_bundle_or_the_new(bundle: Bundl
         assert set(unchanged[:switch]) == {"True"}
         assert set(temporary) == {"0"}
     assert contents(paths[2]) == contents(paths[1])
+
+
+# Saves the new bundle over the old one with an error at the N-th file that is opened, renamed or listed, and prints
+# what the save said and what the folder then holds.
+FAILED_SAVES = """
+import sys
+from astroedge.bundle.container import Bundle
+from astroedge.errors import BundleError
+old, new, target = Bundle.load(sys.argv[1]), Bundle.load(sys.argv[2]), sys.argv[3]
+weights = new.weights()
+left = -1
+def fail(event, arguments):
+    global left
+    if left >= 0 and event in ("open", "os.rename", "os.listdir", "os.scandir") and type(arguments[0]) is not int:
+        left -= 1
+        if left < 0:
+            raise OSError(5, "Input/output error")
+sys.addaudithook(fail)
+for moment in range(1000):
+    old.save(target)
+    left = moment
+    said = "saved"
+    try:
+        new.save(target)
+    except BundleError as error:
+        said = str(error)
+    done, left = left >= 0, -1
+    found = Bundle.load(target)
+    found.check()
+    print({old.manifest.weights: "old", new.manifest.weights: "new"}[found.manifest.weights], said)
+    if done:
+        break
+"""
+
+
+def test_a_failed_save_says_which_bundle_is_there(bundle: Bundle, tmp_path: Path) -> None:
+    """An error before the last move leaves the old bundle unchanged, one after it the new one; the message is right."""
+    paths = [tmp_path / name for name in ("old.astro", "new.astro", "tiny.astro")]
+    bundle.save(paths[0])
+    other_bundle(bundle).save(paths[1])
+    command = [sys.executable, "-c", FAILED_SAVES, *map(str, paths)]
+    result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    found = [line.partition(" ")[::2] for line in result.stdout.splitlines()]
+    assert {which for which, said in found if "The new bundle is there" in said} == {"new"}
+    assert {which for which, said in found if said == "saved"} == {"new"}
+    assert {which for which, said in found if "The new bundle is there" not in said and said != "saved"} == {"old"}
 
 
 LIMITED_SAVE = """

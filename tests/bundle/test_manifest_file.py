@@ -12,7 +12,7 @@ from referencing import Registry, Resource
 
 import astroedge
 from astroedge.bundle.manifest import Manifest
-from astroedge.bundle.manifest_file import decode_manifest, encode_manifest
+from astroedge.bundle.manifest_file import decode_manifest, encode_manifest, linked_digest
 from astroedge.errors import BundleError, IncompatibleError
 from astroedge.parity import Allowance
 from astroedge.step.spec import ActivationSpec
@@ -30,8 +30,9 @@ def manifest() -> Manifest:
 def test_round_trip(manifest: Manifest) -> None:
     """What is written is read back equal, and written again to the same bytes."""
     content = encode_manifest(manifest)
-    assert decode_manifest(content) == manifest
-    assert encode_manifest(decode_manifest(content)) == content
+    again, digest = decode_manifest(content)
+    assert (again, digest) == (manifest, linked_digest(manifest))
+    assert encode_manifest(again) == content
 
 
 def test_everything_optional_is_read_back(manifest: Manifest) -> None:
@@ -49,7 +50,7 @@ def test_everything_optional_is_read_back(manifest: Manifest) -> None:
         dequantised_sha256="0" * 64,
     )
     content = encode_manifest(full)
-    assert decode_manifest(content) == full
+    assert decode_manifest(content) == (full, linked_digest(full))
 
 
 def test_schema_accepts_it_and_is_strict(manifest: Manifest) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import BundleFiles, TargetIdentity
+from astroedge.bundle.manifest import TargetIdentity
 from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle
 from astroedge.targets.boards.target import resolve_target
 from tests.conftest import Compiled
+from tests.support.bundles import edited
 from tests.support.command import Command
 from tests.support.graphs import random_inputs, recurrent_net
 
@@ -29,9 +30,7 @@ def made(compiled: Build) -> Compiled:
 
 def retarget(source: Path, folder: Path, identity: TargetIdentity) -> Path:
     """A copy of a bundle that says it was made for another processor, its digests in order."""
-    bundle = Bundle.load(source)
-    manifest = replace(bundle.manifest, target=identity)
-    Bundle(manifest, BundleFiles(bundle.library(), bundle.weights().tobytes())).save(folder)
+    edited(Bundle.load(source), target=identity).save(folder)
     return folder
 
 

@@ -24,7 +24,7 @@ from tests.support.operator_steps import FORMS, data_of, step_of
 
 NAMED = sorted(operators(lambda row: not row.imported or bool(row.inexact_functions)) & FORMS.keys())
 CARRIED = sorted(FORMS.keys() - set(NAMED))
-FUNCTIONS_OF_KERNELS = {"softmax": {"exp"}, "layer_norm": {"rsqrt"}}
+FUNCTIONS_OF_KERNELS = {"softmax": {"exp"}, "log_softmax": {"exp", "log"}, "layer_norm": {"rsqrt"}}
 # Nothing to run: no data reaches them, or they hold what is no tensor.
 WITHOUT_FORM = operators(lambda row: row.limits == CONSTANT) | {"Constant"}
 

@@ -12,6 +12,7 @@ FRAMEWORKS = {
     "snntorch_cells": ("snntorch",),
     "spikingjelly_cells": ("spikingjelly",),
     "spikingjelly_layers": ("spikingjelly",),
+    "spikingjelly_networks": ("spikingjelly",),
     "norse_cells": ("norse",),
     "sinabs_cells": ("sinabs",),
     "torch_cells": (),

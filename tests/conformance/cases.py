@@ -54,7 +54,7 @@ class Case:
     framework but AstroEdge says what a cell does, `transcription` writes one tick of the network in NumPy: made from
     the model, called with inputs `(1, …)`, it returns the outputs and, if it likes, all next states after them, and
     keeps its state. `fires` is false for networks without spikes, `ties` for cells that no single weight takes exactly
-    to their threshold.
+    to their threshold. Of a `network`, whose ticks are long, a tenth of the ticks is run.
     """
 
     framework: str
@@ -68,11 +68,16 @@ class Case:
     transcription: Callable[[nn.Module], Tick] | None = None
     fires: bool = True
     ties: bool = True
+    network: bool = False
 
     @property
     def title(self) -> str:
         """The case in a few words."""
         return " ".join(part for part in (self.framework, self.cell, self.variant) if part)
+
+    def ticks(self, usual: int) -> int:
+        """How many ticks of `usual` ones are run."""
+        return usual // 10 if self.network else usual
 
     def inputs(self, ticks: int, weights: Weights, seed: int = 1) -> Array:
         """Inputs of `ticks` ticks, the same for the same seed."""
@@ -104,12 +109,12 @@ def draw_weights(model: nn.Module, weights: Weights, *, gain: float = 1.0, tie: 
     """
     rng = np.random.default_rng(7)
     for path, module in model.named_modules():
-        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)):
             recurrent = "recurrent" in path.split(".")
             shape = tuple(module.weight.shape)
             module.weight.data = drawn(rng, shape, weights, gain, 0.0 if recurrent else tie)
             if module.bias is not None:
-                module.bias.data = drawn(rng, shape[:1], weights, 0.1 * gain, 0.0)
+                module.bias.data = drawn(rng, tuple(module.bias.shape), weights, 0.1 * gain, 0.0)
     return model.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import sinabs.activation as activation
@@ -10,7 +11,7 @@ import sinabs.layers as layers
 import torch
 from torch import nn
 
-from tests.conformance.cases import DECAY, Case, Layers, Weights, draw_weights
+from tests.conformance.cases import DECAY, OUTPUTS, Case, Layers, Weights, draw_weights, signals
 
 LOWEST = -0.5  # potential
 Neuron = Callable[[float], nn.Module]  # what a membrane keeps in a tick
@@ -42,6 +43,19 @@ def _leaky(kind: Any, synapse: float | None = None, **options: Any) -> Neuron:
     return make
 
 
+def _images() -> nn.Module:
+    """Convolutions of two 8 × 8 images whose spikes are summed over windows, as on sinabs' chips."""
+    return nn.Sequential(
+        nn.Conv2d(2, 8, 3, padding=1, bias=False), layers.IAFSqueeze(batch_size=1),
+        layers.SumPool2d(2), nn.Conv2d(8, 12, 3), layers.IAFSqueeze(batch_size=1),
+        nn.Flatten(), nn.Linear(48, OUTPUTS), layers.IAFSqueeze(batch_size=1, **SINGLE),
+    )  # fmt: skip
+
+
+def _network(weights: Weights) -> nn.Module:
+    return draw_weights(_images(), weights, gain=0.7)
+
+
 SINGLE: dict[str, Any] = {"spike_fn": activation.SingleSpike}
 CASES = [
     _case("IAF", "several spikes", _iaf()),
@@ -50,4 +64,5 @@ CASES = [
     _case("LIF", "several spikes", _leaky(layers.LIFSqueeze)),
     _case("LIF", "at most two spikes", _leaky(layers.LIFSqueeze, spike_fn=activation.MaxSpike(2))),
     _case("LIF", "one spike, synapse", _leaky(layers.LIFSqueeze, 0.5, **SINGLE), gain=2.0, tie=2.0),
+    Case("sinabs", "Conv2d, SumPool2d", "", _network, draw=partial(signals, shape=(1, 2, 8, 8)), ties=False),
 ]

@@ -49,6 +49,19 @@ def _izhikevich(**options: Any) -> Neuron:
     return lambda tau: neuron.IzhikevichNode(tau=tau, v_c=0.75, v_rest=0.0, tau_w=16.0, a=0.25, b=0.5, **options)
 
 
+def _cuba(**options: Any) -> Neuron:
+    return lambda _: neuron.CUBALIFNode(**options)
+
+
+def _scaled(tau: float) -> nn.Module:
+    return neuron.KLIFNode(scale_reset=True, tau=tau, decay_input=False, v_reset=None)
+
+
+def _several(tau: float) -> nn.Module:
+    """Up to four spikes in a tick."""
+    return neuron.ILIFNode(tau=2.0 if tau == GRID_TAU else 1.7)
+
+
 CASES = [
     _case("IFNode", "hard reset", _if(), 0.7),
     _case("IFNode", "soft reset", _if(v_reset=None), 0.7),
@@ -65,4 +78,15 @@ CASES = [
     _case("EIFNode", "soft reset", _exponential(v_reset=None), 6.0, exact=False, transcription=exponential),
     _case("IzhikevichNode", "hard reset", _izhikevich(), 6.0, 8.0),
     _case("IzhikevichNode", "soft reset", _izhikevich(v_reset=None), 6.0, 8.0),
+    _case("HalfThresholdIFNode", "", lambda _: neuron.HalfThresholdIFNode(), 0.7),
+    _case("KLIFNode", "hard reset", lambda tau: neuron.KLIFNode(tau=tau), 6.0, 8.0),
+    _case("KLIFNode", "soft reset, scaled", _scaled, 1.0),
+    _case("CUBALIFNode", "hard reset", _cuba(), 0.4, 0.5),
+    _case("CUBALIFNode", "soft reset", _cuba(v_reset=None), 0.4, 0.5),
+    _case("TernaryIFNode", "hard reset", lambda _: neuron.TernaryIFNode(), 0.7),
+    _case("TernaryLIFNode", "soft reset", lambda tau: neuron.TernaryLIFNode(tau, False, v_reset=None), 0.7),
+    _case("ILIFNode", "up to four spikes", _several, 0.5, fires=False, ties=False),
+    _case("RAFNode", "", lambda _: neuron.RAFNode(b=-0.25, omega=0.5, dt=0.5), 1.5, ties=False),
+    _case("OTTTLIFNode", "", lambda tau: neuron.OTTTLIFNode(tau), 0.7),
+    _case("SLTTLIFNode", "soft reset", lambda tau: neuron.SLTTLIFNode(tau, v_reset=None), 6.0, 8.0),
 ]

@@ -39,25 +39,25 @@ def _case(
 ) -> Case:
     def build(weights: Weights) -> nn.Module:
         model = draw_weights(make(8.0 if weights is Weights.GRID else 5.7), weights, gain=gain, tie=tie)
-        _draw_norms(model, weights)
+        draw_norms(model, weights)
         return model
 
     return Case("SpikingJelly", cell, variant, build, **options)
 
 
-def _draw_norms(model: nn.Module, weights: Weights) -> None:
+def draw_norms(model: nn.Module, weights: Weights, lean: float = LEAN) -> None:
     """Give batch norms statistics, on the grid such that they multiply by powers of two; biases lean to spikes."""
     rng = np.random.default_rng(11)
     for module in model.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
             width = module.num_features
             if weights is Weights.GRID:
                 deviations, factors = 2.0 ** rng.integers(-1, 2, width), 2.0 ** rng.integers(-1, 2, width)
-                mean, bias = (np.rint(rng.normal(lean, 0.3, width) * 8) / 8 for lean in (0.0, LEAN))
+                mean, bias = (np.rint(rng.normal(middle, 0.3, width) * 8) / 8 for middle in (0.0, lean))
                 factors[:4], mean[:4], bias[:4] = deviations[:4], 0.0, 0.0
             else:
                 deviations, factors = rng.uniform(0.5, 2.0, width), rng.uniform(0.5, 2.0, width)
-                mean, bias = (rng.normal(lean, 0.3, width) for lean in (0.0, LEAN))
+                mean, bias = (rng.normal(middle, 0.3, width) for middle in (0.0, lean))
             assert module.running_mean is not None
             assert module.running_var is not None
             module.running_mean.copy_(torch.from_numpy(mean))
@@ -131,6 +131,35 @@ def _recurrent(tau: float) -> nn.Module:
     )
 
 
+def _sliding(_: float) -> nn.Module:
+    """Sliding parallel neurons, which hear their last three currents; zeros stand for those before the first tick."""
+    model = Stages(
+        nn.Sequential(layer.Linear(INPUTS, HIDDEN), neuron.SlidingPSN(k=3)),
+        nn.Sequential(layer.Linear(HIDDEN, OUTPUTS), neuron.SlidingPSN(k=3)),
+    )
+    for (_, cell), width in zip(model.stages, (HIDDEN, OUTPUTS), strict=True):
+        cell.queue[:] = [torch.zeros(width)] * 3
+    return model
+
+
+def _upsampled(tau: float) -> nn.Module:
+    """An image made small and large again, as in an autoencoder."""
+    return Stages(
+        nn.Sequential(layer.Conv2d(2, 8, 3, stride=2, padding=1), _lif(tau)),
+        nn.Sequential(layer.ConvTranspose2d(8, 6, 4, stride=2, padding=1), _lif(tau, v_reset=None)),
+        nn.Sequential(layer.Upsample(scale_factor=2), layer.Conv2d(6, 4, 3, padding=1, groups=2), neuron.IFNode()),
+    )
+
+
+def _volumes(tau: float) -> nn.Module:
+    """Convolutions over three axes."""
+    return Stages(
+        nn.Sequential(layer.Conv3d(1, 4, 3, padding=1, bias=False), layer.BatchNorm3d(4), _lif(tau)),
+        nn.Sequential(layer.MaxPool3d(2), layer.Flatten(), layer.Linear(32, OUTPUTS), neuron.IFNode()),
+        nn.Sequential(layer.Linear(OUTPUTS, 20), neuron.IFNode(), layer.VotingLayer(10)),
+    )
+
+
 CASES = [
     _case("Conv1d, BatchNorm1d, pooling", "", _sequences, 1.5, draw=partial(signals, shape=(1, 3, 16))),
     _case("Conv2d, BatchNorm2d, pooling", "", _images, 1.5, draw=partial(signals, shape=(1, 2, 8, 8))),
@@ -139,4 +168,7 @@ CASES = [
     _case("SynapseFilter", "learnable, before weights", _learnable, 0.7, exact=False, transcription=synaptic),
     _case("ElementWiseRecurrentContainer", "", _fed_back, 0.8),
     _case("LinearRecurrentContainer", "", _recurrent, 1.2),
+    _case("SlidingPSN", "", _sliding, 1.5),
+    _case("ConvTranspose2d, Upsample", "", _upsampled, 1.5, draw=partial(signals, shape=(1, 2, 8, 8))),
+    _case("Conv3d, BatchNorm3d, VotingLayer", "", _volumes, 1.5, draw=partial(signals, shape=(1, 1, 4, 4, 4))),
 ]

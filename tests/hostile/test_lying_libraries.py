@@ -13,7 +13,6 @@ from astroedge.runtimes import load
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link import linker
 from tests.support.bundles import TINY_TICK, make_bundle, tiny_manifest, weights_bytes
-from tests.support.c_host import build_c_host
 
 # What stands in the description's C source, and what the lie puts there.
 LIES = {
@@ -46,17 +45,6 @@ LIES = {
     "range of nothing": (".high = INT64_C(16)", ".high = INT64_C(0)"),
     "workspace": (".workspace_size = 64u", ".workspace_size = 63u"),
 }
-
-
-@pytest.fixture(scope="module")
-def checked_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The C host under the sanitisers where gcc has them, else as it is."""
-    folder = tmp_path_factory.mktemp("host")
-    try:
-        gcc = linker.Linker(("gcc",), "gcc")
-        return build_c_host(gcc, folder, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    except (OSError, linker.LinkError):
-        return build_c_host(linker.find_linker(resolve_target("native")), folder, "-O1")
 
 
 def _lying(lie: str, monkeypatch: pytest.MonkeyPatch) -> Bundle:

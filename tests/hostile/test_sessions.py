@@ -1,19 +1,27 @@
-"""Sessions under signals, with arguments that lie, and where somebody tries to copy them."""
+"""Sessions under signals and forks, with arguments that lie, files that change, and where somebody copies them."""
 
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from astroedge.errors import AstroEdgeError, InputError
+from astroedge.bundle import weights_memory
+from astroedge.errors import AstroEdgeError, BundleError, InputError
 from astroedge.runtimes import load
+from astroedge.runtimes.library import native_library
 from astroedge.runtimes.session.compiled import CompiledSession
 from tests.support.bundles import FEATURES, NEURONS, READOUTS, draw_ticks, make_tiny_bundle, one_tick
+from tests.support.places import ROOT
+from tests.support.teams import TEAM_TICK, team_bundle
 
 pytestmark = pytest.mark.compiles
 MANY = 4_000  # signals, of which the run below needs some hundred
@@ -143,3 +151,179 @@ def test_runs_that_no_memory_holds_are_refused(session: CompiledSession, ticks: 
     with pytest.raises(InputError, match="run pieces"):
         session.run(**inputs)
     assert np.array_equal(session.state, state)
+
+
+def test_weights_that_change_on_disk_are_another_sessions(tmp_path: Path) -> None:
+    """Written in place or cut to nothing, the file means nothing to a running session; check and load tell of it."""
+    folder = tmp_path / "tiny.astro"
+    make_tiny_bundle().save(folder)
+    weights = next(folder.glob("weights-*"))
+    with load(folder) as session, load(folder) as second:
+        assert second._weights is session._weights
+        expected = session.run(**draw_ticks(20))
+        weights.write_bytes(bytes(weights.stat().st_size))
+        with pytest.raises(BundleError, match="does not match its digest"):
+            session.bundle.check()
+        with pytest.raises(BundleError, match="does not match its digest"):
+            load(folder)
+        os.truncate(weights, 0)
+        given = second.run(**draw_ticks(20))
+        assert all(np.array_equal(given[name], expected[name]) for name in expected)
+
+
+def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own; argv are the arguments."""
+    start = "import os, signal, sys, threading, time\nimport numpy as np\nimport astroedge\n"
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", start + script, *arguments],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+CROWDED = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+sessions = [astroedge.load(sys.argv[1], trust_weights=count % 2 == 0) for count in range(200)]
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+for bundle in (sys.argv[1], sessions[0].bundle):
+    for trust in (False, True):
+        try:
+            astroedge.load(bundle, trust_weights=trust)
+        except astroedge.errors.BundleError as error:
+            print(error)
+inputs = {"token": np.zeros((3, 1), int), "x": np.zeros((3, 1, 8), np.float32), "gate": np.zeros((3, 2), np.float16)}
+assert np.array_equal(sessions[0].run(**inputs)["y"], sessions[1].run(**inputs)["y"])
+"""
+
+
+def test_sessions_need_no_descriptors(tmp_path: Path) -> None:
+    """Many are open with few descriptors; with none left a load is one line, and what is open computes on."""
+    make_tiny_bundle().save(tmp_path / "tiny.astro")
+    result = run_script(CROWDED, str(tmp_path / "tiny.astro"))
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4
+    assert all("as many files open as it may have" in line for line in lines)
+
+
+TORN = """
+session = astroedge.load(sys.argv[1], threads=int(sys.argv[2]))
+saved = session.snapshot()
+few, many = np.arange(20)[:, None], np.zeros((10**6, 1), np.int64)
+expected = session.run(x=few)["y"]
+session.restore(saved)
+seen = session.states["s"]
+before = seen.copy()
+threading.Thread(target=lambda: session.run(x=many), daemon=True).start()
+while np.array_equal(seen, before):
+    time.sleep(0.001)
+child = os.fork()
+if child == 0:
+    code = 1
+    try:
+        for refused in (lambda: session.step(x=1), session.snapshot, lambda: session.restore(b"x")):
+            try:
+                refused()
+            except astroedge.errors.AstroEdgeError as error:
+                print(error, flush=True)
+        session.restore(saved)
+        code = 0 if np.array_equal(session.run(x=few)["y"], expected) and session.ticks == 20 else 2
+        session.close()
+    finally:
+        os._exit(code)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
+"""
+
+# A signal's handler forks while the thread that it interrupts is between two parts of a run.
+FORKING = """
+session = astroedge.load(sys.argv[1], threads=int(sys.argv[2]))
+inputs = np.arange(3000)[:, None] % 600
+expected = session.run(x=inputs)["y"]
+session.reset()
+children = []
+def fork(number, frame):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if not children:
+        children.append(os.fork())
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+good = np.array_equal(session.run(x=inputs)["y"], expected)
+if children == [0]:
+    session.step(x=1)
+    session.close()
+    os._exit(0 if good else 1)
+print(good, os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+"""
+SLOW_TICK = TEAM_TICK.replace(
+    "*outputs = 0;", "*outputs = 0;\n    for (volatile int wait = 0; wait < 20000; wait++) {}"
+)
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_fork_in_the_middle_of_a_tick_is_told(tmp_path: Path, threads: str) -> None:
+    """A child forked while another thread computes has a state of no tick: it says so, and goes on from a snapshot."""
+    team_bundle(source=SLOW_TICK).save(tmp_path / "stirred.astro")
+    result = run_script(TORN, str(tmp_path / "stirred.astro"), threads)
+    assert (result.returncode, result.stderr) == (0, "")
+    step, snapshot, restore, code = result.stdout.splitlines()
+    assert step == snapshot
+    assert "was forked while another thread computed" in step
+    assert "no snapshot" in restore
+    assert code == "0"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_fork_in_a_handler_leaves_two_runs(tmp_path: Path, threads: str) -> None:
+    """Where the handler of a signal forks inside `run`, both processes finish it with the same bits."""
+    team_bundle(source=SLOW_TICK).save(tmp_path / "stirred.astro")
+    result = run_script(FORKING, str(tmp_path / "stirred.astro"), threads)
+    assert (result.returncode, result.stderr, result.stdout) == (0, "", "True 0\n")
+
+
+def test_a_fork_while_another_thread_loads_blocks_nobody(tmp_path: Path) -> None:
+    """A child whose parent was in the middle of loading loads for itself."""
+    make_tiny_bundle().save(tmp_path / "tiny.astro")
+    with native_library._lock, weights_memory._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                load(tmp_path / "tiny.astro").step(**one_tick())
+                os._exit(0)
+            finally:
+                os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+INTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+code = f'''
+import sys
+sys.path.insert(0, {os.getcwd()!r})
+import astroedge
+try:
+    astroedge.load({sys.argv[1]!r})
+except astroedge.errors.AstroEdgeError as error:
+    print(error, flush=True)
+'''
+interpreters.run_string(interpreters.create(), code)
+"""
+
+
+def test_other_interpreters_are_refused(tmp_path: Path) -> None:
+    """In a second interpreter of the process `load` says where sessions run, whatever NumPy thinks of it."""
+    make_tiny_bundle().save(tmp_path / "tiny.astro")
+    result = run_script(INTERPRETER, str(tmp_path / "tiny.astro"))
+    if "No module named '_" in result.stderr:
+        pytest.skip("this Python has no way to start an interpreter")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "in the main interpreter" in result.stdout

@@ -15,8 +15,11 @@ HEAD = """# ONNX's own tests of its operators
 ONNX comes with tests of single operators, of their forms and of the functions that some are made of. Each of those
 that ONNX Runtime runs and whose data are tensors of numbers becomes a step here, beside a state that counts ticks:
 exported, compiled for this machine, compared with ONNX Runtime by compile itself, run, and compared with what ONNX's
-documents expect. Inputs are fed at every tick; where that is refused, because one of them decides how large the result
-is, all but the first are constants.
+documents expect. What ONNX Runtime lacks of the newest operator sets it runs as the functions that ONNX has for it.
+
+Inputs are fed at every tick; where that is refused, because one of them decides how large the result is, all but the
+first are constants, or the single whole numbers among them, or all where all are single numbers. An input without
+elements is always a constant. A NaN is fed as a mark of which the step makes one, because no step takes a NaN.
 
 Printed by `make onnx-nodes`, with ONNX {onnx} and ONNX Runtime {runtime}."""
 

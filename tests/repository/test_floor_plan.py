@@ -18,6 +18,7 @@ PLAN = {
     "nouns": (
         *(
             "errors",
+            "main_interpreter",
             "host_package",
             "nearest_name",
             "strict_json",
@@ -79,8 +80,11 @@ C_PLAN = {
             "failure",
             "sha256",
             "description",
+            "manifest",
             "bundle_reader",
+            "weights",
             "processor",
+            "library",
             "astro",
             "threads",
             "golden",

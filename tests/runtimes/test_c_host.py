@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ import pytest
 import astroedge
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import BufferField, Golden, InputField, Layout, StateField, TargetIdentity
-from astroedge.errors import BundleError, IncompatibleError, InputError, VerificationError
+from astroedge.errors import BundleError, IncompatibleError, InputError, LinkError, VerificationError
 from astroedge.runtimes.checking.golden import trace
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.targets.boards.target import resolve_target
@@ -31,7 +30,7 @@ from tests.support.bundles import (
     tiny_manifest,
     weights_bytes,
 )
-from tests.support.c_host import SOURCES, build_c_host
+from tests.support.c_host import SOURCES, build_c_host, build_checked_host
 from tests.support.teams import team_bundle
 
 STRICT = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-pedantic"]
@@ -62,15 +61,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
 @pytest.fixture(scope="module")
 def checked_host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """The host built with address and undefined-behaviour checks, which end it at the first wrong access."""
-    folder = tmp_path_factory.mktemp("checked")
-    compiler = shutil.which("gcc")
-    checks = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     try:
-        assert compiler is not None
-        program = build(Linker((compiler,), "gcc"), folder, *checks)
-    except (AssertionError, astroedge.errors.LinkError):
+        return host_of(build_checked_host(tmp_path_factory.mktemp("checked")))
+    except LinkError:
         pytest.skip("needs gcc with sanitizers")
-    return host_of(program)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKern
 
 from astroedge.step.float64_kernels import (
     LRN,
+    BitCast,
     DequantizeLinear,
     GlobalLpPool,
     MeanVarianceNormalization,
@@ -102,6 +103,27 @@ def test_transposed_convolutions_are_those_of_onnx_runtime(options: dict[str, ob
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     y = Float64Step(model, ["y"], {}).run({"x": x})["y"]
     np.testing.assert_allclose(y, open_session(model).run(["y"], {"x": x})[0], atol=1e-5)
+
+
+def test_weights_of_a_cubic_are_float64() -> None:
+    """A flat image resized is flat to float64's rounding; ONNX's own evaluator is off by 5e-7."""
+    node = helper.make_node(
+        "Resize", ["x", "", "s"], ["y"], mode="cubic", coordinate_transformation_mode="align_corners"
+    )
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 8, 8])
+    graph = helper.make_graph([node], "g", [x], [y], [numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "s")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
+    values = Float64Step(model, ["y"], {}).run({"x": np.ones((1, 1, 4, 4), np.float32)})["y"]
+    np.testing.assert_allclose(values, 1, rtol=0, atol=1e-14)
+
+
+def test_bit_casts_go_by_the_size_in_the_graph() -> None:
+    """Floats that are float64 here have the bits of their 4 bytes as int32, and come back."""
+    x = np.array([1.5, -0.0, np.inf])
+    bits = kernel(BitCast, x, to=TensorProto.INT32)
+    np.testing.assert_array_equal(bits, x.astype(np.float32).view(np.int32))
+    np.testing.assert_array_equal(kernel(BitCast, bits, to=TensorProto.DOUBLE), x)
 
 
 def kernel(kind: type[op_run.OpRun], *operands: np.ndarray, **attributes: object) -> np.ndarray:

@@ -21,6 +21,7 @@ from astroedge.step.operator_table import ROWS
 from astroedge.step.operators import OPERATORS, operator, operators, relax_operators
 from astroedge.targets.compiler.expand.expand_operators import RULES
 from astroedge.targets.compiler.lower.import_graph import import_graph
+from astroedge.targets.compiler.lower.own_importers import CONVERTERS
 from astroedge.targets.exact import exact_math
 from tests.support.builds import build
 from tests.support.foreign_onnx import model_of, value
@@ -42,7 +43,7 @@ def test_table_holds_every_operator_of_onnx_once() -> None:
 
 def test_importers_are_those_of_tvm() -> None:
     """The table says of every operator whether TVM imports it or a rule of ours writes it in others."""
-    known, written = onnx_frontend._get_convert_map().keys(), RULES.keys()
+    known, written = onnx_frontend._get_convert_map().keys() | CONVERTERS.keys(), RULES.keys()
     assert operators(lambda row: row.imported) == OPERATORS.keys() & (known | written)
 
 

@@ -26,6 +26,7 @@ from astroedge.bundle.manifest import (
     Matrix,
     StateField,
 )
+from astroedge.bundle.manifest_file import linked_digest
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import GOLDEN_TICKS, trace
 from astroedge.runtimes.session.compiled import CompiledSession
@@ -142,6 +143,16 @@ def make_bundle(
     linked = replace(manifest, weights=describe_weights(weights))
     library = link_library(compile_tick(source, target), linked, target)
     return Bundle(linked, BundleFiles(library, weights, assets or {}))
+
+
+def edited(
+    bundle: Bundle, weights: bytes | None = None, assets: Mapping[str, bytes] | None = None, **changes: Any
+) -> Bundle:
+    """A bundle whose manifest was changed and whose library was made to belong to it, without being linked anew."""
+    content = bundle.weights().tobytes() if weights is None else weights
+    manifest = replace(bundle.manifest, weights=describe_weights(content), **changes)
+    library = bundle.library().replace(bundle.linked_digest.encode(), linked_digest(manifest).encode())
+    return Bundle(manifest, BundleFiles(library, content, assets or {}))
 
 
 def make_golden(session: CompiledSession, seed: int, ticks: Sequence[int] = GOLDEN_TICKS) -> Golden:

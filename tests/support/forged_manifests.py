@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 
 OPENING = b'{\n "digest": "'
 DIGITS = 64
+LINKED = b'\n "weights": {\n'
+"""Where the part begins that the library holds the digest of, after a line break."""
 ADDED = "something that no manifest has"
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2**31, 2**32, 2**63 - 1, 2**64, 10**400, -(2**63), 1.5, "", "x"),
@@ -44,6 +47,17 @@ def edits(record: Any) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:
             yield (*place, len(holder)), holder[-1:], _edited(record, place, holder + (holder[-1:] or [1]))
 
 
+def changed_somewhere(record: Any, draw: Random) -> Any:
+    """The record with one value somewhere replaced, removed, doubled or added."""
+    place = draw.choice(list(_places(record)))
+    holder = _at(record, place)
+    if isinstance(holder, dict) and (not place or draw.random() < 0.2):
+        return _edited(record, (*place, ADDED), draw.choice(VALUES[:-1]))
+    if isinstance(holder, list) and draw.random() < 0.2:
+        return _edited(record, place, holder + holder[-1:])
+    return _edited(record, place, draw.choice(VALUES)) if place else record
+
+
 def _places(node: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     yield before
     members = node.items() if isinstance(node, dict) else enumerate(node[:2]) if isinstance(node, list) else ()
@@ -72,3 +86,23 @@ def forge(folder: Path, content: bytes) -> Path:
     """Write a manifest over the one of a bundle's folder; returns the folder."""
     (folder / "manifest.json").write_bytes(content)
     return folder
+
+
+def relink(folder: Path, original: bytes, content: bytes) -> None:
+    """Write a manifest over the `original` one, and beside the library one more, which says it was linked for it."""
+    linked = [text[text.find(LINKED) + 1 :] for text in (original, content)]
+    before, after = (sha256(text).hexdigest().encode() for text in linked)
+    old = (folder / json.loads(original)["library"]["name"]).read_bytes()
+    new = old.replace(before, after)
+    told, telling = (sha256(library).hexdigest().encode() for library in (old, new))
+    (folder / f"step-{telling[:16].decode()}.so").write_bytes(new)
+    for length in (DIGITS, 16):
+        content = content.replace(told[:length], telling[:length])
+    forge(folder, seal(content))
+
+
+def remove_libraries(folder: Path, original: bytes) -> None:
+    """Remove the libraries that `relink` wrote beside the one of the `original` manifest."""
+    for path in folder.glob("step-*.so"):
+        if path.name != json.loads(original)["library"]["name"]:
+            path.unlink()

@@ -32,9 +32,9 @@ class FunctionSession:
         """The state buffer."""
         return self._state
 
-    @state.setter
-    def state(self, snapshot: NDArray[np.uint8]) -> None:
-        self._state[:] = snapshot
+    def overwrite_state(self, content: NDArray[np.uint8]) -> None:
+        """Put bytes into the state buffer."""
+        self._state[:] = content
 
     def reset(self) -> None:
         """Go back to zeros."""

@@ -8,7 +8,6 @@ import pytest
 
 import astroedge
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import BundleFiles
 from astroedge.errors import VerificationError
 from astroedge.runtimes.checking.verify import verify as verify_session
 from astroedge.step.graph import StepGraph
@@ -17,6 +16,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.verify_bundle import examine
 from tests.conftest import Compiled
 from tests.support.builds import build
+from tests.support.bundles import edited
 from tests.support.graphs import random_inputs
 
 Build = Callable[[str], Compiled]
@@ -94,9 +94,9 @@ def test_weights_that_another_release_quantised_are_refused(made: Compiled) -> N
     """Where quantising gives other weights than the bundle's, nothing would be proved."""
     graph = StepGraph.load(made.graph)
     bundle = build(graph, precision="int8")
-    other = replace(bundle.manifest, dequantised_sha256=quantise(graph, "int4").graph.digest)
+    other = edited(bundle, dequantised_sha256=quantise(graph, "int4").graph.digest)
     with pytest.raises(VerificationError, match="another release compiled it"):
-        examine(Bundle(other, BundleFiles(bundle.library(), bundle.weights().tobytes())), graph)
+        examine(other, graph)
 
 
 def test_fast_math_for_a_target_unknown_here_is_refused(made: Compiled) -> None:

@@ -9,6 +9,7 @@ from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand import (
     activations,
     attention,
+    deformable,
     determinant,
     integer_products,
     integers,
@@ -25,10 +26,11 @@ from astroedge.targets.compiler.expand import (
     transforms,
     transposed_convolutions,
 )
+from astroedge.targets.compiler.expand.empty_values import drop_empty
 from astroedge.targets.compiler.expand.expansion import Call, Rule
 
 FAMILIES = (
-    *(activations, attention, determinant, integer_products, integers, losses, norms, orders, picks),
+    *(activations, attention, deformable, determinant, integer_products, integers, losses, norms, orders, picks),
     *(pools, quantising, reductions, regions, resize, scatters, transforms, transposed_convolutions),
 )
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES for name, rule in family.RULES.items()}
@@ -40,6 +42,7 @@ def expand_operators(model: onnx.ModelProto) -> None:
     Requires: nothing. Ensures: no node is left that its rule would rewrite.
     """
     left: set[str] = set()  # outputs of calls that their rules have left as they are
+    drop_empty(model, infer_types(model))
     while any(_wanted(node, left) for node in model.graph.node):
         _expand_once(model, left)
 

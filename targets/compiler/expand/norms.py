@@ -7,7 +7,7 @@ from onnx import TensorProto
 
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.targets.compiler.expand.expansion import Call, Rule, refuse
-from astroedge.targets.compiler.expand.forms import reduced
+from astroedge.targets.compiler.expand.forms import reduced, reshaped
 
 
 def layer_norm(call: Call, builder: NodeBuilder) -> bool:
@@ -41,6 +41,17 @@ def lp_normalization(call: Call, builder: NodeBuilder) -> bool:
     return True
 
 
+def rms_norm(call: Call, builder: NodeBuilder) -> bool:
+    """RMSNormalization of all elements as that of one row, because TVM has no number for its scale."""
+    shape = call.shape()
+    if int(call.options.get("axis", -1)) % len(shape):
+        return False
+    row = reshaped(builder, call.input(0), (1, *shape))
+    normalised = builder.op("RMSNormalization", [row, call.input(1)], **{**call.options, "axis": 1})
+    reshaped(builder, normalised, shape, call.output(0))
+    return True
+
+
 def batch_norm(call: Call, builder: NodeBuilder) -> bool:
     """Left to the importer in inference; in training it would learn from its data, which no step does."""
     if call.options.get("training_mode", 0):
@@ -52,4 +63,5 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": batch_norm,
     "LayerNormalization": layer_norm,
     "LpNormalization": lp_normalization,
+    "RMSNormalization": rms_norm,
 }

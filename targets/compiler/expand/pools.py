@@ -19,9 +19,11 @@ def max_pool(call: Call, builder: NodeBuilder) -> bool:
     window, shape = Window.of(call), call.shape()
     image = shape[2:]
     places, inside, _ = window.places(image)
+    # What lies outside is the first element inside once more, so that a place is right where all elements are −∞.
+    places = np.where(inside, places, np.take_along_axis(places, inside.argmax(1)[:, None], 1))
     dtype = call.dtype()
     lowest = -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
-    taps = _gathered(call, builder, np.where(inside, places, 0), inside, lowest)
+    taps = _gathered(call, builder, places, np.asarray(inside.any(1, keepdims=True)), lowest)
     result = builder.constant([*shape[:2], *window.counts(image)], np.int64)
     best = reduce_axis(call, builder, "ReduceMax", taps, -1)
     builder.op("Reshape", [best, result], call.output(0))

@@ -25,30 +25,32 @@ class Axis:
 
     old: int
     new: int
-    scale: np.float32
+    scale: float
     begin: float = 0.0
     end: float = 1.0
 
-    def origins(self, mode: str) -> Array:
-        """Where the new rows lie among the old ones, in float32 as ONNX Runtime computes it."""
-        new, one, half = np.arange(self.new, dtype=F), F(1), F(0.5)
-        pixel = (new + half) / self.scale - half
+    def origins(self, mode: str, number: type[np.floating[Any]] = np.float64) -> Array:
+        """Where the new rows lie among the old ones, computed in float64, or with every step in `number`."""
+        n: Any = number
+        one, half, scale = n(1), n(0.5), n(self.scale)
+        new: Array = np.arange(self.new, dtype=n)
+        pixel: Array = (new + half) / scale - half
         if mode == "pytorch_half_pixel":
-            return pixel if self.new > 1 else np.zeros(1, F)
+            return pixel if self.new > 1 else np.zeros(1, n)
         if mode == "align_corners":
-            return new * F(self.old - 1) / F(self.new - 1) if self.new > 1 else np.zeros(1, F)
+            pixel = new * n(self.old - 1) / n(self.new - 1) if self.new > 1 else np.zeros(1, n)
         if mode == "asymmetric":
-            return new / self.scale
+            pixel = new / scale
         if mode == "half_pixel_symmetric":
-            offset = F(self.old) / F(2) * (one - F(self.new) / (self.scale * F(self.old)))
-            return offset + (new + half) / self.scale - half
+            offset = n(self.old) / n(2) * (one - n(self.new) / (scale * n(self.old)))
+            pixel = offset + (new + half) / scale - half
         if mode == "tf_half_pixel_for_nn":
-            return (new + half) / self.scale
+            pixel = (new + half) / scale
         if mode == "tf_crop_and_resize":
-            begin, end, last = F(self.begin), F(self.end), F(self.old - 1)
+            begin, end, last = n(self.begin), n(self.end), n(self.old - 1)
             if self.new == 1:
-                return np.array([half * (begin + end) * last], F)
-            return begin * last + new * ((end - begin) * last / F(self.new - 1))
+                return np.array([half * (begin + end) * last], n)
+            pixel = begin * last + new * ((end - begin) * last / n(self.new - 1))
         return pixel
 
 
@@ -73,7 +75,7 @@ def upsample(call: Call, builder: NodeBuilder) -> bool:
         return False
     shape = call.shape()
     sizes = [int(np.floor(F(extent) * F(scale))) for extent, scale in zip(shape, scales, strict=True)]
-    axes = {axis: Axis(old, sizes[axis], F(scales[axis])) for axis, old in enumerate(shape)}
+    axes = {axis: Axis(old, sizes[axis], float(scales[axis])) for axis, old in enumerate(shape)}
     return _write(call, builder, axes, mode, "asymmetric", "floor")
 
 
@@ -86,16 +88,16 @@ def _axes(call: Call) -> dict[int, Axis] | None:
     chosen = [int(axis) % len(shape) for axis in options.get("axes", range(len(shape)))]
     old = [shape[axis] for axis in chosen]
     if sizes is not None and sizes.size:
-        ratios = [F(size) / F(extent) for size, extent in zip(sizes, old, strict=True)]
+        ratios = [float(size) / extent for size, extent in zip(sizes, old, strict=True)]
         policy, new = options.get("keep_aspect_ratio_policy", b"stretch").decode(), sizes.tolist()
         if policy != "stretch":
             ratio = min(ratios) if policy == "not_larger" else max(ratios)
             ratios = [ratio] * len(old)
-            new = [int(np.floor(F(extent) * ratio + F(0.5))) for extent in old]
+            new = [int(np.floor(F(extent) * F(ratio) + F(0.5))) for extent in old]
     else:
         assert scales is not None
-        ratios = [F(scale) for scale in scales]
-        new = [int(np.floor(F(extent) * ratio)) for extent, ratio in zip(old, ratios, strict=True)]
+        ratios = [float(scale) for scale in scales]
+        new = [int(np.floor(F(extent) * F(ratio))) for extent, ratio in zip(old, ratios, strict=True)]
     if options.get("coordinate_transformation_mode", b"half_pixel") != b"tf_crop_and_resize":
         return {axis: Axis(*item) for axis, item in zip(chosen, zip(old, new, ratios, strict=True), strict=True)}
     if regions is None:
@@ -121,18 +123,20 @@ def _write(
     converts = dtype != np.float32 and mode != "nearest"
     value = builder.op("Cast", [value], to=onnx.TensorProto.FLOAT) if converts else value
     for number, axis in axes.items():
-        origins = axis.origins(transformation)
+        decided = axis.origins(
+            transformation, F
+        )  # which row is nearest, and which lies outside, as ONNX Runtime has it
         shape[number] = axis.new
         if transformation == "tf_crop_and_resize":
-            beyond = (origins < 0) | (origins > axis.old - 1)
+            beyond = (decided < 0) | (decided > axis.old - 1)
             outside.append(beyond.reshape([-1 if place == number else 1 for place in range(len(call.shape()))]))
-        if axis.old == axis.new and np.array_equal(origins, np.arange(axis.old)):
+        if axis.old == axis.new and np.array_equal(decided, np.arange(axis.old)):
             continue
         if mode == "nearest":
-            rows = np.clip(ROUNDINGS[rounding](origins), 0, axis.old - 1).astype(np.int64)
+            rows = np.clip(ROUNDINGS[rounding](decided), 0, axis.old - 1).astype(np.int64)
             value = builder.op("Gather", [value, builder.constant(rows, np.int64, "rows")], axis=number)
         else:
-            taps = _taps(axis, origins, mode, options)
+            taps = _taps(axis, axis.origins(transformation), mode, options)
             value = _weighted(builder, value, number, shape, taps)
     if converts:  # to an integer without its fraction, as ONNX Runtime does
         value = builder.op("Cast", [value], to=helper.np_dtype_to_tensor_dtype(dtype))
@@ -170,47 +174,46 @@ def _weighted(builder: NodeBuilder, value: str, axis: int, shape: Sequence[int],
 
 
 def _taps(axis: Axis, origins: Array, mode: str, options: Mapping[str, Any]) -> Taps:
-    a = F(options.get("cubic_coeff_a", -0.75))
+    """The rows and weights, computed in float64; they are rounded once, where they are stored."""
+    a = float(options.get("cubic_coeff_a", -0.75))
     if options.get("antialias", 0) and axis.scale < 1:
         return _antialiased(axis, origins, mode, options, a)
     if mode == "linear":
-        place = np.clip(origins, 0, axis.old - 1).astype(F)
-        first = np.minimum(place.astype(np.int64), axis.old - 1)
+        place = np.clip(origins, 0, axis.old - 1)
+        first = place.astype(np.int64)
         second = np.minimum(first + 1, axis.old - 1)
-        behind = np.where(first == second, F(0.5), np.abs(place - first)).astype(F)
-        before = np.where(first == second, F(0.5), np.abs(place - second)).astype(F)
-        return np.stack([first, second], 1), np.stack([before, behind], 1)
+        behind = np.where(first == second, 0.5, place - first)
+        return np.stack([first, second], 1), np.stack([1 - behind, behind], 1)
     rows = np.floor(origins).astype(np.int64)[:, None] + np.arange(-1, 3)
-    weights = _cubic(np.abs(origins[:, None] - rows).astype(F), a)
-    return _inside(axis, rows, weights, options)
+    return _inside(axis, rows, _cubic(np.abs(origins[:, None] - rows), a), options)
 
 
-def _antialiased(axis: Axis, origins: Array, mode: str, options: Mapping[str, Any], a: np.float32) -> Taps:
+def _antialiased(axis: Axis, origins: Array, mode: str, options: Mapping[str, Any], a: float) -> Taps:
     """A filter as wide as the new rows are apart, with weights that add up to 1."""
-    reach = (F(1) if mode == "linear" else F(2)) / axis.scale
-    centres = origins + F(0.5)
-    first = np.floor(centres - reach + F(0.5)).astype(np.int64)
-    last = np.floor(centres + reach + F(0.5)).astype(np.int64)
+    reach = (1 if mode == "linear" else 2) / axis.scale
+    centres = origins + 0.5
+    first = np.floor(centres - reach + 0.5).astype(np.int64)
+    last = np.floor(centres + reach + 0.5).astype(np.int64)
     rows = first[:, None] + np.arange((last - first).max())
-    distances = np.abs((rows - centres[:, None] + F(0.5)) * axis.scale).astype(F)
-    weights = np.maximum(F(0), F(1) - distances) if mode == "linear" else _cubic(distances, a)
-    weights = np.where(rows < last[:, None], weights, F(0))
-    return _inside(axis, rows, weights / weights.sum(1, keepdims=True, dtype=F), options)
+    distances = np.abs((rows - centres[:, None] + 0.5) * axis.scale)
+    weights = np.maximum(0, 1 - distances) if mode == "linear" else _cubic(distances, a)
+    weights = np.where(rows < last[:, None], weights, 0)
+    return _inside(axis, rows, weights / weights.sum(1, keepdims=True), options)
 
 
 def _inside(axis: Axis, rows: Array, weights: Array, options: Mapping[str, Any]) -> Taps:
     """What lies outside is the row at the border, or nothing with `exclude_outside`."""
     if options.get("exclude_outside", 0):
-        weights = np.where((rows >= 0) & (rows < axis.old), weights, F(0))
-        weights = weights / weights.sum(1, keepdims=True, dtype=F)
+        weights = np.where((rows >= 0) & (rows < axis.old), weights, 0)
+        weights = weights / weights.sum(1, keepdims=True)
     return np.clip(rows, 0, axis.old - 1), weights
 
 
-def _cubic(distance: Array, a: np.float32) -> Array:
+def _cubic(distance: Array, a: float) -> Array:
     """Keys' cubic convolution kernel at distances from 0."""
     near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
     far = (((distance - 5) * distance + 8) * distance - 4) * a
-    return np.where(distance <= 1, near, np.where(distance < 2, far, 0)).astype(distance.dtype)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
 
 
 RULES: dict[str, Rule] = {"Resize": resize, "Upsample": upsample}

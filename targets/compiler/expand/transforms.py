@@ -64,9 +64,9 @@ def _fixed(call: Call, value: NDArray[np.generic] | None, what: str) -> NDArray[
 
 
 def _checked(call: Call, length: int) -> int:
-    """The length, where there is something to compare with: ONNX Runtime is wrong by 1e-3 at others."""
-    if length > LARGEST or length & (length - 1):
-        refuse(call, f"a length of {length}, not a power of two up to {LARGEST}")
+    """The length, where its matrix is of a size to store."""
+    if length > LARGEST:
+        refuse(call, f"a length of {length}, and the longest is {LARGEST}")
     return length
 
 

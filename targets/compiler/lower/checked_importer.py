@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 from astroedge.errors import AstroEdgeError, UnsupportedOpError
 from astroedge.step.graph_index import ValueTypes
 from astroedge.step.operators import made_by
+from astroedge.targets.compiler.lower.own_importers import CONVERTERS
 from astroedge.targets.pass_list import UnknownForm
 
 CURE = "Replace the operator in the model by simpler ones, or run the step graph in ONNX Runtime."
@@ -54,6 +56,17 @@ class _CheckedImporter(ONNXGraphImporter):
         """`types` are what ONNX infers of the values."""
         super().__init__(None, "float32")
         self._types = types
+
+    def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
+        known = [node for node in graph.node if node.op_type not in CONVERTERS]
+        super()._check_for_unsupported_ops(onnx.GraphProto(node=known))
+
+    def _convert_operator(
+        self, op_name: str, inputs: list[relax.Expr], attrs: dict[str, Any], opset: int
+    ) -> relax.Expr:
+        if op_name in CONVERTERS:
+            return CONVERTERS[op_name](self.bb, inputs, attrs)
+        return super()._convert_operator(op_name, inputs, attrs, opset)
 
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         for node in graph.node:

@@ -24,6 +24,7 @@ from astroedge.step.graph_index import GraphIndex, infer_types
 from astroedge.step.operators import operators, relax_operators
 from astroedge.step.spec import NEXT_PREFIX, STATE_PREFIX
 from astroedge.step.spike_margin import float_comparisons, margin_nodes
+from astroedge.targets.compiler.expand.empty_values import drop_empty
 from astroedge.targets.compiler.expand.expand_operators import expand_operators
 from astroedge.targets.compiler.lower.checked_importer import checked_import
 from astroedge.targets.compiler.lower.fold_constants import fold_constants
@@ -64,6 +65,8 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     model = deepcopy(graph.model)
     expand_operators(model)
     types = infer_types(model)
+    if drop_empty(model, types):
+        types = infer_types(model)
     markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
     products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}

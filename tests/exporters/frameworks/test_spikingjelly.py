@@ -90,6 +90,7 @@ def test_settings_that_are_not_one_tick_are_refused(setting: Callable[[nn.Module
     [
         (layer.DropConnectLinear(6, 8), "DropConnectLinear draws random numbers.*1 - p times its weight"),
         (layer.Delay(2), r"Delay fills its queue .*torch.zeros\(…\)\] \* 2"),
+        (neuron.SlidingPSN(k=3), r"SlidingPSN fills its queue .*torch.zeros\(…\)\] \* 3, flattened"),
     ],
 )
 def test_modules_that_are_no_step_are_refused(module: nn.Module, message: str) -> None:
@@ -131,13 +132,21 @@ def test_several_ticks_in_one_call_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [neuron.PSN(T=1), neuron.SlidingPSN(k=2), neuron.GatedLIFNode(T=4), neuron.NonSpikingLIFNode()],
+    [neuron.PSN(T=1), neuron.NonSpikingLIFNode()],
     ids=lambda module: type(module).__name__,
 )
 def test_module_that_mixes_ticks_is_refused(module: nn.Module) -> None:
     """Called tick by tick it would compute something else than what it was trained as, so it is named."""
     model = network_over_time(module)
     message = rf"'2' \({type(module).__name__}\) does something else with ticks"
+    with pytest.raises(ExportError, match=message), checking_calls(model):
+        model(X[None])
+
+
+def test_module_with_weights_for_each_tick_is_refused() -> None:
+    """It fails on one tick, and says so before its own error of shapes does."""
+    model = network_over_time(neuron.GatedLIFNode(T=4))
+    message = r"'2' \(GatedLIFNode\) fails on one tick, an input of shape \[1, 1, 16\] .*weights for each tick"
     with pytest.raises(ExportError, match=message), checking_calls(model):
         model(X[None])
 
@@ -152,6 +161,29 @@ def test_filled_delay_is_exported() -> None:
     for tick in range(5):
         value = torch.full((1, 16), float(tick))
         assert torch.equal(growing(value), delay(value))
+
+
+def test_filled_sliding_neuron_is_exported() -> None:
+    """Zeros in the queue of a sliding neuron, as the refusal says, are what it has not seen yet."""
+    torch.manual_seed(0)
+    growing, filled = neuron.SlidingPSN(k=3), neuron.SlidingPSN(k=3)
+    filled.queue[:] = [torch.zeros(16)] * 3
+    graph = export(nn.Sequential(layer.Linear(6, 16), filled).eval(), X)
+    assert [state.name for state in graph.spec.states] == [f"1.queue.{place}" for place in (1, 2)]
+    ticks = 3 * torch.rand(6, 1, 16)
+    spikes = [(growing(value), filled(value)) for value in ticks]
+    assert all(torch.equal(one, other) for one, other in spikes)
+    assert 0 < sum(one.mean().item() for one, _ in spikes) < len(spikes)
+
+
+def test_layer_that_wants_an_axis_of_ticks_says_so() -> None:
+    """Its own error for an input without that axis is a bare assertion; ours names the axis and how to get it."""
+    model = nn.Sequential(
+        layer.Conv2d(1, 2, 3), layer.ThresholdDependentBatchNorm2d(alpha=1.0, v_th=1.0, num_features=2), neuron.IFNode()
+    ).eval()
+    message = r"'1' \(ThresholdDependentBatchNorm2d\) takes an axis of ticks .* given \[1, 2, 2, 2\] .*'m'\)"
+    with pytest.raises(ExportError, match=message):
+        export(model, torch.rand(1, 1, 4, 4))
 
 
 def test_synapse_and_feedback_keep_their_state() -> None:

@@ -48,3 +48,42 @@ def test_places_of_a_known_mask_are_folded() -> None:
     folded = fold_graph(model, {})
     assert [node.op_type for node in folded.graph.node] == ["Gather"]
     np.testing.assert_array_equal(numpy_helper.to_array(folded.graph.initializer[0]), [[1, 2]])
+
+
+def test_windows_and_spectra_have_known_shapes() -> None:
+    """A window of constant size is folded; of an STFT without onesided ONNX infers all frequencies, not half."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17]> g (float[1, 32, 1] x) => (float[B, F, N, P] y) {
+            size = Constant<value_int=8>()
+            window = HannWindow(size)
+            step = Constant<value_int=4>()
+            y = STFT(x, step, window)
+        }""")
+    folded = fold_graph(model, {})
+    assert [node.op_type for node in folded.graph.node] == ["STFT"]
+    x = {"x": np.random.default_rng(1).normal(size=(1, 32, 1)).astype(np.float32)}
+    assert inferred_shapes(folded)["y"] == open_session(model).run(None, x)[0].shape == (1, 7, 5, 2)
+
+
+def test_a_mapped_sequence_is_written_out() -> None:
+    """SequenceMap over the parts of a tensor becomes its body once for each of them."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17]> g (float[1, 3] x) => (float[1, N] y) {
+            parts = SplitToSequence<axis=1>(x)
+            made = SequenceMap<body = each (float[1, 1] a) => (float[1, 1] b) { b = Exp(a) }>(parts)
+            y = ConcatFromSequence<axis=1>(made)
+        }""")
+    folded = fold_graph(model, {})
+    kinds = [node.op_type for node in folded.graph.node if node.op_type != "Identity"]
+    assert kinds == ["Split", "Exp", "Exp", "Exp", "Concat"]
+    x = {"x": np.array([[0.5, -1, 2]], np.float32)}
+    np.testing.assert_allclose(open_session(folded).run(None, x)[0], np.exp(x["x"]), rtol=1e-6)
+
+
+def test_a_normalisation_without_axes_has_a_known_shape() -> None:
+    """The default axes of MeanVarianceNormalization are written, which ONNX's function for it needs."""
+    node = helper.make_node("MeanVarianceNormalization", ["x"], ["y"])
+    model = model_of([node], [value("x", [2, 3, 4, 1])], [value("y", [2, 3, 4, 1])])
+    folded = fold_graph(model, {})
+    assert list(folded.graph.node[0].attribute[0].ints) == [0, 2, 3]
+    assert inferred_shapes(folded)["y"] == (2, 3, 4, 1)

@@ -41,8 +41,9 @@ def _weights(*shape: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("graph", "form"),
     [
-        (_graph([node("ConvTranspose", ["s", "W"], ["y"], name="up/y")], (1, 3, 18, 18), _weights(4, 3, 3, 3)),
-         "a transposed convolution"),
+        (_graph([node("Transpose", ["u"], ["k"], perm=[1, 0, 2, 3]),
+                 node("ConvTranspose", ["s", "k"], ["y"], name="up/y")], (1, 1, 31, 31), {}),
+         "a transposed convolution whose weights the step computes"),
         (_graph([node("MatMul", ["s", "t"], ["y"], name="up/y")], SHAPE, {}), "a product of two computed matrices"),
         (_graph([node("MatMul", ["u", "s"], ["y"], name="up/y")], SHAPE, {}), "the right operand of a product"),
     ],
@@ -59,12 +60,13 @@ def test_a_form_without_event_driven_kernel_is_noted(graph: StepGraph, form: str
     "graph",
     [
         _graph([node("Conv", ["s", "W"], ["y"])], (1, 3, 14, 14), _weights(3, 4, 3, 3)),
+        _graph([node("ConvTranspose", ["s", "W"], ["y"])], (1, 3, 18, 18), _weights(4, 3, 3, 3)),
         _graph([node("MatMul", ["s", "W"], ["y"])], (1, 4, 16, 5), _weights(16, 5)),
         _graph([node("MatMul", ["W", "s"], ["y"])], (1, 4, 5, 16), _weights(5, 16)),
         _graph([node("MatMul", ["s", "t"], ["y"])], SHAPE, {}, rate=0.4),
         _graph([node("MatMul", ["u", "u"], ["y"])], SHAPE, {}),
     ],
-    ids=["convolution", "matrix", "weights first", "fires often", "numbers"],
+    ids=["convolution", "transposed convolution", "matrix", "weights first", "fires often", "numbers"],
 )
 def test_what_may_be_event_driven_or_reads_numbers_is_not_noted(graph: StepGraph) -> None:
     """No note where a kernel is chosen by its cost, where little could be saved, or where nothing is sparse."""

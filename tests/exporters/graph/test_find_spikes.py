@@ -170,6 +170,25 @@ def test_conjunction_is_the_spike_tensor() -> None:
     assert [decision.tensor for decision in find_decisions(model)] == ["above", "below"]
 
 
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [
+        (("And", ["above", "resting"]), ["fired"]),
+        (("And", ["resting", "above"]), ["fired"]),
+        (("Or", ["above", "resting"]), []),
+    ],
+)
+def test_what_holds_spikes_back_may_be_any_boolean(mask: tuple[str, list[str]], found: list[str]) -> None:
+    """Above threshold and not refractory (a counter that is 0) is a spike; with an Or, something else fires, too."""
+    nodes = [
+        node("Greater", ["x", "half"], ["above"]),
+        node("Equal", ["x", "zero"], ["resting"]),
+        node(*mask, ["fired"]),
+        node("Cast", ["fired"], ["y"], to=F),
+    ]
+    assert [spikes.tensor for spikes in find_spikes(model_of(*nodes).graph, ())] == found
+
+
 def test_boolean_output_is_a_spike_tensor() -> None:
     """A comparison that leaves the step uncast is one, too."""
     graph = model_of(node("Greater", ["x", "half"], ["y"]), kind=B).graph

@@ -48,18 +48,21 @@ def run(path: Path, frames: NDArray[np.float32]) -> NDArray[np.generic]:
     """One tick, then many; the state in between is kept and put back."""
     with astroedge.load(path) as session:
         first = session.step(x=frames[0])["y"]
-        saved = session.state.copy()
+        saved, kept = session.state.copy(), session.snapshot()
         session.reset()
         session.state = saved
+        session.restore(kept)
         print(first.shape, [name for name, array in session.states.items() if array.any()])
         return session.run(x=frames)["y"]
 
 
 def keep_running(session: Session, frame: NDArray[np.float32]) -> int:
     """Code of one's own takes any session, whatever runs it."""
+    kept: bytes = session.snapshot()
     while not session.step(x=frame)["y"].any():
         pass
-    return len(session.spec.states)
+    session.restore(kept)
+    return len(session.spec.states) + session.ticks
 
 
 def check(path: Path, graph: StepGraph) -> Profile:

@@ -80,6 +80,6 @@ def test_smaller_description_is_refused() -> None:
     """A library of another binary interface is told apart before its fields are read."""
     target = resolve_target("native")
     manifest = tiny_manifest(target)
-    content = make_bundle(replace(manifest, abi_version=7), TINY_TICK, weights_bytes(), target).library()
+    bundle = make_bundle(replace(manifest, abi_version=7), TINY_TICK, weights_bytes(), target)
     with pytest.raises(BundleError, match="binary interface 7"):
-        check_description(load_library(content), manifest)
+        check_description(load_library(bundle.library()), manifest, bundle.linked_digest)

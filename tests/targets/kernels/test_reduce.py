@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
+from astroedge.targets.kernels.reduce import layer_norm, log_softmax, reduce_last, softmax
 from tests.support.kernels import reference_math, reference_order
 from tests.support.kernels.harness import CORTEX_A72, FUSED, RUNNABLE, X86_64_V3, assembly, run, same_bits
 
@@ -49,6 +49,17 @@ def test_softmax_equals_its_formula(outer: int, width: int, target: dict[str, ob
     powers = reference_math.exp(x - x.max(axis=1, keepdims=True))
     expected = np.stack([row / reference_order.tree(row) for row in powers])
     assert same_bits(run(softmax(outer, width), [x.ravel()], [np.zeros_like(x).ravel()], target)[0], expected)
+
+
+@settings(max_examples=15, deadline=None)
+@given(outer=st.integers(1, 3), width=WIDTHS, target=TARGETS)
+def test_log_softmax_equals_its_formula(outer: int, width: int, target: dict[str, object]) -> None:
+    """(x − max) − log of the tree sum of e^(x − max), bit for bit."""
+    x = _vectors(outer, width) * np.float32(5)
+    below = x - x.max(axis=1, keepdims=True)
+    sums = np.array([reference_order.tree(row) for row in reference_math.exp(below)], np.float32)
+    expected = below - reference_math.log(sums)[:, None]
+    assert same_bits(run(log_softmax(outer, width), [x.ravel()], [np.zeros_like(x).ravel()], target)[0], expected)
 
 
 @settings(max_examples=15, deadline=None)

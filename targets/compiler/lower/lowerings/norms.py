@@ -1,4 +1,4 @@
-"""Layer norm and softmax."""
+"""Layer norm, softmax and its logarithm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from tvm import relax
 
 from astroedge.errors import CompileError
 from astroedge.targets.compiler.lower.lowerings.relax_calls import as_dtype, call_kernel, float_dtype, shape_of
-from astroedge.targets.kernels.reduce import layer_norm, softmax
+from astroedge.targets.kernels.reduce import layer_norm, log_softmax, softmax
+
+SOFTMAXES = {"softmax": softmax, "log_softmax": log_softmax}
 
 
 def lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -25,7 +27,7 @@ def lower_layer_norm(builder: relax.BlockBuilder, call: relax.Call) -> relax.Exp
 
 
 def lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """nn.softmax over one axis, which is moved last first and back afterwards."""
+    """nn.softmax or nn.log_softmax over one axis, which is moved last first and back afterwards."""
     shape = shape_of(call.args[0])
     axis = int(call.attrs.axis) % len(shape)
     dtype = float_dtype("A softmax", call.args)
@@ -34,11 +36,15 @@ def lower_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     moved = order != list(range(len(shape)))
     if moved:
         operand, shape = builder.emit(relax.op.permute_dims(operand, order)), tuple(shape[place] for place in order)
-    function = softmax(prod(shape[:-1]), shape[-1])
-    result = call_kernel(builder, function, "softmax", [operand], shape, "float32")
+    name = call.op.name.removeprefix("relax.nn.")
+    function = SOFTMAXES[name](prod(shape[:-1]), shape[-1])
+    result = call_kernel(builder, function, name, [operand], shape, "float32")
     if moved:
         result = relax.op.permute_dims(builder.emit(result), [order.index(place) for place in range(len(shape))])
     return as_dtype(builder, result, dtype)
 
 
-LOWERINGS = {"relax.nn.layer_norm": lower_layer_norm, "relax.nn.softmax": lower_softmax}
+LOWERINGS = {
+    "relax.nn.layer_norm": lower_layer_norm,
+    **{f"relax.nn.{name}": lower_softmax for name in SOFTMAXES},
+}

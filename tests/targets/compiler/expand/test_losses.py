@@ -12,6 +12,7 @@ INPUTS = {
     "x": RNG.normal(size=(2, 5, 3, 2)).astype(np.float32),
     "classes": RNG.integers(0, 5, (2, 3, 2)),
     "row": RNG.normal(size=(3, 5)).astype(np.float32),
+    "many": RNG.normal(size=(3, 5, 6, 70)).astype(np.float32),
     "number": np.array([4, 0, 2], np.int32),
 }
 CONSTANTS = {"w": np.abs(RNG.normal(size=5)).astype(np.float32)}
@@ -32,4 +33,5 @@ def test_losses_of_every_form() -> None:
         helper.make_node("SoftmaxCrossEntropyLoss", ["row", "number"], ["y_row", "y_logarithms"]),
         helper.make_node("NegativeLogLikelihoodLoss", ["row", "number"], ["y_negative"], ignore_index=-3),
     ]
+    nodes.append(helper.make_node("LogSoftmax", ["many"], ["y_many"], axis=1))
     compare(nodes, INPUTS, CONSTANTS)

@@ -37,7 +37,8 @@ def test_norms_give_all_their_results() -> None:
     shapes = {axis: X.shape[axis:] for axis in range(4)}
     stored = {f"{name}{axis}": _positive(*shape) for axis, shape in shapes.items() for name in "gb"}
     inputs = {"x": X, "six": RNG.normal(size=(2, 6, 3)).astype(np.float32)}
-    compare(nodes, inputs, {**stored, "s3": _positive(3), "s6": _positive(6)}, opset=21)
+    nodes += [helper.make_node("RMSNormalization", ["x", f"g{axis}"], [f"y_rms{axis}"], axis=axis) for axis in range(4)]
+    compare(nodes, inputs, {**stored, "s3": _positive(3), "s6": _positive(6)}, opset=23)
 
 
 def test_norm_that_learns_is_refused_by_name() -> None:

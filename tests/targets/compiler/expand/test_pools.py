@@ -50,3 +50,13 @@ def test_every_form_gives_what_onnx_runtime_gives() -> None:
             np.testing.assert_array_equal(given[name], array, err_msg=name)
         else:
             np.testing.assert_allclose(given[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_the_place_of_a_maximum_lies_in_the_image() -> None:
+    """Where all elements of a padded window are −∞, or the smallest byte, the place is that of its first element."""
+    options = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
+    feeds = {"image": np.full((1, 1, 5, 5), -np.inf, np.float32), "bytes": np.zeros((1, 1, 5, 5), np.uint8)}
+    nodes = [node("MaxPool", name, outputs=2, **options) for name in feeds]
+    given, _ = given_and_expected(step_of_nodes(nodes, feeds), feeds)
+    places = [array.reshape(-1).tolist() for array in given.values() if array.dtype == np.int64]
+    assert places == [[0, 1, 3, 5, 6, 8, 15, 16, 18]] * 2
