@@ -147,7 +147,7 @@ class _Forced:
             tolerance=self._accept.tolerance,
             allow_flips=self._accept.allow_flips,
             unasked=self._third.failure,
-            probed=self._session.manifest.probes,
+            probed=self._session.manifest.probes or not self._reference.spec.spikes,
         )
 
 
