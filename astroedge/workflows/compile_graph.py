@@ -154,11 +154,13 @@ def _compile(
     say(f"compiling {quantised.graph.name} for {goal.name}")
     step = _compile_step(quantised, goal, options)
     here = goal if runs_here(goal) else resolve_target("native")
-    say("comparing with ONNX Runtime by the forced rule")
-    parity = _check_parity(quantised, here, options, say)
-    say(f"recording the golden trace on {here.name}")
     local = step if here is goal else _compile_step(quantised, here, options)
-    golden = _golden(link_bundle(local, here), parity, say)
+    bundle = link_bundle(local, here)
+    say("comparing with ONNX Runtime by the forced rule")
+    shown = bundle if options.probes or not quantised.graph.spec.spikes else _probe_build(quantised, here, options)
+    parity = _check_parity(quantised.graph, shown, options, say)
+    say(f"recording the golden trace on {here.name}")
+    golden = _golden(bundle, parity, say)
     if options.math == "fast" and here is not goal:
         golden = replace(golden, ticks=())
     say(f"linking for {goal.triple}")
@@ -180,9 +182,13 @@ def _compile_step(quantised: QuantisedGraph, target: Target, options: _Options) 
 
 def probe_build(quantised: QuantisedGraph, target: Target, *, math: str, kernels: str = "auto") -> Bundle:
     """The same step with its spikes and margins as outputs; unlike `compile` it is not checked and has no trace."""
+    return _probe_build(quantised, target, _Options(math, kernels, True))
+
+
+def _probe_build(quantised: QuantisedGraph, target: Target, options: _Options) -> Bundle:
     from astroedge.targets import link_bundle
 
-    return link_bundle(_compile_step(quantised, target, _Options(math, kernels, True)), target)
+    return link_bundle(_compile_step(quantised, target, replace(options, probes=True)), target)
 
 
 def runs_here(target: Target) -> bool:
@@ -193,16 +199,16 @@ def runs_here(target: Target) -> bool:
     return target.arch == native.arch and set(target.features) <= set(native.features)
 
 
-def _check_parity(quantised: QuantisedGraph, target: Target, options: _Options, say: Progress) -> dict[str, float]:
-    """Compare a probe build with ONNX Runtime on drawn inputs, state taken from the reference each tick."""
+def _check_parity(graph: StepGraph, bundle: Bundle, options: _Options, say: Progress) -> dict[str, float]:
+    """Compare a build that shows its spikes with ONNX Runtime on drawn inputs, from the reference's state each tick."""
     from astroedge.runtimes import load
     from astroedge.runtimes.checking.golden import draw_inputs
     from astroedge.runtimes.checking.parity import compare_forced
     from astroedge.runtimes.checking.reference import ObservedReference
     from astroedge.runtimes.checking.special_inputs import special_inputs
 
-    graph, ticks = quantised.graph, options.allowance.ticks
-    with load(probe_build(quantised, target, math=options.math, kernels=options.kernels)) as session:
+    ticks = options.allowance.ticks
+    with load(bundle) as session:
         fields, seed = session.manifest.layout.inputs, session.manifest.golden.seed
         report = compare_forced(
             ObservedReference(graph),

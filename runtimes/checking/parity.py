@@ -148,7 +148,7 @@ class _Forced:
             tolerance=self._allowance.tolerance,
             allow_flips=self._allowance.flips,
             unasked=self._third.failure,
-            probed=self._session.manifest.probes,
+            probed=self._session.manifest.probes or not self._reference.spec.spikes,
         )
 
 

@@ -82,8 +82,8 @@ class ForcedReport:
 
     `spikes_flipped` differed within tolerance of their threshold; `violations` counts spikes that differed beyond it
     and ticks in which a tensor's values did. `worst_error` is the absolute error that was the largest share
-    (`worst_share`) of its tolerance, in `worst_tensor` at `worst_tick`. `spikes_compared` is 0 for a session without
-    probes (not `probed`), and for a graph without spikes.
+    (`worst_share`) of its tolerance, in `worst_tensor` at `worst_tick`. `spikes_compared` is 0 for a graph without
+    spikes, and for a session that does not show those of its graph (not `probed`).
 
     `special_ticks` were compared besides, on extreme inputs; for `undefined_ticks` of the others the graph has no
     result. On `judged_ticks` step and reference disagreed and float64 was asked, or could not be (`unasked` says why);

@@ -73,6 +73,19 @@ def test_bundle_for_a_target_unknown_here_is_compared_by_its_bits(made: Compiled
     assert report.forced.spikes_compared == 30 * (48 + 36)
 
 
+def test_bundle_without_spikes_is_compared_itself(compiled: Build) -> None:
+    """A step that has no spikes to show needs no second build: the very library is compared with ONNX Runtime."""
+    made = compiled("shift_register")
+    with astroedge.load(made.bundle) as session:
+        before = session.state.copy()
+        report = examine(session, made.graph, steps=20)
+        assert report.ok
+        assert report.forced is not None
+        assert report.forced.ticks == 20
+        assert report.forced.probed
+        assert np.array_equal(session.state, before)
+
+
 def test_quantised_bundle_is_compared_with_its_own_weights(made: Compiled) -> None:
     """The compiled graph and the dequantised one serve alike; the device side alone asks for the dequantised one."""
     graph = StepGraph.load(made.graph)
