@@ -149,7 +149,7 @@ class PrunedWeights:
     def weight(self, place: Expression, dtype: str) -> Expression:
         """The weight of an entry as a number of `dtype`."""
         entry = self.weights[place]
-        if self.storage.data_type == "float16":
+        if self.storage.is_half:
             return _widened(entry)
         if self.gaps is None:
             entry = tirx.shift_right(tirx.Cast("int32", entry), tirx.const(_NIBBLE, "int32"))
