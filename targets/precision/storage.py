@@ -68,6 +68,11 @@ class Storage:
         return self.data_type == "float32"
 
     @property
+    def is_half(self) -> bool:
+        """Whether a matrix holds float16 numbers, which kernels widen."""
+        return self.data_type == "float16"
+
+    @property
     def is_integer(self) -> bool:
         """Whether the stored numbers are integers, which a scale multiplies."""
         return self.largest > 0

@@ -79,6 +79,26 @@ def test_few_weights_left_are_stored_as_lists() -> None:
     assert sum(matrix.nbytes for matrix in pruned) < 0.12 * sum(4 * matrix.rows * matrix.columns for matrix in pruned)
 
 
+def test_dead_outputs_keep_their_places() -> None:
+    """A matrix four of five whose outputs are dead is stored in another order of columns; the outputs are in theirs."""
+    rng = np.random.default_rng(3)
+    weights = rng.normal(size=(300, 200)).astype(np.float32)
+    weights[:, rng.permutation(200)[:160]] = 0
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (2, 300), "float32"),),
+        outputs=(TensorSpec("y", (2, 200), "float32"),),
+        states=(StateSpec("h", (2, 300), "float32"),),
+    )
+    nodes = [node("Add", ["state.h", "x"], ["next.h"]), node("MatMul", ["next.h", "W"], ["y"])]
+    graph = graphs.build("dead_outputs", spec, nodes, {"W": weights})
+    x = rng.normal(size=(10, 2, 300)).astype(np.float32)
+    outputs = []
+    for kernels in ("dense", "pruned"):
+        with load(build(graph, kernels=kernels)) as session:
+            outputs.append(session.run(x=x)["y"].view(np.uint32))
+    assert np.array_equal(*outputs)
+
+
 def test_zeros_meet_a_state_that_is_infinite() -> None:
     """A state that grows beyond float32 makes the same NaNs as it does by dense kernels."""
     weights = np.zeros((60, 60), np.float32)

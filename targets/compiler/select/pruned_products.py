@@ -13,6 +13,8 @@ from astroedge.targets.kernels.products.pruned_gemv import FIXED, LISTED, REAL, 
 from astroedge.targets.kernels.products.pruned_lanes import pruned_lanes
 from astroedge.targets.kernels.products.pruned_steps import lanes_of
 
+UNORDERED = 4  # arrays of weights in lanes whose columns are as they were
+
 
 class PrunedProducts:
     """Appends the calls of products with pruned weights to `calls`; `dense` puts inputs in fixed point."""
@@ -57,6 +59,7 @@ class PrunedProducts:
         storage = self.weights.storage(right)
         lanes = lanes_of(self.target, product.rows, storage)
         weights = self.weights.for_lanes(product.name, right, lanes)
+        ordered = len(weights) > UNORDERED
         function = pruned_lanes(
             product.rows_out,
             product.rows,
@@ -65,8 +68,10 @@ class PrunedProducts:
             lanes=lanes,
             permute=self.target.family.permute[lanes],
             storage=storage,
+            ordered=ordered,
         )
-        self.calls.append(KernelCall(function, (left, *weights), (result,), "pruned-gemv", ("matmul",)))
+        sums = (Value(f"sums.{result.name}", result.shape, "float32", "computed"),) if ordered else ()
+        self.calls.append(KernelCall(function, (left, *weights), (result, *sums), "pruned-gemv", ("matmul",)))
         return weights
 
     @staticmethod

@@ -20,7 +20,8 @@ from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
 
 SCALES_SUFFIX = ".scales"
-GAPS_SUFFIX, STARTS_SUFFIX, PLACES_SUFFIX, WINDOWS_SUFFIX = ".gaps", ".starts", ".places", ".windows"
+GAPS_SUFFIX, STARTS_SUFFIX = ".gaps", ".starts"
+LANE_SUFFIXES = (".places", ".windows", STARTS_SUFFIX, ".order")
 Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
 
 
@@ -79,8 +80,13 @@ class WeightValues:
 
     def for_lanes(self, name: str, matrix: Value, lanes: int) -> tuple[Value, ...]:
         """What a dense product reads that skips the zeros of a weight in vectors of so many lanes."""
-        suffixes = (WEIGHT_SUFFIX, PLACES_SUFFIX, WINDOWS_SUFFIX, STARTS_SUFFIX)
-        return self._made(name, matrix, f"lanes {lanes}", suffixes, lambda stored: pack_lanes(stored, lanes).in_order)
+        size, suffixes = self.pruned_size(matrix), (WEIGHT_SUFFIX, *LANE_SUFFIXES)
+        sort = size is not None and size.sorts
+
+        def pack(stored: StoredMatrix) -> Sequence[NDArray[np.generic] | None]:
+            return pack_lanes(stored, lanes, sort=sort).in_order
+
+        return self._made(name, matrix, f"lanes {lanes}", suffixes, pack)
 
     def pruned_size(self, matrix: Value) -> PrunedSize | None:
         """How large a weight is without its zeros; None where it is no pruned one (`PrunedSize.of`)."""

@@ -35,12 +35,21 @@ _MAGNITUDE, _INFINITE = 0x7FFFFFFF, 0x7F800000
 
 
 def pruned_lanes(
-    batch: int, rows: int, columns: int, *, steps: int, lanes: int, permute: str, storage: Storage
+    batch: int,
+    rows: int,
+    columns: int,
+    *,
+    steps: int,
+    lanes: int,
+    permute: str,
+    storage: Storage,
+    ordered: bool = False,
 ) -> tirx.PrimFunc:
-    """Kernel (x, weights, places, windows, starts, y): y[m, :] = Σ over k of x[m, k]·W[k, :], for `batch` rows m.
+    """Kernel (x, weights, places, windows, starts, [order], y, [sums]): y[m, :] = Σ over k of x[m, k]·W[k, :].
 
-    - `x`: (batch·rows,) and `y`: (batch·columns,) float32;
-    - `weights` to `starts`: the arrays of `pack_lanes(stored, lanes)`, with so many `steps` in all.
+    - `x`: (batch·rows,) and `y`: (batch·columns,) float32, for `batch` rows m;
+    - `weights` to `order`: the arrays of `pack_lanes(stored, lanes)`, with so many `steps` in all;
+    - `order` and `sums`, (batch·columns,) float32, the result in that order, are there if `ordered`.
 
     `permute` is LLVM's intrinsic that takes vectors of `lanes` float32 and int32. The bits are those of `dense_gemv`: a
     product that is left out or added would be ±0.0, which changes no sum. Where an input of a block is infinite or NaN,
@@ -53,8 +62,10 @@ def pruned_lanes(
         windows = built.argument("windows", (steps,), "uint8")
         tile = ABREAST * lanes
         starts = built.argument("starts", (ceil(columns / tile) * ceil(rows / BLOCK) + 1,), "int32")
+        order = built.argument("order", (columns,), "int32") if ordered else None
         y = built.argument("y", (batch * columns,), "float32")
-        operands = _Operands(x, weights, places, windows, starts, y, rows, columns, lanes, permute)
+        sums = built.argument("sums", (batch * columns,), "float32") if ordered else y
+        operands = _Operands(x, weights, places, windows, starts, order, y, sums, rows, columns, lanes, permute)
         for first, width in tiles(columns, tile):
             with independent(batch, rows=True) as row:
                 _Tile(operands, row, first, width).emit()
@@ -68,7 +79,9 @@ class _Operands:
     places: Buffer
     windows: Buffer
     starts: Buffer
+    order: Buffer | None
     y: Buffer
+    sums: Buffer
     rows: int
     columns: int
     lanes: int
@@ -96,12 +109,12 @@ class _Tile:
         self.groups = ceil(width / operands.lanes)
 
     def emit(self) -> None:
-        """Emit the sums of all blocks, added up in y."""
+        """Emit the sums of all blocks, added up, and put each where its column is."""
         operands = self.operands
         blocks = ceil(operands.rows / BLOCK)
         total = tir.alloc_buffer((self.groups * self.lanes,), "float32")
         for place, _, lanes in self._columns():
-            store(operands.y, place, lanes, zero("float32", lanes))
+            store(operands.sums, place, lanes, zero("float32", lanes))
         with tir.serial(0, blocks) as block:
             tile = tirx.truncdiv(self.first, tirx.const(ABREAST * self.lanes, "int32"))
             begin, end = (hold(operands.starts[tile * blocks + block + offset]) for offset in range(2))
@@ -112,10 +125,15 @@ class _Tile:
                 self._sum(total, block, begin, count, exceptional=True)
                 self._add_zeros(total, block, length, begin, count)
             for place, offset, lanes in self._columns():
-                store(operands.y, place, lanes, load(operands.y, place, lanes) + load(total, offset, lanes))
+                store(operands.sums, place, lanes, load(operands.sums, place, lanes) + load(total, offset, lanes))
+        if operands.order is not None:
+            begin = self.row * operands.columns
+            with tir.serial(0, self.width) as column:
+                sum_of_column = operands.sums[begin + self.first + column]
+                tir.buffer_store(operands.y, sum_of_column, [begin + operands.order[self.first + column]])
 
     def _columns(self) -> list[tuple[Expression, int, int]]:
-        """(place in y, place among the sums, lanes) of the vectors of the tile."""
+        """(place in the result, place among the sums, lanes) of the vectors of the tile."""
         begin = self.row * self.operands.columns + self.first
         return [(begin + offset, offset, lanes) for offset, lanes in chunks(self.width, self.lanes)]
 

@@ -25,6 +25,7 @@ TILE = 2048
 """Columns whose sums are made together, in the first cache; threads divide the tiles among them."""
 
 _NEIGHBOURS = 64
+_WORTH_SORTING = 0.85
 _NIBBLE = 4
 _SIGN_AND_NUMBER = ~0x70001FFF  # of a float16's bits in those of a float32: all but the copies of its sign
 
@@ -55,12 +56,14 @@ class PrunedSize:
     """About how large a pruned matrix is: the entries of its lists, and the bytes of all of its arrays.
 
     `longest` is the share of weights that are not zero in the fullest of 64 neighbouring columns, in the mean of these
-    and of the blocks of inputs: lanes that keep step wait for the longest column.
+    and of the blocks of inputs: lanes that keep step wait for the longest column. `sorts` says that it is so with the
+    fullest columns first, which is worth another order where some columns are far emptier than others.
     """
 
     entries: int
     nbytes: int
     longest: float
+    sorts: bool = False
 
     @classmethod
     def of(cls, stored: StoredMatrix) -> PrunedSize | None:
@@ -75,7 +78,14 @@ class PrunedSize:
         starts = 4 * ceil(columns / TILE) * (rows + 1)
         scales = 0 if stored.scales is None else stored.scales.nbytes
         nbytes = entries * (storage.bits + _gap_bits(storage)) // 8 + starts + scales
-        return cls(entries, nbytes, _longest(values))
+        as_given, sorted_ = _longest(values), _longest(values[:, fullest_first(values)])
+        sorts = sorted_ < _WORTH_SORTING * as_given
+        return cls(entries, nbytes, sorted_ if sorts else as_given, sorts)
+
+
+def fullest_first(values: NDArray[np.generic]) -> NDArray[np.intp]:
+    """The columns of a matrix, those with the most numbers that are not 0 first."""
+    return np.argsort(-np.count_nonzero(values, axis=0), kind="stable")
 
 
 def _longest(values: NDArray[np.generic]) -> float:
@@ -139,7 +149,7 @@ class PrunedWeights:
     def weight(self, place: Expression, dtype: str) -> Expression:
         """The weight of an entry as a number of `dtype`."""
         entry = self.weights[place]
-        if self.storage.data_type == "float16":
+        if self.storage.is_half:
             return _widened(entry)
         if self.gaps is None:
             entry = tirx.shift_right(tirx.Cast("int32", entry), tirx.const(_NIBBLE, "int32"))

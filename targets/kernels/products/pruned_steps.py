@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.targets.kernels.products.pruned_lists import fullest_first
 from astroedge.targets.precision.storage import BLOCK, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 
@@ -35,23 +36,26 @@ class LaneArrays:
 
     - `weights` [steps, lanes] and `places` [steps, lanes] uint8: which input of the window each meets;
     - `windows` [steps] uint8: where in the block the window begins;
-    - `starts` int32 [tiles, blocks] and one more: which step each block begins with.
+    - `starts` int32 [tiles, blocks] and one more: which step each block begins with;
+    - `order` int32 [columns]: which column comes first, second …; None where that is as they are.
     """
 
     weights: NDArray[np.generic]
     places: NDArray[np.uint8]
     windows: NDArray[np.uint8]
     starts: NDArray[np.int32]
+    order: NDArray[np.int32] | None = None
 
     @property
-    def in_order(self) -> tuple[NDArray[np.generic], ...]:
-        """The arrays in the order of the kernel's parameters."""
-        return self.weights, self.places, self.windows, self.starts
+    def in_order(self) -> tuple[NDArray[np.generic] | None, ...]:
+        """The arrays in the order of the kernel's parameters, None for one that is not there."""
+        return self.weights, self.places, self.windows, self.starts, self.order
 
 
-def pack_lanes(stored: StoredMatrix, lanes: int) -> LaneArrays:
-    """The steps of a stored matrix of floats."""
-    values, width = stored.values, _AT_ONCE * ABREAST * lanes
+def pack_lanes(stored: StoredMatrix, lanes: int, *, sort: bool = False) -> LaneArrays:
+    """The steps of a stored matrix of floats, with the fullest columns first where `sort` says so."""
+    order = fullest_first(stored.values) if sort else None
+    values, width = stored.values if order is None else stored.values[:, order], _AT_ONCE * ABREAST * lanes
     pieces = [_pack(values[:, first : first + width], lanes) for first in range(0, values.shape[1], width)]
     begins = np.cumsum([0, *(piece.starts[-1] for piece in pieces)])
     starts = [piece.starts[:-1] + begin for piece, begin in zip(pieces, begins, strict=False)]
@@ -60,6 +64,7 @@ def pack_lanes(stored: StoredMatrix, lanes: int) -> LaneArrays:
         np.concatenate([piece.places for piece in pieces]),
         np.concatenate([piece.windows for piece in pieces]),
         np.concatenate([*starts, begins[-1:]]).astype(np.int32),
+        None if order is None else order.astype(np.int32),
     )
 
 

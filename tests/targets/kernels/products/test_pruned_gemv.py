@@ -99,6 +99,14 @@ def test_zeros_meet_infinities(storage: object, inputs: str) -> None:
         assert same_bits(pruned_product(unusual, stored, inputs, graded=inputs == LISTED)[0], expected)
 
 
+def test_subnormal_halves_keep_their_value() -> None:
+    """A float16 weight below the smallest normal one is widened exactly, with its sign, and so is the largest."""
+    values = np.float16([[6e-8, 0, -3e-5], [0, 65504, 0], [-6.1e-5, 0, 0]])
+    stored = StoredMatrix(FLOAT16, values, None)
+    x = np.float32([[1.0, -1.0, 3.0]])
+    assert same_bits(pruned_product(x, stored, REAL)[0], reference_order.product(x[0], stored))
+
+
 @pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_terms_are_rounded_before_they_are_added(target: dict[str, object]) -> None:

@@ -14,6 +14,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.families import FAMILIES
 from astroedge.targets.kernels.products.pruned_lanes import pruned_lanes
+from astroedge.targets.kernels.products.pruned_lists import PrunedSize
 from astroedge.targets.kernels.products.pruned_steps import lanes_of, pack_lanes
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT8
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -39,10 +40,10 @@ RUNNING = [lanes for lanes, name in ((8, "x86-64-v3"), (16, "x86-64-v4")) if nam
 needs_lanes = pytest.mark.skipif(not RUNNING, reason="this processor permutes no vector of float32")
 
 
-def kernel_of(stored: StoredMatrix, lanes: int, batch: int = 1) -> tuple[Any, list[np.ndarray]]:
+def kernel_of(stored: StoredMatrix, lanes: int, batch: int = 1, *, sort: bool = False) -> tuple[Any, list[np.ndarray]]:
     """The kernel of a stored matrix, and its arrays."""
     rows, columns = stored.values.shape
-    packed = pack_lanes(stored, lanes)
+    packed = pack_lanes(stored, lanes, sort=sort)
     function = pruned_lanes(
         batch,
         rows,
@@ -51,8 +52,9 @@ def kernel_of(stored: StoredMatrix, lanes: int, batch: int = 1) -> tuple[Any, li
         lanes=lanes,
         permute=PERMUTE[lanes],
         storage=stored.storage,
+        ordered=sort,
     )
-    return function, list(packed.in_order)
+    return function, [array for array in packed.in_order if array is not None]
 
 
 def drawn(rows: int, columns: int, density: float, storage: Any = FLOAT32) -> StoredMatrix:
@@ -104,12 +106,13 @@ def test_sums_stay_in_registers(lanes: int) -> None:
 
 
 @needs_lanes
-def test_threads_divide_the_tiles() -> None:
-    """Each thread of a team writes its own columns, with the bits that one thread would give them."""
+@pytest.mark.parametrize("sort", [False, True])
+def test_threads_divide_the_tiles(sort: bool) -> None:
+    """Each thread writes its own columns, in whatever order these are stored, with the bits of one thread."""
     lanes = RUNNING[0]
     columns = 9 * lanes + 3
     stored = drawn(300, columns, 0.2)
-    function, arrays = kernel_of(stored, lanes)
+    function, arrays = kernel_of(stored, lanes, sort=sort)
     form = divide_loops(function)
     assert form is not None
     assert form.parts == 3
@@ -117,10 +120,10 @@ def test_threads_divide_the_tiles() -> None:
     module = build(form.function, LANES[lanes])
     parts = []
     for thread in range(2):
-        unwritten = np.full(columns, np.nan, np.float32)
-        tensors = [tvm.runtime.tensor(array) for array in (x, *arrays, unwritten)]
+        unwritten = [np.full(columns, np.nan, np.float32) for _ in range(1 + sort)]
+        tensors = [tvm.runtime.tensor(array) for array in (x, *arrays, *unwritten)]
         module["kernel"](*tensors, thread, 2)
-        parts.append(tensors[-1].numpy())
+        parts.append(tensors[1 + len(arrays)].numpy())
     written = ~np.isnan(np.stack(parts))
     assert written.sum(axis=0).tolist() == [1] * columns
     assert same_bits(np.where(written[0], *parts), reference_order.product(x, stored))
@@ -131,6 +134,24 @@ def test_four_of_five_zeros_leave_a_third_of_the_steps() -> None:
     stored = drawn(512, 512, 0.2)
     assert len(pack_lanes(stored, 16).windows) < 0.32 * 512 * 32
     assert len(pack_lanes(drawn(512, 512, 0.0), 16).windows) == 2 * 32
+
+
+def test_dead_outputs_cost_nothing() -> None:
+    """Where four of five columns are empty, wherever they are, a fifth of the steps is left; of full rows likewise."""
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal((512, 640)).astype(np.float32)
+    columns, rows = values.copy(), values.copy()
+    columns[:, rng.permutation(640)[:512]] = 0
+    rows[rng.permutation(512)[:410]] = 0
+    size = PrunedSize.of(StoredMatrix(FLOAT32, columns, None))
+    assert size is not None
+    assert size.sorts
+    assert size.longest < 0.25
+    assert len(pack_lanes(StoredMatrix(FLOAT32, columns, None), 16, sort=True).windows) < 0.25 * 512 * 40
+    size = PrunedSize.of(StoredMatrix(FLOAT32, rows, None))
+    assert size is not None
+    assert not size.sorts
+    assert len(pack_lanes(StoredMatrix(FLOAT32, rows, None), 16).windows) < 0.25 * 512 * 40
 
 
 def test_where_lanes_are_permuted() -> None:
