@@ -28,7 +28,8 @@ class ConvLIF(nn.Module):
         v, z = state
         current = self.ff(x) if self.rec is None else self.ff(x) + self.rec(z)
         leak = torch.sigmoid(self.leak)
-        return v * leak * (1 - z) + (1 - leak) * current
+        after: Tensor = v * leak * (1 - z) + (1 - leak) * current
+        return after
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One tick: inputs and the state (2, N, outputs, H, W), membranes and spikes, to spikes and the state."""

@@ -71,9 +71,10 @@ def _tick(network: Published, model: nn.Module, generator: torch.Generator) -> C
 
 def _reset(model: nn.Module) -> None:
     """Neurons as they are before the first tick."""
-    for module in model.modules():
-        if hasattr(module, "v_threshold"):
-            module.reset()
+    neurons: Any
+    for neurons in model.modules():
+        if hasattr(neurons, "v_threshold"):
+            neurons.reset()
 
 
 def images(size: int) -> Draw:

@@ -114,8 +114,11 @@ class GTCRNLike(nn.Module):
 
     def initial_state(self) -> list[Tensor]:
         """Zeros: the frames and the gate of every block, then the recurrent layer."""
-        own = [torch.zeros(*shape) for block in self.blocks for shape in (block.past, (1, block.units))]
-        return [*own, torch.zeros(self.bins, self.channels)]
+        state = []
+        for block in self.blocks:
+            assert isinstance(block, TemporalBlock)
+            state += [torch.zeros(block.past), torch.zeros(1, block.units)]
+        return [*state, torch.zeros(self.bins, self.channels)]
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """A frame (1, 9, 1, bands) and the states → a complex mask (1, 2, 1, bands) and the states."""

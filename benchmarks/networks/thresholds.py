@@ -64,7 +64,7 @@ def _set_channels(rate: float, seen: dict[nn.Module, int]) -> Callable[[Any, tup
     def settle(layer: ConvLIF, inputs: tuple[Tensor, ...]) -> None:
         found = max(_exceeded(layer.membrane(*inputs), rate), LEAST_THRESHOLD)
         seen[layer] = seen.get(layer, 0) + 1
-        layer.threshold += (found - layer.threshold) / seen[layer]
+        layer.threshold.add_((found - layer.threshold) / seen[layer])
 
     return settle
 

@@ -16,6 +16,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import process_time, thread_time
 from typing import Any
@@ -42,7 +43,7 @@ from benchmarks.report.markdown import firing_range, microseconds, millions, tab
 from benchmarks.timing.machine import describe
 
 Array = NDArray[Any]
-SECONDS, FEWEST, MOST = 12.0, 12, 600  # of a network's turns; how many
+SECONDS, FEWEST, MOST = 8.0, 12, 600  # of a network's turns; how many
 TICKS = 4  # of a turn, of which the first brings the weights back into the caches and does not count
 DRAWN = 12
 PAGE, COMMAND = REPOSITORY / "docs" / "benchmarks.md", "make bench-networks"
@@ -57,8 +58,8 @@ def main() -> None:
     machine = describe()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    rows = [row for name in arguments.networks if (row := attempt(name, lambda name=name: published(name)))]
-    rows += [row for path in arguments.onnx if (row := attempt(path.name, lambda path=path: from_file(path)))]
+    rows = [row for name in arguments.networks if (row := attempt(name, partial(published, name)))]
+    rows += [row for path in arguments.onnx if (row := attempt(path.name, partial(from_file, path)))]
     report = {"machine": machine, "threads": 1, "networks": rows}
     print("\n".join(render(report)))
     if arguments.networks == list(PUBLISHED) and not arguments.onnx and len(rows) == len(PUBLISHED):

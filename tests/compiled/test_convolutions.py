@@ -7,14 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from onnx import helper
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 import astroedge
 from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
-from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from astroedge.targets.boards.target import resolve_target
 from astroedge.workflows.compile_graph import runs_here
 from tests.support import graphs
@@ -167,6 +167,41 @@ def test_instruction_sets_agree(level: str) -> None:
     inputs = events(Pixels)
     own, other = (bundle(Pixels, False, target=target) for target in ("native", level))
     assert hashes(own, inputs, ["y"]) == hashes(other, inputs, ["y"])
+
+
+def _counts() -> StepGraph:
+    """Spikes and sums of two are convolved: on rows of an image, on a small one, and pixel by pixel."""
+    node = helper.make_node
+    shapes = {"rows": (1, 5, 20, 20), "small": (1, 40, 20, 20), "pixels": (1, 3, 20, 20)}
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 4, 20, 20), "float32"),),
+        outputs=tuple(TensorSpec(name, shape, "float32") for name, shape in shapes.items()),
+        states=(StateSpec("v", (1, 1), "float32"),),
+        spikes=(SpikeSpec("a", "a?", (1, 4, 20, 20), 0.5), SpikeSpec("b", "b?", (1, 4, 20, 20), 0.3)),
+    )
+    nodes = [
+        node("Greater", ["x", "none"], ["a?"]),
+        node("Greater", ["x", "half"], ["b?"]),
+        node("Cast", ["a?"], ["a"], to=TensorProto.FLOAT),
+        node("Cast", ["b?"], ["b"], to=TensorProto.FLOAT),
+        node("Add", ["a", "b"], ["both"]),
+        node("Conv", ["both", "rows.weight"], ["rows"], pads=[1, 1, 1, 1]),
+        node("Conv", ["both", "small.weight"], ["small"], pads=[2, 2, 2, 2]),
+        node("Conv", ["a", "pixels.weight"], ["pixels"]),
+        node("Identity", ["state.v"], ["next.v"]),
+    ]
+    rng, kernels = np.random.default_rng(0), {"rows": (5, 4, 3, 3), "small": (40, 4, 5, 5), "pixels": (3, 4, 1, 1)}
+    weights = {f"{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in kernels.items()}
+    return graphs.build("counts", spec, nodes, {"none": np.float32(0), "half": np.float32(0.5), **weights})
+
+
+def test_products_of_spikes_and_counts_have_one_result() -> None:
+    """Fused where a processor can and not where it can't, event-driven and dense: the same bits."""
+    inputs = graphs.random_inputs(_counts(), 5)
+    levels = [level for level in LEVELS if runs_here(resolve_target(level))] or ["native"]
+    ways = [(level, "dense") for level in levels] + [(levels[-1], "event")]
+    found = {way: hashes(build(_counts(), way[0], kernels=way[1]), inputs, ["rows", "small", "pixels"]) for way in ways}
+    assert all(made == found[ways[0]] for made in found.values())
 
 
 def _tied() -> StepGraph:
