@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:  # click's name for Ctrl-C
         return INTERRUPTED
     except click.ClickException as error:
-        error.message = printable(error.message)
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except AstroEdgeError as error:
