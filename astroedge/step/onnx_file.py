@@ -33,7 +33,7 @@ else:
 
 EXTERNAL_LIMIT = 1_500_000_000
 # Bits of an element, of the dtypes of which several share a byte; an older onnx does not know all.
-_PACKED = {
+_PACKED: dict[int, int] = {
     getattr(onnx.TensorProto, name): bits
     for name, bits in {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.items()
     if hasattr(onnx.TensorProto, name)
@@ -191,7 +191,8 @@ def _check_data(tensor: onnx.TensorProto) -> None:
 
 def _length(tensor: onnx.TensorProto) -> int:
     """The bytes of a tensor's data by its shape and dtype; KeyError for a dtype that there is not."""
-    count, dtype = math.prod(tensor.dims), tensor.data_type
+    count: int = math.prod(tensor.dims)
+    dtype = tensor.data_type
     if dtype in _PACKED:
         return -(-count * _PACKED[dtype] // 8)
     return int(count * helper.tensor_dtype_to_np_dtype(dtype).itemsize)
