@@ -29,7 +29,8 @@ else:
     helper = require("onnx.helper", "reading a step graph")
 
 EXTERNAL_LIMIT = 1_500_000_000
-_HALF_BYTES = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1)
+_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}  # of the dtypes that share a byte
+_SHARED_BYTES = {number: _BITS[name] for name, number in onnx.TensorProto.DataType.items() if name in _BITS}
 _LARGEST_MESSAGE = 2**31 - 1  # bytes of a protobuf message
 SMALL_TENSOR = 1024  # bytes; smaller tensors stay inside the model, where shape inference needs them
 EXTERNAL_ALIGNMENT = 64
@@ -132,6 +133,19 @@ def without_initialisers(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+def data_bytes(tensor: onnx.TensorProto) -> int:
+    """The bytes of a tensor's numbers by its shape and dtype, 0 for a dtype that there is not.
+
+    To ask a tensor for the bytes themselves copies them all.
+    """
+    count, dtype = math.prod(tensor.dims), tensor.data_type
+    try:
+        bits = _SHARED_BYTES.get(dtype) or 8 * helper.tensor_dtype_to_np_dtype(dtype).itemsize
+    except KeyError:
+        return 0
+    return -(-count * bits // 8)
+
+
 def _external_bytes(tensors: list[onnx.TensorProto]) -> Iterator[bytes]:
     """The data file piece by piece: each tensor, then zeros up to the alignment."""
     for tensor in tensors:
@@ -165,8 +179,7 @@ def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
 
     Raises ValueError where the entry says otherwise.
     """
-    count, dtype = math.prod(tensor.dims), tensor.data_type
-    nbytes = (count + 1) // 2 if dtype in _HALF_BYTES else count * helper.tensor_dtype_to_np_dtype(dtype).itemsize
+    nbytes = data_bytes(tensor)
     length = int(entries.get("length", str(nbytes)))
     if min(tensor.dims, default=0) < 0 or length != nbytes:
         raise ValueError(f"it has {nbytes} bytes by its shape and {length} by its entry")
