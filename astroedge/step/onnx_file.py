@@ -144,6 +144,17 @@ def without_initialisers(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+def data_bytes(tensor: onnx.TensorProto) -> int:
+    """The bytes of a tensor's numbers by its shape and dtype, 0 for a dtype that there is not.
+
+    To ask a tensor for the bytes themselves copies them all.
+    """
+    try:
+        return _length(tensor)
+    except KeyError:
+        return 0
+
+
 def _external_bytes(tensors: list[onnx.TensorProto]) -> Iterator[bytes]:
     """The data file piece by piece: each tensor, then zeros up to the alignment."""
     for tensor in tensors:

@@ -3,8 +3,8 @@
 A bundle with quantised weights is compared with the graph that has its dequantised weights. That one is saved when the
 bundle is compiled; from the graph that was compiled it is made again, and must be the same.
 
-A bundle shows its outputs and states, not the spikes inside. A step with spikes is compiled once more with probes,
-proved to be the same computation by its states' bits, and compared with ONNX Runtime in the bundle's place.
+A bundle shows its outputs and states, not the spikes inside. A step with spikes is therefore compiled once more with
+probes, proved to be the same computation by its states' bits, and compared with ONNX Runtime in the bundle's place.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex
+from astroedge.step.onnx_file import data_bytes
 from astroedge.step.operators import operator, operators
 from astroedge.step.spec import StateSpec
 
@@ -60,7 +61,7 @@ def find_heights(graph: onnx.GraphProto) -> dict[str, str]:
     choice keeps what else there is, as a reset does, nothing fires.
     """
     stored = GraphIndex(graph).stored
-    small = (name for name, tensor in stored.items() if 0 < len(tensor.raw_data) <= SMALL)
+    small = (name for name, tensor in stored.items() if tensor.HasField("raw_data") and 0 < data_bytes(tensor) <= SMALL)
     numbers = {name: np.unique(numpy_helper.to_array(stored[name])).tolist() for name in small}
     chosen: dict[str, str] = {}
     silent = {name for name, values in numbers.items() if values == [0]}

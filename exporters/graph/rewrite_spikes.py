@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 from astroedge.exporters.graph.clean_graph import remove_dead
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
+from astroedge.step.onnx_file import data_bytes
 from astroedge.step.operators import operator
 
 SMALL = 4096  # bytes; a larger constant is not looked into
@@ -121,7 +122,7 @@ def _constants(initialisers: Mapping[str, onnx.TensorProto]) -> dict[str, float]
     """Small initialisers whose elements are all one number, with that number."""
     found = {}
     for name, tensor in initialisers.items():
-        if 0 < len(tensor.raw_data) <= SMALL:
+        if tensor.HasField("raw_data") and 0 < data_bytes(tensor) <= SMALL:
             values = np.unique(numpy_helper.to_array(tensor)).tolist()
             if len(values) == 1:
                 found[name] = values[0]

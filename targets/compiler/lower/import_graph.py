@@ -57,7 +57,8 @@ class ImportedStep:
 def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     """Import, decompose and fold `graph`; its spike tensors become outputs, and their margins too when `probes`.
 
-    A margin says how far a neuron is from its threshold (astroedge/step/spike_margin.py).
+    A spike tensor goes on as the numbers that it is first cast to. A margin says how far a neuron is from its threshold
+    (astroedge/step/spike_margin.py).
 
     Raises UnsupportedOpError for an operator that TVM cannot import or gets wrong, UnknownForm for a form that it
     does not know.
@@ -67,9 +68,11 @@ def import_graph(graph: StepGraph, probes: bool) -> ImportedStep:
     types = infer_types(model)
     if drop_empty(model, types):
         types = infer_types(model)
-    markers = [_spike_marker(model, spike) for spike in graph.spec.spikes]
+    casts = {node.input[0]: str(node.output[0]) for node in reversed(model.graph.node) if node.op_type == "Cast"}
+    markers = [casts.get(spike.tensor, spike.tensor) for spike in graph.spec.spikes]
     margins = _add_margins(model, graph.spec.spikes) if probes else []
-    products = {node.output[0]: _product_name(model, node) for node in model.graph.node if node.op_type in PRODUCTS}
+    matrices = {item.name for item in model.graph.initializer if len(item.dims) > 1}
+    products = {node.output[0]: _product_name(matrices, node) for node in model.graph.node if node.op_type in PRODUCTS}
     first_spike = len(model.graph.output)
     kept = first_spike + len(markers) + len(margins)
     operands = _operands(model)
@@ -183,14 +186,6 @@ def _is_stack(value: relax.Expr | None) -> bool:
     return isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.stack"
 
 
-def _spike_marker(model: onnx.ModelProto, spike: SpikeSpec) -> str:
-    """The value that carries the spikes on: the numeric cast of the comparison when there is one."""
-    for node in model.graph.node:
-        if node.op_type == "Cast" and node.input[0] == spike.tensor:
-            return str(node.output[0])
-    return str(spike.tensor)
-
-
 def _operands(model: onnx.ModelProto) -> list[str]:
     """What the products read but for what is stored."""
     stored = GraphIndex(model.graph).stored
@@ -210,9 +205,8 @@ def _add_margins(model: onnx.ModelProto, spikes: tuple[SpikeSpec, ...]) -> list[
     return named
 
 
-def _product_name(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
-    """A readable name for a product: its weight's name, the state it reads, or the value it makes."""
-    matrices = {item.name for item in model.graph.initializer if len(item.dims) > 1}
+def _product_name(matrices: set[str], node: onnx.NodeProto) -> str:
+    """A readable name for a product: that of its weight among `matrices`, of the state it reads, or its result's."""
     weight = next((name for name in node.input if name in matrices), None)
     if weight is not None:
         return str(weight).removesuffix(".weight")
