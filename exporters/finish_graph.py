@@ -24,6 +24,8 @@ from astroedge.step.find_sparsity import find_sparsity
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 
+MOST_TICKS = 10**9  # of a comparison
+
 
 @dataclass(frozen=True)
 class Original:
@@ -142,6 +144,8 @@ def make_allowance(allow_flips: int | None, tolerance: float | None, check_ticks
     )
     if allowance.ticks < 1:
         raise ExportError(f"check_ticks is {check_ticks}, but a graph is compared over at least one tick.")
+    if allowance.ticks > MOST_TICKS:
+        raise ExportError(f"check_ticks is {check_ticks}, which takes days; compare {MOST_TICKS:,} ticks at most.")
     if not 0 < allowance.tolerance < 1:
         raise ExportError(f"tolerance is {tolerance}; give a share of the largest value, above 0 and below 1.")
     if allowance.flips < 0:
