@@ -16,6 +16,8 @@ from astroedge.errors import InputError
 
 PARITY_TICKS = 200  # that a graph is compared with its model, and a compiled step with its graph before it is given out
 
+MOST_TICKS = 10**9
+
 TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max(1, largest value they come from)
 
 
@@ -39,6 +41,8 @@ class Allowance:
         """Refuse what accepts nothing or everything."""
         if self.ticks < 1:
             raise InputError(f"check_ticks is {self.ticks}, and a comparison needs at least one tick.")
+        if self.ticks > MOST_TICKS:
+            raise InputError(f"check_ticks is {self.ticks}, which takes days; compare {MOST_TICKS:,} ticks at most.")
         if not 0 < self.tolerance < 1:
             raise InputError(
                 f"tolerance is {self.tolerance:g}; give a share of the largest value, above 0 and below 1 (usually "

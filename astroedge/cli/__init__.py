@@ -72,10 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(commands.main(arguments, prog_name="astroedge", standalone_mode=False) or 0)
     except click.Abort:  # click's name for Ctrl-C
         return INTERRUPTED
-    except click.ClickException as error:
-        error.message = printable(error.message)  # type: ignore[misc]
-        error.show()
+    except click.UsageError as error:
+        click.UsageError(printable(error.format_message()), error.ctx).show()
         return error.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
     except AstroEdgeError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:

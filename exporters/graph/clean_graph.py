@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from astroedge.errors import UnsupportedOpError
+from astroedge.errors import UnsupportedOpError, printable
 from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, live_nodes, replace_items
@@ -30,7 +30,8 @@ def clean_graph(
     Raises UnsupportedOpError for an operator that a step can't hold.
     """
     graph = model.graph
-    graph.name, graph.doc_string, model.doc_string = name, "", ""
+    # A file's name may be bytes that are no text, and a name in a graph cannot.
+    graph.name, graph.doc_string, model.doc_string = printable(name), "", ""
     for place in (model.metadata_props, graph.metadata_props, graph.value_info, graph.quantization_annotation):
         del place[:]
     for value in (*graph.input, *graph.output):

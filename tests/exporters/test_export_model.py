@@ -72,7 +72,8 @@ def test_what_a_user_accepts_is_written_into_the_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"check_ticks": 0}, {"tolerance": 0.0}, {"tolerance": float("nan")}, {"allow_flips": -1}]
+    "given",
+    [{"check_ticks": 0}, {"check_ticks": 10**12}, {"tolerance": 0.0}, {"tolerance": float("nan")}, {"allow_flips": -1}],
 )
 def test_meaningless_allowance_is_refused(given: dict[str, Any]) -> None:
     """No tick, no tolerance and fewer than no flips are errors that name the argument."""

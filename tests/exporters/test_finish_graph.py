@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -55,3 +57,12 @@ def test_silent_spikes_of_a_foreign_graph_are_noted() -> None:
     quiet = [{"x": np.zeros((1, 3), np.float32)}]
     (note,) = export_onnx(model, {"h": "h_out"}, constants={"threshold": 1.0}, examples=quiet).notes
     assert note.startswith("Spike tensor 'spike' never fired on the example data")
+
+
+def test_a_name_that_is_no_text_becomes_one(tmp_path: Path) -> None:
+    """A file may be called by any bytes; in the graph stand their numbers."""
+    nodes = [helper.make_node("Add", ["h", "x"], ["h_out"])]
+    inputs = [value(name, [1]) for name in ("x", "h")]
+    path = tmp_path / "net\udcff\n.onnx"
+    path.write_bytes(model_of(nodes, inputs, [value("h_out", [1])]).SerializeToString())
+    assert export_onnx(path, {"h": "h_out"}).name == "net\\udcff\\n"
