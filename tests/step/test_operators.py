@@ -58,6 +58,14 @@ def test_functions_are_those_of_the_kernels() -> None:
         assert {FUNCTION_ERRORS[name] for name in names.split(", ")} == {float(bound)}
 
 
+def test_the_page_of_exactness_has_a_row_for_every_function() -> None:
+    """Each function with its bound, measured over all float32 numbers."""
+    page = (ROOT / "docs" / "exactness.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z0-9]+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
+    assert {name: float(bound) for name, bound, _ in rows} == FUNCTION_ERRORS
+    assert all(float(largest) <= float(bound) for _, bound, largest in rows)
+
+
 @pytest.mark.parametrize("name", RELAXED)
 def test_relax_names_are_what_the_importer_makes(name: str) -> None:
     """The imported form of an operator calls the Relax operator that the compiler will look for."""
