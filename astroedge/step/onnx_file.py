@@ -140,7 +140,7 @@ def data_bytes(tensor: onnx.TensorProto) -> int:
     """
     count, dtype = math.prod(tensor.dims), tensor.data_type
     try:
-        bits = _SHARED_BYTES.get(dtype) or 8 * helper.tensor_dtype_to_np_dtype(dtype).itemsize
+        bits = _SHARED_BYTES.get(dtype) or 8 * int(helper.tensor_dtype_to_np_dtype(dtype).itemsize)
     except KeyError:
         return 0
     return -(-count * bits // 8)
