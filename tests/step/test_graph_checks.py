@@ -186,6 +186,18 @@ def test_missing_initial_tensor_is_refused(tmp_path: Path) -> None:
         StepGraph.load(edited(graphs.identity_next(), drop, tmp_path / "net.onnx"))
 
 
+@pytest.mark.parametrize("spare", [-4, 4])
+def test_weights_of_another_size_than_their_shape_are_refused(spare: int, tmp_path: Path) -> None:
+    """A matrix that holds fewer or more bytes than its shape asks for is refused by name."""
+
+    def damage(model: onnx.ModelProto) -> None:
+        large = next(tensor for tensor in model.graph.initializer if len(tensor.raw_data) > 2000)
+        large.raw_data = bytes(len(large.raw_data) + spare)
+
+    with pytest.raises(GraphError, match=r"holds \d+ bytes and its shape and dtype ask for \d+"):
+        StepGraph.load(edited(graphs.lif_layer(), damage, tmp_path / "net.onnx"))
+
+
 @pytest.mark.parametrize(("dtype", "initial"), [("int32", 0.5), ("int8", 300.0), ("bool", 2.0), ("float16", 1e30)])
 def test_initial_value_that_the_dtype_cannot_hold_is_refused(dtype: str, initial: float) -> None:
     """A fill is exact in its state's dtype or refused."""
