@@ -12,7 +12,8 @@ from astroedge.step.graph import StepGraph
 from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
 from astroedge.targets.precision.storage import STORAGES
 from tests.support import graphs
-from tests.support.builds import assert_fires, build
+from tests.support.builds import assert_fires, build, build_for_teams
+from tests.support.kernels.harness import WIDTHS
 
 TICKS = 40
 node = helper.make_node
@@ -69,6 +70,20 @@ def test_bits_are_those_of_dense_kernels(precision: str) -> None:
     assert outputs["dense"].any()
     for result in outputs.values():
         assert np.array_equal(result.view(np.uint32), outputs["dense"].view(np.uint32))
+
+
+def test_every_level_and_team_has_the_same_bits() -> None:
+    """Lists on the oldest processors, lanes on the newest, divided among two threads or not."""
+    graph = pruned_net(0.2, dead=20)
+    x = np.random.default_rng(0).normal(size=(TICKS, 2, 40)).astype(np.float32)
+    outputs = set()
+    levels = list(WIDTHS)
+    for target in {levels[0], levels[-1]}:
+        bundle = build_for_teams(graph, target, "pruned")
+        for threads in (1, 2):
+            with load(bundle, threads=threads) as session:
+                outputs.add(session.run(x=x)["y"].tobytes())
+    assert len(outputs) == 1
 
 
 def test_few_weights_left_are_stored_as_lists() -> None:
