@@ -138,7 +138,7 @@ def data_bytes(tensor: onnx.TensorProto) -> int:
 
     To ask a tensor for the bytes themselves copies them all.
     """
-    count, dtype = math.prod(tensor.dims), tensor.data_type
+    count, dtype = int(math.prod(tensor.dims)), tensor.data_type
     try:
         bits = _SHARED_BYTES.get(dtype) or 8 * int(helper.tensor_dtype_to_np_dtype(dtype).itemsize)
     except KeyError:
