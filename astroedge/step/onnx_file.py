@@ -191,7 +191,7 @@ def _check_data(tensor: onnx.TensorProto) -> None:
 
 def _length(tensor: onnx.TensorProto) -> int:
     """The bytes of a tensor's data by its shape and dtype; KeyError for a dtype that there is not."""
-    count, dtype = math.prod(tensor.dims), tensor.data_type
+    count, dtype = int(math.prod(tensor.dims)), tensor.data_type
     if dtype in _PACKED:
         return (count * _PACKED[dtype] + 7) // 8
     return int(count * helper.tensor_dtype_to_np_dtype(dtype).itemsize)
