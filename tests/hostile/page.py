@@ -11,7 +11,7 @@ HEAD = """# What damaged and hostile files and surroundings do
 
 Nothing that a command is given may end in a traceback, a crash or without an end: it is done, or refused in one line
 with an [exit code](command-line.md), and a refusal leaves every file as it was. Fuzzers try that. A part of each runs
-with the tests; all of them, as below, with `make hostile`.
+with the tests, all of them in full with `make hostile`; below are the counts of the last run that was kept.
 
 An attempt is **done** (exit code 0), **refused** (one line that begins with `Error:`, an exit code of ours, no file
 made or changed), **killed** where that was the attempt (what was there before or what was to be is there, whole), or a

@@ -22,6 +22,7 @@ PARTS = {
     "fuzz_flips": 200,
     "fuzz_pairs": 60,
     "fuzz_faults": 25,
+    "fuzz_manifests": 60,
 }
 
 
