@@ -235,6 +235,11 @@ class Manifest:
     stored: tuple[WeightRecord, ...] = ()
 
     @property
+    def products(self) -> int:
+        """The multiplications of a tick in which every neuron fires."""
+        return sum(item.rows * item.columns * item.calls for item in self.matrices)
+
+    @property
     def reference_sha256(self) -> str:
         """The digest of the graph that the step must agree with."""
         return self.dequantised_sha256 or self.graph_sha256

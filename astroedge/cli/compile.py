@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from astroedge.parity import PARITY_TICKS, TOLERANCE
+from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
 
 
 @click.command("compile")
@@ -54,9 +54,7 @@ from astroedge.parity import PARITY_TICKS, TOLERANCE
     "--check-ticks",
     metavar="N",
     type=click.IntRange(min=1),
-    default=PARITY_TICKS,
-    show_default=True,
-    help="Compare over N ticks; fewer take less time.",
+    help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS}.",
 )
 def compile_command(
     graph: Path,
@@ -68,7 +66,7 @@ def compile_command(
     probes: bool,
     tolerance: float,
     allow_flips: int | None,
-    check_ticks: int,
+    check_ticks: int | None,
 ) -> None:
     """Compile GRAPH into a bundle for a target.
 

@@ -107,6 +107,34 @@ def test_what_onnx_runtime_cannot_judge_compiles_and_is_verified() -> None:
         assert again.tolerance == 1e-3
 
 
+def test_a_large_step_is_compared_and_traced_over_fewer_ticks() -> None:
+    """A tick of a hundred million multiplications takes a board long to replay; who compiles it may ask for more."""
+    shape = (1, 64, 64, 48)
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 64, 64, 48), "float32", firing_rate=0.1),),
+        outputs=(TensorSpec("y", (1, 2, 1, 1), "float32"),),
+        states=(StateSpec("v", shape, "float32"),),
+    )
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["current"], pads=[1, 1, 1, 1]),
+        helper.make_node("Mul", ["state.v", "half"], ["kept"]),
+        helper.make_node("Add", ["kept", "current"], ["next.v"]),
+        helper.make_node("Slice", ["next.v", "from", "to"], ["y"]),
+    ]
+    rng = np.random.default_rng(0)
+    stored = {
+        "w": rng.normal(0, 0.05, (64, 64, 3, 3)).astype(np.float32),
+        "half": np.float32(0.5),
+        "from": np.array([0, 3, 7, 9]),
+        "to": np.array([1, 5, 8, 10]),
+    }
+    graph = graphs.build("large", spec, nodes, stored)
+    golden = compile(graph).manifest.golden
+    assert [item.tick for item in golden.ticks] == [1, 10, 100]
+    assert golden.parity["ticks"] == 50
+    assert compile(graph, check_ticks=60).manifest.golden.parity["ticks"] == 60
+
+
 def test_a_target_runs_here_when_its_features_do() -> None:
     """Another architecture never does; this machine's own target always does."""
     assert runs_here(resolve_target("native"))
