@@ -20,7 +20,6 @@ BLOCK_BYTES = 1 << 22  # of output records that are held at a time
 class Presenter(ABC):
     """What a session offers for presentations."""
 
-    state: Any
     _slots: Mapping[str, InputSlot]
 
     @abstractmethod
@@ -30,6 +29,14 @@ class Presenter(ABC):
     @abstractmethod
     def run(self, /, *unnamed: object, steps: Any = None, **inputs: Array) -> dict[str, Array]:
         """Many ticks."""
+
+    @abstractmethod
+    def snapshot(self) -> bytes:
+        """The stream as it is."""
+
+    @abstractmethod
+    def restore(self, content: bytes) -> None:
+        """The stream as it was."""
 
     @abstractmethod
     def _check_available(self) -> None:
@@ -58,12 +65,12 @@ class Presenter(ABC):
             raise InputError(f"A presentation of {ticks!r} ticks is none; give a whole number from 1 on.")
         Readout(readout)
         given = self._every_tick(ticks, inputs)
-        saved = self.state.copy()
+        saved = self.snapshot()
         self.reset()
         try:
             return self._read_out(ticks, readout, given)
         except InputError:
-            self.state = saved
+            self.restore(saved)
             raise
 
     def _read_out(self, ticks: int, readout: str, given: Mapping[str, Array]) -> dict[str, Array]:
