@@ -3,18 +3,22 @@
 A network that looks at an image for T ticks answers with the sum or the mean of its outputs, with those of the last
 tick, or with which output fires first (time to first spike: Thorpe, Delorme and Van Rullen, Spike-based strategies for
 rapid processing, 2001).
+
+NumPy is imported where it is used: the command line shows the names of readouts without it.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from astroedge.errors import InputError
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+MOST_TICKS = 10**9  # of a presentation
 READOUTS = ("sum", "rate", "last", "first-spike")
 
 
@@ -34,10 +38,12 @@ class Readout:
             raise InputError(f"There is no readout {kind!r}; it is one of {', '.join(READOUTS)}.")
         self.kind = kind
         self.ticks = 0
-        self._total: Array = np.zeros(0)
+        self._total: Any = None
 
     def add(self, values: Array) -> None:
         """Further ticks, `(ticks, …)`, at least one."""
+        import numpy as np
+
         if self.kind == "last":
             self._total = values[-1].copy()
         elif self.kind == "first-spike":
@@ -49,15 +55,21 @@ class Readout:
         self.ticks += len(values)
 
     def result(self) -> Array:
-        """What the ticks so far come to."""
+        """What the ticks so far come to; there was at least one."""
+        import numpy as np
+
         if self.kind == "rate":
-            return self._total / self.ticks
+            found: Array = self._total / self.ticks
+            return found
         if self.kind == "first-spike":
             return np.where(self._total < 0, self.ticks, self._total)
-        return self._total
+        total: Array = self._total
+        return total
 
     def _first(self, values: Array) -> Array:
         """The first tick that is not 0 of each element, −1 for none."""
+        import numpy as np
+
         fired = values != 0
         first = np.where(fired.any(axis=0), fired.argmax(axis=0) + self.ticks, -1)
         return first if not self.ticks else np.where(self._total < 0, first, self._total)

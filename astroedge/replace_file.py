@@ -22,8 +22,9 @@ def replace_file(
 ) -> None:
     """Write `content`, given whole or in pieces, and move it to `path`; an error leaves what was there before.
 
-    Until it is whole it is at `partial`, where nothing may be: by default beside `path`. (A device or a link such as
-    /dev/stdout is written to at once, and keeps what came before an error.)
+    Until it is whole it is at `partial`, where nothing may be: by default beside `path`. With `partial` a link at
+    `path` is replaced itself. (A device or a link such as /dev/stdout is written to at once, and keeps what came before
+    an error.)
 
     Raises OSError, which names `path`, when the folder is missing, cannot be written or is full.
     """
@@ -56,7 +57,8 @@ def replace_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
 def replacing(path: str | os.PathLike[str], partial: Path | None = None) -> Iterator[Path]:
     """Where to write what takes the place of `path` when all goes well, and is removed when anything fails.
 
-    That is `partial`, in the same file system as `path`; by default a hidden name beside it.
+    That is `partial`, in the same file system as `path`, and a link at `path` is replaced itself; by default a hidden
+    name beside the file that `path` leads to.
 
     Raises OSError when the move fails.
     """
@@ -65,10 +67,10 @@ def replacing(path: str | os.PathLike[str], partial: Path | None = None) -> Iter
             yield folder / "whole"
             import shutil  # rarely needed, and it imports much
 
-            with (folder / "whole").open("rb") as whole, open(path, "wb") as file:
+            with _naming(path), (folder / "whole").open("rb") as whole, open(path, "wb") as file:
                 shutil.copyfileobj(whole, file)
         return
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path) if partial is None else path)
     new = partial or beside(target)
     try:
         yield new
@@ -94,7 +96,9 @@ def _is_written_through(path: Path) -> bool:
         mode = path.stat().st_mode
     except OSError:
         return False
-    return not (S_ISREG(mode) or S_ISDIR(mode)) or any(str(link).startswith(_DESCRIPTORS) for link in _links(path))
+    if not (S_ISREG(mode) or S_ISDIR(mode)):
+        return True
+    return any(link.is_symlink() and str(link).startswith(_DESCRIPTORS) for link in _links(path))
 
 
 def _links(path: Path) -> Iterator[Path]:

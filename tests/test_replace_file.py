@@ -161,3 +161,15 @@ def test_devices_and_open_files_are_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"through"
     replace_file("/dev/null", b"nothing")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_regular_file_in_memory_is_replaced_like_any(tmp_path: Path) -> None:
+    """/dev/shm is a file system of files, and who has the old one open or mapped keeps it."""
+    path = Path("/dev/shm") / f"astroedge-{os.getpid()}-{tmp_path.name}"
+    try:
+        path.write_bytes(b"old")
+        with path.open("rb") as old:
+            replace_file(path, b"new")
+            assert (old.read(), path.read_bytes()) == (b"old", b"new")
+    finally:
+        path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from stat import S_ISREG
 from astroedge.abi.limits import LARGEST_MANIFEST
 from astroedge.bundle.manifest_file import MANIFEST_NAME, is_ours
 from astroedge.errors import BundleError
+from astroedge.regular_file import open_regular
 from astroedge.replace_file import replace_file
 
 ASSETS = "assets"
@@ -173,7 +174,8 @@ def _replace(folder: Path, manifest: bytes, files: Mapping[str, bytes | memoryvi
 def _is_in_place(folder: Path, manifest: bytes) -> bool | None:
     """Whether a folder has this manifest; None when that cannot be told."""
     try:
-        return (folder / MANIFEST_NAME).read_bytes() == manifest
+        with open_regular(folder / MANIFEST_NAME) as file:
+            return file.read(len(manifest) + 1) == manifest
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -183,7 +185,8 @@ def _is_in_place(folder: Path, manifest: bytes) -> bool | None:
 def _holds_ours(path: Path) -> bool:
     """Whether a file is a manifest of ours."""
     try:
-        return is_ours(path.read_bytes())
+        with open_regular(path) as file:
+            return is_ours(file.read(1024))
     except (FileNotFoundError, IsADirectoryError):
         return False
     except OSError as error:

@@ -115,9 +115,7 @@ def _check_bytes(content: bytes) -> int:
         )
     end = _end_of_assets(content, versions.end())
     if end is None or _WEIGHTS.match(content, end) is None:
-        raise BundleError(
-            f"{MANIFEST_NAME} is not written as AstroEdge writes it; it was edited: copy the bundle again."
-        )
+        raise BundleError(_EDITED)
     return end
 
 

@@ -73,7 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:  # click's name for Ctrl-C
         return INTERRUPTED
     except click.UsageError as error:
-        click.UsageError(printable(error.format_message()), error.ctx).show()
+        # A group without its command is one too in a newer click, and its text the whole help.
+        is_help = isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ()))
+        shown = error if is_help else click.UsageError(printable(error.format_message()), error.ctx)
+        with suppress(OSError):  # of a standard error that takes nothing; the code still tells
+            shown.show()
         return error.exit_code
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--readout",
     type=click.Choice(READOUTS),
-    default="sum",
-    show_default=True,
-    help="With --ticks, what the outputs of a row come to; of equal classes the lowest is taken.",
+    help="With --ticks, what the outputs of a row come to, by default their sum; of equal classes the lowest is taken.",
 )
 @threads_option
 def run_command(
@@ -49,10 +47,12 @@ def run_command(
     source: str | None,
     output: Path | None,
     ticks: int | None,
-    readout: str,
+    readout: str | None,
     threads: int | None,
 ) -> None:
-    """Run BUNDLE: continue a prompt, feed it arrays, or show it images for a number of ticks.
+    """Run BUNDLE: continue a prompt, or feed it arrays.
+
+    With --ticks each row of the arrays is shown for a number of ticks, from a reset, and has one answer.
 
     \b
     astroedge run char_lm.astro --prompt "The list of" --tokens 400
@@ -64,9 +64,11 @@ def run_command(
 
     if source is not None and prompt is not None:
         raise click.UsageError("--prompt and --input exclude each other.")
+    if readout is not None and ticks is None:
+        raise click.UsageError("--readout goes with --ticks.")
     with astroedge.load(bundle, threads=threads) as session:
         if source is not None:
-            _run_data(session, source, output, ticks, readout)
+            _run_data(session, source, output, ticks, readout or "sum")
         elif output is not None or ticks is not None:
             raise click.UsageError(f"{'--ticks' if output is None else '--output'} goes with --input.")
         elif prompt is not None or is_byte_model(session.spec):

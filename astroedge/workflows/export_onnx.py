@@ -78,7 +78,9 @@ def export_onnx_file(
 
 
 def save_with_sequence(graph: StepGraph, output: Path) -> Path:
-    """Save the step graph, and beside it the step over any number of ticks, whose path is returned; both or neither.
+    """Save the step graph, and beside it the step over any number of ticks, whose path is returned.
+
+    Both are written before the step graph takes its place, last of all.
 
     Raises GraphError when one cannot be written.
     """

@@ -5,8 +5,8 @@
 Weights are random; every spiking layer fires at the rate of `benchmarks/networks/published.py`. AstroEdge and ONNX
 Runtime, on one thread each, take turns on the same inputs, their states carried from tick to tick; compared is the
 processor time of a tick, the median of all. `--onnx` adds step graphs as `astroedge export` writes them, on drawn
-inputs. Writes `results/networks.json` and the table in `docs/benchmarks.md`; with some networks
-only, or others, it only prints.
+inputs. Writes `results/networks.json` and the table in `docs/benchmarks.md`; with some networks only, or others, it
+only prints.
 """
 
 from __future__ import annotations

@@ -79,9 +79,9 @@ def _constant_name(node: fx.Node, names: dict[fx.Node, str]) -> str:
     No dot goes in between: PyTorch takes a dotted name for the path of a module, and no value can be one of those.
     """
     source = names[node.all_input_nodes[0]]
-    pruned = {names[item].removesuffix("_orig").removesuffix("_mask") for item in node.all_input_nodes}
-    if len(pruned) == 1 and pruned != {source}:
-        return pruned.pop()
+    pruned = source.removesuffix("_orig").removesuffix("_mask")
+    if {names[item] for item in node.all_input_nodes} == {f"{pruned}_orig", f"{pruned}_mask"}:
+        return pruned
     operator = str(node.target).removeprefix("aten.").partition(".")[0]
     return source if operator in LAYOUT_OPERATORS else f"{source}_{operator}"
 

@@ -10,8 +10,9 @@
  *     astro_close(&session);
  *
  * Functions that can fail return 0 or a code, one of the exit codes of the `astroedge` command, and then `failure`
- * tells in one line what happened. A session belongs to one stream and one thread. It needs Linux and a C library with
- * dlopen, no more.
+ * tells in one line what happened. A session belongs to one stream and one thread. It needs Linux with memfd_create and
+ * /proc, and a C library with dlopen, no more. While one thread opens a bundle, no other may fork: the child could not
+ * open or close any.
  */
 #ifndef ASTRO_H
 #define ASTRO_H

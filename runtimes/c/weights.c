@@ -24,40 +24,47 @@ typedef struct held {
 static held *all;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The copy with a digest, for one user more; NULL when there is none. */
+/* The copy with a digest, for one user more; NULL when there is none. The lock is held. */
 static held *find_copy(const char *sha256)
 {
-    held *found;
-    pthread_mutex_lock(&lock);
-    for (found = all; found && strcmp(found->sha256, sha256) != 0;)
+    held *found = all;
+    while (found && strcmp(found->sha256, sha256) != 0)
         found = found->next;
     if (found)
         found->users++;
-    pthread_mutex_unlock(&lock);
     return found;
 }
 
 /* Put new weights into the list; where another thread was sooner with the same copy, that one is taken. */
 static const void *hold(held *new)
 {
-    held *other = new->sha256[0] ? find_copy(new->sha256) : NULL;
-    if (other) {
-        munmap(new->content, new->size);
-        free(new);
-        return other->content;
-    }
     pthread_mutex_lock(&lock);
-    new->next = all;
-    all = new;
+    held *other = new->sha256[0] ? find_copy(new->sha256) : NULL;
+    if (other == NULL) {
+        new->next = all;
+        all = new;
+    }
     pthread_mutex_unlock(&lock);
-    return new->content;
+    if (other == NULL)
+        return new->content;
+    munmap(new->content, new->size);
+    free(new);
+    return other->content;
+}
+
+static held *take_copy(const char *sha256)
+{
+    pthread_mutex_lock(&lock);
+    held *found = find_copy(sha256);
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 static int map_file(held *weights, int file, const char *name, astro_failure *failure)
 {
     weights->content = mmap(NULL, weights->size, PROT_READ, MAP_SHARED, file, 0);
     if (weights->content == MAP_FAILED)
-        return astro_fail(failure, ASTRO_FAILED, "%s cannot be mapped (%s).", name, strerror(errno));
+        return astro_fail(failure, ASTRO_INCOMPATIBLE, "%s cannot be mapped (%s).", name, strerror(errno));
     return 0;
 }
 
@@ -66,7 +73,7 @@ static int copy_file(held *weights, int file, const file_record *record, astro_f
     int code;
     weights->content = mmap(NULL, weights->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (weights->content == MAP_FAILED)
-        return astro_fail(failure, ASTRO_FAILED, "%s does not fit into memory (%s).", record->name, strerror(errno));
+        return astro_fail(failure, ASTRO_INCOMPATIBLE, "%s does not fit into memory (%s).", record->name, strerror(errno));
     if (weights->size >= WORTH_HUGE_PAGES)
         madvise(weights->content, weights->size, MADV_HUGEPAGE); /* a kernel without huge pages refuses: all the same */
     code = read_checked(file, weights->content, record, failure);
@@ -82,7 +89,7 @@ static const void *take_new(int file, const file_record *record, int trust, astr
 {
     held *weights = calloc(1, sizeof *weights);
     if (weights == NULL) {
-        astro_fail(failure, ASTRO_FAILED, "%s does not fit into memory.", record->name);
+        astro_fail(failure, ASTRO_INCOMPATIBLE, "%s does not fit into memory.", record->name);
         return NULL;
     }
     weights->size = record->size;
@@ -105,7 +112,7 @@ const void *take_weights(int folder, const file_record *record, int trust, astro
         return NULL;
     if (size == 0) {
         content = trust || read_checked(file, NULL, record, failure) == 0 ? none : NULL;
-    } else if (!trust && (copy = find_copy(record->sha256)) != NULL) {
+    } else if (!trust && (copy = take_copy(record->sha256)) != NULL) {
         /* The file is compared all the same: damage is told as soon as it can be. */
         content = copy->content;
         if (read_checked(file, NULL, record, failure)) {

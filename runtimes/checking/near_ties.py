@@ -50,9 +50,7 @@ class NearTies:
             flips = [flip for flip in self._borderline(decided, share) if not _known(flip, decided)]
             if not flips or not rest.length:
                 break
-            changes = [
-                rest.change(self._step.run(self._feeds, decided=_joined(decided, flip))) for flip in flips[:CANDIDATES]
-            ]
+            flips, changes = self._tried(flips[:CANDIDATES], decided, rest)
             chosen = rest.choose(changes)
             if not chosen:
                 break
@@ -61,6 +59,20 @@ class NearTies:
             values = self._step.run(self._feeds, decided=decided)
             found.append(values)
         return found
+
+    def _tried(
+        self, flips: Sequence[Flips], decided: Flips, rest: _Rest
+    ) -> tuple[list[Flips], list[NDArray[np.float64]]]:
+        """Those of some flips with which the tick can be computed, and what each changes."""
+        able, changes = [], []
+        for flip in flips:
+            try:
+                values = self._step.run(self._feeds, decided=_joined(decided, flip))
+            except Exception:  # a place that came out otherwise may lie behind a table, for one
+                continue
+            able.append(flip)
+            changes.append(rest.change(values))
+        return able, changes
 
     def _note(self, node: Any, operands: Sequence[Any], results: Sequence[Any]) -> None:
         """Note by how much the operand of a rounding has moved from one evaluation to the next."""

@@ -62,6 +62,7 @@ class Opinion:
     def __init__(self, evaluations: list[dict[str, Array]], search: Search | None = None) -> None:
         """Keep the evaluations, and how more of them are found."""
         self._evaluations, self._search = evaluations, search
+        self._drawn = len(evaluations)
 
     def explain(self, ours: Mapping[str, Array], share: float) -> bool:
         """Look once for roundings next to an edge that explain `ours`, the step's results by name in the graph.
@@ -92,7 +93,8 @@ class Opinion:
         allowed = np.zeros(elements.shape)
         if ours.dtype.kind == "f":
             size = np.where(np.isfinite(values[0]), np.abs(values[0]), 0.0)
-            allowed = np.fmax(tolerance.of(size), SPREADS * spread(values))
+            # What was found differs by decisions, and says nothing of how far rounding reaches.
+            allowed = np.fmax(tolerance.of(size), SPREADS * spread(values[: self._drawn]))
             allowed = np.fmax(allowed, np.where(np.isfinite(tolerance.bounds), tolerance.bounds, 0.0))
         error, other = _nearest(ours, values), _nearest(theirs, values)
         return Judgement(values[0], error, allowed, error <= allowed, other <= allowed)
@@ -130,7 +132,10 @@ class ThirdOpinion:
         def search(ours: Mapping[str, Array], share: float) -> list[dict[str, Array]]:
             self._searches += 1
             randoms = [np.random.default_rng(seed) for seed in range(SAMPLES)]
-            return NearTies(self._step, kept, randoms).explain(ours, share)
+            try:
+                return NearTies(self._step, kept, randoms).explain(ours, share)
+            except Exception:  # a value that came out otherwise may be no index, say: then it explains nothing
+                return []
 
         return search
 

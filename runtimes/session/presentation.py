@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from astroedge.errors import InputError
-from astroedge.readout import Readout
+from astroedge.readout import MOST_TICKS, Readout
 from astroedge.runtimes.session.input_slot import InputSlot, plain
 from astroedge.runtimes.session.session_errors import wrong_names
 from astroedge.session import Array, InputValue
@@ -61,8 +61,10 @@ class Presenter(ABC):
         self._check_available()
         if "readout" in self._slots:
             inputs["readout"], readout = readout, "sum"
-        if type(ticks) is not int or ticks < 1:
-            raise InputError(f"A presentation of {ticks!r} ticks is none; give a whole number from 1 on.")
+        if type(ticks) is not int or not 1 <= ticks <= MOST_TICKS:
+            raise InputError(
+                f"A presentation of {ticks!r} ticks is none; give a whole number from 1 to {MOST_TICKS:,}."
+            )
         Readout(readout)
         given = self._every_tick(ticks, inputs)
         saved = self.snapshot()

@@ -30,6 +30,13 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline(astroedge_command:
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
 
+@pytest.mark.parametrize("group", [(), ("targets",)])
+def test_a_group_without_a_command_shows_its_help(astroedge_command: Command, group: tuple[str, ...]) -> None:
+    """`astroedge` alone is how people look around: the help, line by line, and no error."""
+    bare = astroedge_command(*group)
+    assert (bare.out + bare.err).splitlines() == astroedge_command(*group, "--help").out.splitlines()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(astroedge_command: Command, command: str) -> None:
     """`COMMAND --help` works without anything being imported or there."""
@@ -119,6 +126,14 @@ def test_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_sizes_read_well(count: int, text: str) -> None:
     """Powers of 1000, one digit after the point below 100."""
     assert size(count) == text
+
+
+def test_a_device_that_refuses_is_named(compiled: Callable[[str], Compiled], astroedge_command: Command) -> None:
+    """An output that is written through and fails says where."""
+    bundle = compiled("recurrent_net").bundle
+    result = astroedge_command("profile", str(bundle), "--steps", "3", "--csv", "/dev/full")
+    assert result.code == 1
+    assert "/dev/full" in result.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0 %"), (0.0123, "1.2 %"), (0.153, "15 %"), (1.0, "100 %")])

@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="run nothing; print the page of the last run")
     chosen = parser.parse_args()
     if not chosen.page:
-        record = {"python": platform.python_version(), "fuzzers": [run(name, chosen.share) for name in FUZZERS]}
+        found = [run(name, chosen.share) for name in FUZZERS]
+        record = {"python": platform.python_version(), "share": chosen.share, "fuzzers": found}
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record = json.loads(RESULTS.read_text(encoding="utf-8"))
     print(page(record))

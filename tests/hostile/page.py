@@ -30,7 +30,9 @@ NOT_KINDS = ("what", "total", "seed", "count")
 
 def page(record: Mapping[str, Any]) -> str:
     """The page: a table of the fuzzers, then of how their attempts ended."""
-    lines = [HEAD, "| attempts | how many | how they ended | faults |", "|---|---|---|---|"]
+    share = record.get("share", 1.0)
+    part = [] if share == 1 else [f"That run was of {share:.0%} of the cases.", ""]
+    lines = [HEAD, *part, "| attempts | how many | how they ended | faults |", "|---|---|---|---|"]
     for fuzzer in record["fuzzers"]:
         for counts in fuzzer["counts"]:
             kinds = {name: number for name, number in counts.items() if name not in NOT_KINDS and number}

@@ -89,7 +89,12 @@ def _by_input(path: Path, spec: StepSpec) -> list[tuple[TensorSpec, Array]]:
 
 def _shown(array: Array, ticks: int) -> Array:
     """The array with an axis of ticks behind its first, along which nothing changes and nothing is stored."""
-    return np.broadcast_to(array[:, None], (len(array), ticks, *array.shape[1:])) if array.ndim else array
+    if not array.ndim:
+        return array
+    try:
+        return np.broadcast_to(array[:, None], (len(array), ticks, *array.shape[1:]))
+    except ValueError as error:  # more elements than an address can tell apart
+        raise InputError(f"No memory holds {ticks} ticks of {len(array)} inputs; show them for fewer.") from error
 
 
 def _sequences(array: Array, item: TensorSpec, path: Path) -> Array:

@@ -18,8 +18,9 @@ WRITTEN = ("ScatterElements", "ScatterND")  # their first operand is the result 
 def drop_empty(model: onnx.ModelProto, types: ValueTypes) -> bool:
     """Fold what has to do with values of no elements in the graph of `model`, in place; whether anything changed.
 
-    Requires: `types` is what ONNX infers of the values. Ensures: no node makes a value without elements of known shape,
-    and where one is read, nothing is made of it that has any; parts of a Concat and writes of no elements are gone.
+    Requires: `types` is what ONNX infers of the values. Ensures: no node makes values without elements of known shape
+    alone, and none whose operands are all stored or without elements is left; parts of a Concat and writes of no
+    elements are gone.
     """
     if not any(0 in shape for shape in types.shapes.values()):
         return False
@@ -50,7 +51,7 @@ class _Folder:
         if node.op_type in JOINED:
             parts = [name for name in node.input if not self._is_empty(name)]
             return _instead(node, parts, "Concat" if len(parts) > 1 else "Identity")
-        if node.op_type in WRITTEN and self._is_empty(node.input[1]):
+        if node.op_type in WRITTEN and self._is_empty(node.input[2]):
             return _instead(node, node.input[:1], "Identity")
         known = {name: self._constant(name) for name in node.input if name}
         if any(item is None for item in known.values()):

@@ -123,9 +123,8 @@ def _write(
     converts = dtype != np.float32 and mode != "nearest"
     value = builder.op("Cast", [value], to=onnx.TensorProto.FLOAT) if converts else value
     for number, axis in axes.items():
-        decided = axis.origins(
-            transformation, F
-        )  # which row is nearest, and which lies outside, as ONNX Runtime has it
+        # Which row is nearest, and which lies outside, as ONNX Runtime has it.
+        decided = axis.origins(transformation, F)
         shape[number] = axis.new
         if transformation == "tf_crop_and_resize":
             beyond = (decided < 0) | (decided > axis.old - 1)

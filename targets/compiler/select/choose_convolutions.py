@@ -40,10 +40,7 @@ from astroedge.targets.kernels.convolutions.dense_conv import (
     planes_size,
     runs_size,
 )
-from astroedge.targets.kernels.convolutions.event_conv import (
-    event_conv,
-    pack_event_conv,
-)
+from astroedge.targets.kernels.convolutions.event_conv import event_conv, pack_event_conv
 from astroedge.targets.kernels.convolutions.expand_maps import widen
 from astroedge.targets.kernels.convolutions.pixel_copy import PixelCopy, copy_to_pixels
 from astroedge.targets.kernels.convolutions.pixel_lists import PixelLists

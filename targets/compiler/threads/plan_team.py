@@ -25,7 +25,7 @@ SHARED_BYTES = 64 * 1024
 TEAM_BYTES = 512 * 1024
 # A sleeping thread takes some 50 µs to wake up: where the host leaves the choice, each thread should have more to do.
 BYTES_FOR_A_THREAD = 4 * 1024 * 1024
-_WHOLE_READS = ("event-gemv", "dense-gemv", "batched-matmul", "reduction")
+_WHOLE_READS = ("event-gemv", "dense-gemv", "pruned-gemv", "batched-matmul", "reduction")
 _CONSTANT = ("inputs", "weights")
 
 

@@ -3,7 +3,7 @@
 A row of a tile of columns is a list of (gap, weight) with ascending columns; the first gap counts from the beginning of
 the tile. Gaps are bytes beside the weights; of int4 weights one byte holds both, the weight in its high nibble and the
 gap in its low one. Where a gap is larger than that holds, weights of 0 stand between. So at 80 % zeros a matrix takes a
-quarter of the bytes as float32, 0.3 as float16, 0.4 as int8 and int4.
+quarter of the bytes as float32, 0.3 as float16, 0.4 as int8 and 0.45 as int4.
 """
 
 from __future__ import annotations

@@ -95,3 +95,21 @@ def test_a_pruning_mask_leaves_one_matrix() -> None:
     assert "Mul" not in {node.op_type for node in graph.model.graph.node}
     (note,) = [note for note in graph.notes if "Zeros" in note]
     assert note.count("80.0%") == 3
+
+
+def test_a_mask_beside_a_module_of_that_name_is_no_pruning_mask() -> None:
+    """What is made of `attn_mask` alone never takes the name of the module `attn`."""
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attn = nn.Linear(4, 4)
+            self.register_buffer("attn_mask", torch.eye(4)[0])
+            self.register_buffer("v", torch.zeros(1, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.v = 0.5 * self.v + self.attn(x) * (1 - self.attn_mask)
+            return self.v
+
+    graph = export(Masked().eval(), torch.ones(1, 4))
+    assert {"attn.weight", "attn.bias"} <= {item.name for item in graph.model.graph.initializer}

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 from astroedge.runtimes.checking.parity import compare_forced
 from astroedge.runtimes.checking.parity_report import ForcedReport
 from astroedge.runtimes.checking.reference import ObservedReference
+from astroedge.runtimes.checking.third_opinion import Opinion, Tolerance
 from astroedge.session import Array
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
@@ -82,3 +83,39 @@ def test_whole_numbers_have_no_ties() -> None:
     session = FunctionSession(graph, lambda given: {"y": given["x"] + 1 - (np.arange(4) == 2)})
     x = np.ones((1, 1, 4), np.float32)
     assert not compare_forced(ObservedReference(graph), session, {"x": x}, 1).ok
+
+
+def test_an_index_that_would_be_none_explains_nothing() -> None:
+    """Rounded the other way an element may point behind a table: the tick is a violation then, and no traceback."""
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1,), "float32"),),
+        outputs=(TensorSpec("y", (1,), "float32"),),
+        states=(StateSpec("h", (1,), "float32"),),
+    )
+    nodes = [
+        helper.make_node("Mul", ["x", "gain"], ["scaled"]),
+        helper.make_node("Floor", ["scaled"], ["floored"]),
+        helper.make_node("Cast", ["floored"], ["place"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["table", "place"], ["y"]),
+        helper.make_node("Add", ["y", "state.h"], ["next.h"]),
+    ]
+    table = np.arange(1, 5, dtype=np.float32)
+    graph = graphs.build("table", spec, nodes, {"gain": np.float32(1.1), "table": table})
+    x = np.full((1, 1), 3.63635, np.float32)  # 3.999985 rounds down, and 4 lies within the tolerance
+
+    def step(given: Values) -> Values:
+        return {"y": np.zeros(1, np.float32), "next.h": given["h"]}
+
+    report = compare_forced(ObservedReference(graph), FunctionSession(graph, step), {"x": x}, 1)
+    assert report.violations
+
+
+def test_what_was_found_says_nothing_of_rounding() -> None:
+    """Evaluations with other decisions are right as they are; between two of them lies nobody's value."""
+    drawn, found = [{"y": np.zeros(1)}] * 3, [{"y": np.full(1, value)} for value in (1.0, 2.0, 5.0)]
+    opinion = Opinion(drawn, lambda ours, share: found)
+    assert opinion.explain({}, 1e-5)
+    for value, is_right in ((0.0, True), (2.0, True), (1.4, False), (9.0, False)):
+        ours, theirs = np.full(1, value, np.float32), np.zeros(1, np.float32)
+        judgement = opinion.judge("y", np.array([0]), ours, theirs, Tolerance(1e-5, np.zeros(1)))
+        assert judgement.right.tolist() == [is_right]

@@ -61,7 +61,7 @@ def test_a_refused_presentation_leaves_the_stream_as_it_was(
     """A NaN in a late block, a wrong name, shape, number of ticks or readout: an error, and the state of before."""
     inputs = draw_ticks(TICKS)
     session.run(**inputs)
-    before = session.state.copy()
+    before, ticks_before = session.state.copy(), session.ticks
     monkeypatch.setattr(presentation, "BLOCK_BYTES", 1)
     late = inputs["x"].copy()
     late[-1, 0, 0] = np.nan
@@ -71,8 +71,10 @@ def test_a_refused_presentation_leaves_the_stream_as_it_was(
         (TICKS, {**one, "x": late[:-1]}, "takes a NumPy array"),
         (TICKS, {"x": late}, "is missing"),
         (0, one, "0 ticks is none"),
+        (10**18, one, "1000000000000000000 ticks is none"),
         (TICKS, {**one, "readout": "max"}, "no readout 'max'"),
     ):
         with pytest.raises(InputError, match=words):
             session.present(ticks, **given)
         assert np.array_equal(session.state, before)
+        assert session.ticks == ticks_before > 0
