@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 
 import click
 
@@ -76,8 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A group without its command is one too in a newer click, and its text the whole help.
         is_help = isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ()))
         shown = error if is_help else click.UsageError(printable(error.format_message()), error.ctx)
-        with suppress(OSError):  # of a standard error that takes nothing; the code still tells
+        try:
             shown.show()
+        except OSError:  # as in `_fail`
+            drop_unwritten()
         return error.exit_code
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
@@ -105,6 +106,8 @@ def _check_directory() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    with suppress(OSError):  # of a standard error that takes nothing; the code still tells
+    try:
         click.echo(f"Error: {printable(message)}", err=True)
+    except OSError:  # of a standard error that takes nothing; the code still tells
+        drop_unwritten()
     return code

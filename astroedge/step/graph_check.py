@@ -10,7 +10,6 @@ import numpy as np
 from astroedge.errors import GraphError
 from astroedge.host_package import require
 from astroedge.step.graph_index import GraphIndex, infer_types, live_nodes, node_reads
-from astroedge.step.onnx_file import data_bytes
 from astroedge.step.spec import INITIAL_PREFIX, NEXT_PREFIX, STATE_PREFIX, StateSpec, StepSpec
 
 if TYPE_CHECKING:
@@ -35,21 +34,10 @@ def check_graph(model: onnx.ModelProto, spec: StepSpec) -> None:
     _check_values("input", inputs, _values(model.graph.input))
     _check_values("output", outputs, _values(model.graph.output))
     _check_initial_values(model, spec)
-    _check_stored(model.graph)
     infer_types(model)
     live = live_nodes(model.graph, [value.name for value in model.graph.output])
     _check_read(spec, live)
     _check_spikes(model.graph, spec)
-
-
-def _check_stored(graph: onnx.GraphProto) -> None:
-    """Every initialiser has as many bytes as its shape and dtype say; large ones are looked at nowhere else."""
-    for tensor in graph.initializer:
-        if tensor.HasField("raw_data") and len(tensor.raw_data) != data_bytes(tensor):
-            raise GraphError(
-                f"Tensor {tensor.name!r} holds {len(tensor.raw_data)} bytes and its shape and dtype ask for "
-                f"{data_bytes(tensor)}; the graph was damaged or written wrongly: export the model again."
-            )
 
 
 def dtype_name(elem_type: int) -> str:

@@ -194,7 +194,7 @@ def test_weights_of_another_size_than_their_shape_are_refused(spare: int, tmp_pa
         large = next(tensor for tensor in model.graph.initializer if len(tensor.raw_data) > 2000)
         large.raw_data = bytes(len(large.raw_data) + spare)
 
-    with pytest.raises(GraphError, match=r"holds \d+ bytes and its shape and dtype ask for \d+"):
+    with pytest.raises(GraphError, match=r"does not hold .* \(it needs \d+ bytes and has \d+\)"):
         StepGraph.load(edited(graphs.lif_layer(), damage, tmp_path / "net.onnx"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
+from typing import TextIO
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
@@ -24,13 +25,18 @@ def prepare_streams() -> None:
 
 
 def drop_unwritten() -> None:
-    """Give up what is still buffered for a standard output that takes no more: Python would try again when it ends.
+    """Give up what is still buffered for an output that takes no more: Python would try again when it ends.
 
     It would then print a second error and replace the exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        _flush_or_drop(stream)
+
+
+def _flush_or_drop(stream: TextIO) -> None:
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

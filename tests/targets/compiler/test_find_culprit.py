@@ -15,7 +15,6 @@ X = np.ones((1, 1, 4, 4), np.float32)
 @pytest.mark.parametrize(
     ("call", "feeds", "limits"),
     [
-        (node("RoiAlign", "x", "r", np.array([0])), {"r": np.ones((1, 4), np.float32)}, "constant regions"),
         (node("CumSum", "x", "axis"), {"axis": np.array(1)}, "a constant axis"),
     ],
 )
