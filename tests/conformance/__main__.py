@@ -88,7 +88,7 @@ def _legend(machines: list[Machine]) -> str:
     return f"""\
 - *wrapper*: the model with its state made explicit is the framework's model, bit for bit, over {WRAPPER_TICKS} ticks;
 - *grid*: with weights on a grid of 1/64 PyTorch, ONNX Runtime and the compiled step, running free, have equal bits over
-  {GRID_TICKS:,} ticks, neurons that reach their threshold exactly included (networks, here and below: a tenth of the ticks);
+  {GRID_TICKS:,} ticks, neurons that reach their threshold exactly included (networks, here and below: a tenth of them);
 - *forced*: with drawn weights the compiled step follows ONNX Runtime by the forced rule over {FORCED_TICKS:,} ticks;
 - *processors*: the compiled step has equal bits on {names};
 - *NumPy*: where a cell is more than sums, products and comparisons, and for NIR, which is equations and no framework,
