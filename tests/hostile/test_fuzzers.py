@@ -15,14 +15,14 @@ from tests.support.places import DOCS, ROOT
 
 # Cases of each: ten seconds of a processor at most.
 PARTS = {
-    "fuzz_command_lines": 30,
-    "fuzz_arrays": 40,
-    "fuzz_onnx": 25,
-    "fuzz_nir": 12,
-    "fuzz_flips": 200,
-    "fuzz_pairs": 60,
-    "fuzz_faults": 25,
-    "fuzz_manifests": 60,
+    "fuzz_command_lines": 20,
+    "fuzz_arrays": 20,
+    "fuzz_onnx": 12,
+    "fuzz_nir": 5,
+    "fuzz_flips": 100,
+    "fuzz_pairs": 30,
+    "fuzz_faults": 10,
+    "fuzz_manifests": 30,
 }
 
 
