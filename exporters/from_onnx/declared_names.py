@@ -90,11 +90,13 @@ def fix_shapes(
     """Give every input the shape that `shapes` says, in place, and every symbolic size the value that follows from it.
 
     `batch` is the value of the first size of data inputs and of each symbol whose name holds "batch". Raises
-    ExportError for a shape that contradicts the graph or another one, and for a size that is left open.
+    ExportError for a shape that contradicts the graph or another one, for a size that is left open, and for a batch
+    that no size takes.
     """
     check_names("input", shapes, data_inputs(graph))
     carried = set(states)
     sizes: dict[str, int] = {}
+    is_taken = batch is None
     for value in graph.input:
         dims = value.type.tensor_type.shape.dim
         wanted: list[int | None] = list(shapes.get(value.name, [None] * len(dims)))
@@ -109,8 +111,14 @@ def fix_shapes(
             is_batch = "batch" in dim.dim_param or (axis == 0 and value.name not in carried)
             if size is None and batch is not None and is_batch and not dim.HasField("dim_value"):
                 size = batch
+            is_taken |= is_batch and batch in (size, dim.dim_value)
             if size is not None:
                 _bind(value.name, dim, size, sizes)
+    if not is_taken:
+        raise ExportError(
+            f"--batch {batch} changes nothing: the graph's own sizes are fixed; export it from its framework with an "
+            "open batch, or with that one."
+        )
     for value in graph.input:
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
             if dim.dim_param in sizes and not dim.HasField("dim_value"):

@@ -100,6 +100,15 @@ def branching() -> onnx.ModelProto:
     )
 
 
+def test_a_batch_that_no_size_takes_is_refused() -> None:
+    """Where the graph's sizes are fixed, another number of streams would be ignored; the same one is agreed with."""
+    nodes = [helper.make_node("Add", ["h", "x"], ["h_out"])]
+    fixed = model_of(nodes, [value("x", [2, 3]), value("h", [2, 3])], [value("h_out", [2, 3])])
+    assert export_onnx(fixed, {"h": "h_out"}, batch=2).spec.states[0].shape == (2, 3)
+    with pytest.raises(ExportError, match="--batch 4 changes nothing"):
+        export_onnx(fixed, {"h": "h_out"}, batch=4)
+
+
 @pytest.mark.parametrize(("rate", "factor"), [(16000, 0.5), (8000, 0.25)])
 def test_constant_input_chooses_the_branch(rate: int, factor: float) -> None:
     """With the input held constant the If goes, and only the chosen branch's constant stays."""
