@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from astroedge.bundle.drawn_values import drawn_values
 from astroedge.bundle.manifest import InputField, Kernel
 from astroedge.runtimes.checking.golden import draw_field, splitmix64
 from astroedge.session import Array
@@ -97,7 +98,9 @@ _UNIT = InputField("", (), "float32", 0, 4, True, False, 0, 0, "uniform", 0)
 
 def _values(field: InputField) -> Array:
     """The numbers of a field's table."""
-    return np.array([float.fromhex(value) for value, _ in field.values])
+    values = drawn_values(field)
+    assert values is not None, f"the values of {field.name!r} do not fit {field.dtype}"
+    return values.astype(np.float64)
 
 
 def _span(field: InputField) -> float:
