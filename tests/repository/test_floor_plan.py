@@ -42,7 +42,14 @@ PLAN = {
     ),
     "targets": (
         *("targets.families", "targets.boards", "targets.precision", "targets.compile_request", "targets.pass_list"),
-        *("targets.tir_builder", "targets.exact", "targets.schedule", "targets.kernels", "targets.kernels.products"),
+        *(
+            "targets.tir_builder",
+            "targets.exact",
+            "targets.cuda",
+            "targets.schedule",
+            "targets.kernels",
+            "targets.kernels.products",
+        ),
         *(
             "targets.kernels.convolutions",
             "targets.compiler.expand",

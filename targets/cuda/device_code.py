@@ -1,0 +1,33 @@
+"""What a GPU runs of a step: one kernel, built for the chips that were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Image:
+    """The kernel for one chip.
+
+    `capability` is the chip's compute capability times ten, 87 for 8.7. A "cubin" runs on that chip and on those of the
+    same major number and a higher minor one; a "ptx" is text, which the driver of that or any later chip compiles.
+    """
+
+    capability: int
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class DeviceCode:
+    """The kernel `kernel` of a step, in all its images.
+
+    It is launched in blocks of `block` threads, all of which run at once; more than `blocks` blocks gain nothing.
+    `barriers` is how often they wait for each other in a tick.
+    """
+
+    kernel: str
+    block: int
+    blocks: int
+    barriers: int
+    images: tuple[Image, ...]

@@ -1,0 +1,27 @@
+"""A function of the CUDA C library as a kernel of a program: a PrimFunc without a body, whose attributes name it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvm import tirx
+
+from astroedge.targets.tir_builder import kernel
+
+LIBRARY_FUNCTION = "astroedge.cuda.function"
+LIBRARY_SIZES = "astroedge.cuda.sizes"
+
+
+def library_call(
+    kind: str, name: str, arrays: Sequence[tuple[str, tuple[int, ...], str]], sizes: Sequence[int | str]
+) -> tirx.PrimFunc:
+    """The kernel that calls `name` of the library with pointers to `arrays`, (name, shape, dtype) each, then `sizes`.
+
+    All threads of the grid make the call. The function divides the work among them and waits for no other block. A size
+    that is a text is written as it is.
+    """
+    with kernel(kind) as built:
+        for array, shape, dtype in arrays:
+            built.argument(array, shape, dtype)
+        tirx.script.builder.ir.evaluate(0)
+    return built.function.with_attrs({LIBRARY_FUNCTION: name, LIBRARY_SIZES: [str(size) for size in sizes]})
