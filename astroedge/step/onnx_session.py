@@ -37,7 +37,8 @@ def open_session(
     """ONNX Runtime on `model`, optimised where that only rounds anew, and with inner values as further outputs.
 
     The first of `providers` that carries an operator runs it, on up to `threads` threads. `deterministic` asks for
-    kernels that give the same bits at every run. A model too large for one message goes through a file that is gone once the session is open.
+    kernels that give the same bits at every run. A model too large for one message goes through a file that is
+    gone once the session is open.
 
     Raises what ONNX Runtime raises for a model that it does not run.
     """
