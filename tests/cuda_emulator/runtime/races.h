@@ -24,11 +24,11 @@ void emulated_atomic(const void *at, size_t size, int reads, int writes);
 void emulated_fence(void);
 
 /* Called by the scheduler: before and after a launch, and where threads meet. */
-void emulated_races_begin(const emulated_launch *launch, emulated_thread *threads, unsigned count);
+void emulated_races_begin(unsigned threads, unsigned threads_a_block);
 void emulated_races_meet(emulated_thread *const *threads, unsigned count);
 void emulated_races_end(void);
 
-/* Say the name of memory, for messages. */
+/* Give memory a name, for messages; forgotten after the next launch. */
 void emulated_name_memory(const void *at, size_t size, const char *name);
 
 #ifdef __cplusplus

@@ -36,6 +36,10 @@ static struct {
 static unsigned char *stacks;
 static unsigned stack_count;
 
+int emulated_on_stack(const void *at) {
+    return (const unsigned char *)at >= stacks && (const unsigned char *)at < stacks + (size_t)stack_count * STACK;
+}
+
 /* Save what a called function must keep and this stack's pointer in *from, and go on where `to` was saved. */
 void emulated_switch(void **from, void *to) __attribute__((visibility("hidden")));
 #if defined(__x86_64__)
@@ -266,7 +270,7 @@ static int emulated_run(const emulated_launch *launch) {
     for (unsigned i = 0; i < grid.count; i++) prepare_block(launch, i), grid.block_order[i] = down ? grid.count - 1 - i : i;
     for (unsigned i = 0; i < grid.threads_a_block; i++) grid.thread_order[i] = down ? grid.threads_a_block - 1 - i : i;
     emulated_current = launch;
-    if (EMULATED_RACES_WATCHED) emulated_races_begin(launch, grid.blocks[0].threads, grid.alive);
+    if (EMULATED_RACES_WATCHED) emulated_races_begin(grid.alive, grid.threads_a_block);
     unsigned idle = 0;
     while (grid.alive && !grid.failed) {
         const unsigned long progress = grid.progress, spins = grid.spins;

@@ -88,6 +88,9 @@ void emulated_yield(void);
 /* An atomic operation was done, which those who spin may be waiting for. */
 void emulated_made_progress(void);
 
+/* Whether memory belongs to one thread alone. */
+int emulated_on_stack(const void *at);
+
 /* End the grid with a message: trap, or what no GPU does. */
 void emulated_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
