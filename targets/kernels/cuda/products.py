@@ -85,7 +85,7 @@ class RowsProduct:
         pitch = self.storage.data_size(self.columns)
         arrays: list[Array] = [
             ("x", (self.batch * self.rows,), self.dtype),
-            ("weights", (self.batch // self.per_matrix * self.rows * pitch,), _element(self.storage)),
+            ("weights", (self.batch // self.per_matrix * self.rows * pitch,), element_dtype(self.storage)),
         ]
         if split:
             arrays.append(("sums", (self.batch * self.units * self.columns,), "float32"))
@@ -158,7 +158,7 @@ def embedding_row(count: int, entries: int, width: int, storage: Storage, index_
     groups = storage.scale_rows(width)
     arrays: list[Array] = [
         ("indices", (count,), index_dtype),
-        ("table", (entries * storage.data_size(width),), _element(storage)),
+        ("table", (entries * storage.data_size(width),), element_dtype(storage)),
         *([("scales", (entries * groups,), "float32")] if groups else []),
         ("y", (count * width,), "float32"),
     ]
@@ -171,7 +171,7 @@ def count_active(size: int, dtype: str) -> tirx.PrimFunc:
     return library_call("count_active", "ae_count", arrays, (size,))
 
 
-def _element(storage: Storage) -> str:
+def element_dtype(storage: Storage) -> str:
     """The dtype of an element of packed weights."""
     return "uint16" if storage.is_half else storage.data_type
 
