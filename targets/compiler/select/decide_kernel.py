@@ -50,7 +50,7 @@ class Decisions:
         sparsity, costs = product.sparsity, self.costs(product, left, right)
         listed = self.kernels == PRUNED and costs.pruned_size is not None
         if sparsity is None:
-            why = _why_dense(product)
+            why = why_dense(product)
             if listed:
                 return PRUNED, f"asked for; {why}"
             return (DENSE, why) if self.kernels in (EVENT, DENSE) else costs.choose_dense(why)
@@ -79,7 +79,7 @@ class Decisions:
         )
 
 
-def _why_dense(product: Product) -> str:
+def why_dense(product: Product) -> str:
     """Why a product is dense whose left operand is not sparse."""
     if product.other is None:
         return NO_SPIKES

@@ -1,0 +1,133 @@
+"""Matrix products by the CUDA C library: event-driven and dense, of floats and of integers with scales.
+
+Weights lie row by row, as `pack_rows` packs them: threads take neighbouring columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tvm import tirx
+
+from astroedge.targets.cuda.library_call import library_call
+from astroedge.targets.kernels.products.event_gemv import pack_event
+from astroedge.targets.precision.storage import BLOCK, FLOAT32, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array = tuple[str, tuple[int, ...], str]
+"""The name, shape and dtype of an array that a kernel reads or writes."""
+
+THREADS = 128
+"""Threads of a block."""
+
+_WORTH_SPLITTING = 48
+"""Inputs that a thread reads one after the other for less than what another barrier takes."""
+
+
+def pack_rows(stored: StoredMatrix) -> tuple[NDArray[np.generic], NDArray[np.float32] | None]:
+    """The flat arrays `weights` and `scales` of a stored matrix: float16 as its bits, no scales beside floats."""
+    data, scales = pack_event(stored)
+    return (data.view(np.uint16) if stored.storage.is_half else data), scales
+
+
+@dataclass(frozen=True)
+class RowsProduct:
+    """y[m, :] = Σ over k of x[m, k]·W[k, :] for `batch` rows m, `per_matrix` of them by each matrix W[rows, columns].
+
+    `dtype` is that of x; `graded` says that active inputs are multiplied, else they are 1; `skips` that silent ones are
+    not read, which wants finite weights; `constant` that W is a weight of the step, in `storage`, and not computed.
+    """
+
+    batch: int
+    rows: int
+    columns: int
+    per_matrix: int
+    graded: bool
+    skips: bool
+    constant: bool
+    dtype: str = "float32"
+    storage: Storage = FLOAT32
+
+    @property
+    def units(self) -> int:
+        """Sums that are made of a column before they are added up."""
+        return -(-self.rows // self.storage.sum_block)
+
+    @property
+    def sums_shape(self) -> tuple[int, int, int]:
+        """The shape of the float32 array of split sums."""
+        return self.batch, self.units, self.columns
+
+    def tasks(self, split: bool) -> int:
+        """Blocks that have something to do."""
+        tiles: int = -(-self.storage.data_size(self.columns) // THREADS)
+        return self.batch * tiles * (-(-self.rows // BLOCK) if split else 1)
+
+    def is_worth_splitting(self, rate: float, blocks: int) -> bool:
+        """Whether blocks of inputs should be added up by different threads, of `blocks` blocks that run at once."""
+        return self.rows > BLOCK and self.tasks(False) < blocks and rate * self.rows > _WORTH_SPLITTING
+
+    def product(self, split: bool) -> tirx.PrimFunc:
+        """Kernel (x, weights, [scales], y), or (x, weights, sums) if `split`, for `finish`.
+
+        - `x`: (batch·rows,) of `dtype`; `weights`: as `pack_rows` packs each matrix, one after the other;
+        - `scales`: (groups·columns,) float32 beside int8 and int4 weights;
+        - `y`: (batch·columns,) float32; `sums`: `sums_shape` float32.
+        """
+        pitch = self.storage.data_size(self.columns)
+        arrays: list[Array] = [
+            ("x", (self.batch * self.rows,), self.dtype),
+            ("weights", (self.batch // self.per_matrix * self.rows * pitch,), _element(self.storage)),
+        ]
+        if split:
+            arrays.append(("sums", (self.batch * self.units * self.columns,), "float32"))
+        else:
+            arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
+        flags = ", ".join(_word(flag) for flag in (self.graded or not self.skips, self.skips, self.constant))
+        sizes = (self.rows, self.columns, self.batch, self.per_matrix, int(split))
+        kind = "event_gemv" if self.skips else "dense_gemv"
+        return library_call(kind, f"ae_rows<ae_{self.storage.name}, {flags}>", arrays, sizes)
+
+    def finish(self) -> tirx.PrimFunc:
+        """Kernel (sums, [scales], y): the split sums added up, with the scales of integers."""
+        arrays: list[Array] = [("sums", (self.batch * self.units * self.columns,), "float32"), *self._scales()]
+        arrays.append(("y", (self.batch * self.columns,), "float32"))
+        return library_call(
+            "finish_gemv", f"ae_finish<ae_{self.storage.name}>", arrays, (self.rows, self.columns, self.batch)
+        )
+
+    def _scales(self) -> list[Array]:
+        groups = self.storage.scale_rows(self.rows)
+        return [("scales", (groups * self.columns,), "float32")] if groups else []
+
+
+def embedding_row(count: int, entries: int, width: int, storage: Storage, index_dtype: str) -> tirx.PrimFunc:
+    """Kernel (indices, table, [scales], y): that of `products.embedding.embedding_row`, on the same arrays."""
+    groups = storage.scale_rows(width)
+    arrays: list[Array] = [
+        ("indices", (count,), index_dtype),
+        ("table", (entries * storage.data_size(width),), _element(storage)),
+        *([("scales", (entries * groups,), "float32")] if groups else []),
+        ("y", (count * width,), "float32"),
+    ]
+    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, (count, entries, width))
+
+
+def count_active(size: int, dtype: str) -> tirx.PrimFunc:
+    """Kernel (x, counter): add how many elements of x, (size,) of `dtype`, are not zero to `counter`, int64."""
+    arrays = (("x", (size,), dtype), ("counter", (1,), "int64"))
+    return library_call("count_active", "ae_count", arrays, (size,))
+
+
+def _element(storage: Storage) -> str:
+    """The dtype of an element of packed weights."""
+    return "uint16" if storage.is_half else storage.data_type
+
+
+def _word(flag: bool) -> str:
+    return "true" if flag else "false"
