@@ -151,12 +151,6 @@ def _rounded_to_even(value: Any) -> Any:
     return tirx.call_pure_extern(dtype_of(value), "rintf" if dtype_of(value) == "float32" else "rint", value)
 
 
-def _fused(a: Any, b: Any, c: Any) -> Any:
-    """a·b + c with one rounding: only where a kernel asks for it, since the product is exact."""
-    name = "__fmaf_rn" if dtype_of(a) == "float32" else "__fma_rn"
-    return tirx.call_pure_extern(dtype_of(a), name, a, b, c)
-
-
 def _trailing_zeros(value: Any, _defined: Any) -> Any:
     return tirx.call_pure_extern(dtype_of(value), f"ae_trailing_zeros<{C_TYPES[dtype_of(value)]}>", value)
 
@@ -179,7 +173,6 @@ _LLVM: dict[str, Callable[..., Any]] = {
     "llvm.arithmetic.fence": lambda value: value,
     "llvm.sqrt": _rooted,
     "llvm.rint": _rounded_to_even,
-    "llvm.fma": _fused,
     "llvm.cttz": _trailing_zeros,
 }
 _OPERATORS: dict[str, Callable[[Any, list[Any]], Any]] = {

@@ -18,12 +18,14 @@ import tvm_ffi
 from tvm import ir, tirx
 from tvm.ir import TensorLoad
 
+from astroedge.targets.cuda.scalar_lanes import llvm_name
+
 HALF, TRUTH = "float16", "bool"
 _STORED = {HALF: "uint16", TRUTH: "uint8"}
 _ROUNDED = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Div)
 _COMPARED = (tirx.EQ, tirx.NE, tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.Max, tirx.Min)
-_UNROUNDED_CALLS = ("if_then_else", "fabs", "floor", "ceil", "trunc", "call_llvm_pure_intrin", "call_llvm_intrin")
-_ROUNDED_LLVM = ("llvm.sqrt", "llvm.fma")
+_EXACT_CALLS = ("if_then_else", "fabs", "floor", "ceil", "trunc", "keep")
+_EXACT_LLVM = ("llvm.arithmetic.fence", "llvm.rint")
 
 
 def plain_storage(function: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -137,7 +139,7 @@ class _Storage:
         if dtype_of(call) != HALF:
             return ir.Call(call.op, arguments, attrs=call.attrs, ret_ty=call.ty)
         result = ir.Call(call.op, arguments, attrs=call.attrs, ret_ty="float32")
-        return result if name in _UNROUNDED_CALLS else _round(result)
+        return result if name in _EXACT_CALLS or llvm_name(call) in _EXACT_LLVM else _round(result)
 
 
 def _round(value: Any) -> Any:

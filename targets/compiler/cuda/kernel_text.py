@@ -27,6 +27,7 @@ from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.cuda.device_arithmetic import C_TYPES
 from astroedge.targets.cuda.device_functions import device_functions
 from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION, LIBRARY_SIZES
+from astroedge.targets.kernels.cuda.library_text import library_text
 
 ENTRY = "astroedge_run"
 BLOCK_THREADS = 128
@@ -124,6 +125,7 @@ def kernel_text(tick: TickText, *, exact: bool = True) -> str:
     return "\n".join(
         [
             _HEADER.read_text(encoding="utf-8"),
+            library_text(sorted(tick.library)) if tick.library else "",
             device_functions(lowered, exact=exact),
             f"{_TICK}\n    unsigned char *weights, unsigned char *workspace, unsigned int *control) {{",
             "    const int thread = blockIdx.x * AE_THREADS + threadIdx.x, threads = gridDim.x * AE_THREADS;",
