@@ -16,6 +16,9 @@ typedef long long int64_t;
 __device__ __forceinline__ unsigned ae_peek(const unsigned *p) { return *(const volatile unsigned *)p; }
 __device__ __forceinline__ void ae_pause(const unsigned *, unsigned) {}
 #endif
+typedef unsigned int uint; /* as TVM's generator writes them */
+typedef unsigned short ushort;
+typedef unsigned char uchar;
 #ifndef AE_THREADS
 #define AE_THREADS 128
 #endif
@@ -30,9 +33,9 @@ template <class T> __device__ __forceinline__ bool ae_unequal(T a, T b) { return
 /* The bits of a number as a number of another type and the same size. */
 template <class To, class From> __device__ __forceinline__ To ae_bits(From value) {
     static_assert(sizeof(To) == sizeof(From), "bits of another size");
-    To result;
-    __builtin_memcpy(&result, &value, sizeof result);
-    return result;
+    union { From given; To wanted; } both;
+    both.given = value;
+    return both.wanted;
 }
 
 template <class T> __device__ __forceinline__ int ae_ones(T value) {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import tvm
 import tvm_ffi
@@ -26,10 +25,10 @@ _CHIP = "sm_87"  # names a target to TVM; the text is the same for all
 _STARTS = re.compile(r'extern "C" __(?:global|device)__ void (?:__launch_bounds__\(\d+\) )?')
 
 
-def device_functions(kernels: Mapping[str, tirx.PrimFunc], *, exact: bool = True) -> str:
+def device_functions(kernels: Mapping[str, tirx.PrimFunc]) -> str:
     """The CUDA C of kernels without blocks, by the names that their functions get.
 
-    Raises UnsupportedOpError for a function without an exact form, unless `exact` is False.
+    Raises UnsupportedOpError for a function without an exact form.
     """
     if not kernels:
         return ""
@@ -37,12 +36,14 @@ def device_functions(kernels: Mapping[str, tirx.PrimFunc], *, exact: bool = True
     module = tvm.IRModule({ir.GlobalVar(name): _of_pointers(item) for name, item in kernels.items()})
     with tvm.transform.PassContext(opt_level=3):
         module = _PLAIN(module)
-        for rewrite in (partial(exact_intrinsics, required=exact), hoist_lets, plain_storage, device_arithmetic):
+        for rewrite in (exact_intrinsics, hoist_lets, plain_storage, device_arithmetic):
             module = _mapped(module, rewrite)
         module = _mapped(module, lambda function: function.with_attrs({"target": target}))
         module = tirx.transform.LowerIntrin()(module)
         module = _mapped(_mapped(module, c_integers), _local_arrays)
-        named = {name: function.with_attr("global_symbol", name.name_hint) for name, function in module.functions.items()}
+        named = {
+            name: function.with_attr("global_symbol", name.name_hint) for name, function in module.functions.items()
+        }
         source = tvm.get_global_func("target.build.cuda")(tvm.IRModule(named), target).inspect_source("")
     found = _STARTS.search(source)
     assert found is not None

@@ -59,14 +59,13 @@ extern "C" __global__ void __launch_bounds__(AE_THREADS) {ENTRY}(
 
 
 @dataclass
-class TickText:
+class _Tick:
     """The calls of a tick under construction: lines of CUDA C, and the functions that they call."""
 
     plan: MemoryPlan
     lines: list[str] = field(default_factory=list)
     functions: dict[str, tirx.PrimFunc] = field(default_factory=dict)
     library: set[str] = field(default_factory=set)
-    barriers: int = 0
     _known: EqualFunctions[str] = field(default_factory=EqualFunctions)
     _first: int = 0
 
@@ -90,7 +89,6 @@ class TickText:
     def wait(self) -> None:
         """Append a wait of all blocks."""
         self.lines.append(BARRIER)
-        self.barriers += 1
         self._first = 0
 
     def _define(self, call: KernelCall, form: DeviceForm) -> str:
@@ -103,30 +101,23 @@ class TickText:
         return f"({C_TYPES[value.dtype]} *)({place.buffer} + {place.offset})"
 
 
-def tick_text(plan: MemoryPlan, forms: Sequence[DeviceForm], levels: Sequence[int]) -> TickText:
-    """The calls of `plan`, sorted by their levels, with a wait before each new level."""
-    tick = TickText(plan)
-    level = 0
-    for call, form, own in zip(plan.calls, forms, levels, strict=True):
-        if own != level:
-            tick.wait()
-            level = own
-        tick.add(call, form)
-    return tick
+def kernel_text(plan: MemoryPlan, forms: Sequence[DeviceForm], levels: Sequence[int]) -> str:
+    """Write the CUDA C of the step of `plan`, whose calls are sorted by `levels` and made as `forms` say.
 
-
-def kernel_text(tick: TickText, *, exact: bool = True) -> str:
-    """The whole CUDA C text of a step.
-
-    Raises UnsupportedOpError for a function without an exact form, unless `exact` is False.
+    Raises UnsupportedOpError for a function without an exact form.
     """
+    tick = _Tick(plan)
+    for call, form, level, before in zip(plan.calls, forms, levels, [0, *levels], strict=False):
+        if level != before:
+            tick.wait()
+        tick.add(call, form)
     lowered = {name: lower_to_loops(function) for name, function in tick.functions.items()}
     calls = "\n    ".join(tick.lines)
     return "\n".join(
         [
             _HEADER.read_text(encoding="utf-8"),
             library_text(sorted(tick.library)) if tick.library else "",
-            device_functions(lowered, exact=exact),
+            device_functions(lowered),
             f"{_TICK}\n    unsigned char *weights, unsigned char *workspace, unsigned int *control) {{",
             "    const int thread = blockIdx.x * AE_THREADS + threadIdx.x, threads = gridDim.x * AE_THREADS;",
             f"    {calls}\n}}",

@@ -181,9 +181,7 @@ def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFu
     return KernelCall(copy(source), (source,), (target,), "copy", ("copy",))
 
 
-def _pack_workspace(
-    calls: list[KernelCall], places: dict[Value, Place], start: int, moments: Sequence[int]
-) -> int:
+def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: int, moments: Sequence[int]) -> int:
     """Give the remaining computed values offsets such that values alive together do not overlap; return the size."""
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
