@@ -161,6 +161,10 @@ PASSES: tuple[Pass[Compilation], ...] = (
 """All that is done to a step graph, in this order."""
 
 
+SHARED = PASSES[: [item.name for item in PASSES].index("choose_kernels")]
+"""Those that a GPU's list begins with, too."""
+
+
 def tables() -> str:
     """The passes and their facts as docs/passes.md shows them."""
     lists = (
