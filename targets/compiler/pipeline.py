@@ -16,6 +16,7 @@ from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.find_culprit import find_culprit
 from astroedge.targets.compiler.passes import PASSES
+from astroedge.targets.cuda.device_code import DeviceCode
 from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
@@ -31,12 +32,14 @@ class CompiledStep:
     """What code generation gives; a linker and a golden trace make a bundle of it.
 
     `team_code` is the object with the tick of a team of threads, None for a step that is too small to be divided.
+    `device` is the code of a GPU that computes the step; there is no `code` then.
     """
 
     code: bytes
     team_code: bytes | None
     weights: bytes
     manifest: Manifest
+    device: DeviceCode | None = None
 
 
 def compile_step(
