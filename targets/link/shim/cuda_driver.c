@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LEAST_VERSION 10020 /* CUDA 10.2, of JetPack 4 */
+#define LEAST_VERSION 11000 /* CUDA 11.0: drivers of one major version take what is built for any of its minor ones */
 
 cuda_driver cuda;
 
