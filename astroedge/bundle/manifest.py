@@ -193,7 +193,10 @@ class TargetIdentity:
 
 @dataclass(frozen=True)
 class DeviceImage:
-    """A GPU's code in the library: a "cubin" for a chip, or "ptx" for it and later ones; `capability` is ten times its own."""
+    """A GPU's code in the library: a "cubin" for a chip, or "ptx" for it and later ones.
+
+    `capability` is the chip's compute capability times ten.
+    """
 
     capability: int
     kind: str

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,16 +135,16 @@ def choose_device(manifest: Manifest, device: int | None) -> int:
         return 0
     if manifest.device is None:
         raise InputError(
-            f"device={device!r}, but the bundle is compiled for {manifest.target.name}, whose processor computes; leave "
-            "device= out, or compile the graph for a GPU."
+            f"device={device!r}, but the bundle is compiled for {manifest.target.name}, whose processor computes; "
+            "leave device= out, or compile the graph for a GPU."
         )
     if type(device) is not int or not 0 <= device <= _LARGEST_ORDINAL:
         raise InputError(f"device={device!r} must be the number of a GPU, from 0.")
     return device
 
 
-def _entry(function: object, *arguments: object) -> ctypes._CFuncPtr:
-    return ctypes.PYFUNCTYPE(ctypes.c_int32, *arguments)(_address(function))  # type: ignore[arg-type]
+def _entry(function: object, *arguments: Any) -> Callable[..., int]:
+    return ctypes.PYFUNCTYPE(ctypes.c_int32, *arguments)(_address(function))
 
 
 def _address(function: object) -> int:

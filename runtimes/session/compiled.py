@@ -50,7 +50,8 @@ class CompiledSession(StreamState, Presenter):
 
     Outputs are plain NumPy arrays that outlive the session. The weights are shared by all sessions of the bundle in
     this process and go with the last; the library stays in memory until the process ends. `threads` is how many threads
-    compute a tick; the bits do not depend on it. Where a GPU computes, `gpu` says which, and the weights are there alone.
+    compute a tick; the bits do not depend on it. Where a GPU computes, `gpu` says which, and the weights are
+    there alone.
     """
 
     def __init__(

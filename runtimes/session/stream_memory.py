@@ -1,6 +1,6 @@
 """Where a stream lies between ticks: in this process's memory, or in a GPU's.
 
-Both are read and set in the same words. What the first gives are views of the present, what the second gives are copies.
+Both are read and set in the same words. What the first gives are views of the present, what the second gives copies.
 """
 
 from __future__ import annotations

@@ -98,6 +98,7 @@ C_PLAN = {
             "library",
             "astro",
             "threads",
+            "gpu",
             "golden",
             "session",
         ),
