@@ -1,4 +1,4 @@
-"""The processors a bundle is run on to compare bits: this one with several instruction sets, and emulated boards."""
+"""What a bundle is run on to compare bits: this processor with several instruction sets, emulated boards and GPUs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ from astroedge.bundle.container import Bundle
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.linker import find_linker
 from astroedge.workflows.compile_graph import runs_here
+from tests.cuda_emulator.build_driver import build_driver, driver_environment
 from tests.support.arm_root import arm_root
 from tests.support.c_host import build_c_host
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs code for `target`: this machine, or for `emulated` a processor that QEMU stands for."""
+    """What runs code for `target`: this machine, or for `emulated` a processor that QEMU stands for.
+
+    A GPU is played by the fake driver, which runs the PTX of the bundle.
+    """
 
     target: str
     emulated: str = ""
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a GPU computes."""
+        return bool(resolve_target(self.target).gpu)
 
 
 MACHINES = (
@@ -34,6 +43,13 @@ MACHINES = (
 )
 
 
+GPU = Machine("cuda:sm_87")
+"""The chip of the Jetson Orins beside a processor like this machine's."""
+
+EVERY_GPU = Machine("cuda:sm_72,sm_87,sm_90")
+"""Both generations of Jetsons and a server's, in one bundle."""
+
+
 def available() -> list[Machine]:
     """The machines there are here: instruction sets that this processor has, and every board.
 
@@ -41,6 +57,11 @@ def available() -> list[Machine]:
     """
     arm_root()
     return [machine for machine in MACHINES if machine.emulated or runs_here(resolve_target(machine.target))]
+
+
+def best_here() -> Machine:
+    """This processor with the most of its instruction sets that a shipped target names."""
+    return [machine for machine in MACHINES if not machine.emulated and runs_here(resolve_target(machine.target))][-1]
 
 
 def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> list[str]:
@@ -53,10 +74,21 @@ def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> li
     if machine.emulated:
         result = arm_root().run(*command, cpu=machine.emulated)
     else:
-        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        given = _gpu_environment() if machine.gpu else None
+        words = [str(word) for word in command]
+        result = subprocess.run(words, env=given, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise RuntimeError(f"{machine.target}: {result.stderr.strip()}")
     return result.stdout.splitlines()
+
+
+@cache
+def _gpu_environment() -> dict[str, str]:
+    """The environment in which a program finds the fake driver, built once."""
+    folder = TemporaryDirectory(prefix="fake-cuda-")
+    atexit.register(folder.cleanup)
+    build_driver(Path(folder.name))
+    return driver_environment(Path(folder.name), cc="9.0", sms=2)
 
 
 @cache
