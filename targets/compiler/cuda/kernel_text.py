@@ -27,6 +27,7 @@ from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.cuda.device_arithmetic import C_TYPES
 from astroedge.targets.cuda.device_functions import device_functions
 from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION, LIBRARY_SIZES
+from astroedge.targets.cuda.plain_storage import STORED
 from astroedge.targets.kernels.cuda.library_text import library_text
 
 ENTRY = "astroedge_run"
@@ -98,7 +99,8 @@ class _Tick:
 
     def _address(self, value: Value) -> str:
         place = self.plan.places[value]
-        return f"({C_TYPES[value.dtype]} *)({place.buffer} + {place.offset})"
+        kind = C_TYPES[STORED.get(value.dtype, value.dtype)]
+        return f"({kind} *)({place.buffer} + {place.offset})"
 
 
 def kernel_text(plan: MemoryPlan, forms: Sequence[DeviceForm], levels: Sequence[int]) -> str:
