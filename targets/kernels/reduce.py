@@ -27,6 +27,12 @@ from astroedge.targets.tir_builder import (
 
 LANES = 16
 
+VECTORS = "astroedge.vectors"
+"""What a function of this file says: how many vectors it reads, and of how many elements."""
+
+EPSILON = "astroedge.epsilon"
+"""What a layer norm says: the float32 number that is added to a variance."""
+
 _COMBINE: dict[str, Callable[[Expression, Expression], Expression]] = {
     "sum": lambda a, b: a + b,
     "mean": lambda a, b: a + b,
@@ -47,7 +53,7 @@ def reduce_last(kind: str, outer: int, width: int, dtype: str) -> tirx.PrimFunc:
             start = index * width
             value = _reduce(kind, width, dtype, lambda offset, lanes: load(x, start + offset, lanes))
             tir.buffer_store(y, _divide(value, width, dtype) if kind == "mean" else value, [index])
-    return built.function
+    return _described(built.function, outer, width)
 
 
 def softmax(outer: int, width: int) -> tirx.PrimFunc:
@@ -66,7 +72,7 @@ def softmax(outer: int, width: int) -> tirx.PrimFunc:
             )
             total = hold(_reduce("sum", width, "float32", lambda offset, lanes: load(y, start + offset, lanes)))
             _map(width, y, start, lambda offset, lanes: load(y, start + offset, lanes) / splat(total, lanes))
-    return built.function
+    return _described(built.function, outer, width)
 
 
 def log_softmax(outer: int, width: int) -> tirx.PrimFunc:
@@ -84,7 +90,7 @@ def log_softmax(outer: int, width: int) -> tirx.PrimFunc:
             total = _reduce("sum", width, "float32", lambda offset, lanes: exact_math.exp(below(offset, lanes)))
             logarithm = hold(exact_math.log(total))
             _map(width, y, start, lambda offset, lanes: below(offset, lanes) - splat(logarithm, lanes))
-    return built.function
+    return _described(built.function, outer, width)
 
 
 def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> tirx.PrimFunc:
@@ -117,7 +123,12 @@ def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> t
                 return value * load(gamma, offset, lanes) + load(beta, offset, lanes)
 
             _map(width, y, start, normalised)
-    return built.function
+    described = _described(built.function, outer, width)
+    return described.with_attr(EPSILON, tirx.const(epsilon, "float32"))
+
+
+def _described(function: tirx.PrimFunc, outer: int, width: int) -> tirx.PrimFunc:
+    return function.with_attr(VECTORS, [outer, width])
 
 
 def _reduce(kind: str, width: int, dtype: str, element: Callable[[Expression, int], Expression]) -> Expression:

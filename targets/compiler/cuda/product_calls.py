@@ -11,7 +11,7 @@ from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.decide_kernel import DENSE, EVENT, why_dense
 from astroedge.targets.compiler.select.weight_values import WeightValues
-from astroedge.targets.kernels.cuda.products import RowsProduct, pack_rows
+from astroedge.targets.kernels.cuda.products import IntegerProduct, RowsProduct, pack_rows
 
 MOST_FIRING = 0.7
 """The rate above which silent inputs save less than it takes to list the others."""
@@ -43,6 +43,8 @@ class ProductCalls:
         """The calls that make `result` of the product of `left` and `right`."""
         kernel, reason = self._decide(product, right)
         stored = self._stored(product, right)
+        if product.dtype != "float32":
+            return ChosenCalls(self._integers(product, (left, *stored), result), kernel, reason, stored)
         rows = self._shape(product, left, right, kernel == EVENT)
         return ChosenCalls(self._calls(product, rows, (left, *stored), result), kernel, reason, stored)
 
@@ -69,17 +71,43 @@ class ProductCalls:
         return self.weights.packed(product.name, right, "rows", pack_rows)
 
     def _shape(self, product: Product, left: Value, right: Value, skips: bool) -> RowsProduct:
-        """The product as the library sees it."""
+        """The product as the library sees it.
+
+        Integer weights take their inputs in fixed point, unless only 1 is not skipped or other inputs may be: there the
+        bits must be those of the products that skip them.
+        """
+        graded = product.sparsity is None or not product.sparsity.binary
+        storage = self.weights.storage(right)
         return RowsProduct(
             batch=product.batch * product.rows_out,
             rows=product.rows,
             columns=product.columns,
             per_matrix=product.rows_out,
-            graded=product.sparsity is None or not product.sparsity.binary,
+            graded=graded,
             skips=skips,
             constant=product.constant,
             dtype=left.dtype,
-            storage=self.weights.storage(right),
+            storage=storage,
+            fixed=storage.is_integer and not skips and (product.sparsity is None or not graded),
+        )
+
+    def _integers(self, product: Product, reads: tuple[Value, ...], result: Value) -> tuple[KernelCall, ...]:
+        """A product of integers in one call, or in one for blocks of inputs and one for their sums."""
+        integers = IntegerProduct(
+            batch=product.batch * product.rows_out,
+            rows=product.rows,
+            columns=product.columns,
+            per_matrix=product.rows_out,
+            constant=product.constant,
+            dtype=product.dtype,
+        )
+        kind = "dense-gemv" if product.constant else "batched-matmul"
+        if not integers.is_worth_splitting(self.blocks):
+            return (KernelCall(integers.product(False), reads, (result,), kind, ("matmul",)),)
+        sums = Value(f"sums.{result.name}", integers.sums_shape, product.dtype, "computed")
+        return (
+            KernelCall(integers.product(True), reads, (sums,), kind, ("matmul",)),
+            KernelCall(integers.finish(), (sums,), (result,), "finish-gemv", ("matmul",)),
         )
 
     def _calls(

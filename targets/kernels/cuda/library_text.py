@@ -23,7 +23,10 @@ class _File:
 _FILES = (
     _File("common", ("ae_count",)),
     _File("products", ("ae_rows", "ae_finish"), shared=1568),
+    _File("fixed", ("ae_fixed", "ae_integers", "ae_add_integers"), shared=1040, builds_on=("products",)),
     _File("embedding", ("ae_embedding",)),
+    _File("convolutions", ("ae_convolve",), shared=6144),
+    _File("norms", ("ae_reduce", "ae_layer_norm", "ae_softmax")),
 )
 
 

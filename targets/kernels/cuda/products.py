@@ -6,6 +6,7 @@ Weights lie row by row, as `pack_rows` packs them: threads take neighbouring col
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,7 @@ class RowsProduct:
 
     `dtype` is that of x; `graded` says that active inputs are multiplied, else they are 1; `skips` that silent ones are
     not read, which wants finite weights; `constant` that W is a weight of the step, in `storage`, and not computed.
+    `fixed` says that inputs are put in fixed point, which wants integer weights and `per_matrix` of all rows.
     """
 
     batch: int
@@ -52,6 +54,7 @@ class RowsProduct:
     constant: bool
     dtype: str = "float32"
     storage: Storage = FLOAT32
+    fixed: bool = False
 
     @property
     def units(self) -> int:
@@ -82,15 +85,18 @@ class RowsProduct:
         pitch = self.storage.data_size(self.columns)
         arrays: list[Array] = [
             ("x", (self.batch * self.rows,), self.dtype),
-            ("weights", (self.batch // self.per_matrix * self.rows * pitch,), _element(self.storage)),
+            ("weights", (self.batch // self.per_matrix * self.rows * pitch,), element_dtype(self.storage)),
         ]
         if split:
             arrays.append(("sums", (self.batch * self.units * self.columns,), "float32"))
         else:
             arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
+        kind = "event_gemv" if self.skips else "dense_gemv"
+        if self.fixed:
+            sizes: tuple[int, ...] = (self.rows, self.columns, self.batch, int(split))
+            return library_call(kind, f"ae_fixed<ae_{self.storage.name}>", arrays, sizes)
         flags = ", ".join(_word(flag) for flag in (self.graded or not self.skips, self.skips, self.constant))
         sizes = (self.rows, self.columns, self.batch, self.per_matrix, int(split))
-        kind = "event_gemv" if self.skips else "dense_gemv"
         return library_call(kind, f"ae_rows<ae_{self.storage.name}, {flags}>", arrays, sizes)
 
     def finish(self) -> tirx.PrimFunc:
@@ -106,12 +112,53 @@ class RowsProduct:
         return [("scales", (groups * self.columns,), "float32")] if groups else []
 
 
+@dataclass(frozen=True)
+class IntegerProduct:
+    """y[m, :] = Σ over k of x[m, k]·W[k, :] of integers of `dtype`, int32 or int64, modulo its range.
+
+    There are `batch` rows m, `per_matrix` of them by each matrix W[rows, columns], int8 where `constant`, else `dtype`.
+    """
+
+    batch: int
+    rows: int
+    columns: int
+    per_matrix: int
+    constant: bool
+    dtype: str
+
+    @property
+    def sums_shape(self) -> tuple[int, int, int]:
+        """The shape of the array of split sums, of `dtype`."""
+        return self.batch, -(-self.rows // BLOCK), self.columns
+
+    def is_worth_splitting(self, blocks: int) -> bool:
+        """Whether blocks of inputs should be added up by different threads, of `blocks` blocks that run at once."""
+        return self.rows > BLOCK and self.batch * self.columns < blocks * THREADS
+
+    def product(self, split: bool) -> tirx.PrimFunc:
+        """Kernel (x, weights, y), or (x, weights, sums) if `split`, for `finish`; the weights row by row."""
+        weights = self.batch // self.per_matrix * self.rows * self.columns
+        out = prod(self.sums_shape) if split else self.batch * self.columns
+        arrays: list[Array] = [
+            ("x", (self.batch * self.rows,), self.dtype),
+            ("weights", (weights,), "int8" if self.constant else self.dtype),
+            ("sums" if split else "y", (out,), self.dtype),
+        ]
+        sizes = (self.rows, self.columns, self.batch, self.per_matrix, int(split))
+        return library_call("integer_gemv", f"ae_integers<{_word(self.constant)}>", arrays, sizes)
+
+    def finish(self) -> tirx.PrimFunc:
+        """Kernel (sums, y): the split sums added up."""
+        arrays = (("sums", (prod(self.sums_shape),), self.dtype), ("y", (self.batch * self.columns,), self.dtype))
+        return library_call("finish_gemv", "ae_add_integers", arrays, (self.rows, self.columns, self.batch))
+
+
 def embedding_row(count: int, entries: int, width: int, storage: Storage, index_dtype: str) -> tirx.PrimFunc:
     """Kernel (indices, table, [scales], y): that of `products.embedding.embedding_row`, on the same arrays."""
     groups = storage.scale_rows(width)
     arrays: list[Array] = [
         ("indices", (count,), index_dtype),
-        ("table", (entries * storage.data_size(width),), _element(storage)),
+        ("table", (entries * storage.data_size(width),), element_dtype(storage)),
         *([("scales", (entries * groups,), "float32")] if groups else []),
         ("y", (count * width,), "float32"),
     ]
@@ -124,7 +171,7 @@ def count_active(size: int, dtype: str) -> tirx.PrimFunc:
     return library_call("count_active", "ae_count", arrays, (size,))
 
 
-def _element(storage: Storage) -> str:
+def element_dtype(storage: Storage) -> str:
     """The dtype of an element of packed weights."""
     return "uint16" if storage.is_half else storage.data_type
 

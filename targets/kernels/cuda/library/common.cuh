@@ -17,6 +17,10 @@
 struct alignas(16) ae_quad { unsigned words[4]; };
 __shared__ ae_quad ae_shared[AE_SHARED_BYTES / 16];
 
+/* One type or the other. */
+template <bool WANTED, class YES, class NO> struct ae_either { typedef YES type; };
+template <class YES, class NO> struct ae_either<false, YES, NO> { typedef NO type; };
+
 /* Whether an input is active: −0.0 is not, a NaN is. */
 template <class X> __device__ __forceinline__ bool ae_active(X x) { return !(x == (X)0); }
 

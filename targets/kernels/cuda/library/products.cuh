@@ -91,9 +91,6 @@ __device__ __forceinline__ float ae_join(float total, float sum, int unit, const
     return unit ? total + sum : sum;
 }
 
-template <bool WANTED, class YES, class NO> struct ae_either { typedef YES type; };
-template <class YES, class NO> struct ae_either<false, YES, NO> { typedef NO type; };
-
 /* The product of `batch` rows of x, `per_matrix` of them by each matrix [rows, columns]. GRADED: x is multiplied, else its
  * active elements are 1. SKIPS: only active inputs are read, which needs GRADED not; CONSTANT: W never changes. Where
  * `split`, out is [batch, units, columns], the sum of each unit of inputs without any scale, for ae_finish; else it is y. */
