@@ -1,4 +1,4 @@
-"""Lowered kernels → CUDA C: a `__device__` function each, printed by TVM's generator, which needs no GPU and no toolkit.
+"""Lowered kernels → CUDA C: a `__device__` function each, printed by TVM's generator, which needs no GPU.
 
     static __device__ __noinline__ void NAME(float *x_pointer, …, int thread, int threads)
 

@@ -6,8 +6,8 @@
         unsigned long long output_stride, const int *stop, unsigned long long *done)
 
 All threads make every call, each does its part, and between two levels all blocks wait for each other. `control` is 128
-bytes of zeros before the first launch: [0] the wait of all blocks, [16] and [17] whether to go on at even and odd ticks,
-written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in the host's memory.
+bytes of zeros before the first launch: [0] the wait of all blocks, [16] and [17] whether to go on at even and at odd
+ticks, written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in the host's memory.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ extern "C" __global__ void __launch_bounds__(AE_THREADS) {ENTRY}(
     {BARRIER}
     for (int step = 0; step < steps && go_on[step & 1]; step++) {{
         const int stopped = first && stop ? *(volatile const int *)stop : 0;
-        astroedge_tick(inputs + step * input_stride, outputs + step * output_stride, state, weights, workspace, control);
+        astroedge_tick(
+            inputs + step * input_stride, outputs + step * output_stride, state, weights, workspace, control);
         if (first) {{
             go_on[(step + 1) & 1] = !stopped;
             *(volatile unsigned long long *)done = before + step + 1;
