@@ -106,7 +106,7 @@ def _bits() -> Iterator[tuple[str, Emit]]:
                 yield (
                     f"bfind{amount}.{sign}{bits}",
                     lambda o, t=f"{sign}{bits}", b=bits, a=int(bool(amount)): o.put(
-                        f"ptx_bfind({o.value(1, t)}, {b}, {a})", "u32"
+                        f"ptx_bfind({o.value(1, t)} < 0 ? ~{o.value(1, t)} : {o.value(1, t)}, {b}, {a})", "u32"
                     ),
                 )
     yield "prmt.b32", calls("ptx_prmt", "b32", "b32", "b32", "b32")

@@ -224,8 +224,6 @@ static void order(unsigned *numbers, unsigned count) {
 
 /* Every thread of a block that need not wait has a turn. */
 static void take_turns(emulated_block *block) {
-    const size_t kept = (size_t)(__stop_emulated_shared - __start_emulated_shared);
-    if (kept) memcpy(__start_emulated_shared, block->shared, kept);
     if (emulated_current->seed > 1) order(grid.thread_order, grid.threads_a_block);
     for (unsigned i = 0; i < grid.threads_a_block && !grid.failed; i++) {
         emulated_thread *thread = &block->threads[grid.thread_order[i]];
@@ -234,6 +232,19 @@ static void take_turns(emulated_block *block) {
         emulated_self = thread;
         emulated_switch(&grid.stack_pointer, thread->stack_pointer);
     }
+}
+
+/* A block goes on alone as far as it can, so that it meets the others far behind or far ahead; at every other turn of a
+ * shuffled order it makes a single step. */
+static void let_go_on(emulated_block *block) {
+    const size_t kept = (size_t)(__stop_emulated_shared - __start_emulated_shared);
+    const int one_step = emulated_current->seed > 1 && grid.random >> 40 & 1;
+    if (kept) memcpy(__start_emulated_shared, block->shared, kept);
+    unsigned long progress;
+    do {
+        progress = grid.progress;
+        take_turns(block);
+    } while (grid.progress != progress && !one_step && block->alive && !grid.failed);
     if (kept) memcpy(block->shared, __start_emulated_shared, kept);
 }
 
@@ -275,7 +286,7 @@ static int emulated_run(const emulated_launch *launch) {
     while (grid.alive && !grid.failed) {
         const unsigned long progress = grid.progress, spins = grid.spins;
         if (launch->seed > 1) order(grid.block_order, grid.count);
-        for (unsigned i = 0; i < grid.count && !grid.failed; i++) take_turns(&grid.blocks[grid.block_order[i]]);
+        for (unsigned i = 0; i < grid.count && !grid.failed; i++) let_go_on(&grid.blocks[grid.block_order[i]]);
         idle = grid.progress == progress ? idle + 1 : 0;
         if (!grid.failed && idle > (grid.spins == spins ? 1 : SPINS)) tell_stuck();
     }
