@@ -36,7 +36,7 @@ def _choose_kernels(state: Compilation) -> None:
     request = state.request
     rates = {spike.name: spike.firing_rate for spike in request.graph.spec.spikes}
     state.program, state.choice = choose_device_kernels(
-        state.program, state.products, rates, request.target, request.kernels, request.weights
+        state.program, state.products, rates, request.kernels, request.weights
     )
 
 

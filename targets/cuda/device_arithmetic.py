@@ -1,7 +1,7 @@
 """Arithmetic in the words of CUDA C, each operation with the result that it has on every other processor.
 
-Products, quotients and roots round by themselves (`__fmul_rn`, …), so that nothing contracts them; larger and smaller of
-two floats are selections that give the second where either is a NaN; a comparison for being unequal is false with a
+Products, quotients and roots round by themselves (`__fmul_rn`, …), so that nothing contracts them; the larger of two
+floats and the smaller are selections that give the second where either is a NaN; a comparison for being unequal is false with a
 NaN, as LLVM's; numbers that TVM would print with too few digits are written as their bits.
 
 Requires: nothing may change arithmetic afterwards.

@@ -1,4 +1,4 @@
-"""Lowered kernels → CUDA C: a `__device__` function each, printed by TVM's generator, which needs no GPU and no toolkit.
+"""Lowered kernels → CUDA C: a `__device__` function each, printed by TVM's generator, which needs no GPU.
 
     static __device__ __noinline__ void NAME(float *x_pointer, …, int thread, int threads)
 
@@ -15,7 +15,7 @@ import tvm
 import tvm_ffi
 from tvm import ir, s_tir, tirx
 
-from astroedge.targets.cuda.device_arithmetic import device_arithmetic, c_integers
+from astroedge.targets.cuda.device_arithmetic import c_integers, device_arithmetic
 from astroedge.targets.cuda.plain_storage import plain_storage
 from astroedge.targets.exact.exact_intrinsics import exact_intrinsics
 from astroedge.targets.exact.hoist_lets import hoist_lets

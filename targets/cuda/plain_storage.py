@@ -21,7 +21,9 @@ from tvm.ir import TensorLoad
 from astroedge.targets.cuda.scalar_lanes import llvm_name
 
 HALF, TRUTH = "float16", "bool"
-_STORED = {HALF: "uint16", TRUTH: "uint8"}
+STORED = {HALF: "uint16", TRUTH: "uint8"}
+"""What memory holds in the place of a dtype."""
+
 _ROUNDED = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Div)
 _COMPARED = (tirx.EQ, tirx.NE, tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.Max, tirx.Min)
 _EXACT_CALLS = ("if_then_else", "fabs", "floor", "ceil", "trunc", "keep")
@@ -63,14 +65,14 @@ class _Storage:
 
     def parameter(self, item: Any) -> Any:
         if isinstance(item.ty, ir.PointerType):
-            stored = _STORED.get(str(item.ty.element_type.dtype))
+            stored = STORED.get(str(item.ty.element_type.dtype))
             if stored:
                 self.names[item] = tirx.Var(item.name, ir.PointerType(ir.PrimType(stored)))
         return self.names.get(item, item)
 
     def array(self, buffer: Any) -> Any:
         """The array that stands for `buffer`."""
-        stored = _STORED.get(str(buffer.ty.dtype))
+        stored = STORED.get(str(buffer.ty.dtype))
         if stored and buffer not in self.names:
             self.names[buffer] = tirx.decl_buffer(buffer.ty.shape, stored, name=buffer.name)
         return self.names.get(buffer, buffer)

@@ -1,4 +1,4 @@
-"""The CUDA C of a step → what a GPU runs of it: the images, how many blocks are worth launching, how often they wait."""
+"""The CUDA C of a step → what a GPU runs of it: images, how many blocks are worth launching, how often they wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of a tick as a GPU makes them: by a function of the library, divided among all threads, or by one thread."""
+"""How a GPU makes the calls of a tick: by a function of the library, divided among all threads, or by one thread."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@
         unsigned long long output_stride, const int *stop, unsigned long long *done)
 
 All threads make every call, each does its part, and between two levels all blocks wait for each other. `control` is 128
-bytes of zeros before the first launch: [0] the wait of all blocks, [16] and [17] whether to go on at even and odd ticks,
-written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in the host's memory.
+bytes of zeros before the first launch: [0] the wait of all blocks, [16] and [17] whether to go on at even and at odd
+ticks, written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in the host's memory.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.cuda.device_arithmetic import C_TYPES
 from astroedge.targets.cuda.device_functions import device_functions
 from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION, LIBRARY_SIZES
+from astroedge.targets.cuda.plain_storage import STORED
 from astroedge.targets.kernels.cuda.library_text import library_text
 
 ENTRY = "astroedge_run"
@@ -47,7 +48,8 @@ extern "C" __global__ void __launch_bounds__(AE_THREADS) {ENTRY}(
     {BARRIER}
     for (int step = 0; step < steps && go_on[step & 1]; step++) {{
         const int stopped = first && stop ? *(volatile const int *)stop : 0;
-        astroedge_tick(inputs + step * input_stride, outputs + step * output_stride, state, weights, workspace, control);
+        astroedge_tick(
+            inputs + step * input_stride, outputs + step * output_stride, state, weights, workspace, control);
         if (first) {{
             go_on[(step + 1) & 1] = !stopped;
             *(volatile unsigned long long *)done = before + step + 1;
@@ -98,7 +100,8 @@ class _Tick:
 
     def _address(self, value: Value) -> str:
         place = self.plan.places[value]
-        return f"({C_TYPES[value.dtype]} *)({place.buffer} + {place.offset})"
+        kind = C_TYPES[STORED.get(value.dtype, value.dtype)]
+        return f"({kind} *)({place.buffer} + {place.offset})"
 
 
 def kernel_text(plan: MemoryPlan, forms: Sequence[DeviceForm], levels: Sequence[int]) -> str:

@@ -162,7 +162,7 @@ class _Divider:
 
 
 class _InTurn(_Divider):
-    """Divides the loops of a nest together, so that thread t does the iterations t, t + threads, …"""
+    """Divides the loops of a nest together, so that thread t does the iterations t, t + threads and so on."""
 
     def _divide_loop(self, loop: tirx.For) -> _Divided | None:
         nest = _nest_of(loop)
