@@ -148,8 +148,8 @@ def _show_device(manifest: Manifest) -> None:
     if device is None:
         return
     print_line(
-        f"A GPU ({device.kind}) computes it: one launch of {device.kernel} for many ticks, in up to {device.blocks} blocks "
-        f"of {device.block} threads, which wait for each other {device.barriers} times a tick."
+        f"A GPU ({device.kind}) computes it: one launch of {device.kernel} for many ticks, in up to "
+        f"{device.blocks} blocks of {device.block} threads, which wait for each other {device.barriers} times a tick."
     )
     rows = [
         (_dotted(item.capability), item.kind, size(item.nbytes), _runs_on(item), item.sha256[:16] + "…")
