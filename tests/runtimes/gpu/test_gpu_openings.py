@@ -35,8 +35,8 @@ def run(program: Path, bundle: Path, environment: dict[str, str], *arguments: st
     """Run the host. The fake driver itself keeps what it gives for a function, and what it fails to free."""
     (program.parent / "leaks").write_text("leak:cuModuleGetFunction\n", encoding="ascii")
     looks = not any(f"fail={name}:" in environment["FAKE_CUDA"] for name in FREEING)
-    options = f"detect_leaks={int(looks)}:print_suppressions=0:suppressions={program.parent / 'leaks'}"
-    quiet = {"LSAN_OPTIONS": options, "ASAN_OPTIONS": options}
+    known = f"print_suppressions=0:suppressions={program.parent / 'leaks'}"
+    quiet = {"LSAN_OPTIONS": known, "ASAN_OPTIONS": f"detect_leaks={int(looks)}"}
     command = [str(program), str(bundle), *(arguments or ("--hash", "1"))]
     return subprocess.run(command, env=environment | quiet, check=False, capture_output=True, text=True, timeout=120)
 
