@@ -208,6 +208,16 @@ class CompiledSession(StreamState, Presenter):
         finally:
             self._unavailable = ""
 
+    def time_on_gpu(self, /, **inputs: InputValue) -> float:
+        """One tick; returns the seconds that the GPU computed, by its own clock, and 0.0 where none computes."""
+        self._check_available()
+        self._call.timed = 1
+        try:
+            self.step(**inputs)
+        finally:
+            self._call.timed = 0
+        return float(self._call.device_seconds)
+
     @property
     def output_bytes(self) -> NDArray[np.uint8]:
         """The outputs buffer of the last `step`, padding included, read only: what a golden trace hashes."""

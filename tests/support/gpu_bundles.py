@@ -26,6 +26,7 @@ def tiny_device_code(chips: Sequence[str] = ("sm_72", "sm_87")) -> DeviceCode:
     return DeviceCode("astroedge_run", 128, 2, 2, images)
 
 
+@cache
 def make_gpu_bundle(target: str | Target = "native", code: DeviceCode | None = None) -> Bundle:
     """A complete bundle of the layer for a GPU beside a processor, with the golden trace of the processor's bundle."""
     resolved, code = resolve_target(target), code or tiny_device_code()

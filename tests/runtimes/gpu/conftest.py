@@ -1,0 +1,21 @@
+"""A folder with the tiny layer for a GPU (gpu.astro) and for the processor (cpu.astro), and a fake driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cuda_emulator.build_driver import build_driver
+from tests.support.bundles import make_tiny_bundle
+from tests.support.gpu_bundles import make_gpu_bundle
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder."""
+    path = tmp_path_factory.mktemp("gpu")
+    make_gpu_bundle().save(path / "gpu.astro")
+    make_tiny_bundle().save(path / "cpu.astro")
+    build_driver(path)
+    return path
