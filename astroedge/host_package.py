@@ -46,7 +46,7 @@ def require(module_name: str, purpose: str) -> ModuleType:
 
 @contextmanager
 def _without(package: str | None) -> Iterator[None]:
-    """What this thread imports does not find a package that nobody has imported yet; other threads import it as ever."""
+    """What this thread imports does not find a package that nobody has imported yet; other threads find it as ever."""
     if package is None or package in sys.modules:
         yield
         return

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astroedge.abi.limits import SPIKE_BITS
 from astroedge.bundle.drawn_values import drawn_values
-from astroedge.bundle.manifest import BufferField, Golden, GoldenTick, InputField, Layout
+from astroedge.bundle.manifest import Golden, GoldenTick, InputField, Layout
 from astroedge.errors import InputError
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.session import Array
