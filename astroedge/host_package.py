@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from threading import get_ident
 from types import ModuleType
 
 from astroedge.errors import MissingDependencyError
@@ -10,6 +14,10 @@ from astroedge.main_interpreter import refuse_subinterpreter
 
 # The base dependencies; every other package comes with the `host` extra.
 _BASE = {"numpy", "click", "rich", "psutil", "tomli"}
+
+# TVM imports PyTorch where it is installed, which takes twice as long as TVM itself, to pass tensors on without a copy:
+# compiling has none.
+_UNNEEDED = {"tvm": "torch"}
 
 
 def require(module_name: str, purpose: str) -> ModuleType:
@@ -24,7 +32,8 @@ def require(module_name: str, purpose: str) -> ModuleType:
     """
     refuse_subinterpreter()
     try:
-        return import_module(module_name)
+        with _without(_UNNEEDED.get(module_name.partition(".")[0])):
+            return import_module(module_name)
     except ImportError as error:
         package = ((isinstance(error, ModuleNotFoundError) and error.name) or module_name).partition(".")[0]
         if package == "astroedge":
@@ -33,3 +42,29 @@ def require(module_name: str, purpose: str) -> ModuleType:
         happened = "is not installed" if missing else f"is installed but cannot be imported ({error})"
         install = "astroedge" if package in _BASE else '"astroedge[host]"'
         raise MissingDependencyError(f"{package} {happened} and {purpose} needs it: pip install {install}") from error
+
+
+@contextmanager
+def _without(package: str | None) -> Iterator[None]:
+    """What this thread imports does not find a package that nobody has imported yet; other threads find it as ever."""
+    if package is None or package in sys.modules:
+        yield
+        return
+    finder = _Hidden(package, get_ident())
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Hidden:
+    """A finder for `sys.meta_path` that has one thread believe that a package is not installed."""
+
+    def __init__(self, package: str, thread: int) -> None:
+        self.package, self.thread = package, thread
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Raise ModuleNotFoundError for the package; every other name is left to the finders behind this one."""
+        if name == self.package and get_ident() == self.thread:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import tvm_ffi
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as tir
@@ -21,6 +22,22 @@ KERNEL_ATTRIBUTE = "astroedge.kernel"
 
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
+
+_UNREADABLE = 0  # no `inspect.Signature`
+
+Handler = Callable[[Any, tvm_ffi.StructuralMutator], Any]
+"""What takes a node and the mutator and returns what stands in the node's place."""
+
+
+def rewrite(root: Any, *handlers: tuple[type | tuple[type, ...], Handler]) -> Any:
+    """`tvm_ffi.structural_mutate` without what it costs to begin; `handlers` are functions or partial ones.
+
+    TVM looks whether a handler takes a third argument, which takes longer than most rewritings. One whose signature it
+    cannot read gets two.
+    """
+    for _, handler in handlers:
+        handler.__signature__ = _UNREADABLE  # type: ignore[attr-defined]
+    return tvm_ffi.structural_mutate(root, handlers)
 
 
 class Kernel:

@@ -7,6 +7,7 @@ import pytest
 
 from astroedge.errors import MissingDependencyError
 from astroedge.host_package import require
+from tests.support.interpreters import packages_loaded_by
 
 
 def test_module_that_was_asked_for_is_returned() -> None:
@@ -42,3 +43,38 @@ def test_missing_module_of_astroedge_is_a_plain_import_error() -> None:
     """A module of the package itself that is not there is a bug, not a missing extra."""
     with pytest.raises(ModuleNotFoundError):
         require("astroedge.no_such_module", "anything")
+
+
+def test_compiler_does_not_load_the_framework() -> None:
+    """TVM comes without the PyTorch that it would import."""
+    loaded = packages_loaded_by('from astroedge.host_package import require\nrequire("tvm", "compiling a step")\n')
+    assert "tvm" in loaded
+    assert "torch" not in loaded
+
+
+def test_package_is_hidden_from_the_importing_thread_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread imports PyTorch while TVM is imported without it, and so does anyone afterwards."""
+    (tmp_path / "torch.py").write_text("")
+    (tmp_path / "tvm.py").write_text(
+        "import importlib, threading\n"
+        "found = []\n"
+        "def look():\n"
+        "    try:\n"
+        "        found.append(importlib.import_module('torch').__name__)\n"
+        "    except ImportError:\n"
+        "        found.append(None)\n"
+        "look()\n"
+        "other = threading.Thread(target=look)\n"
+        "other.start()\n"
+        "other.join()\n"
+    )
+    for name in ("torch", "tvm"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert require("tvm", "compiling a step").found == [None, "torch"]
+        sys.modules.pop("torch")
+        require("torch", "exporting a model")
+    finally:
+        for name in ("torch", "tvm"):
+            sys.modules.pop(name, None)

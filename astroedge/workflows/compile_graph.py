@@ -4,8 +4,9 @@ With `precision` below float32 the reference is the graph with dequantised weigh
 compiler error cannot hide behind what quantising costs; `astroedge eval` measures that cost.
 
 A bundle's golden trace is made by running the step on this machine. For a target this machine cannot run, the same
-graph is compiled for this machine as well: the bits are the same on every target, and verifying the bundle on its
-board proves it. Before the trace is taken, the step is compared with ONNX Runtime by the forced rule.
+graph is compiled for this machine as well, once, as the build that shows its spikes: the bits are the same in every
+build and on every target, and verifying the bundle on its board proves it. Before the trace is taken, the step is
+compared with ONNX Runtime by the forced rule.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
     from astroedge.bundle.container import Bundle
+    from astroedge.bundle.manifest import Layout
     from astroedge.runtimes.checking.parity_report import ForcedReport
     from astroedge.runtimes.session.compiled import CompiledSession
     from astroedge.step.graph import StepGraph
@@ -155,13 +157,12 @@ def _compile(
     say(f"compiling {quantised.graph.name} for {goal.name}")
     step = _compile_step(quantised, goal, options)
     here = goal if runs_here(goal) else resolve_target("native")
-    local = step if here is goal else _compile_step(quantised, here, options)
-    bundle = link_bundle(local, here)
+    bundle = link_bundle(step, goal) if here is goal else _probe_build(quantised, here, options)
     say("comparing with ONNX Runtime by the forced rule")
-    shown = bundle if options.probes or not quantised.graph.spec.spikes else _probe_build(quantised, here, options)
-    parity = _check_parity(quantised.graph, shown, options, say)
+    shows = bundle.manifest.probes or not quantised.graph.spec.spikes
+    parity = _check_parity(quantised.graph, bundle if shows else _probe_build(quantised, here, options), options, say)
     say(f"recording the golden trace on {here.name}")
-    golden = _golden(bundle, parity, say)
+    golden = _golden(bundle, step.manifest.layout, parity, say)
     if options.math == "fast" and here is not goal:
         golden = replace(golden, ticks=())
     say(f"linking for {goal.triple}")
@@ -242,8 +243,10 @@ def _refusal(name: str, report: ForcedReport) -> str:
     return f"The compiled step of {name!r} does not follow its graph: {report.text()} {cure}"
 
 
-def _golden(bundle: Bundle, parity: dict[str, float], say: Progress) -> Golden:
+def _golden(bundle: Bundle, layout: Layout, parity: dict[str, float], say: Progress) -> Golden:
     """Run the bundle on drawn inputs from a reset and keep the hashes, but for ticks that hold a NaN.
+
+    The hashes are of buffers in `layout`, which lacks the outputs that a probe build adds.
 
     The trace of a large step ends earlier: boards replay it, too.
 
@@ -255,18 +258,20 @@ def _golden(bundle: Bundle, parity: dict[str, float], say: Progress) -> Golden:
     seed = bundle.manifest.golden.seed
     ticks = []
     with load(bundle) as session:
-        for item in trace(session, seed, GOLDEN_TICKS[: -1 if bundle.manifest.products > LARGE_STEP else None]):
-            if _holds_nan(session):
+        stops = GOLDEN_TICKS[: -1 if bundle.manifest.products > LARGE_STEP else None]
+        for item in trace(session, seed, stops, layout):
+            if _holds_nan(session, layout):
                 say(f"tick {item.tick} of the golden trace holds a NaN and is left out; does the model overflow?")
             else:
                 ticks.append(item)
     return Golden(seed, tuple(ticks), parity)
 
 
-def _holds_nan(session: CompiledSession) -> bool:
-    """Whether a state or an output of the last tick is NaN anywhere."""
-    layout = session.manifest.layout
-    for fields, buffer in ((layout.state, session.state), (layout.outputs, session.output_bytes)):
+def _holds_nan(session: CompiledSession, layout: Layout) -> bool:
+    """Whether a state or an output of `layout` is NaN anywhere after the last tick."""
+    from astroedge.runtimes.checking.golden import hashed_outputs
+
+    for fields, buffer in ((layout.state, session.state), (layout.outputs, hashed_outputs(session, layout))):
         for item in fields:
             if item.dtype.startswith("float"):
                 values = buffer[item.offset : item.offset + item.nbytes].view(item.dtype)

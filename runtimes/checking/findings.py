@@ -18,6 +18,7 @@ from astroedge.step.spec import NEXT_PREFIX
 FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
 FLOAT16_TOLERANCE = 2e-3  # two units in the last place, nothing can be closer
 SPECIAL_SLACK = 64
+ROUNDING = 1e-5  # more than what three operations in float32 round away of a number, or lose below the smallest
 Ask = Callable[[], Opinion | None]
 
 
@@ -84,17 +85,15 @@ class Findings:
         seen, names = tick.seen, self.reference.observed
         for name, margin in seen.margins.items():
             if f"margin.{name}" in tick.values:
-                ours = tick.values[f"margin.{name}"]
-                pair = _Pair(f"margin.{name}", ours, margin, seen.scales[name], self._allowed(tick))
-                self._compare(tick, names.margins[name], pair)
+                both = (tick.values[f"margin.{name}"], margin, seen.scales[name])
+                self._compare(tick, names.margins[name], f"margin.{name}", *both)
         for name, output in seen.outputs.items():
-            pair = _Pair(name, tick.values[name], output, seen.scales.get(name), self._allowed(tick))
-            self._compare(tick, name, pair)
+            self._compare(tick, name, name, tick.values[name], output, seen.scales.get(name))
         states = {}
         for name, state in seen.states.items():
             following = f"{NEXT_PREFIX}{name}"
-            pair = _Pair(following, tick.states[name], state, seen.scales.get(following), self._allowed(tick))
-            states[name] = self._compare(tick, following, pair)
+            both = (tick.states[name], state, seen.scales.get(following))
+            states[name] = self._compare(tick, following, following, *both)
         return states
 
     def _compare_spikes(self, tick: ComparedTick) -> None:
@@ -147,11 +146,20 @@ class Findings:
         margin = float(seen.margins[name].flat[element])
         return Difference("spike", tick.number, name, element, margin, self._allowed(tick) * scale, tick.special)
 
-    def _compare(self, tick: ComparedTick, value: str, pair: _Pair) -> Array:
-        """Compare one tensor, called `value` in the observed graph.
+    def _compare(
+        self, tick: ComparedTick, value: str, name: str, ours: Array, theirs: Array, scale: Array | None
+    ) -> Array:
+        """Compare one tensor, called `value` in the observed graph and `name` in reports; `scale` as `_Pair` takes it.
 
         Returns the reference's values, or the step's where they disagree and the step is right.
         """
+        share = _largest_share(ours, theirs, scale, self._allowed(tick))
+        if share <= 1.0 and (tick.special or share <= self.worst[0]):
+            return np.asarray(theirs)
+        return self._measure(tick, value, _Pair(name, ours, theirs, scale, self._allowed(tick)))
+
+    def _measure(self, tick: ComparedTick, value: str, pair: _Pair) -> Array:
+        """`_compare`, element by element in float64."""
         beyond = np.flatnonzero(~(pair.error <= pair.tolerance))
         adopted = pair.theirs
         if beyond.size and tick.ask is not None and (opinion := tick.ask()) is not None:
@@ -214,6 +222,25 @@ class Findings:
         self.faulty.add(fault.tick)
         if self.fault is None or fault.amount > self.fault.amount:
             self.fault = fault
+
+
+def _largest_share(ours: Array, theirs: Array, scale: Array | None, tolerance: float) -> float:
+    """A bound of how far any element is from the reference's, as a share of how far it may be; infinite for no idea.
+
+    Most tensors of most ticks are no worse than one before them, which this finds in a fraction of the time that it
+    takes to measure every element in float64.
+    """
+    if scale is None:
+        return 0.0 if np.array_equal(ours, theirs) else np.inf
+    if not ours.dtype == theirs.dtype == scale.dtype == FLOAT32 or ours.size == 0:
+        return np.inf
+    with np.errstate(all="ignore"):
+        error = np.abs(ours - theirs)
+        if error.max() == 0.0:
+            return 0.0  # a difference of floats is 0 where they are equal alone
+        largest = np.maximum(scale, np.float32(1.0))
+        bound = float((error / largest).max()) / relative_tolerance(FLOAT32, tolerance) * (1.0 + ROUNDING)
+        return bound + ROUNDING if np.isfinite(largest.max()) and np.isfinite(bound) else np.inf
 
 
 class _Pair:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astroedge.abi.limits import SPIKE_BITS
 from astroedge.bundle.drawn_values import drawn_values
-from astroedge.bundle.manifest import Golden, GoldenTick, InputField
+from astroedge.bundle.manifest import Golden, GoldenTick, InputField, Layout
 from astroedge.errors import InputError
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.session import Array
@@ -90,10 +90,13 @@ def draw_inputs(fields: Sequence[InputField], seed: int, first: int, ticks: int)
     }
 
 
-def trace(session: CompiledSession, seed: int, ticks: Sequence[int]) -> Iterator[GoldenTick]:
+def trace(
+    session: CompiledSession, seed: int, ticks: Sequence[int], layout: Layout | None = None
+) -> Iterator[GoldenTick]:
     """Run a session on drawn inputs from a reset and yield the hashes at the given ticks, as they are reached.
 
-    The session's own state is put back at the end, also when the iteration is given up.
+    The session's own state is put back at the end, also when the iteration is given up. `layout` is that of the bundle
+    whose hashes are wanted, by default the session's own: a probe build has the same states and gives more outputs.
 
     Raises InputError when the ticks are not ascending from 1.
     """
@@ -108,9 +111,20 @@ def trace(session: CompiledSession, seed: int, ticks: Sequence[int]) -> Iterator
             inputs = draw_inputs(session.manifest.layout.inputs, seed, tick - 1, 1)
             session.step(**{name: array[0] for name, array in inputs.items()})
             done = tick
-            yield GoldenTick(tick, _digest(session.state), _digest(session.output_bytes))
+            outputs = session.output_bytes if layout is None else hashed_outputs(session, layout)
+            yield GoldenTick(tick, _digest(session.state), _digest(outputs))
     finally:
         session.restore(saved)
+
+
+def hashed_outputs(session: CompiledSession, layout: Layout) -> NDArray[np.uint8]:
+    """A session's last outputs as the outputs buffer of a bundle with `layout` holds them, zeros between."""
+    places = {item.name: item.offset for item in session.manifest.layout.outputs}
+    buffer = np.zeros(layout.outputs_size, np.uint8)
+    for item in layout.outputs:
+        start = places[item.name]
+        buffer[item.offset : item.offset + item.nbytes] = session.output_bytes[start : start + item.nbytes]
+    return buffer
 
 
 def replay(session: CompiledSession, golden: Golden | None = None) -> Replay:

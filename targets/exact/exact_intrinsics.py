@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 
 from astroedge.errors import UnsupportedOpError
 from astroedge.targets.exact import exact_math, wide_math
 from astroedge.targets.exact.expressions import round_to_even
 from astroedge.targets.exact.fence_products import fence
+from astroedge.targets.tir_builder import rewrite
 
 _ROUNDING = ("fabs", "floor", "ceil", "trunc")
 LARGEST_PRODUCT = 64  # the largest constant exponent that is worked out by products
@@ -61,8 +61,7 @@ def exact_intrinsics(func: tirx.PrimFunc, *, required: bool = True) -> tirx.Prim
             refused.append(error)
             return node
 
-    handlers = [(tvm.ir.Call, replace_call), (tirx.Cast, bound_cast), (tirx.Mod, divide)]
-    body = tvm_ffi.structural_mutate(func.body, handlers)
+    body = rewrite(func.body, (tvm.ir.Call, replace_call), (tirx.Cast, bound_cast), (tirx.Mod, divide))
     if refused and required:
         raise refused[0]
     return func.with_body(body)

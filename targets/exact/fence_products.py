@@ -11,14 +11,15 @@ It comes after the last pass that changes arithmetic and before `LowerIntrin`, w
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 from tvm.target import codegen
 
 from astroedge.errors import CompileError
+from astroedge.targets.tir_builder import rewrite
 
 _FENCE = "llvm.arithmetic.fence"
 
@@ -29,20 +30,29 @@ def fence(value: Any, *, pure: bool = True) -> Any:
     One that is not `pure` counts as having a side effect and cannot become a vector any more.
     """
     call = tirx.call_llvm_pure_intrin if pure else tirx.call_llvm_intrin
-    return call(value.ty, _FENCE, value)
+    return call(value.ty, _number(_FENCE), value)
 
 
 def is_fence(expression: Any) -> bool:
     """Whether the expression is a call of `llvm.arithmetic.fence`."""
-    return _calls_llvm(expression, _FENCE)
+    return _called(expression) == _number(_FENCE)
 
 
-def _calls_llvm(expression: Any, name: str) -> bool:
-    return bool(
-        isinstance(expression, tvm.ir.Call)
-        and expression.op.same_as(tvm.ir.Op.get("tirx.call_llvm_pure_intrin"))
-        and int(expression.args[0]) == codegen.llvm_lookup_intrinsic_id(name)
-    )
+def _called(expression: Any) -> int | None:
+    """The number of the LLVM intrinsic that an expression calls, None for any other expression."""
+    if isinstance(expression, tvm.ir.Call) and expression.op.same_as(_pure_call()):
+        return int(expression.args[0].value)
+    return None
+
+
+@cache
+def _pure_call() -> tvm.ir.Op:
+    return tvm.ir.Op.get("tirx.call_llvm_pure_intrin")
+
+
+@cache
+def _number(intrinsic: str) -> int:
+    return int(codegen.llvm_lookup_intrinsic_id(intrinsic))
 
 
 def fence_products(func: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -57,13 +67,15 @@ def fence_products(func: tirx.PrimFunc) -> tirx.PrimFunc:
         return fence(product) if "float" in str(product.ty) else product
 
     def keep(call: Any, mutator: Any) -> Any:
-        if is_fence(call) and isinstance(call.args[1], (tirx.Mul, tirx.Div)):
-            return fence(mutator.default_mutate(call.args[1]))
-        if _calls_llvm(call, "llvm.fmuladd"):
+        called = _called(call)
+        if called == _number(_FENCE) and isinstance(value := call.args[1], (tirx.Mul, tirx.Div)):
+            product = mutator.default_mutate(value)
+            return call if product.same_as(value) else fence(product)
+        if called == _number("llvm.fmuladd"):
             fused.append(call)
         return mutator.default_mutate(call)
 
-    body = tvm_ffi.structural_mutate(func.body, [((tirx.Mul, tirx.Div), wrap), (tvm.ir.Call, keep)])
+    body = rewrite(func.body, ((tirx.Mul, tirx.Div), wrap), (tvm.ir.Call, keep))
     if fused:
         raise CompileError(
             f"{func.attrs.get('global_symbol', 'A kernel')} has fused products before they were fenced; fence earlier."

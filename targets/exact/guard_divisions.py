@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm_ffi
 from tvm import tirx
+
+from astroedge.targets.tir_builder import rewrite
 
 _DIVISIONS = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
 
@@ -30,4 +31,4 @@ def guard_divisions(func: tirx.PrimFunc) -> tirx.PrimFunc:
             traps = tirx.any(traps, lowest)
         return type(node)(node.a, tirx.Select(traps, one, node.b))
 
-    return func.with_body(tvm_ffi.structural_mutate(func.body, (_DIVISIONS, guard)))
+    return func.with_body(rewrite(func.body, (_DIVISIONS, guard)))

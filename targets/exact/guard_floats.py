@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm_ffi
 from tvm import tirx
 
 from astroedge.targets.exact.fence_products import fence, is_fence
+from astroedge.targets.tir_builder import rewrite
 
 
 def guard_floats(func: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -41,8 +41,8 @@ def guard_floats(func: tirx.PrimFunc) -> tirx.PrimFunc:
         node = mutator.default_mutate(node)
         return _extreme(type(node), node.a, node.b) if _is_float(node.a) else node
 
-    callbacks = [(tirx.Sub, difference), (tirx.EQ, equal), (tirx.NE, unequal), ((tirx.Max, tirx.Min), extreme)]
-    return func.with_body(tvm_ffi.structural_mutate(func.body, callbacks))
+    callbacks = ((tirx.Sub, difference), (tirx.EQ, equal), (tirx.NE, unequal), ((tirx.Max, tirx.Min), extreme))
+    return func.with_body(rewrite(func.body, *callbacks))
 
 
 def _extreme(kind: type, a: Any, b: Any) -> Any:

@@ -14,11 +14,15 @@ from typing import Any
 import tvm_ffi
 from tvm import tirx
 
+from astroedge.targets.tir_builder import rewrite
+
 
 def hoist_lets(func: tirx.PrimFunc) -> tirx.PrimFunc:
     """The function with every `Let` of a stored or bound value turned into `Bind` statements in front of it."""
 
-    def hoist(statement: Any, mutator: Any) -> Any:
+    def hoist(statement: Any, _: Any) -> Any:
+        if not _holds_let(statement.value):
+            return statement
         bound: list[tirx.Stmt] = []
         fresh: dict[tirx.Var, tirx.Var] = {}
 
@@ -31,14 +35,18 @@ def hoist_lets(func: tirx.PrimFunc) -> tirx.PrimFunc:
         def rename(var: Any, _inner: Any) -> Any:
             return fresh.get(var, var)
 
-        value = tvm_ffi.structural_mutate(statement.value, [(tirx.Let, bind), (tirx.Var, rename)])
-        if not bound:
-            return statement
+        value = rewrite(statement.value, (tirx.Let, bind), (tirx.Var, rename))
         if isinstance(statement, tirx.BufferStore):
             last: tirx.Stmt = tirx.BufferStore(statement.buffer, value, statement.indices)
         else:
             last = tirx.stmt.Bind(statement.var, value)
         return tirx.SeqStmt([*bound, last])
 
-    handlers = [(tirx.BufferStore, hoist), (tirx.stmt.Bind, hoist)]
-    return func.with_body(tvm_ffi.structural_mutate(func.body, handlers))
+    if not _holds_let(func.body):
+        return func
+    return func.with_body(rewrite(func.body, ((tirx.BufferStore, tirx.stmt.Bind), hoist)))
+
+
+def _holds_let(node: Any) -> bool:
+    """Whether a `Let` is anywhere in a statement or an expression."""
+    return tvm_ffi.structural_walk(node, (tirx.Let, lambda _: tvm_ffi.VisitInterrupt())) is not None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm_ffi
 from tvm import tirx
+
+from astroedge.targets.tir_builder import rewrite
 
 
 def select_casts(func: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -21,4 +22,4 @@ def select_casts(func: tirx.PrimFunc) -> tirx.PrimFunc:
             return cast
         return tirx.Select(cast.value, tirx.const(1, target), tirx.const(0, target))
 
-    return func.with_body(tvm_ffi.structural_mutate(func.body, (tirx.Cast, select)))
+    return func.with_body(rewrite(func.body, (tirx.Cast, select)))

@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 from tvm.target import codegen
 
 from astroedge.targets.families import family_of
-from astroedge.targets.tir_builder import splat
+from astroedge.targets.tir_builder import rewrite, splat
 
 _MAGNITUDE = 0x7FFF
 _EXPONENT = 0x1F << 23
@@ -38,7 +37,7 @@ def widen_halves(func: tirx.PrimFunc) -> tirx.PrimFunc:
         source, wanted = str(cast.value.ty.dtype), str(cast.ty.dtype)
         return _widened(cast.value) if source.startswith("float16") and wanted.startswith("float32") else cast
 
-    return func.with_body(tvm_ffi.structural_mutate(func.body, (tirx.Cast, widen)))
+    return func.with_body(rewrite(func.body, (tirx.Cast, widen)))
 
 
 def _widened(half: Any) -> Any:

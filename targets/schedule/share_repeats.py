@@ -7,6 +7,7 @@ its uses: a few hundred operations become tens of thousands, over which every la
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import tvm
 import tvm_ffi
@@ -14,6 +15,7 @@ from tvm import tirx
 from tvm.ir import TensorLoad
 
 from astroedge.targets.schedule.loop_nest import Assignment, Buffer, Expression
+from astroedge.targets.tir_builder import rewrite
 
 LARGE = 2000
 """Operations from which on a value is looked through; what is smaller LLVM shares by itself, in no time."""
@@ -65,7 +67,7 @@ class _Terms:
 
     def take(self, value: Expression) -> Expression:
         """The value as the variable of its term, or as it is if it reads no memory."""
-        return tvm_ffi.structural_mutate(value, (tvm.ir.Expr, self._visit))
+        return rewrite(value, (tvm.ir.Expr, partial(self._visit)))
 
     def of(self, expression: Expression) -> _Term | None:
         """The term that a variable stands for."""

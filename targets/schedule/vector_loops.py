@@ -26,7 +26,7 @@ from astroedge.targets.schedule.loop_nest import (
     substitute,
 )
 from astroedge.targets.schedule.split_points import split_points
-from astroedge.targets.tir_builder import chunks, independent
+from astroedge.targets.tir_builder import chunks, independent, rewrite
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Nest:
 
         for item in self.assignments:
             for _, value in item.stores:
-                rest = tvm_ffi.structural_mutate(value, (TensorLoad, partial(drop, item=item)))
+                rest = rewrite(value, (TensorLoad, partial(drop, item=item)))
                 used = _variables(rest)
                 alone.update(index for index, axis in enumerate(self.axes) if any(axis.same_as(var) for var in used))
         return steps, alone
@@ -208,8 +208,7 @@ class _Point:
                 place = self._place(steps, item)
             return tirx.BufferLoad(self.nest.flat[load.source], [place])
 
-        callbacks = [(TensorLoad, load_flat), (tirx.Var, lambda var, _: self.axes.get(var, var))]
-        return tvm_ffi.structural_mutate(value, callbacks)
+        return rewrite(value, (TensorLoad, load_flat), (tirx.Var, lambda var, _: self.axes.get(var, var)))
 
     def store(self, buffer: Buffer, value: Expression) -> None:
         """Store the value if the array lies in memory."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
+
+from astroedge.targets.tir_builder import rewrite
 
 STRIDE = 2
 
@@ -34,7 +35,7 @@ def shuffle_strides(func: tirx.PrimFunc) -> tirx.PrimFunc:
         chosen = [lane if lane < lanes else lane + 1 for lane in wanted]
         return tirx.Shuffle(vectors, [tirx.const(lane, "int32") for lane in chosen])
 
-    return func.with_body(tvm_ffi.structural_mutate(func.body, [(TensorLoad, widen)]))
+    return func.with_body(rewrite(func.body, (TensorLoad, widen)))
 
 
 def ShuffleStrides() -> tvm.ir.transform.Pass:

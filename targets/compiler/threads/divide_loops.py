@@ -20,7 +20,7 @@ import tvm_ffi
 from tvm import tirx
 
 from astroedge.abi.limits import MAX_THREADS
-from astroedge.targets.tir_builder import INDEPENDENT
+from astroedge.targets.tir_builder import INDEPENDENT, rewrite
 
 FEW = 4  # with fewer parts than this, the loop that has more of them is divided
 
@@ -60,7 +60,7 @@ def undivided(function: tirx.PrimFunc) -> tirx.PrimFunc:
             return tvm_ffi.structural_map(loop.body, once)
         return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, loop.body)
 
-    return function.with_body(tvm_ffi.structural_mutate(function.body, (tirx.For, unmark)))
+    return function.with_body(rewrite(function.body, (tirx.For, unmark)))
 
 
 @dataclass(frozen=True)
