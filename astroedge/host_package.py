@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from astroedge.errors import MissingDependencyError
@@ -24,7 +28,8 @@ def require(module_name: str, purpose: str) -> ModuleType:
     """
     refuse_subinterpreter()
     try:
-        return import_module(module_name)
+        with _home_for_imports():
+            return import_module(module_name)
     except ImportError as error:
         package = ((isinstance(error, ModuleNotFoundError) and error.name) or module_name).partition(".")[0]
         if package == "astroedge":
@@ -33,3 +38,27 @@ def require(module_name: str, purpose: str) -> ModuleType:
         happened = "is not installed" if missing else f"is installed but cannot be imported ({error})"
         install = "astroedge" if package in _BASE else '"astroedge[host]"'
         raise MissingDependencyError(f"{package} {happened} and {purpose} needs it: pip install {install}") from error
+
+
+def variables_for_imports() -> dict[str, str]:
+    """What packages must find in the environment while they are imported and do not: HOME, for a user who has none.
+
+    TVM asks where its cache would be, and raises where neither HOME nor the list of users says it. Nothing of ours uses
+    that cache.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        return {"HOME": "/nonexistent"}  # Debian's home of those who have none
+    return {}
+
+
+@contextmanager
+def _home_for_imports() -> Iterator[None]:
+    added = variables_for_imports()
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

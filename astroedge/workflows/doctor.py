@@ -1,7 +1,8 @@
-"""What of AstroEdge works on this machine: Python, C library, packages, linkers, emulator; and a cure for each gap."""
+"""What works on this machine: Python, C library, temporary files, packages, linkers, emulator. Each gap with a cure."""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 from astroedge.errors import AstroEdgeError, LinkError
+from astroedge.host_package import variables_for_imports
+from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.detect import detect_board
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.families import ARCHITECTURES
@@ -77,7 +80,7 @@ def examine() -> list[Finding]:
     Each installed package is imported in a process of its own, so that one which crashes is found broken too; this
     takes some seconds. Nothing is changed and nothing is downloaded.
     """
-    findings = [_python(), _c_library(), _processor()]
+    findings = [_python(), _c_library(), _processor(), _temporary_files()]
     tested = pinned_versions()
     findings += [_package(package, tested[package.name]) for package in PACKAGES]
     findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
@@ -126,6 +129,16 @@ def _processor() -> Finding:
         return Finding("Processor", MISSING, "", "running bundles", str(error))
 
 
+def _temporary_files() -> Finding:
+    """Where files that live for a moment are written."""
+    name, purpose = "temporary files", "exporting and compiling"
+    try:
+        with scratch_folder("doctor") as folder:
+            return Finding(name, OK, str(folder.parent), purpose)
+    except OSError as error:
+        return Finding(name, MISSING, "", purpose, str(error.strerror))
+
+
 def _package(package: Package, tested: str) -> Finding:
     """An installed distribution: its version, and whether it can be imported."""
     try:
@@ -134,6 +147,7 @@ def _package(package: Package, tested: str) -> Finding:
         return Finding(package.name, MISSING, "", package.purpose, package.install)
     result = subprocess.run(
         [sys.executable, "-c", f"{_NOT_FROM_HERE}; import {package.module}"],
+        env=os.environ | variables_for_imports(),
         capture_output=True,
         text=True,
         errors="replace",
