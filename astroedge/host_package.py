@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from threading import get_ident
 from types import ModuleType
 
@@ -32,7 +34,7 @@ def require(module_name: str, purpose: str) -> ModuleType:
     """
     refuse_subinterpreter()
     try:
-        with _without(_UNNEEDED.get(module_name.partition(".")[0])):
+        with _home_for_imports(), _without(_UNNEEDED.get(module_name.partition(".")[0])):
             return import_module(module_name)
     except ImportError as error:
         package = ((isinstance(error, ModuleNotFoundError) and error.name) or module_name).partition(".")[0]
@@ -68,3 +70,27 @@ class _Hidden:
         """Raise ModuleNotFoundError for the package; every other name is left to the finders behind this one."""
         if name == self.package and get_ident() == self.thread:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def variables_for_imports() -> dict[str, str]:
+    """What packages must find in the environment while they are imported and do not: HOME, for a user who has none.
+
+    TVM asks where its cache would be, and raises where neither HOME nor the list of users says it. Nothing of ours uses
+    that cache.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        return {"HOME": "/nonexistent"}  # Debian's home of those who have none
+    return {}
+
+
+@contextmanager
+def _home_for_imports() -> Iterator[None]:
+    added = variables_for_imports()
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

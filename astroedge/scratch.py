@@ -19,11 +19,16 @@ _PREFIX = "astroedge-"
 def scratch_folder(purpose: str) -> Iterator[Path]:
     """A folder that only this user can enter, gone at the end; what killed runs left for the same purpose goes too.
 
-    Raises OSError where there is no room for it.
+    Raises OSError where it cannot be made: TMPDIR, /tmp and the like are missing, full or not to be written.
     """
     import tempfile  # rarely needed on a device, and it imports much
 
-    root = Path(tempfile.gettempdir())
+    try:
+        root = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            error.errno, "there is no folder for temporary files that can be written; set TMPDIR to one"
+        ) from error
     sweep(root, re.compile(rf"{_PREFIX}{purpose}-(\d+)-.+"))
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{purpose}-{os.getpid()}-") as name:
         yield Path(name)

@@ -76,15 +76,16 @@ def check_passes(passes: Sequence[Pass[State]]) -> None:
 def run_passes(passes: Sequence[Pass[State]], state: State) -> None:
     """Run the passes on `state`, one after the other.
 
-    Raises CompileError for a wrong order, what a pass raises on purpose as it is, and PassFailure for anything else.
+    Raises CompileError for a wrong order, what a pass raises on purpose as it is, OSError and MemoryError too, and
+    PassFailure for anything else.
     """
     check_passes(passes)
     ran: list[str] = []
     for item in passes:
         try:
             item.run(state)
-        except AstroEdgeError:
-            raise
+        except (AstroEdgeError, OSError, MemoryError):
+            raise  # these tell of the machine, not of the pass
         except Exception as error:
             failure = PassFailure(item.name, ran, error)
             raise failure from failure.cause

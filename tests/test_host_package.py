@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def test_broken_package_is_not_called_missing(tmp_path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingDependencyError, match=r"is installed but cannot be imported \(libfoo: cannot open\)"):
         require("broken_package", "exporting a model")
+
+
+def test_a_user_without_a_home_can_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that asks for the home when it is imported gets one, and nothing of that stays in the environment."""
+    (tmp_path / "asks_for_home.py").write_text("from pathlib import Path\nHOME = Path.home()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # of nobody in the list of users
+    assert not require("asks_for_home", "compiling a step").HOME.exists()
+    assert "HOME" not in os.environ
 
 
 def test_missing_module_of_astroedge_is_a_plain_import_error() -> None:

@@ -55,6 +55,20 @@ def test_what_a_killed_run_left_is_swept_by_the_next(temporary: Path) -> None:
         assert mine.exists()
 
 
+def test_no_place_for_temporary_files_is_named(tmp_path: Path) -> None:
+    """Where no file can be written, neither in TMPDIR nor in /tmp, one line says what to set."""
+    code = (
+        "import os, resource\n"
+        "from astroedge.scratch import scratch_folder\n"
+        f"os.chdir({str(tmp_path)!r})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try:\n    scratch_folder('link').__enter__()\nexcept OSError as error:\n    print(error.strerror)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no folder for temporary files that can be written; set TMPDIR" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_names_of_the_pattern_are_swept(tmp_path: Path) -> None:
     """A file that merely resembles a leftover is somebody's."""
     for name in ("net.onnx", ".net.onnx.part", ".other.onnx.1-00.part"):

@@ -66,7 +66,8 @@ def compile(
     five per million. The manifest records both.
 
     Raises TargetError, CompileError, UnsupportedOpError, LinkError, InputError for a tolerance or a number of ticks
-    that is none, and ParityError when the compiled step differs from its graph by more than rounding.
+    that is none, ParityError when the compiled step differs from its graph by more than rounding, and OSError
+    where no temporary file can be written.
     """
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
     return _compile(_quantise(graph, precision), target, options, progress or (lambda line: None))

@@ -1,7 +1,8 @@
-"""What of AstroEdge works on this machine: Python, C library, packages, linkers, emulator; and a cure for each gap."""
+"""What works on this machine: Python, C library, temporary files, packages, linkers, emulator. Each gap with a cure."""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 from astroedge.errors import AstroEdgeError, LinkError, TargetError
+from astroedge.host_package import variables_for_imports
+from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.detect import detect_board
 from astroedge.targets.boards.gpus import find_gpus
 from astroedge.targets.boards.target import resolve_target
@@ -80,7 +83,7 @@ def examine() -> list[Finding]:
     Each installed package is imported in a process of its own, so that one which crashes is found broken too; this
     takes some seconds. Nothing is changed and nothing is downloaded.
     """
-    findings = [_python(), _c_library(), _processor(), _gpu()]
+    findings = [_python(), _c_library(), _processor(), _gpu(), _temporary_files()]
     tested = pinned_versions()
     findings += [_package(package, tested[package.name]) for package in PACKAGES]
     findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
@@ -139,6 +142,16 @@ def _gpu() -> Finding:
     return Finding("GPU", OK, f"{gpu.name}, sm_{gpu.capability}", purpose)
 
 
+def _temporary_files() -> Finding:
+    """Where files that live for a moment are written."""
+    name, purpose = "temporary files", "exporting and compiling"
+    try:
+        with scratch_folder("doctor") as folder:
+            return Finding(name, OK, str(folder.parent), purpose)
+    except OSError as error:
+        return Finding(name, MISSING, "", purpose, str(error.strerror))
+
+
 def _package(package: Package, tested: str) -> Finding:
     """An installed distribution: its version, and whether it can be imported."""
     try:
@@ -147,6 +160,7 @@ def _package(package: Package, tested: str) -> Finding:
         return Finding(package.name, MISSING, "", package.purpose, package.install)
     result = subprocess.run(
         [sys.executable, "-c", f"{_NOT_FROM_HERE}; import {package.module}"],
+        env=os.environ | variables_for_imports(),
         capture_output=True,
         text=True,
         errors="replace",

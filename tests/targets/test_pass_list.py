@@ -82,10 +82,14 @@ def test_failure_inside_a_pass_names_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: UnsupportedOpError("no kernel"), lambda: CompileError("no"), KeyboardInterrupt, SystemExit]
+    "make",
+    [
+        *(lambda: UnsupportedOpError("no kernel"), lambda: CompileError("no"), KeyboardInterrupt, SystemExit),
+        *(lambda: OSError(28, "No space left on device"), MemoryError),
+    ],
 )
 def test_what_is_meant_passes_unchanged(make: Callable[[], BaseException]) -> None:
-    """A refusal, Ctrl-C and an exit come out as the very object that was raised."""
+    """A refusal, Ctrl-C, an exit, a full disk and a full memory come out as the very object that was raised."""
     error = make()
     with pytest.raises(type(error)) as caught:
         run_passes([failing_pass(error)], Trace())

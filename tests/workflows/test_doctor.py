@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
+import pickle
 import platform
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
 from importlib import metadata
 
 import pytest
@@ -16,7 +21,6 @@ from astroedge.workflows.doctor import (
     UNTESTED,
     Finding,
     Package,
-    examine,
     pinned_versions,
 )
 from tests.support.places import ROOT
@@ -24,13 +28,30 @@ from tests.support.places import ROOT
 
 @pytest.fixture(scope="module")
 def findings() -> dict[str, Finding]:
-    """What the doctor finds here, by name."""
-    return {finding.name: finding for finding in examine()}
+    """What the doctor finds here, by name, for a user without HOME whom no list of users knows."""
+    code = (
+        "import pickle, sys\n"
+        "from tests.support.stranger import become_stranger\n"
+        "become_stranger()\n"
+        "from astroedge.workflows.doctor import examine\n"
+        "sys.stdout.buffer.write(pickle.dumps(examine()))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME")}
+    environment |= {"TMPDIR": "/proc/nothing", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    return {finding.name: finding for finding in pickle.loads(result.stdout)}
 
 
 def test_everything_the_tests_run_on_is_found(findings: dict[str, Finding]) -> None:
     """Where these tests run, Python, processor, every package and a linker are in order."""
-    needed = ["Python", "Processor", "linker, x86_64", "linker, aarch64", *(package.name for package in PACKAGES)]
+    needed = [
+        "Python",
+        "Processor",
+        "temporary files",
+        "linker, x86_64",
+        "linker, aarch64",
+        *(package.name for package in PACKAGES),
+    ]
     assert {name: findings[name].state for name in needed if findings[name].state not in (OK, UNTESTED)} == {}
     assert all(findings[name].version for name in needed)
 
@@ -67,6 +88,12 @@ def test_doctor_knows_every_dependency() -> None:
     assert cuda
     named = {cuda[1], *re.findall(r'^    "([\w-]+)', base[1] + host[1], re.MULTILINE)}
     assert named - {"tomli"} == {package.name for package in PACKAGES}
+
+
+def test_no_place_for_temporary_files_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one nothing is exported or compiled, so it is found missing, and the reason is kept."""
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nothing")
+    assert (doctor._temporary_files().state, doctor._temporary_files().cure) == (MISSING, "No such file or directory")
 
 
 def test_package_that_is_not_installed_is_missing() -> None:
