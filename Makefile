@@ -5,6 +5,7 @@
 #   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
+#   make cuda-exactness  steps compiled for GPUs beside the same steps on this processor, without a GPU; an hour
 #   make conformance  every cell of every framework beside what it does there, as a table; half an hour
 #   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
 #   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; two hours
@@ -27,7 +28,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
+.PHONY: demo test quick test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -53,6 +54,9 @@ test-wheel: .venv/ready
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
 	$(VENV_PYTHON) -m tests.exactness.all_numbers
+
+cuda-exactness: .venv/ready .venv/frameworks
+	$(VENV_PYTHON) -m tests.exactness.on_gpus
 
 conformance: .venv/ready .venv/frameworks emulator
 	$(VENV_PYTHON) -m tests.conformance

@@ -1,11 +1,9 @@
 """Networks running free on every machine there is: the same bits after 10,000 ticks.
 
-    make exactness            or        python -m tests.exactness.across_machines [NETWORK …]
-    make cuda-exactness       or        python -m tests.exactness.across_machines --gpus [NETWORK …]
+    make exactness        or        python -m tests.exactness.across_machines [NETWORK …]
 
-prints a row of the table in benchmarks/results/exactness.md for each network and precision. With --gpus 1,000 ticks on
-this processor and on a GPU that it plays itself. Inputs are drawn from the documented generator; weights are drawn or
-trained, not on a grid, and every spike tensor fires at 1 to 60 %.
+prints a row of the table in benchmarks/results/exactness.md for each network and precision. Inputs are drawn from the
+documented generator; weights are drawn or trained, not on a grid, and every spike tensor fires at 1 to 60 %.
 """
 
 from __future__ import annotations
@@ -23,11 +21,10 @@ from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import trace
 from astroedge.targets.precision.storage import STORAGES
-from tests.support.machines import EVERY_GPU, Machine, available, best_here, run_hashes
+from tests.support.machines import Machine, available, run_hashes
 from tests.support.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of
 
 TICKS = 10_000
-GPU_TICKS = 1_000
 
 
 @dataclass(frozen=True)
@@ -47,16 +44,14 @@ def main() -> None:
     """Compare the networks asked for, all by default, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(NETWORKS)}; default: all")
-    parser.add_argument("--gpus", action="store_true", help="this processor and emulated GPUs")
-    arguments = parser.parse_args()
-    chosen = arguments.networks or list(NETWORKS)
-    machines, ticks = ([best_here(), EVERY_GPU], GPU_TICKS) if arguments.gpus else (available(), TICKS)
-    print(f"{ticks:,} ticks on {', '.join(_title(machine) for machine in machines)}\n")
+    chosen = parser.parse_args().networks or list(NETWORKS)
+    machines = available()
+    print(f"{TICKS:,} ticks on {', '.join(_title(machine) for machine in machines)}\n")
     print("| network | precision | firing rates | state after the last tick | bits |")
     print("|---|---|---|---|---|")
     differ = False
     for name in chosen:
-        for precision, outcome in compare(name, machines, ticks).items():
+        for precision, outcome in compare(name, machines, TICKS).items():
             differ |= not outcome.agrees
             print(_row(name, precision, outcome), flush=True)
     if differ:
