@@ -158,6 +158,13 @@ def test_an_error_of_a_kernel_stays_with_the_context(folder: Path, driver: Drive
     fresh.allocate(4)
 
 
+def test_a_kernel_that_leaves_its_memory_is_an_error(driver: Driver) -> None:
+    """The pages behind an allocation are not there: the process goes on, the context does not."""
+    driver.launch(driver.load(PTX, "add_one"), 1, 128, driver.allocate(256), ctypes.c_uint32(1))
+    with pytest.raises(DriverError, match="ILLEGAL_ADDRESS"):
+        driver.wait()
+
+
 def test_memory_ends_where_the_gpu_ends(folder: Path, driver: Driver) -> None:
     """Out of memory is an error like others: the next call may succeed."""
     with settings(folder, memory=1):
