@@ -178,7 +178,7 @@ def test_races_are_told_where_they_are_looked_for(folder: Path, driver: Driver, 
         driver.launch(driver.load(PTX, "racing"), 1, 2, driver.allocate(256))
         with pytest.raises(DriverError, match="LAUNCH_FAILED"):
             driver.wait()
-    told = r"kernel: race: thread 1 of block 0 writes byte 0x4 of allocation \d+ \(256 bytes of the device\), which thread 0"
+    told = r"race: thread 1 of block 0 writes byte 0x4 of allocation \d+ \(256 bytes of the device\), which thread 0"
     assert re.search(told, log.read_text())
 
 
