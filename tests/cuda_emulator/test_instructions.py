@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.cuda_emulator.instruction_reference import LUT, NAN, Form, forms, size
+from tests.cuda_emulator.float_reference import float_forms
+from tests.cuda_emulator.instruction_reference import LUT, NAN, Form, integer_forms, size
 from tests.cuda_emulator.kernels import Kernels, load_ptx
 from tests.cuda_emulator.ptx_floats import float_instructions
 from tests.cuda_emulator.ptx_integers import integer_instructions
 
-FORMS = list(forms())
+FORMS = [*integer_forms(), *float_forms()]
 SAMPLES = 160
 # Registers of a type: the letter and its class in PTX.
 REGISTERS = {"pred": ("p", "pred"), "f32": ("f", "f32"), "f64": ("d", "f64")}
