@@ -49,6 +49,14 @@ def has_near_taps(conv: Convolution) -> bool:
 
 
 @dataclass(frozen=True)
+class WindowForm:
+    """How threads divide a convolution: by "event", "dense" or "single" windows; `each` lane has so many outputs."""
+
+    name: str
+    each: int = 0
+
+
+@dataclass(frozen=True)
 class WindowSums:
     """`conv` by weights in `storage`, event-driven if `skips`; `graded` as in `RowsProduct`."""
 
@@ -57,8 +65,17 @@ class WindowSums:
     skips: bool
     storage: Storage = FLOAT32
 
-    def function(self, blocks: int) -> tirx.PrimFunc:
-        """Kernel (images, weights, taps, [scales], y) for a device where `blocks` blocks of threads run at once.
+    def form(self, blocks: int) -> WindowForm:
+        """How a device divides it where `blocks` blocks of threads run at once."""
+        conv = self.conv
+        if not self.skips:
+            return WindowForm("dense" if conv.group_outputs >= FEW_OUTPUTS else "single")
+        windows = conv.batch * conv.groups * conv.out_pixels
+        fitting = [each for each in (4, 2) if conv.group_outputs > _LANES * each // 2 and windows >= 4 * blocks]
+        return WindowForm("event", fitting[0] if fitting else 1)
+
+    def function(self, form: WindowForm) -> tirx.PrimFunc:
+        """Kernel (images, weights, taps, [scales], y).
 
         - `images`: (batch·channels·pixels,) and `y`: (batch·outputs·out_pixels,) float32;
         - `weights` and `scales`: as `pack_windows` makes them; `taps`: as `pack_taps` makes it.
@@ -72,17 +89,11 @@ class WindowSums:
         if self.storage.is_integer:
             arrays.append(("scales", (conv.outputs,), "float32"))
         arrays.append(("y", (conv.batch * conv.outputs * conv.out_pixels,), "float32"))
-        name = f"ae_convolve<ae_{self.storage.name}, {self._shape(blocks)}>"
+        shape = f"ae_{form.name}"
+        if form.each:
+            shape += f"<{'true' if self.graded else 'false'}, {form.each}>"
+        name = f"ae_convolve<ae_{self.storage.name}, {shape}>"
         return library_call("event_conv" if self.skips else "dense_conv", name, arrays, self._sizes())
-
-    def _shape(self, blocks: int) -> str:
-        """How the sums are divided."""
-        conv = self.conv
-        if not self.skips:
-            return "ae_dense" if conv.group_outputs >= FEW_OUTPUTS else "ae_single"
-        windows = conv.batch * conv.groups * conv.out_pixels
-        fitting = [each for each in (4, 2) if conv.group_outputs > _LANES * each // 2 and windows >= 4 * blocks]
-        return f"ae_event<{'true' if self.graded else 'false'}, {fitting[0] if fitting else 1}>"
 
     def _sizes(self) -> tuple[int, ...]:
         """The fields of the library's `ae_conv`."""
