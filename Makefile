@@ -13,6 +13,7 @@
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
 #   make bench-networks    published networks beside ONNX Runtime, each at its firing rates
+#   make bench-gpu         the suite on this machine's NVIDIA GPU beside its peers there
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
 #   make bench-exactness   what the same bits on every processor cost
@@ -26,7 +27,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -74,6 +75,9 @@ bench-convolutions: .venv/ready
 bench-networks: .venv/frameworks
 	$(VENV_PYTHON) -m benchmarks.studies.networks
 
+bench-gpu: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.gpu
+
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads
 
@@ -93,7 +97,7 @@ lint: .venv/ready
 .venv/ready: pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
-	$(PIP_INSTALL) --editable '.[host,dev]'
+	$(PIP_INSTALL) --editable '.[host,cuda,dev]'
 	@touch $@
 
 # The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
@@ -107,7 +111,7 @@ lint: .venv/ready
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
-	$(PIP_INSTALL) --editable '.[host,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	$(PIP_INSTALL) --editable '.[host,cuda,dev,bench]' || echo "The runtimes to compare with could not be installed."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.

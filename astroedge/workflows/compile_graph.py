@@ -193,11 +193,11 @@ def _probe_build(quantised: QuantisedGraph, target: Target, options: _Options) -
 
 
 def runs_here(target: Target) -> bool:
-    """True when this machine's processor can run code for `target`."""
+    """True when this machine's processor can run code for `target`; what a GPU computes it cannot."""
     from astroedge.targets.boards.target import detect_native
 
     native = detect_native()
-    return target.arch == native.arch and set(target.features) <= set(native.features)
+    return not target.gpu and target.arch == native.arch and set(target.features) <= set(native.features)
 
 
 def _check_parity(graph: StepGraph, bundle: Bundle, options: _Options, say: Progress) -> dict[str, float]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from astroedge.errors import AstroEdgeError, LinkError
+from astroedge.errors import AstroEdgeError, LinkError, TargetError
 from astroedge.targets.boards.detect import detect_board
+from astroedge.targets.boards.gpus import find_gpus
 from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.cuda import nvrtc
 from astroedge.targets.families import ARCHITECTURES
 from astroedge.targets.link.linker import find_linker
 
@@ -68,6 +70,7 @@ PACKAGES = (
     Package("h5py", "h5py", "reading NIR files"),
     Package("safetensors", "safetensors", "checkpoints of the reference models"),
     Package("ziglang", "ziglang", "linking for every target"),
+    Package(nvrtc.PACKAGE, nvrtc.MODULE, "compiling for GPUs", nvrtc.INSTALL),
 )
 
 
@@ -77,7 +80,7 @@ def examine() -> list[Finding]:
     Each installed package is imported in a process of its own, so that one which crashes is found broken too; this
     takes some seconds. Nothing is changed and nothing is downloaded.
     """
-    findings = [_python(), _c_library(), _processor()]
+    findings = [_python(), _c_library(), _processor(), _gpu()]
     tested = pinned_versions()
     findings += [_package(package, tested[package.name]) for package in PACKAGES]
     findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
@@ -124,6 +127,16 @@ def _processor() -> Finding:
         return Finding("Processor", OK, detect_board().name, "running bundles compiled for this target")
     except AstroEdgeError as error:
         return Finding("Processor", MISSING, "", "running bundles", str(error))
+
+
+def _gpu() -> Finding:
+    """NVIDIA's driver, and the first GPU that it shows."""
+    purpose = "running bundles compiled for a GPU"
+    try:
+        gpu = find_gpus()[0]
+    except TargetError as error:
+        return Finding("GPU", MISSING, "", purpose, str(error))
+    return Finding("GPU", OK, f"{gpu.name}, sm_{gpu.capability}", purpose)
 
 
 def _package(package: Package, tested: str) -> Finding:

@@ -22,7 +22,9 @@ else:
 
 BOARDS = Path(__file__).resolve().parent
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._:,-]*")
+_GPU = re.compile(r"sm_[1-9][0-9]{1,2}")
+_LEAST_GPU = 60  # the first with cooperative launches
 _GLIBC = re.compile(r"2\.\d{1,2}")
 
 
@@ -36,6 +38,11 @@ class Target:
     `memory_bytes` are those of the smallest machine sold; `memory_bytes` is 0 where the target is no one machine.
     `glibc` is the oldest C library that the compiled library must load on. A board is recognised by `device_tree`:
     texts, one of which its /proc/device-tree/model contains.
+
+    Where a GPU computes, `gpu` are the chips to build for, such as "sm_87" for compute capability 8.7, and what is said
+    above is of the processor beside it; `processor` is the target of that processor alone. `multiprocessors` and
+    `bandwidth_bytes` (of the GPU's memory, in a second) are those of the smallest machine sold, 0 where the target is
+    no one machine.
     """
 
     name: str
@@ -53,6 +60,10 @@ class Target:
     glibc: str
     attributes: tuple[str, ...] = ()
     device_tree: tuple[str, ...] = ()
+    gpu: tuple[str, ...] = ()
+    processor: str = ""
+    multiprocessors: int = 0
+    bandwidth_bytes: int = 0
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -68,17 +79,20 @@ class Target:
         _check(self.vector_bits in (128, 256, 512), "vector_bits", self.vector_bits, "128, 256 or 512")
         _check(self.l1_bytes >= 4096, "l1_bytes", self.l1_bytes, "at least 4096 bytes")
         _check(self.cores >= 1, "cores", self.cores, "at least 1")
-        for name in ("l2_bytes", "l3_bytes", "memory_bytes"):
+        for name in ("l2_bytes", "l3_bytes", "memory_bytes", "multiprocessors", "bandwidth_bytes"):
             _check(
-                getattr(self, name) >= 0, name, getattr(self, name), "bytes, 0 where there is none or it is not known"
+                getattr(self, name) >= 0, name, getattr(self, name), "0 where there is none or it is not known, or more"
             )
+        for chip in self.gpu:
+            right = bool(_GPU.fullmatch(chip)) and int(chip.removeprefix("sm_")) >= _LEAST_GPU
+            _check(right, "gpu", chip, f"chips from sm_{_LEAST_GPU} on, such as sm_87")
         for text in self.attributes:
             _check(text[:1] in ("+", "-"), "attributes", text, "LLVM attributes, each with + or - before it")
 
     @property
     def family(self) -> Family:
         """What computes a tick here, with all that kernels ask of it."""
-        return family_of(self.arch)
+        return family_of(self.arch, bool(self.gpu))
 
     @property
     def identity(self) -> TargetIdentity:

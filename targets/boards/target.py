@@ -11,6 +11,7 @@ from astroedge.host_package import require
 from astroedge.nearest_name import did_you_mean
 from astroedge.targets.boards.board_file import Target, read_board, shipped_boards
 from astroedge.targets.boards.detect import detect_native
+from astroedge.targets.boards.gpus import CUDA, gpu_target
 
 NATIVE = "native"
 
@@ -25,10 +26,12 @@ def list_targets() -> tuple[Target, ...]:
 def resolve_target(target: str | os.PathLike[str] | Target) -> Target:
     """The target that a name, a path or a `Target` stands for.
 
-    A text is "native", the name of a shipped board, or, when it ends in .toml or holds a path separator, the path of a
-    board file.
+    A text is "native", the name of a shipped board, "cuda" for this machine's GPU, "cuda:sm_87" (several chips with
+    commas between them) for GPUs beside a processor like this machine's, or, when it ends in .toml or holds a path
+    separator, the path of a board file.
 
-    Raises TargetError for an unknown name, listing the known ones and the nearest, and for an invalid board file.
+    Raises TargetError for an unknown name, listing the known ones and the nearest, for an invalid board file, and for
+    "cuda" where no GPU is found.
     """
     if isinstance(target, Target):
         return target
@@ -38,9 +41,10 @@ def resolve_target(target: str | os.PathLike[str] | Target) -> Target:
     if text.endswith(".toml") or os.sep in text:
         return read_board(Path(text))
     boards = shipped_boards()
-    if text not in boards:
-        raise TargetError(_unknown(text, [NATIVE, *boards]))
-    return boards[text]
+    found = boards.get(text) or gpu_target(text)
+    if found is None:
+        raise TargetError(_unknown(text, [NATIVE, CUDA, *boards]))
+    return found
 
 
 def tvm_target(target: Target) -> Any:

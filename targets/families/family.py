@@ -2,10 +2,9 @@
 
 A CPU does both, so one object has both halves. A GPU beside a CPU only computes: its tick is launched by a shim that is
 part of an ordinary library for the board's own processor. So its board file has that processor's `arch`, `triple`,
-`glibc` and `features`, `Architecture` is answered by the object that is there already, and shim, linker and loader see
-nothing new. New is one object for `Family`, and a key of the board file that names it, which `Target.family` then takes
-before `Architecture.family`. Of `Family` it answers what the choice of kernels asks; the members about vectors are read
-only by kernels that LLVM compiles, and a GPU has kernels of its own: with the first one they become a Protocol apart.
+`glibc` and `features`, `Architecture` is answered by the processor's object, and linker and loader see nothing new; the
+key `gpu` of the board file makes `Target.family` the GPU's. The members about vectors are read only by kernels that
+LLVM compiles, so a GPU, which has kernels of its own, answers no.
 """
 
 from __future__ import annotations

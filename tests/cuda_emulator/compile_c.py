@@ -1,6 +1,6 @@
 """C and CUDA C → a shared library, by zig.
 
-Nothing is linked to: the C library is found in the process that loads the result. So zig need not build its stubs of it.
+Nothing is linked to: the C library is found in the process that loads the result, and zig need not build stubs of it.
 The module imports nothing of AstroEdge: the fake driver starts it for every PTX.
 """
 
@@ -46,16 +46,17 @@ def compile_library(
     Raises CompilerError with the compiler's words.
     """
     scratch = result.with_suffix(f".{os.getpid()}.tmp")
-    _run_zig([*_OPTIONS, *options, *_LINK, *map(str, sources), *map(str, objects), "-o", str(scratch)], cache)
+    run_compiler([*_OPTIONS, *options, *_LINK, *map(str, sources), *map(str, objects), "-o", str(scratch)], cache)
     scratch.replace(result)  # others may be about to load the one that is there
 
 
 def compile_object(source: Path, result: Path, cache: Path, options: Sequence[str] = ()) -> None:
     """Compile one source to an object. Raises CompilerError with the compiler's words."""
-    _run_zig([*_OPTIONS, *options, "-c", str(source), "-o", str(result)], cache)
+    run_compiler([*_OPTIONS, *options, "-c", str(source), "-o", str(result)], cache)
 
 
-def _run_zig(arguments: Sequence[str], cache: Path) -> None:
+def run_compiler(arguments: Sequence[str], cache: Path) -> None:
+    """Run zig's C compiler. Raises CompilerError with its words when it fails."""
     variables = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
     variables.pop("LD_LIBRARY_PATH", None)  # the fake driver is not for the compiler
     done = subprocess.run(

@@ -80,7 +80,7 @@ def _conversions() -> Iterator[tuple[str, Emit]]:
     yield "cvt.f64.f32", calls("ptx_widen", "f64", "f32")
     yield "cvt.rn.f32.f64", calls("ptx_narrow", "f32", "f64")
     yield "cvt.f32.f16", lambda o: o.put(f"ptx_from_half({o.value(1, 'b16')})", "f32")
-    yield "cvt.f64.f16", lambda o: o.put(f"(double)ptx_from_half({o.value(1, 'b16')})", "f64")
+    yield "cvt.f64.f16", lambda o: o.put(f"ptx_widen(ptx_from_half({o.value(1, 'b16')}))", "f64")
     yield "cvt.rn.f16.f32", lambda o: o.put(f"ptx_to_half({o.value(1, 'f32')})", "b16")
     yield "cvt.rn.f16.f64", lambda o: o.put(f"ptx_to_half({o.value(1, 'f64')})", "b16")
 

@@ -57,13 +57,15 @@ def test_tested_version_is_that_for_this_python(
 
 
 def test_doctor_knows_every_dependency() -> None:
-    """No base or host dependency is left out."""
+    """No dependency of a device, a host or a host that compiles for GPUs is left out."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     base = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
     host = re.search(r"^host = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
     assert base
+    cuda = re.search(r'^cuda = \["([\w-]+)', project, re.MULTILINE)
     assert host
-    named = set(re.findall(r'^    "([\w-]+)', base[1] + host[1], re.MULTILINE))
+    assert cuda
+    named = {cuda[1], *re.findall(r'^    "([\w-]+)', base[1] + host[1], re.MULTILINE)}
     assert named - {"tomli"} == {package.name for package in PACKAGES}
 
 

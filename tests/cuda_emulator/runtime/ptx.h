@@ -74,9 +74,13 @@ PTX uint64_t ptx_bits_f64(double value) {
 #define ptx_nan(x) ((x) != (x))
 #define PTX_NAN_f32 ptx_f32(0x7fffffffu)
 #define PTX_NAN_f64 ptx_f64(0xfff8000000000000ull)
+/* By the bits: a compiler takes it that it knows what a square root is no number of. */
+PTX float ptx_result_f32(float value) { return (ptx_bits_f32(value) & 0x7fffffffu) > 0x7f800000u ? PTX_NAN_f32 : value; }
+PTX double ptx_result_f64(double value) {
+    return (ptx_bits_f64(value) & ~(1ull << 63)) > 0x7ff0000000000000ull ? PTX_NAN_f64 : value;
+}
 
 #define PTX_ARITHMETIC(type, ctype, suffix)                                                                            \
-    PTX ctype ptx_result_##type(ctype value) { return ptx_nan(value) ? PTX_NAN_##type : value; }                       \
     PTX ctype ptx_add_##type(ctype a, ctype b) { return ptx_result_##type(a + b); }                                    \
     PTX ctype ptx_sub_##type(ctype a, ctype b) { return ptx_result_##type(a - b); }                                    \
     PTX ctype ptx_mul_##type(ctype a, ctype b) { return ptx_result_##type(a * b); }                                    \
@@ -195,10 +199,8 @@ PTX uint64_t ptx_shr_u(uint64_t x, uint32_t by, unsigned bits) { return by >= bi
 PTX int64_t ptx_shr_s(int64_t x, uint32_t by, unsigned bits) { return x >> (by >= bits ? bits - 1 : by); }
 PTX uint32_t ptx_clz32(uint32_t x) { return x ? (uint32_t)__builtin_clz(x) : 32; }
 PTX uint32_t ptx_clz64(uint64_t x) { return x ? (uint32_t)__builtin_clzll(x) : 64; }
-PTX uint32_t ptx_bfind(int64_t x, unsigned bits, int amount) {
-    /* The highest bit that is not the sign; a signed 32-bit number arrives with its sign, an unsigned one without. */
-    uint64_t of = x < 0 ? ~(uint64_t)x : (uint64_t)x;
-    if (bits == 32) of &= 0xffffffffu;
+/* The highest bit that is not the sign's, which a signed number is inverted for. */
+PTX uint32_t ptx_bfind(uint64_t of, unsigned bits, int amount) {
     if (!of) return ~0u;
     const uint32_t place = 63 - (uint32_t)__builtin_clzll(of);
     return amount ? bits - 1 - place : place;

@@ -39,10 +39,11 @@ def test_answers_everything_that_is_asked(protocol: type, thing: Any) -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_family_of_every_shipped_board_exists(name: str) -> None:
-    """And has vector registers of the board's width to compute in."""
+    """Its GPU's where it names one, and has vector registers of the board's width to compute in."""
     board = BOARDS[name]
     assert board.family in FAMILIES.values()
-    assert board.family is family_of(board.arch)
+    assert board.family is family_of(board.arch, bool(board.gpu))
+    assert (board.family is family_of(board.arch)) is not bool(board.gpu)
     assert board.family.vector_registers(board.vector_bits) >= 8
 
 

@@ -1,0 +1,29 @@
+"""NVIDIA's GPUs beside a processor: they compute a tick, and an ordinary library of the processor launches it.
+
+Their kernels are their own (`targets/kernels/cuda`), so what kernels of vectors ask is answered with no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Cuda:
+    """A GPU with cooperative launches: compute capability 6.0 and later."""
+
+    least_l3_bytes = 0
+    reads_rows = False
+    adds_from_memory = False
+    multiply_add: Mapping[int, str] = {}
+    single_addition = 1.0
+    permute: Mapping[int, str] = {}
+    half_attribute = ""
+    fused_feature = "none"  # a flag that no processor has
+
+    def vector_registers(self, vector_bits: int) -> int:
+        """A thread computes one number at a time, in up to 255 registers of 32 bits."""
+        return 255 * 32 // vector_bits
+
+    def packs_lanes(self, vector_bits: int) -> bool:
+        """A thread has no vectors."""
+        return False

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import ctypes.util
+import platform
+
+import pytest
+
+from astroedge.errors import TargetError
+from astroedge.targets.boards.gpus import find_gpus, gpu_target
+from astroedge.targets.boards.target import list_targets, resolve_target
+from astroedge.targets.families import FAMILIES
+from astroedge.workflows.compile_graph import runs_here
+
+BOARDS = [target for target in list_targets() if target.gpu]
+
+
+@pytest.mark.parametrize("name", [board.name for board in BOARDS])
+def test_board_with_a_gpu_names_the_target_of_its_processor(name: str) -> None:
+    """What loads the bundle is that processor, whose flags the GPU's target asks for and no others."""
+    board = resolve_target(name)
+    beside = resolve_target(board.processor)
+    assert board.family is FAMILIES["cuda"]
+    assert (board.arch, board.triple, board.features) == (beside.arch, beside.triple, beside.features)
+    assert min(board.multiprocessors, board.bandwidth_bytes) > 0
+    assert not beside.gpu
+
+
+def test_no_processor_runs_what_a_gpu_computes() -> None:
+    """So a compilation for it is checked, and its golden trace made, by the same step compiled for this processor."""
+    assert not any(runs_here(board) for board in BOARDS)
+    assert not runs_here(resolve_target("cuda:sm_90"))
+
+
+def test_chips_by_name_stand_beside_this_processor() -> None:
+    """Several are built into one bundle, which asks of the processor what every one of its kind has."""
+    target = resolve_target("cuda:sm_72,sm_87")
+    assert target.gpu == ("sm_72", "sm_87")
+    assert target.arch == platform.machine()
+    assert target.features == resolve_target(target.processor).features
+    assert resolve_target(target) is target
+
+
+@pytest.mark.parametrize("text", ["cuda:sm_87x", "cuda:87", "cuda:", "cuda:sm_87,", "sm_87", "cudaa"])
+def test_other_text_is_no_gpu(text: str) -> None:
+    """And is answered as an unknown target is."""
+    assert gpu_target(text) is None
+    with pytest.raises(TargetError, match="no target"):
+        resolve_target(text)
+
+
+def test_chip_without_cooperative_launches_is_refused() -> None:
+    """All blocks of the step's one kernel wait for each other, which older chips cannot."""
+    with pytest.raises(TargetError, match=r"gpu is 'sm_53'; it must be chips from sm_60 on"):
+        resolve_target("cuda:sm_53")
+
+
+@pytest.mark.skipif(ctypes.util.find_library("cuda") is not None, reason="this machine has NVIDIA's driver")
+def test_machine_without_a_driver_is_told_what_else_it_can_compile_for() -> None:
+    """One sentence with what is missing and what works without it."""
+    with pytest.raises(TargetError, match=r"no NVIDIA driver \(libcuda.so.1 is not found\).*cuda:sm_87"):
+        find_gpus()
+    with pytest.raises(TargetError, match="no NVIDIA driver"):
+        resolve_target("cuda")
