@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.cuda.library_call import library_call
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, library_call
 from astroedge.targets.kernels.convolutions.convolution import Convolution, weights_by_tap
-from astroedge.targets.kernels.cuda.products import Array, element_dtype
+from astroedge.targets.kernels.cuda.products import THREADS, Array, element_dtype
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 
@@ -21,6 +21,7 @@ FEW_OUTPUTS = 4
 """Outputs of a group, fewer of which leave most threads of a warp without one."""
 
 _LANES = 32
+_PIXELS = 8  # AE_PIXELS of the library
 _FAR = 2**15  # rows or columns of a window, which are kept in 16 bits
 
 
@@ -93,7 +94,22 @@ class WindowSums:
         if form.each:
             shape += f"<{'true' if self.graded else 'false'}, {form.each}>"
         name = f"ae_convolve<ae_{self.storage.name}, {shape}>"
-        return library_call("event_conv" if self.skips else "dense_conv", name, arrays, self._sizes())
+        return library_call(
+            "event_conv" if self.skips else "dense_conv",
+            name,
+            arrays,
+            (FIRST_BLOCK, *self._sizes()),
+            self._blocks(form),
+        )
+
+    def _blocks(self, form: WindowForm) -> int:
+        """Blocks that find something to do: a warp has a task, where windows are single a thread."""
+        conv = self.conv
+        if form.name == "single":
+            return -(-conv.batch * conv.outputs * conv.out_pixels // THREADS)
+        tiles = -(-conv.group_outputs // (_LANES * max(form.each, 1)))
+        strips = conv.out_pixels if self.skips else -(-conv.out_pixels // _PIXELS)
+        return -(-conv.batch * conv.groups * tiles * strips * _LANES // THREADS)
 
     def _sizes(self) -> tuple[int, ...]:
         """The fields of the library's `ae_conv`."""

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION, LIBRARY_SIZES
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, LIBRARY_FUNCTION, LIBRARY_SIZES
 from astroedge.targets.kernels.cuda.library_text import library_text
 from astroedge.targets.kernels.cuda.products import THREADS
 from tests.cuda_emulator.kernels import load_source
@@ -22,14 +22,14 @@ C_TYPES = {
 class CudaLibrary:
     """What `library_call` made, each in a kernel of its own; sizes that are numbers are arguments of it.
 
-    With `races`, every call is made twice in a row, as a step makes others after it, and a race ends it.
+    Counting of blocks begins with the third one, or what that is of fewer. With `races`, every call is made twice in a row, as a step makes others after it, and a race ends it.
     """
 
     def __init__(self, functions: Iterable[tirx.PrimFunc], races: bool = False) -> None:
         functions = list(functions)
         kernels = dict(_kernel(function, 2 if races else 1) for function in functions)
         names = {str(function.attrs[LIBRARY_FUNCTION]) for function in functions}
-        self.text = library_text(names) + "\n".join(kernels.values())
+        self.text = f"#define {FIRST_BLOCK} 2\n" + library_text(names) + "\n".join(kernels.values())
         self._kernels = load_source(self.text, races=races)
 
     def run(
