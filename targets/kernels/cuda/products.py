@@ -115,6 +115,8 @@ class RowsProduct:
         else:
             arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
         graded = _word(self.graded or not self.skips)
+        flags: tuple[str, ...]
+        last: tuple[int, ...]
         flags, last = {
             "rows": ((graded, _word(self.skips), _word(self.constant)), (self.per_matrix, int(form.split))),
             "streams": ((graded,), (form.streams,)),

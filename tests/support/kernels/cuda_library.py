@@ -22,7 +22,8 @@ C_TYPES = {
 class CudaLibrary:
     """What `library_call` made, each in a kernel of its own; sizes that are numbers are arguments of it.
 
-    Counting of blocks begins with the third one, or what that is of fewer. With `races`, every call is made twice in a row, as a step makes others after it, and a race ends it.
+    Blocks are counted from the third on, or what that is of fewer. With `races`, every call is made twice in
+    a row, as a step makes others after it, and a race ends it.
     """
 
     def __init__(self, functions: Iterable[tirx.PrimFunc], races: bool = False) -> None:
