@@ -10,18 +10,27 @@ from astroedge.targets.tir_builder import kernel
 
 LIBRARY_FUNCTION = "astroedge.cuda.function"
 LIBRARY_SIZES = "astroedge.cuda.sizes"
+LIBRARY_BLOCKS = "astroedge.cuda.blocks"
+
+FIRST_BLOCK = "AE_FIRST_BLOCK"
+"""The size that says which block begins: a tick may write a number for it, and small calls go to different blocks."""
 
 
 def library_call(
-    kind: str, name: str, arrays: Sequence[tuple[str, tuple[int, ...], str]], sizes: Sequence[int | str]
+    kind: str,
+    name: str,
+    arrays: Sequence[tuple[str, tuple[int, ...], str]],
+    sizes: Sequence[int | str],
+    blocks: int = 1,
 ) -> tirx.PrimFunc:
     """The kernel that calls `name` of the library with pointers to `arrays`, (name, shape, dtype) each, then `sizes`.
 
     All threads of the grid make the call. The function divides the work among them and waits for no other block. A size
-    that is a text is written as it is.
+    that is a text is written as it is. `blocks` is how many blocks of threads find something to do.
     """
     with kernel(kind) as built:
         for array, shape, dtype in arrays:
             built.argument(array, shape, dtype)
         tirx.script.builder.ir.evaluate(0)
-    return built.function.with_attrs({LIBRARY_FUNCTION: name, LIBRARY_SIZES: [str(size) for size in sizes]})
+    written = [str(size) for size in sizes]
+    return built.function.with_attrs({LIBRARY_FUNCTION: name, LIBRARY_SIZES: written, LIBRARY_BLOCKS: blocks})

@@ -40,7 +40,7 @@ class ConvolutionCalls:
         reads = (images, stored[0], self._taps_of(conv), *stored[1:])
         rate = 1.0 if sparsity is None or kernel == DENSE else sparsity.rate
         touched = round(rate * stored[0].nbytes * conv.batch * conv.out_pixels)
-        function = sums.function(self.blocks)
+        function = sums.function(sums.form(self.blocks))
         call = KernelCall(function, reads, (result,), f"{kernel}-conv", ("conv",), touched=touched)
         return ChosenCalls((call,), kernel, reason, stored)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.cuda.library_call import library_call
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, library_call
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.precision.storage import BLOCK, FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -115,6 +115,8 @@ class RowsProduct:
         else:
             arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
         graded = _word(self.graded or not self.skips)
+        flags: tuple[str, ...]
+        last: tuple[int, ...]
         flags, last = {
             "rows": ((graded, _word(self.skips), _word(self.constant)), (self.per_matrix, int(form.split))),
             "streams": ((graded,), (form.streams,)),
@@ -123,15 +125,27 @@ class RowsProduct:
         }[form.name]
         name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
-        return library_call(kind, name, arrays, (self.rows, self.columns, self.batch, *last))
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
+        return library_call(kind, name, arrays, sizes, self._blocks(form))
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, [scales], y): the split sums added up, with the scales of integers."""
         arrays: list[Array] = [("sums", (prod(self.sums_shape),), "float32"), *self._scales()]
         arrays.append(("y", (self.batch * self.columns,), "float32"))
-        return library_call(
-            "finish_gemv", f"ae_finish<ae_{self.storage.name}>", arrays, (self.rows, self.columns, self.batch)
-        )
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch)
+        name = f"ae_finish<ae_{self.storage.name}>"
+        return library_call("finish_gemv", name, arrays, sizes, _filled(self.batch * self.columns))
+
+    def _blocks(self, form: RowsForm) -> int:
+        """Blocks that find something to do."""
+        elements = self.storage.data_size(self.columns)
+        warps = -(-elements // _WARP)
+        if form.name == "streams":
+            return int(warps * -(-self.batch // form.streams))
+        if form.name == "strips":
+            strips = self.batch // self.per_matrix * -(-self.per_matrix // _STRIP)
+            return _filled(strips * warps * (self.units if form.split else 1) * _WARP)
+        return int(self.batch * -(-elements // THREADS) * (-(-self.rows // BLOCK) if form.split else 1))
 
     def _scales(self) -> list[Array]:
         groups = self.storage.scale_rows(self.rows)
@@ -170,13 +184,14 @@ class IntegerProduct:
             ("weights", (weights,), "int8" if self.constant else self.dtype),
             ("sums" if split else "y", (out,), self.dtype),
         ]
-        sizes = (self.rows, self.columns, self.batch, self.per_matrix, int(split))
-        return library_call("integer_gemv", f"ae_integers<{_word(self.constant)}>", arrays, sizes)
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch, self.per_matrix, int(split))
+        return library_call("integer_gemv", f"ae_integers<{_word(self.constant)}>", arrays, sizes, _filled(out))
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, y): the split sums added up."""
         arrays = (("sums", (prod(self.sums_shape),), self.dtype), ("y", (self.batch * self.columns,), self.dtype))
-        return library_call("finish_gemv", "ae_add_integers", arrays, (self.rows, self.columns, self.batch))
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch)
+        return library_call("finish_gemv", "ae_add_integers", arrays, sizes, _filled(self.batch * self.columns))
 
 
 def embedding_row(count: int, entries: int, width: int, storage: Storage, index_dtype: str) -> tirx.PrimFunc:
@@ -188,7 +203,9 @@ def embedding_row(count: int, entries: int, width: int, storage: Storage, index_
         *([("scales", (entries * groups,), "float32")] if groups else []),
         ("y", (count * width,), "float32"),
     ]
-    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, (count, entries, width))
+    sizes = (FIRST_BLOCK, count, entries, width)
+    blocks = _filled(count * storage.data_size(width))
+    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, sizes, blocks)
 
 
 def count_active(size: int, dtype: str) -> tirx.PrimFunc:
@@ -200,6 +217,11 @@ def count_active(size: int, dtype: str) -> tirx.PrimFunc:
 def element_dtype(storage: Storage) -> str:
     """The dtype of an element of packed weights."""
     return "uint16" if storage.is_half else storage.data_type
+
+
+def _filled(threads: int) -> int:
+    """Blocks that hold so many threads."""
+    return -(-threads // THREADS)
 
 
 def _word(flag: bool) -> str:

@@ -45,14 +45,14 @@ __device__ __forceinline__ float ae_scaled(const float *scales, int output, floa
  * apart. GRADED: times the element, else the active ones are 1. Weights are finite. */
 template <class W, bool GRADED, int EACH>
 __device__ __noinline__ void ae_event_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
     constexpr int AHEAD = EACH == 4 ? 4 : AE_AHEAD;
     typedef typename ae_either<GRADED, float, typename W::whole>::type sum_type;
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
     ae_warp_list &list = ((ae_warp_list *)ae_shared)[warp];
     const int depth = conv.outputs / conv.groups, tiles = (depth + 32 * EACH - 1) / (32 * EACH);
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int task = blockIdx.x * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * pixels;
+    for (int task = ae_block(first_block) * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * pixels;
          task += gridDim.x * (AE_THREADS / 32)) {
         const int pixel = task % pixels, tile = task / pixels % tiles, group = task / pixels / tiles % conv.groups;
         const int image = task / pixels / tiles / conv.groups;
@@ -121,12 +121,12 @@ __device__ __noinline__ void ae_event_windows(
 /* Dense: a warp puts 32 taps of AE_PIXELS windows into shared memory; a lane has one output of all of them. */
 template <class W>
 __device__ __noinline__ void ae_dense_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
     float(*values)[AE_PIXELS] = ((float(*)[AE_PIXELS])ae_shared) + warp * 32;
     const int depth = conv.outputs / conv.groups, tiles = (depth + 31) / 32, strips = (pixels + AE_PIXELS - 1) / AE_PIXELS;
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int task = blockIdx.x * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * strips;
+    for (int task = ae_block(first_block) * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * strips;
          task += gridDim.x * (AE_THREADS / 32)) {
         const int strip = task % strips, tile = task / strips % tiles, group = task / strips / tiles % conv.groups;
         const int image = task / strips / tiles / conv.groups, output = tile * 32 + lane, start = strip * AE_PIXELS;
@@ -171,10 +171,10 @@ __device__ __noinline__ void ae_dense_windows(
 /* Dense, for groups of few outputs: a thread makes one output pixel, its neighbours in the block the next ones. */
 template <class W>
 __device__ __noinline__ void ae_single_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
     const int pixels = conv.out_height * conv.out_width, depth = conv.outputs / conv.groups;
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int i = blockIdx.x * AE_THREADS + threadIdx.x; i < conv.batch * conv.outputs * pixels; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < conv.batch * conv.outputs * pixels; i += gridDim.x * AE_THREADS) {
         const int output = i / pixels % conv.outputs, group = output / depth;
         const float *own = images + ((long long)(i / pixels / conv.outputs) * conv.channels + group * inputs) * size;
         const typename W::element *place = weights + (long long)group * conv.taps * depth + output % depth;
@@ -199,34 +199,34 @@ __device__ __noinline__ void ae_single_windows(
 template <bool GRADED, int EACH> struct ae_event {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-        ae_event_windows<W, GRADED, EACH>(images, (const typename W::element *)weights, taps, scales, y, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        ae_event_windows<W, GRADED, EACH>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 struct ae_dense {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-        ae_dense_windows<W>(images, (const typename W::element *)weights, taps, scales, y, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        ae_dense_windows<W>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 struct ae_single {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-        ae_single_windows<W>(images, (const typename W::element *)weights, taps, scales, y, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        ae_single_windows<W>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 template <class W, class SHAPE, class... SIZES>
 __device__ __forceinline__ void ae_convolve(
-    const float *images, const void *weights, const int *taps, float *y, int batch, SIZES... sizes) {
+    const float *images, const void *weights, const int *taps, float *y, int first_block, int batch, SIZES... sizes) {
     const ae_conv conv = {batch, sizes...};
-    SHAPE::template run<W>(images, weights, taps, (const float *)0, y, conv);
+    SHAPE::template run<W>(images, weights, taps, (const float *)0, y, first_block, conv);
 }
 template <class W, class SHAPE, class... SIZES>
 __device__ __forceinline__ void ae_convolve(
-    const float *images, const void *weights, const int *taps, const float *scales, float *y, int batch, SIZES... sizes) {
+    const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, int batch, SIZES... sizes) {
     const ae_conv conv = {batch, sizes...};
-    SHAPE::template run<W>(images, weights, taps, scales, y, conv);
+    SHAPE::template run<W>(images, weights, taps, scales, y, first_block, conv);
 }
 #endif
