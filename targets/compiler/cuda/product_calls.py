@@ -118,10 +118,11 @@ class ProductCalls:
         kind = "event-gemv" if rows.skips else "dense-gemv"
         repeats = rows.batch if product.constant else 1
         touched = round(rate * sum(value.nbytes for value in reads[1:])) * repeats
-        if not rows.is_worth_splitting(rate, self.blocks):
-            return (KernelCall(rows.product(False), reads, (result,), kind, ("matmul",), touched=touched),)
+        form = rows.form(rate, self.blocks)
+        if not form.split:
+            return (KernelCall(rows.product(form), reads, (result,), kind, ("matmul",), touched=touched),)
         sums = Value(f"sums.{result.name}", rows.sums_shape, "float32", "computed")
         return (
-            KernelCall(rows.product(True), reads[:2], (sums,), kind, ("matmul",), touched=touched),
+            KernelCall(rows.product(form), reads[:2], (sums,), kind, ("matmul",), touched=touched),
             KernelCall(rows.finish(), (sums, *reads[2:]), (result,), "finish-gemv", ("matmul",)),
         )

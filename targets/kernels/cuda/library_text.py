@@ -23,6 +23,7 @@ class _File:
 _FILES = (
     _File("common", ("ae_count",)),
     _File("products", ("ae_rows", "ae_finish"), shared=1568),
+    _File("streams", ("ae_streams", "ae_strips"), shared=14336, builds_on=("products",)),
     _File("fixed", ("ae_fixed", "ae_integers", "ae_add_integers"), shared=1040, builds_on=("products",)),
     _File("embedding", ("ae_embedding",)),
     _File("convolutions", ("ae_convolve",), shared=6144),

@@ -26,8 +26,25 @@ Array = tuple[str, tuple[int, ...], str]
 THREADS = 128
 """Threads of a block."""
 
+_WARP = 32
+_STRIP = 8  # AE_STRIP of the library
+_MANY = 16  # rows by one matrix that are worth keeping its weights in a cache for
+_TOTALS = 2048  # sums in shared memory
+
 _WORTH_SPLITTING = 48
 """Inputs that a thread reads one after the other for less than what another barrier takes."""
+
+
+@dataclass(frozen=True)
+class RowsForm:
+    """How threads divide a product: the function "ae_" + `name`, and whether blocks of inputs are `split` among them.
+
+    `streams` is how many rows of x share one reading of the weights, where that is chosen.
+    """
+
+    name: str
+    split: bool = False
+    streams: int = 0
 
 
 def pack_rows(stored: StoredMatrix) -> tuple[NDArray[np.generic], NDArray[np.float32] | None]:
@@ -66,17 +83,23 @@ class RowsProduct:
         """The shape of the float32 array of split sums."""
         return self.batch, self.units, self.columns
 
-    def tasks(self, split: bool) -> int:
-        """Blocks that have something to do."""
-        tiles: int = -(-self.storage.data_size(self.columns) // THREADS)
-        return self.batch * tiles * (-(-self.rows // BLOCK) if split else 1)
+    def form(self, rate: float, blocks: int) -> RowsForm:
+        """How a device divides it where `blocks` blocks of threads run at once and inputs fire at `rate`."""
+        if self.skips and self.constant and self.per_matrix >= _MANY:
+            tiles = -(-self.storage.data_size(self.columns) // _WARP)
+            most = _TOTALS // (64 if self.storage.packs_nibbles else 32)
+            fitting = [streams for streams in (64, 32, 16, 8) if tiles * (self.batch // streams) >= blocks]
+            return RowsForm("streams", streams=min(most, fitting[0] if fitting else 4))
+        if not self.skips and not self.fixed and self.per_matrix >= _STRIP:
+            strips = self.batch // self.per_matrix * -(-self.per_matrix // _STRIP)
+            tasks = strips * -(-self.storage.data_size(self.columns) // _WARP)
+            return RowsForm("strips", split=self.rows > BLOCK and tasks * _WARP < blocks * THREADS)
+        tasks = self.batch * -(-self.storage.data_size(self.columns) // THREADS)
+        slow = rate * self.rows > _WORTH_SPLITTING
+        return RowsForm("fixed" if self.fixed else "rows", split=self.rows > BLOCK and tasks < blocks and slow)
 
-    def is_worth_splitting(self, rate: float, blocks: int) -> bool:
-        """Whether blocks of inputs should be added up by different threads, of `blocks` blocks that run at once."""
-        return self.rows > BLOCK and self.tasks(False) < blocks and rate * self.rows > _WORTH_SPLITTING
-
-    def product(self, split: bool) -> tirx.PrimFunc:
-        """Kernel (x, weights, [scales], y), or (x, weights, sums) if `split`, for `finish`.
+    def product(self, form: RowsForm) -> tirx.PrimFunc:
+        """Kernel (x, weights, [scales], y), or (x, weights, sums) if the form is split, for `finish`.
 
         - `x`: (batch·rows,) of `dtype`; `weights`: as `pack_rows` packs each matrix, one after the other;
         - `scales`: (groups·columns,) float32 beside int8 and int4 weights;
@@ -87,21 +110,24 @@ class RowsProduct:
             ("x", (self.batch * self.rows,), self.dtype),
             ("weights", (self.batch // self.per_matrix * self.rows * pitch,), element_dtype(self.storage)),
         ]
-        if split:
-            arrays.append(("sums", (self.batch * self.units * self.columns,), "float32"))
+        if form.split:
+            arrays.append(("sums", (prod(self.sums_shape),), "float32"))
         else:
             arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
+        graded = _word(self.graded or not self.skips)
+        flags, last = {
+            "rows": ((graded, _word(self.skips), _word(self.constant)), (self.per_matrix, int(form.split))),
+            "streams": ((graded,), (form.streams,)),
+            "strips": ((_word(self.constant),), (self.per_matrix, int(form.split))),
+            "fixed": ((), (int(form.split),)),
+        }[form.name]
+        name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
-        if self.fixed:
-            sizes: tuple[int, ...] = (self.rows, self.columns, self.batch, int(split))
-            return library_call(kind, f"ae_fixed<ae_{self.storage.name}>", arrays, sizes)
-        flags = ", ".join(_word(flag) for flag in (self.graded or not self.skips, self.skips, self.constant))
-        sizes = (self.rows, self.columns, self.batch, self.per_matrix, int(split))
-        return library_call(kind, f"ae_rows<ae_{self.storage.name}, {flags}>", arrays, sizes)
+        return library_call(kind, name, arrays, (self.rows, self.columns, self.batch, *last))
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, [scales], y): the split sums added up, with the scales of integers."""
-        arrays: list[Array] = [("sums", (self.batch * self.units * self.columns,), "float32"), *self._scales()]
+        arrays: list[Array] = [("sums", (prod(self.sums_shape),), "float32"), *self._scales()]
         arrays.append(("y", (self.batch * self.columns,), "float32"))
         return library_call(
             "finish_gemv", f"ae_finish<ae_{self.storage.name}>", arrays, (self.rows, self.columns, self.batch)

@@ -63,6 +63,12 @@ __device__ __forceinline__ void ae_nibble_columns(int byte, int columns, int &lo
     high = width > 1 ? low + width / 2 : -1;
 }
 
+/* Active inputs that a warp lists for itself: their places among those looked at, ascending, and what they are. */
+struct ae_warp_list {
+    unsigned short places[AE_BLOCK];
+    float values[AE_BLOCK];
+};
+
 /* How weights are stored: ELEMENT holds WIDTH of them, UNIT inputs are summed at a time, and a scale multiplies the sum
  * of each column (BY_COLUMN) or of each unit (BY_UNIT). `number<c>` is the c-th weight of an element. */
 struct ae_float32 {

@@ -38,13 +38,8 @@ __device__ __forceinline__ int ae_block_end(const ae_conv &conv, int begin) {
 
 template <class W>
 __device__ __forceinline__ float ae_scaled(const float *scales, int output, float total) {
-    return W::BY_COLUMN ? __fmul_rn(__ldg(scales + output), total) : total;
+    return W::BY_COLUMN && scales ? __fmul_rn(__ldg(scales + output), total) : total;
 }
-
-struct ae_window_list {
-    unsigned short taps[AE_BLOCK];
-    float values[AE_BLOCK];
-};
 
 /* Event-driven: a warp lists the active taps of a window's block, then each lane adds their weights of EACH outputs, 32
  * apart. GRADED: times the element, else the active ones are 1. Weights are finite. */
@@ -54,7 +49,7 @@ __device__ __noinline__ void ae_event_windows(
     constexpr int AHEAD = EACH == 4 ? 4 : AE_AHEAD;
     typedef typename ae_either<GRADED, float, typename W::whole>::type sum_type;
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
-    ae_window_list &list = ((ae_window_list *)ae_shared)[warp];
+    ae_warp_list &list = ((ae_warp_list *)ae_shared)[warp];
     const int depth = conv.outputs / conv.groups, tiles = (depth + 32 * EACH - 1) / (32 * EACH);
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
     for (int task = blockIdx.x * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * pixels;
@@ -81,7 +76,7 @@ __device__ __noinline__ void ae_event_windows(
                 const unsigned mask = __ballot_sync(0xffffffffu, ae_active(value));
                 if (ae_active(value)) {
                     const int at = listed + __popc(mask & ((1u << lane) - 1));
-                    list.taps[at] = (unsigned short)(tap - begin);
+                    list.places[at] = (unsigned short)(tap - begin);
                     if (GRADED) list.values[at] = value;
                 }
                 listed += __popc(mask);
@@ -94,7 +89,7 @@ __device__ __noinline__ void ae_event_windows(
 #pragma unroll
                 for (int u = 0; u < AHEAD; u++)
                     if (i + u < listed) {
-                        const int offset = (begin + list.taps[i + u]) * depth;
+                        const int offset = (begin + list.places[i + u]) * depth;
                         if (GRADED) value[u] = list.values[i + u];
 #pragma unroll
                         for (int e = 0; e < EACH; e++) found[u][e] = __ldg(place[e] + offset);
@@ -120,6 +115,7 @@ __device__ __noinline__ void ae_event_windows(
                     ae_scaled<W>(scales, group * depth + output, total[e]);
         }
     }
+    __syncthreads();
 }
 
 /* Dense: a warp puts 32 taps of AE_PIXELS windows into shared memory; a lane has one output of all of them. */
@@ -169,6 +165,7 @@ __device__ __noinline__ void ae_dense_windows(
                     y[((long long)image * conv.outputs + group * depth + output) * pixels + start + p] =
                         ae_scaled<W>(scales, group * depth + output, total[p]);
     }
+    __syncthreads();
 }
 
 /* Dense, for groups of few outputs: a thread makes one output pixel, its neighbours in the block the next ones. */
@@ -198,7 +195,8 @@ __device__ __noinline__ void ae_single_windows(
     }
 }
 
-/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights. */
+/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights, but not those of
+ * a graph that is integers itself. */
 template <bool GRADED, int EACH> struct ae_event {
     template <class W>
     static __device__ __forceinline__ void run(

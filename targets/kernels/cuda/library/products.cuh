@@ -59,19 +59,20 @@ template <class W> __device__ __forceinline__ int ae_listed_below(const ae_list 
     return total;
 }
 
-/* Add the rows at places begin ≤ i < end of the list, in its order, to the sums of an element's columns. `weights` is the
- * element in the first row of the block. */
-template <class W, bool GRADED, bool SKIPS, bool CONSTANT, class S>
-__device__ __forceinline__ void ae_add_rows(
-    const ae_list &list, const typename W::element *weights, int pitch, int begin, int end, S (&sums)[W::WIDTH]) {
+/* Add the rows begin ≤ i < end of a list (or all of these rows, where it has no places), in that order, to the sums of an
+ * element's columns; times `values` where GRADED. `weights` is the element in the first row of the block. */
+template <class W, bool GRADED, bool CONSTANT, class S>
+__device__ __forceinline__ void ae_add_listed(
+    const unsigned short *places, const float *values, const typename W::element *weights, int pitch, int begin, int end,
+    S (&sums)[W::WIDTH]) {
     for (int i = begin; i < end; i += AE_AHEAD) {
         typename W::element row[AE_AHEAD];
         float value[AE_AHEAD];
 #pragma unroll
         for (int u = 0; u < AE_AHEAD; u++)
             if (i + u < end) {
-                row[u] = ae_weight<CONSTANT>(weights + (SKIPS ? (int)list.rows[i + u] : i + u) * pitch);
-                if (GRADED) value[u] = list.values[i + u];
+                row[u] = ae_weight<CONSTANT>(weights + (places ? (int)places[i + u] : i + u) * pitch);
+                if (GRADED) value[u] = values[i + u];
             }
 #pragma unroll
         for (int u = 0; u < AE_AHEAD; u++)
@@ -123,7 +124,9 @@ __device__ __noinline__ void ae_rows_by_units(
                 }
                 sum_type sums[W::WIDTH] = {};
                 if (column[0] >= 0)
-                    ae_add_rows<W, GRADED, SKIPS, CONSTANT>(list, matrix + (long long)first * pitch, pitch, begin, end, sums);
+                    ae_add_listed<W, GRADED, CONSTANT>(
+                        SKIPS ? list.rows : (const unsigned short *)0, list.values, matrix + (long long)first * pitch, pitch, begin,
+                        end, sums);
 #pragma unroll
                 for (int c = 0; c < W::WIDTH; c++) {
                     if (column[c] < 0) continue;
