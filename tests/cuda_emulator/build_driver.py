@@ -1,4 +1,4 @@
-"""The fake driver: `build_driver` makes a `libcuda.so.1`, `driver_environment` the variables by which a process uses it."""
+"""The fake driver: `build_driver` makes a `libcuda.so.1`; a process uses it by what `driver_environment` gives."""
 
 from __future__ import annotations
 

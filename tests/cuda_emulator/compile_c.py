@@ -1,6 +1,6 @@
 """C and CUDA C → a shared library, by zig.
 
-Nothing is linked to: the C library is found in the process that loads the result. So zig need not build its stubs of it.
+Nothing is linked to: the C library is found in the process that loads the result, and zig need not build stubs of it.
 The module imports nothing of AstroEdge: the fake driver starts it for every PTX.
 """
 
@@ -56,6 +56,7 @@ def compile_object(source: Path, result: Path, cache: Path, options: Sequence[st
 
 
 def run_compiler(arguments: Sequence[str], cache: Path) -> None:
+    """Run zig's C compiler. Raises CompilerError with its words when it fails."""
     variables = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
     variables.pop("LD_LIBRARY_PATH", None)  # the fake driver is not for the compiler
     done = subprocess.run(

@@ -146,17 +146,23 @@ def _bits() -> Iterator[Form]:
         yield _form(f"popc.{t}", "u32", t, int.bit_count)
         yield _form(f"clz.{t}", "u32", t, lambda a, n=n: n - a.bit_length())
         yield _form(f"brev.{t}", t, t, lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2))
-        yield _form(f"bfi.{t}", t, f"{t} {t} u32 u32", lambda a, b, at, count, n=n: _insert(a, b, at & 255, count & 255, n))
+        yield _form(
+            f"bfi.{t}", t, f"{t} {t} u32 u32", lambda a, b, at, count, n=n: _insert(a, b, at & 255, count & 255, n)
+        )
         for kind in (f"u{n}", f"s{n}"):
             yield _form(f"bfe.{kind}", kind, f"{kind} u32 u32", lambda a, at, count, k=kind: _extract(a, at, count, k))
             place = lambda a: (a if a >= 0 else ~a).bit_length() - 1  # noqa: E731
             yield _form(f"bfind.{kind}", "u32", kind, place)
-            yield _form(f"bfind.shiftamt.{kind}", "u32", kind, lambda a, n=n, p=place: n - 1 - p(a) if p(a) >= 0 else -1)
+            yield _form(
+                f"bfind.shiftamt.{kind}", "u32", kind, lambda a, n=n, p=place: n - 1 - p(a) if p(a) >= 0 else -1
+            )
     yield _form("prmt.b32", "b32", "b32 b32 b32", _permute)
     yield _form("lop3.b32", "b32", "b32 b32 b32 lut", _table)
     for side in "lr":
         for mode in ("wrap", "clamp"):
-            yield _form(f"shf.{side}.{mode}.b32", "b32", "b32 b32 u32", lambda a, b, by, s=side, m=mode: _funnel(a, b, by, s, m))
+            yield _form(
+                f"shf.{side}.{mode}.b32", "b32", "b32 b32 u32", lambda a, b, by, s=side, m=mode: _funnel(a, b, by, s, m)
+            )
 
 
 def _insert(a: int, b: int, at: int, count: int, n: int) -> int:
@@ -202,7 +208,10 @@ def _comparisons() -> Iterator[Form]:
             yield _form(f"setp.{name}.{t}", "pred", f"{t} {t}", test)
             for logic, join in _JOIN.items():
                 yield _form(
-                    f"setp.{name}.{logic}.{t}", "pred", f"{t} {t} pred", lambda a, b, p, f=test, j=join: j(int(f(a, b)), p)
+                    f"setp.{name}.{logic}.{t}",
+                    "pred",
+                    f"{t} {t} pred",
+                    lambda a, b, p, f=test, j=join: j(int(f(a, b)), p),
                 )
             for result in ("u32", "s32"):
                 yield _form(f"set.{name}.{result}.{t}", result, f"{t} {t}", lambda a, b, f=test: -int(f(a, b)))
@@ -279,17 +288,24 @@ def _conversions() -> Iterator[Form]:
             yield _form(f"cvt.{d}.{s}", d, s, lambda a: a)
             yield _form(f"cvt.sat.{d}.{s}", d, s, lambda a, d=d: _clamp(a, d))
         for f in FLOATS:
-            yield _form(f"cvt.rn.{f}.{d}", f, d, lambda a, d=d, f=f: bits_of(np.array(a, _numpy(d)).astype(FLOATS[f]), f))
+            yield _form(
+                f"cvt.rn.{f}.{d}", f, d, lambda a, d=d, f=f: bits_of(np.array(a, _numpy(d)).astype(FLOATS[f]), f)
+            )
             for rounding in _ROUND:
                 for saturated in ("", ".sat"):
                     yield _form(
-                        f"cvt.{rounding}{saturated}.{d}.{f}", d, f, lambda a, d=d, f=f, r=rounding: _to_integer(a, d, f, r)
+                        f"cvt.{rounding}{saturated}.{d}.{f}",
+                        d,
+                        f,
+                        lambda a, d=d, f=f, r=rounding: _to_integer(a, d, f, r),
                     )
     for f in FLOATS:
         yield Form(f"cvt.{f}.{f}", f, (f,), lambda a: a)
         for rounding in _ROUND:
             yield Form(f"cvt.{rounding}.{f}.{f}", f, (f,), lambda a, f=f, r=rounding: _whole(a, f, r))
-        yield Form(f"cvt.{f}.f16", f, ("b16",), lambda a, f=f: bits_of(np.array(a, "u2").view("f2").astype(FLOATS[f]), f))
+        yield Form(
+            f"cvt.{f}.f16", f, ("b16",), lambda a, f=f: bits_of(np.array(a, "u2").view("f2").astype(FLOATS[f]), f)
+        )
         yield Form(f"cvt.rn.f16.{f}", "b16", (f,), lambda a, f=f: _half(real(a, f)))
     yield Form("cvt.f64.f32", "f64", ("f32",), lambda a: bits_of(np.float64(real(a, "f32")), "f64"))
     yield Form("cvt.rn.f32.f64", "f32", ("f64",), lambda a: bits_of(np.float32(real(a, "f64")), "f32"))
@@ -307,7 +323,9 @@ def _to_integer(bits: int, d: str, f: str, rounding: str) -> int:
     value = float(real(bits, f))
     if math.isnan(value):
         return 1 << size(d) - 1 if f == "f64" or size(d) == 64 else 0
-    return _clamp(_ROUND[rounding](value), d) if math.isfinite(value) else _clamp(1 << 80 if value > 0 else -(1 << 80), d)
+    return (
+        _clamp(_ROUND[rounding](value), d) if math.isfinite(value) else _clamp(1 << 80 if value > 0 else -(1 << 80), d)
+    )
 
 
 def _whole(bits: int, f: str, rounding: str) -> int:

@@ -1,6 +1,7 @@
-"""PTX → a library of emulated kernels: what the fake driver runs, `python -m tests.cuda_emulator.jit PTX LIBRARY [MODE]`.
+"""PTX → a library of emulated kernels: what the fake driver runs.
 
-MODE is any of -races (the kernels tell of their accesses, and races end them) and -fused (fused arithmetic is let pass).
+`python -m tests.cuda_emulator.jit PTX LIBRARY [MODE]`: MODE is any of -races (the kernels tell of their accesses, and a
+race ends them) and -fused (fused arithmetic is let pass).
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import re
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -94,8 +96,8 @@ class Kernels:
 def load_ptx(text: str, folder: Path | None = None, races: bool = False, fused: bool = False) -> Kernels:
     """The kernels of a PTX text; with `races`, a launch ends with KernelError where threads race.
 
-    Raises PtxRefusedError for what the emulator does not know, fused arithmetic unless `fused`. What is compiled is kept
-    in `folder`, or until the process ends.
+    What is compiled is kept in `folder`, or until the process ends. Raises PtxRefusedError for what the emulator does
+    not know, and for fused arithmetic unless `fused`.
     """
     library = _place(text, f"ptx{'-races' if races else ''}{'-fused' if fused else ''}", folder)
     if not library.exists():
@@ -141,7 +143,9 @@ def _place(text: str, kind: str, folder: Path | None) -> Path:
 
 @cache
 def _scratch() -> Path:
-    return Path(mkdtemp(prefix="emulated-kernels-"))
+    folder = mkdtemp(prefix="emulated-kernels-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _dim(given: int | Sequence[int]) -> _Dim:

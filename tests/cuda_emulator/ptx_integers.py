@@ -122,16 +122,10 @@ def _comparisons() -> Iterator[tuple[str, Emit]]:
         for name, sign in (signs | (_UNSIGNED_COMPARISONS if t[0] == "u" else {})).items():
             test = lambda o, t=t, sign=sign: f"{o.value(1, t)} {sign} {o.value(2, t)}"  # noqa: E731
             yield from comparison(name, t, test)
-    for t in ("b16", "b32", "b64", "u16", "u32", "u64", "s16", "s32", "s64", "f32", "f64"):
-        yield f"selp.{t}", lambda o, t=bits_of(t): o.put(f"{o.value(3, 'pred')} ? {o.value(1, t)} : {o.value(2, t)}", t)
-        yield (
-            f"slct.{t}.s32",
-            lambda o, t=bits_of(t): o.put(f"{o.value(3, 's32')} >= 0 ? {o.value(1, t)} : {o.value(2, t)}", t),
-        )
-        yield (
-            f"slct.{t}.f32",
-            lambda o, t=bits_of(t): o.put(f"{o.value(3, 'f32')} >= 0 ? {o.value(1, t)} : {o.value(2, t)}", t),
-        )
+    for t in ("b16", "b32", "b64", *INTEGERS, "f32", "f64"):
+        yield f"selp.{t}", partial(_select, bits_of(t), "pred", "")
+        yield f"slct.{t}.s32", partial(_select, bits_of(t), "s32", " >= 0")
+        yield f"slct.{t}.f32", partial(_select, bits_of(t), "f32", " >= 0")
 
 
 def comparison(name: str, t: str, test: Emit) -> Iterator[tuple[str, Emit]]:
@@ -164,6 +158,10 @@ def _put_both(o: Operands, test: str, logic: str) -> str:
         return o.assign(first, f"({test}){joined}", "pred")
     both = f"const uint8_t is = ({test}){joined}, is_not = (!({test})){joined};"
     return f"{{ {both} {o.assign(first, 'is', 'pred')} {o.assign(second, 'is_not', 'pred')} }}"
+
+
+def _select(t: str, chooser: str, test: str, o: Operands) -> str:
+    return o.put(f"{o.value(3, chooser)}{test} ? {o.value(1, t)} : {o.value(2, t)}", t)
 
 
 def _wide(o: Operands, place: int, t: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 
 from tests.cuda_emulator.ptx_integers import Emit, bits_of
 from tests.cuda_emulator.ptx_operands import Operands, c_type, label_name, variable_name
 from tests.cuda_emulator.ptx_text import PtxRefusedError
 
-_TYPES = tuple(f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in "bus") + ("f32", "f64")
+_TYPES = (*(f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in "bus"), "f32", "f64")
 _SPACES = {"": "generic", ".global": "global", ".shared": "shared", ".local": "local", ".const": "const"}
 _CACHES = ("", ".ca", ".cg", ".cs")
 # Loads and stores that other threads are meant to see: what spinning and handing over is written with.
@@ -30,7 +31,7 @@ def memory_instructions() -> Iterator[tuple[str, Emit]]:
 
 def _moves() -> Iterator[tuple[str, Emit]]:
     for t in ("pred", *(t for t in _TYPES if t[1:] != "8")):
-        yield f"mov.{t}", lambda o, t="pred" if t == "pred" else bits_of(t): _move(o, t)
+        yield f"mov.{t}", partial(_move, t if t == "pred" else bits_of(t))
     for bits in (32, 64):
         for space in ("global", "const", "local"):
             yield f"cvta.{space}.u{bits}", lambda o, b=bits: o.put(o.value(1, f"u{b}"), f"u{b}")
@@ -42,7 +43,7 @@ def _moves() -> Iterator[tuple[str, Emit]]:
     )
 
 
-def _move(o: Operands, t: str) -> str:
+def _move(t: str, o: Operands) -> str:
     """A move; a vector on either side is put together or taken apart, the lowest part first."""
     to, given = o.vector(0), o.vector(1)
     if len(to) > 1:
@@ -139,27 +140,16 @@ def _atomic(space: str, t: str, new: str, first: int, order: str, two: bool = Fa
 def _meetings() -> Iterator[tuple[str, Emit]]:
     for name in ("bar.sync", "barrier.sync", "barrier.sync.aligned"):
         yield name, _sync
-    yield (
-        "bar.red.popc.u32",
-        lambda o: o.put(f"emulated_sync_block({o.value(1, 'u32')}, {o.value(2, 'pred')}, 0)", "u32"),
-    )
-    yield (
-        "bar.red.or.pred",
-        lambda o: o.put(f"emulated_sync_block({o.value(1, 'u32')}, {o.value(2, 'pred')}, 0)", "pred"),
-    )
-    yield (
-        "bar.red.and.pred",
-        lambda o: (
-            f"{{ unsigned voters; const unsigned votes = emulated_sync_block({o.value(1, 'u32')}, {o.value(2, 'pred')}, "
-            f"&voters); {o.put('votes == voters', 'pred')} }}"
-        ),
-    )
+    yield "bar.red.popc.u32", partial(_vote_of_block, "votes", "u32")
+    yield "bar.red.or.pred", partial(_vote_of_block, "votes != 0", "pred")
+    yield "bar.red.and.pred", partial(_vote_of_block, "votes == voters", "pred")
     yield "bar.warp.sync", lambda o: f"emulated_sync_warp({o.value(0, 'u32')});"
     for scope in ("gl", "sys"):
         yield f"membar.{scope}", lambda o: "PTX_FENCE();"
     for kind, scope in product(("acq_rel", "sc"), ("gpu", "sys")):
         yield f"fence.{kind}.{scope}", lambda o: "PTX_FENCE();"
-    yield "membar.cta", lambda o: ";"  # orders nothing between blocks, and inside one barriers do
+    for name in ("membar.cta", "fence.acq_rel.cta", "fence.sc.cta"):
+        yield name, lambda o: ";"  # orders nothing between blocks, and inside one barriers do
     for mode in ("up", "down", "bfly", "idx"):
         yield f"shfl.sync.{mode}.b32", lambda o, mode=mode: _shuffle(o, mode)
     for kind in ("ballot", "all", "any", "uni"):
@@ -175,6 +165,11 @@ def _sync(o: Operands) -> str:
     if len(o.texts) != 1:
         raise PtxRefusedError(f"{o.opcode} of a part of the threads")
     return f"emulated_sync_block({o.value(0, 'u32')}, 0, 0);"
+
+
+def _vote_of_block(result: str, t: str, o: Operands) -> str:
+    votes = f"emulated_sync_block({o.value(1, 'u32')}, {o.value(2, 'pred')}, &voters)"
+    return f"{{ unsigned voters; const unsigned votes = {votes}; {o.put(result, t)} }}"
 
 
 def _shuffle(o: Operands, mode: str) -> str:

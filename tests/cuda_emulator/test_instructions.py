@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.cuda_emulator.instruction_reference import LUT, NAN, Form, forms, size
-from tests.cuda_emulator.kernels import load_ptx
+from tests.cuda_emulator.kernels import Kernels, load_ptx
 from tests.cuda_emulator.ptx_floats import float_instructions
 from tests.cuda_emulator.ptx_integers import integer_instructions
 
@@ -19,7 +17,28 @@ SAMPLES = 160
 REGISTERS = {"pred": ("p", "pred"), "f32": ("f", "f32"), "f64": ("d", "f64")}
 SIZES = {8: ("h", "b16"), 16: ("h", "b16"), 32: ("r", "b32"), 64: ("l", "b64")}
 EDGES = [
-    *(0, 1, 2, 3, 5, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
+    *(
+        0,
+        1,
+        2,
+        3,
+        5,
+        31,
+        32,
+        33,
+        63,
+        64,
+        127,
+        128,
+        255,
+        256,
+        0x7FFF,
+        0x8000,
+        0xFFFF,
+        0x7FFFFFFF,
+        0x80000000,
+        0xFFFFFFFF,
+    ),
     *(1 << 63, (1 << 63) - 1, (1 << 64) - 1, 0x3C00, 0x7BFF, 0x7C00, 0x0001, 0x83FF),
     # float32: 1, −1, 0.5, 2.5, −2.5, the smallest, infinities, 2³¹ and its neighbours, 2⁶³, 65519, 65520
     *(0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0xC0200000, 1, 0x807FFFFF, 0x7F800000, 0xFF800000, 0x7FC00001),
@@ -97,10 +116,16 @@ def operands() -> NDArray[np.uint64]:
     return given
 
 
-def test_every_instruction_computes_what_ptx_says(operands: NDArray[np.uint64], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    """The instructions, compiled once."""
+    return load_ptx(module(), tmp_path_factory.mktemp("instructions"))
+
+
+def test_every_instruction_computes_what_ptx_says(operands: NDArray[np.uint64], kernels: Kernels) -> None:
     """Bit for bit, also where numbers overflow, are no numbers, or shifts are too long."""
     results = np.zeros((len(FORMS), SAMPLES), np.uint64)
-    load_ptx(module(), tmp_path).launch("all", 1, SAMPLES, operands, results)
+    kernels.launch("all", 1, SAMPLES, operands, results)
     wrong = []
     with np.errstate(all="ignore"):
         for form, found in zip(FORMS, results, strict=True):
@@ -113,7 +138,6 @@ def test_every_instruction_computes_what_ptx_says(operands: NDArray[np.uint64], 
                 if expected != bits:
                     wrong.append(f"{form.name} {[hex(v) for v in values]}: {expected:#x}, not {bits:#x}")
                     break
-    print("\n".join(wrong))
     assert wrong == []
 
 
@@ -123,10 +147,10 @@ def test_every_instruction_of_the_tables_is_compared() -> None:
     assert known == {form.name for form in FORMS}
 
 
-def test_results_that_are_no_numbers_are_those_of_a_gpu(tmp_path: Path) -> None:
+def test_results_that_are_no_numbers_are_those_of_a_gpu(kernels: Kernels) -> None:
     """Processors differ in the bits of a NaN; the emulator has the chip's, so that nobody counts on the host's."""
     zeros, results = np.zeros((4, SAMPLES), np.uint64), np.zeros((len(FORMS), SAMPLES), np.uint64)
-    load_ptx(module(), tmp_path).launch("all", 1, SAMPLES, zeros, results)
+    kernels.launch("all", 1, SAMPLES, zeros, results)
     names = [form.name for form in FORMS]
     assert results[names.index("div.rn.f32")][0] == NAN["f32"]
     assert results[names.index("div.rn.f64")][0] == NAN["f64"]

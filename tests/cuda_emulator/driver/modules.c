@@ -137,7 +137,7 @@ static CUresult run_launch(work *base) {
     const int failed = waiting->kernel->run(&waiting->launch, message, sizeof message);
     close_device();
     if (failed) fprintf(stderr, "fake libcuda: %s\n", message), note("kernel: %s", message);
-    return failed ? LAUNCH_FAILED : SUCCESS;
+    return failed == EMULATED_ILLEGAL_ADDRESS ? ILLEGAL_ADDRESS : failed ? LAUNCH_FAILED : SUCCESS;
 }
 
 API CUresult cuLaunchCooperativeKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,

@@ -2,6 +2,7 @@
 #include "threads.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static struct {
     unsigned long progress, spins;
     uint64_t random;
     void *stack_pointer; /* of the scheduler */
-    int failed;
+    int failed, illegal;
 } grid;
 
 /* Stacks are kept between launches: mapping them costs more than a small launch. */
@@ -151,6 +152,33 @@ void emulated_yield(void) {
 }
 
 void emulated_made_progress(void) { grid.progress++; }
+
+/* An access to memory that is not there ends the launch, as it does on a GPU. The handler has a stack of its own and is
+ * never come back to: the scheduler goes on where it gave the thread its turn. */
+static struct sigaction before_launch[2];
+static pthread_t launching;
+
+static void fault(int number, siginfo_t *about, void *context) {
+    (void)context;
+    if (!emulated_self || !pthread_equal(pthread_self(), launching)) { /* somebody else's: it comes again, to its own handler */
+        sigaction(number, &before_launch[number == SIGBUS], NULL);
+        return;
+    }
+    grid.illegal = 1;
+    emulated_fail("thread %u of block %u accesses memory that is not there, at %p",
+                  emulated_self->number % grid.threads_a_block, emulated_self->block->number, about->si_addr);
+}
+
+static void watch_faults(int on) {
+    static unsigned char stack[65536];
+    static stack_t stack_before;
+    const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+    const struct sigaction action = {.sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    launching = pthread_self();
+    sigaltstack(on ? &own : &stack_before, on ? &stack_before : NULL);
+    sigaction(SIGSEGV, on ? &action : &before_launch[0], on ? &before_launch[0] : NULL);
+    sigaction(SIGBUS, on ? &action : &before_launch[1], on ? &before_launch[1] : NULL);
+}
 
 static void start_thread(void) {
     emulated_current->kernel(emulated_current->arguments);
@@ -283,6 +311,7 @@ static int emulated_run(const emulated_launch *launch) {
     emulated_current = launch;
     if (EMULATED_RACES_WATCHED) emulated_races_begin(grid.alive, grid.threads_a_block);
     unsigned idle = 0;
+    watch_faults(1);
     while (grid.alive && !grid.failed) {
         const unsigned long progress = grid.progress, spins = grid.spins;
         if (launch->seed > 1) order(grid.block_order, grid.count);
@@ -290,10 +319,12 @@ static int emulated_run(const emulated_launch *launch) {
         idle = grid.progress == progress ? idle + 1 : 0;
         if (!grid.failed && idle > (grid.spins == spins ? 1 : SPINS)) tell_stuck();
     }
+    emulated_self = NULL;
+    watch_faults(0);
     if (EMULATED_RACES_WATCHED) emulated_races_end();
     for (unsigned i = 0; i < grid.count; i++) free(grid.blocks[i].threads), free(grid.blocks[i].warps), free(grid.blocks[i].shared);
     free(grid.blocks), free(grid.block_order), free(grid.thread_order);
-    return grid.failed;
+    return grid.illegal ? EMULATED_ILLEGAL_ADDRESS : grid.failed;
 }
 
 int emulated_launch_once(const emulated_launch *launch, char *message, size_t size) {

@@ -13,6 +13,7 @@ extern "C" {
 #endif
 
 #define EMULATED_WARP 32
+#define EMULATED_ILLEGAL_ADDRESS 2
 #define EMULATED_BARRIERS 16 /* that a block has by number */
 
 typedef struct {
@@ -70,7 +71,7 @@ extern emulated_thread *emulated_self; /* the thread whose turn it is */
 extern const emulated_launch *emulated_current;
 
 /* Run all blocks of a grid, all of them resident at once as in a cooperative launch. Returns 0, or 1 with a message that
- * says what is wrong: threads that wait for ever, a race, a trap. Launches from several threads of the host take turns. */
+ * says what is wrong (threads that wait for ever, a race, a trap), or EMULATED_ILLEGAL_ADDRESS. Launches from several threads of the host take turns. */
 int emulated_launch_once(const emulated_launch *launch, char *message, size_t size);
 
 /* Wait for all threads of the block that have not ended; returns how many of them voted. */
