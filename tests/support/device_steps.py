@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,13 @@ from astroedge.targets import quantise
 from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
-from astroedge.targets.compiler.cuda.kernel_text import BARRIER, BLOCK_THREADS, ENTRY
+from astroedge.targets.compiler.cuda.kernel_text import BLOCK_THREADS, ENTRY
 from astroedge.targets.compiler.device_passes import DEVICE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import pack_weights
 from astroedge.targets.pass_list import run_passes
 from tests.cuda_emulator.kernels import load_source
 
+WAITS = re.compile(r"ae_grid_sync\(control \+ \d\);")
 BOARD = "jetson-orin-nano-cuda"
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -44,13 +46,13 @@ class DeviceStep:
     @property
     def waits(self) -> int:
         """How often all blocks wait for each other inside a tick."""
-        return self.tick[1].count(BARRIER)
+        return len(WAITS.findall(self.tick[1]))
 
     def without_wait(self, number: int) -> str:
         """The text without one of the waits inside the tick."""
         before, calls, after = self.tick
-        pieces = calls.split(BARRIER)
-        return before + BARRIER.join([*pieces[:number], pieces[number] + pieces[number + 1], *pieces[number + 2 :]]) + after
+        found = list(WAITS.finditer(calls))[number]
+        return before + calls[: found.start()] + calls[found.end() :] + after
 
     def run(
         self, inputs: Arrays, *, grid: int = 2, seed: int = 0, races: bool = False, text: str | None = None

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-import numpy as np
 import pytest
-from onnx import helper
 
 from astroedge.runtimes import load
-from astroedge.step.graph import StepGraph
-from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from tests.cuda_emulator.kernels import KernelError
-from tests.support import graphs, networks
-from tests.support.builds import build
+from tests.support import networks
 from tests.support.device_steps import DeviceStep, device_step, same_bits
-from tests.support.node_forms import node, step_of_nodes
 
 TICKS = 50
 
