@@ -41,9 +41,10 @@ def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | No
         if reason is not None:
             limits = operator(node.op_type).limits
             compiled = f"; what is compiled of it: {limits}" if limits else ""
+            cure = f"compile for the board's processor ({request.target.processor})" if request.target.gpu else ""
             return (
                 f"{made_by([node])} uses {node.op_type} in a form that has no kernel ({reason}){compiled}. Write it "
-                "with other functions in the model; ONNX Runtime can run the graph as it is."
+                f"with other functions in the model; {cure or 'ONNX Runtime can run the graph as it is'}."
             )
     return None
 

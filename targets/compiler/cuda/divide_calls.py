@@ -59,8 +59,8 @@ def _divided(call: KernelCall) -> DeviceForm:
     longest = serial_stores(form.function.body) * -(-form.parts // USUAL_THREADS)
     if longest > MOST_SERIAL and longest > _share(call):
         raise UnknownForm(
-            f"{call.kind} of {', '.join(call.operators)} makes {longest} elements one after the other, for which a GPU "
-            "is too slow; compile for the board's CPU."
+            f"a GPU is too slow for {longest} elements one after the other, which {call.kind} makes; compile for the "
+            "board's processor."
         )
     return form
 

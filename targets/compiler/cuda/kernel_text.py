@@ -6,8 +6,9 @@
         unsigned long long output_stride, const int *stop, unsigned long long *done)
 
 All threads make every call, each does its part, and between two levels all blocks wait for each other. `control` is 128
-bytes of zeros before the first launch: [0] the wait of all blocks, [16] and [17] whether to go on at even and at odd
-ticks, written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in the host's memory.
+bytes of zeros before the first launch: the waits of all blocks from [0] on, and at [16] and [17] whether to go on at
+even and at odd ticks, written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in
+the host's memory.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ from astroedge.targets.kernels.cuda.library_text import library_text
 
 ENTRY = "astroedge_run"
 BLOCK_THREADS = 128
-BARRIER = "ae_grid_sync(control);"
+WAIT = "ae_grid_sync(control + {word});"
+"""Waits that follow each other use different words, so that whoever wakes up late learns nothing of the next one."""
+
+_WORDS = 3  # for the waits between the calls of a tick
+_TICK_END, _LAUNCH = _WORDS, _WORDS + 1  # for those outside
 
 
 _TICK = "static __device__ void astroedge_tick(unsigned char *inputs, unsigned char *outputs, unsigned char *state,"
@@ -45,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(AE_THREADS) {ENTRY}(
     const unsigned long long before = first ? *done : 0;
     volatile unsigned int *go_on = control + 16;
     if (first) go_on[0] = !(stop && *(volatile const int *)stop);
-    {BARRIER}
+    {WAIT.format(word=_LAUNCH)}
     for (int step = 0; step < steps && go_on[step & 1]; step++) {{
         const int stopped = first && stop ? *(volatile const int *)stop : 0;
         astroedge_tick(
@@ -54,7 +59,7 @@ extern "C" __global__ void __launch_bounds__(AE_THREADS) {ENTRY}(
             go_on[(step + 1) & 1] = !stopped;
             *(volatile unsigned long long *)done = before + step + 1;
         }}
-        {BARRIER}
+        {WAIT.format(word=_TICK_END)}
     }}
 }}
 """
@@ -69,6 +74,7 @@ class _Tick:
     functions: dict[str, tirx.PrimFunc] = field(default_factory=dict)
     library: set[str] = field(default_factory=set)
     _known: EqualFunctions[str] = field(default_factory=EqualFunctions)
+    waits: int = 0
     _first: int = 0
 
     def add(self, call: KernelCall, form: DeviceForm) -> None:
@@ -90,7 +96,8 @@ class _Tick:
 
     def wait(self) -> None:
         """Append a wait of all blocks."""
-        self.lines.append(BARRIER)
+        self.lines.append(WAIT.format(word=self.waits % _WORDS))
+        self.waits += 1
         self._first = 0
 
     def _define(self, call: KernelCall, form: DeviceForm) -> str:

@@ -38,7 +38,7 @@ __device__ __forceinline__ int ae_block_end(const ae_conv &conv, int begin) {
 
 template <class W>
 __device__ __forceinline__ float ae_scaled(const float *scales, int output, float total) {
-    return W::BY_COLUMN ? __fmul_rn(__ldg(scales + output), total) : total;
+    return W::BY_COLUMN && scales ? __fmul_rn(__ldg(scales + output), total) : total;
 }
 
 /* Event-driven: a warp lists the active taps of a window's block, then each lane adds their weights of EACH outputs, 32
@@ -195,7 +195,8 @@ __device__ __noinline__ void ae_single_windows(
     }
 }
 
-/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights. */
+/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights, but not those of
+ * a graph that is integers itself. */
 template <bool GRADED, int EACH> struct ae_event {
     template <class W>
     static __device__ __forceinline__ void run(
