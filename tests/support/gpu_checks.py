@@ -26,6 +26,7 @@ import pytest
 from numpy.typing import NDArray
 
 import astroedge
+from astroedge.bundle.container import Bundle
 from astroedge.errors import AstroEdgeError, IncompatibleError, InputError
 from astroedge.runtimes.checking.verify import verify
 from astroedge.runtimes.profiling.profiler import profile
@@ -225,6 +226,18 @@ def check_arguments() -> None:
         astroedge.load(GPU, threads=2)
     with astroedge.load(CPU) as cpu:
         assert cpu.gpu is None
+
+
+def check_grids() -> None:
+    """The bits do not depend on how many blocks a grid has, and no more are launched than run at once."""
+    bundle, inputs = Bundle.load(GPU), draw_ticks(300)
+    with astroedge.load(CPU) as cpu:
+        expected = cpu.run(**inputs)
+    for blocks, launched in ((0, 2), (1, 1), (3, 3), (4, 4), (1000, 4)):
+        with CompiledSession(bundle, blocks=blocks) as session:
+            assert session.gpu is not None
+            assert session.gpu.blocks == launched
+            assert_same(session.run(**inputs), expected)
 
 
 def check_reports() -> None:

@@ -268,7 +268,7 @@ int32_t cuda_run(cuda_stream *stream, astro_call *call)
 {
     int32_t status = ASTRO_OK;
     while (status == ASTRO_OK && call->steps_done < call->steps) {
-        if (astroedge_stop_asked(call->stop))
+        if (stop_asked(call->stop))
             return ASTRO_STOPPED;
         status = run_part(stream, call, choose_ticks(stream, call->steps - call->steps_done));
     }
