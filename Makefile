@@ -13,6 +13,7 @@
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
 #   make bench-networks    published networks beside ONNX Runtime, each at its firing rates
+#   make bench-gpu         the suite on this machine's NVIDIA GPU beside its peers there
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
 #   make bench-exactness   what the same bits on every processor cost
@@ -26,7 +27,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness emulator
+.PHONY: demo test quick test-wheel exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -73,6 +74,9 @@ bench-convolutions: .venv/ready
 
 bench-networks: .venv/frameworks
 	$(VENV_PYTHON) -m benchmarks.studies.networks
+
+bench-gpu: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.gpu
 
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads
