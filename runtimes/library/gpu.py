@@ -61,14 +61,19 @@ class GpuStream:
     All but opening is done with the interpreter's lock held, so no other thread begins a tick meanwhile.
     """
 
-    def __init__(self, library: ctypes.CDLL, manifest: Manifest, weights: NDArray[np.uint8], ordinal: int) -> None:
+    def __init__(
+        self, library: ctypes.CDLL, manifest: Manifest, weights: NDArray[np.uint8], ordinal: int, blocks: int = 0
+    ) -> None:
         """Open GPU number `ordinal` and send it the weights; state and workspace are zeros.
+
+        `blocks` is how large a grid to launch, as far as it runs at once; 0 leaves it to the bundle.
 
         Raises IncompatibleError for a driver, a GPU or memory that is not there or does not do, InputError for a number
         that no GPU has, AstroEdgeError where the driver fails.
         """
         self._layout = manifest.layout
         opening = AstroOpening(size=ctypes.sizeof(AstroOpening), weights=address_of(weights), ordinal=ordinal)
+        opening.wanted_blocks = blocks
         status = library.astro_open_device(ctypes.byref(opening))
         if status:
             raise _CLASSES.get(status, AstroEdgeError)(_text(opening.message))

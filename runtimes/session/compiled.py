@@ -51,11 +51,17 @@ class CompiledSession(StreamState, Presenter):
     Outputs are plain NumPy arrays that outlive the session. The weights are shared by all sessions of the bundle in
     this process and go with the last; the library stays in memory until the process ends. `threads` is how many threads
     compute a tick; the bits do not depend on it. Where a GPU computes, `gpu` says which, and the weights are
-    there alone.
+    there alone; the bits do not depend on `blocks` either, the size of the grid (0: the bundle's).
     """
 
     def __init__(
-        self, bundle: Bundle, *, trust_weights: bool = False, threads: int | None = None, device: int | None = None
+        self,
+        bundle: Bundle,
+        *,
+        trust_weights: bool = False,
+        threads: int | None = None,
+        device: int | None = None,
+        blocks: int = 0,
     ) -> None:
         manifest = bundle.manifest
         check_manifest(manifest)
@@ -68,7 +74,7 @@ class CompiledSession(StreamState, Presenter):
         weights = bundle.weights(trust=trust_weights)
         try:
             self._allocate(manifest)
-            self._memory = self._open_memory(manifest, weights, device)
+            self._memory = self._open_memory(manifest, weights, device, blocks)
         except (MemoryError, ValueError) as error:  # NumPy has ValueError for what no address reaches
             raise IncompatibleError(
                 f"The buffers of the step do not fit into this machine's memory ({error}); compile a smaller model."
@@ -77,11 +83,11 @@ class CompiledSession(StreamState, Presenter):
         super().__init__(self._library, threads, (self._call, self._run_call), on_gpu=manifest.device is not None)
         self.reset()
 
-    def _open_memory(self, manifest: Manifest, weights: NDArray[np.uint8], device: int) -> StreamMemory:
+    def _open_memory(self, manifest: Manifest, weights: NDArray[np.uint8], device: int, blocks: int) -> StreamMemory:
         """Where the stream lies, and with it the weights."""
         if manifest.device is None:
             return HostMemory(manifest, weights)
-        return GpuMemory(manifest, GpuStream(self._library, manifest, weights, device), weights)
+        return GpuMemory(manifest, GpuStream(self._library, manifest, weights, device, blocks), weights)
 
     def _allocate(self, manifest: Manifest) -> None:
         """The buffers of the C interface and the views on them."""

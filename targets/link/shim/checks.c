@@ -5,43 +5,7 @@
  */
 #include "checks.h"
 
-#include <stddef.h>
-
 /* --- checks of a call ------------------------------------------------------------------------------------------ */
-
-static int aligned(uint64_t value)
-{
-    return value % ASTRO_ALIGNMENT == 0;
-}
-
-int32_t astroedge_start_call(astro_call *call)
-{
-    if (call == 0 || call->size < offsetof(astro_call, team))
-        return ASTRO_E_CALL;
-    call->steps_done = call->bad_input = call->bad_step = call->bad_element = 0;
-    return ASTRO_OK;
-}
-
-astro_team *astroedge_team_of(const astro_call *call)
-{
-    return call->size < offsetof(astro_call, steps_checked) ? 0 : call->team;
-}
-
-void *astroedge_device_of(const astro_call *call)
-{
-    return call->size < sizeof(astro_call) ? 0 : call->device;
-}
-
-int32_t astroedge_check_pointers(const void *const *pointers, uint64_t count)
-{
-    for (uint64_t index = 0; index < count; index++)
-        if (pointers[index] == 0)
-            return ASTRO_E_CALL;
-    for (uint64_t index = 0; index < count; index++)
-        if (!aligned((uintptr_t)pointers[index]))
-            return ASTRO_E_ALIGNMENT;
-    return ASTRO_OK;
-}
 
 /* Whether `steps` records of `size` bytes, one every `stride` bytes, are disjoint and addressable; with 0 it is one. */
 static int fits(uint64_t size, uint64_t steps, uint64_t stride)
@@ -51,7 +15,7 @@ static int fits(uint64_t size, uint64_t steps, uint64_t stride)
 
 static int32_t check_strides(const astro_call *call)
 {
-    if (!aligned(call->input_stride) || !aligned(call->output_stride))
+    if (!is_aligned(call->input_stride) || !is_aligned(call->output_stride))
         return ASTRO_E_ALIGNMENT;
     if (!fits(astroedge_info.inputs.size, call->steps, call->input_stride))
         return ASTRO_E_STRIDE;
@@ -203,9 +167,4 @@ int32_t astroedge_check_run(astro_call *call)
 {
     int32_t status = check_strides(call);
     return status == ASTRO_OK ? check_inputs(call, first_unchecked(call), call->steps, call->input_stride) : status;
-}
-
-int astroedge_stop_asked(const int32_t *stop)
-{
-    return stop != 0 && __atomic_load_n(stop, __ATOMIC_RELAXED) != 0;
 }

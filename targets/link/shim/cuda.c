@@ -144,14 +144,15 @@ EXPORTED int32_t astro_write_device(void *device, const void *state)
 /* The structure and the two buffers that a step uses; nothing of it is for a team. */
 static int32_t check_call(astro_call *call)
 {
-    int32_t status = astroedge_start_call(call);
+    int32_t status = start_call(call);
     if (status != ASTRO_OK)
         return status;
-    if (astroedge_device_of(call) == 0 || astroedge_team_of(call))
+    if (device_of(call) == 0 || team_of(call) || !call->inputs || !call->outputs)
         return ASTRO_E_CALL;
     call->device_seconds = 0;
-    const void *const buffers[] = {call->inputs, call->outputs};
-    return astroedge_check_pointers(buffers, sizeof buffers / sizeof *buffers);
+    if (!is_aligned((uintptr_t)call->inputs) || !is_aligned((uintptr_t)call->outputs))
+        return ASTRO_E_ALIGNMENT;
+    return ASTRO_OK;
 }
 
 EXPORTED int32_t astro_step(astro_call *call)

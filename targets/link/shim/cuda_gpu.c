@@ -132,8 +132,6 @@ static int32_t describe_device(cuda_gpu *gpu, uint32_t *processors, cuda_message
     if (status == ASTRO_OK)
         status = ask(gpu, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &minor, message);
     if (status == ASTRO_OK)
-        status = ask(gpu, CU_DEVICE_ATTRIBUTE_INTEGRATED, &gpu->is_integrated, message);
-    if (status == ASTRO_OK)
         status = ask(gpu, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, processors, message);
     if (status == ASTRO_OK)
         status = ask(gpu, CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, &cooperative, message);

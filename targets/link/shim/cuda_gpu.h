@@ -12,8 +12,7 @@ typedef struct cuda_gpu {
     uint32_t image;    /* the capability of the image in use */
     uint32_t compiled; /* whether that is PTX */
     uint32_t blocks;   /* that run at once */
-    uint32_t is_integrated; /* it computes in the host's own memory */
-    uint32_t is_dead;  /* a call failed, after which its context is of no use */
+    uint32_t is_dead; /* a call failed, after which its context is of no use */
     CUdevice device;
     CUcontext context;
     CUmodule module;

@@ -10,7 +10,7 @@
 #define FIRST_TICKS 16u          /* of the first launch of a run, before it is known how long a tick takes */
 #define LAUNCH_SECONDS 0.02      /* that a launch may take, since nothing stops it */
 #define LARGEST_RECORDS 1048576u /* bytes of the inputs, or outputs, of a launch, unless one tick has more */
-#define LARGEST_MAPPED 8192u     /* bytes that a GPU reads over its bus about as soon as it would copy them */
+#define LARGEST_MAPPED 8192u     /* bytes of a step that a GPU reaches in the host's memory about as soon as they are copied */
 #define CONTROL_SIZE 128u
 
 /* --- memory ------------------------------------------------------------------------------------------------------------ */
@@ -62,9 +62,9 @@ static int32_t allocate_records(cuda_stream *stream)
     if (status == ASTRO_OK)
         status = allocate_pinned(stream, sizeof *stream->host_done, &memory, &stream->mapped_done);
     stream->host_done = memory;
-    if (status == ASTRO_OK && !stream->gpu->is_integrated)
+    if (status == ASTRO_OK)
         status = allocate(stream, inputs, &stream->inputs);
-    if (status == ASTRO_OK && !stream->gpu->is_integrated)
+    if (status == ASTRO_OK)
         status = allocate(stream, outputs, &stream->outputs);
     return status;
 }
@@ -126,10 +126,11 @@ static uint64_t bytes_of(uint64_t size, uint64_t stride, uint64_t ticks)
     return stride ? size * ticks : size;
 }
 
-/* Whether records are copied between the host's memory and the GPU's own, rather than reached over the bus. */
-static int copies(const cuda_stream *stream, const launch *what, uint64_t bytes)
+/* Whether records are copied between the host's memory and the GPU's own, rather than reached where they are: no GPU has
+ * a cache for pinned memory, one that shares the host's has none either (NVIDIA, CUDA for Tegra). */
+static int copies(const launch *what, uint64_t bytes)
 {
-    return !stream->gpu->is_integrated && bytes && (what->ticks > 1 || bytes > LARGEST_MAPPED);
+    return bytes && (what->ticks > 1 || bytes > LARGEST_MAPPED);
 }
 
 static CUresult start(cuda_stream *stream, const launch *what, CUdeviceptr inputs, CUdeviceptr outputs)
@@ -149,7 +150,7 @@ static CUresult queue(cuda_stream *stream, const launch *what)
 {
     uint64_t in = bytes_of(astroedge_info.inputs.size, what->input_stride, what->ticks);
     uint64_t out = bytes_of(astroedge_info.outputs.size, what->output_stride, what->ticks);
-    int copies_in = copies(stream, what, in), copies_out = copies(stream, what, out);
+    int copies_in = copies(what, in), copies_out = copies(what, out);
     CUresult result = CUDA_SUCCESS;
     if (copies_in)
         result = cuda.cuMemcpyHtoDAsync_v2(stream->inputs, stream->host_inputs, in, stream->stream);
@@ -268,7 +269,7 @@ int32_t cuda_run(cuda_stream *stream, astro_call *call)
 {
     int32_t status = ASTRO_OK;
     while (status == ASTRO_OK && call->steps_done < call->steps) {
-        if (astroedge_stop_asked(call->stop))
+        if (stop_asked(call->stop))
             return ASTRO_STOPPED;
         status = run_part(stream, call, choose_ticks(stream, call->steps - call->steps_done));
     }

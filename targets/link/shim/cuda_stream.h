@@ -9,7 +9,7 @@ typedef struct cuda_stream {
     CUstream stream;
     CUevent before, after;
     CUdeviceptr state, workspace, control;
-    CUdeviceptr inputs, outputs;        /* records in the GPU's own memory; 0 where it reads the host's as fast */
+    CUdeviceptr inputs, outputs;         /* records in the GPU's own memory */
     uint8_t *host_inputs, *host_outputs; /* the same records in pinned memory, which the GPU reaches too */
     volatile uint64_t *host_done;        /* how many ticks of a launch are done */
     CUdeviceptr mapped_inputs, mapped_outputs, mapped_done;

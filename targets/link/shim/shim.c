@@ -22,20 +22,25 @@ static int team_is_right(const astro_team *team)
 
 static int32_t check_call(astro_call *call)
 {
-    int32_t status = astroedge_start_call(call);
+    int32_t status = start_call(call);
     if (status != ASTRO_OK)
         return status;
-    if (!team_is_right(astroedge_team_of(call)) || astroedge_device_of(call))
+    if (!team_is_right(team_of(call)) || device_of(call))
         return ASTRO_E_CALL;
-    const void *const buffers[] = {call->inputs, call->outputs, call->state, call->weights, call->workspace};
-    return astroedge_check_pointers(buffers, sizeof buffers / sizeof *buffers);
+    if (!call->inputs || !call->outputs || !call->state || !call->weights || !call->workspace)
+        return ASTRO_E_CALL;
+    if (!is_aligned((uintptr_t)call->inputs) || !is_aligned((uintptr_t)call->outputs) ||
+        !is_aligned((uintptr_t)call->state) || !is_aligned((uintptr_t)call->weights) ||
+        !is_aligned((uintptr_t)call->workspace))
+        return ASTRO_E_ALIGNMENT;
+    return ASTRO_OK;
 }
 
 static int32_t tick(astro_call *call, void *inputs, void *outputs)
 {
     void *weights = (void *)(uintptr_t)call->weights;
 #ifdef ASTROEDGE_TEAM
-    astro_team *team = astroedge_team_of(call);
+    astro_team *team = team_of(call);
     if (team)
         return astroedge_tick_together(team, inputs, outputs, call->state, weights, call->workspace);
 #endif
@@ -50,7 +55,7 @@ static int32_t compute(astro_call *call, uint64_t steps, uint64_t input_stride, 
     fp_mode mode_of_caller = read_fp_mode();
     write_fp_mode(FP_MODE_OF_A_STEP);
     while (call->steps_done < steps) {
-        if (astroedge_stop_asked(stop)) {
+        if (stop_asked(stop)) {
             status = ASTRO_STOPPED;
             break;
         }
