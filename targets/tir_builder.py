@@ -32,9 +32,9 @@ Handler = Callable[[Any, tvm_ffi.StructuralMutator], Any]
 def rewrite(root: Any, *handlers: tuple[type | tuple[type, ...], Handler]) -> Any:
     """A statement or expression with what `handlers` return in place of the nodes of their types.
 
-    As `tvm_ffi.structural_mutate`, at less cost: to find whether a handler takes a third argument it reads the signature
-    of each at each call, which takes longer than most rewritings, and one that it cannot read gets two. `handlers` are
-    functions or partial ones: they are marked as unreadable.
+    As `tvm_ffi.structural_mutate`, at less cost: that reads the signature of each handler at each call, to find whether
+    it takes a third argument, which takes longer than most rewritings; a handler whose signature it cannot read gets
+    two. `handlers` are functions or partial ones, which are marked as unreadable.
     """
     for _, handler in handlers:
         handler.__signature__ = _UNREADABLE  # type: ignore[attr-defined]
