@@ -23,17 +23,18 @@ KERNEL_ATTRIBUTE = "astroedge.kernel"
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
 
-_UNREADABLE = 0  # no `inspect.Signature`
+_UNREADABLE = 0  # nothing that `inspect.signature` takes for one
 
 Handler = Callable[[Any, tvm_ffi.StructuralMutator], Any]
 """What takes a node and the mutator and returns what stands in the node's place."""
 
 
 def rewrite(root: Any, *handlers: tuple[type | tuple[type, ...], Handler]) -> Any:
-    """`tvm_ffi.structural_mutate` without what it costs to begin; `handlers` are functions or partial ones.
+    """A statement or expression with what `handlers` return in place of the nodes of their types.
 
-    TVM looks whether a handler takes a third argument, which takes longer than most rewritings. One whose signature it
-    cannot read gets two.
+    As `tvm_ffi.structural_mutate`, at less cost: that reads the signature of each handler at each call, to find whether
+    it takes a third argument, which takes longer than most rewritings; a handler whose signature it cannot read gets
+    two. `handlers` are functions or partial ones, which are marked as unreadable.
     """
     for _, handler in handlers:
         handler.__signature__ = _UNREADABLE  # type: ignore[attr-defined]

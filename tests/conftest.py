@@ -6,6 +6,7 @@ needs a framework is found from its code (tests/support/marks.py); what compiles
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -42,8 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Everything is imported that tests compile with."""
+    """Everything is imported that tests compile with; no collection of garbage looks at it again."""
     watch_compilers(_demand)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,7 @@ sizes are bytes; every field starts at a multiple of 64.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from astroedge.abi.limits import ABI_VERSION
@@ -331,7 +331,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if hasattr(value, "__dataclass_fields__"):
-        return {key: _plain(item) for key, item in asdict(value).items()}
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     return value
 
 

@@ -153,7 +153,7 @@ class Findings:
 
         Returns the reference's values, or the step's where they disagree and the step is right.
         """
-        share = _largest_share(ours, theirs, scale, self._allowed(tick))
+        share = share_bound(ours, theirs, scale, self._allowed(tick))
         if share <= 1.0 and (tick.special or share <= self.worst[0]):
             return np.asarray(theirs)
         return self._measure(tick, value, _Pair(name, ours, theirs, scale, self._allowed(tick)))
@@ -224,7 +224,7 @@ class Findings:
             self.fault = fault
 
 
-def _largest_share(ours: Array, theirs: Array, scale: Array | None, tolerance: float) -> float:
+def share_bound(ours: Array, theirs: Array, scale: Array | None, tolerance: float) -> float:
     """A bound of how far any element is from the reference's, as a share of how far it may be; infinite for no idea.
 
     Most tensors of most ticks are no worse than one before them, which this finds in a fraction of the time that it

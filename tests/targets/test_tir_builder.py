@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
+import tvm_ffi
+from tvm import tirx
 
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.tir_builder import chunks, kernel, register_floats, store, zero
+from astroedge.targets.tir_builder import chunks, kernel, register_floats, rewrite, store, zero
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,19 @@ def test_a_kernel_names_its_kind() -> None:
 def test_registers_of_each_family(board: str, floats: int) -> None:
     """16 vector registers on x86 up to AVX2, 32 with AVX-512 and on ARM."""
     assert register_floats(resolve_target(board)) == floats
+
+
+def test_rewriting_gives_what_the_general_function_gives() -> None:
+    """Handlers, partial ones too, own the nodes of their types, whatever their parameters are called by default."""
+    x, y = tirx.Var("x", "float32"), tirx.Var("y", "float32")
+
+    def swap(node: Any, mutator: Any, more: float = 1.0) -> Any:
+        node = mutator.default_mutate(node)
+        return tirx.Sub(node.b, node.a) if more == 1.0 else node
+
+    def rename(new: Any, var: Any, _: Any) -> Any:
+        return new if var.same_as(x) else var
+
+    value = (x + y) * (y + 2.0)
+    found = rewrite(value, (tirx.Add, swap), (tirx.Var, partial(rename, y)))
+    assert tvm_ffi.structural_equal(found, tirx.Sub(y, y) * tirx.Sub(tirx.const(2.0, "float32"), y))

@@ -56,3 +56,9 @@ def test_inner_names_come_before_the_names_that_use_them() -> None:
     assert not nodes_in(hoisted, tirx.Let)
     assert [statement.var.name for statement in nodes_in(hoisted, tirx.stmt.Bind)] == ["inner", "outer"] * 2
     assert run(hoisted, [X], [np.zeros(2, np.float32)])[0].tolist() == [32.0, 33.0]
+
+
+def test_nothing_to_hoist_is_left_as_it_is() -> None:
+    """A kernel without names bound inside expressions is the same kernel."""
+    func = two_stores(lambda x: x[0] + x[1])
+    assert hoist_lets(func).same_as(func)
