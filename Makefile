@@ -4,6 +4,7 @@
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
+#   make test-gpu     what only a machine with an NVIDIA GPU can show; some minutes
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make cuda-exactness  steps compiled for GPUs beside the same steps on this processor, without a GPU; an hour
 #   make conformance  every cell of every framework beside what it does there, as a table; half an hour
@@ -28,7 +29,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
+.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -47,6 +48,9 @@ test: lint emulator .venv/frameworks
 
 quick: .venv/ready
 	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal -m "not compiles and not emulated"
+
+test-gpu: .venv/ready
+	$(VENV_PYTHON) -m pytest tests/gpu
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py

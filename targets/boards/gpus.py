@@ -24,7 +24,9 @@ _MULTIPROCESSORS, _CLOCK_KHZ, _BUS_BITS, _MAJOR, _MINOR = 16, 36, 37, 75, 76
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its compute capability times ten, its multiprocessors, the bandwidth and size of its memory in bytes."""
+    """A GPU: its compute capability times ten, its multiprocessors, the bandwidth (0 where it is
+    not told) and size of its memory in bytes.
+    """
 
     name: str
     capability: int
@@ -89,13 +91,15 @@ def _describe(driver: ctypes.CDLL, number: int) -> Gpu:
     _check(driver, driver.cuDeviceGetName(name, len(name), device))
     _check(driver, driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device))
 
-    def attribute(key: int) -> int:
+    def attribute(key: int, optional: bool = False) -> int:
         value = ctypes.c_int()
-        _check(driver, driver.cuDeviceGetAttribute(ctypes.byref(value), key, device))
+        status = driver.cuDeviceGetAttribute(ctypes.byref(value), key, device)
+        if not optional:
+            _check(driver, status)
         return value.value
 
-    # Two transfers a clock. Integrated GPUs show no memory of their own: 0.
-    bandwidth = 2 * attribute(_CLOCK_KHZ) * 1000 * attribute(_BUS_BITS) // 8
+    # Two transfers a clock. Not every driver tells it: 0 then.
+    bandwidth = 2 * attribute(_CLOCK_KHZ, optional=True) * 1000 * attribute(_BUS_BITS, optional=True) // 8
     capability = 10 * attribute(_MAJOR) + attribute(_MINOR)
     return Gpu(name.value.decode("utf-8", "replace"), capability, attribute(_MULTIPROCESSORS), bandwidth, memory.value)
 
