@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import ctypes.util
 import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,8 @@ from astroedge.targets.boards.gpus import find_gpus, gpu_target
 from astroedge.targets.boards.target import list_targets, resolve_target
 from astroedge.targets.families import FAMILIES
 from astroedge.workflows.compile_graph import runs_here
+from tests.cuda_emulator.build_driver import build_driver, driver_environment
+from tests.support.places import ROOT
 
 BOARDS = [target for target in list_targets() if target.gpu]
 
@@ -52,6 +58,26 @@ def test_chip_without_cooperative_launches_is_refused() -> None:
     """All blocks of the step's one kernel wait for each other, which older chips cannot."""
     with pytest.raises(TargetError, match=r"gpu is 'sm_53'; it must be chips from sm_60 on"):
         resolve_target("cuda:sm_53")
+
+
+@pytest.mark.compiles
+def test_gpu_of_this_machine_is_what_its_driver_shows(tmp_path: Path) -> None:
+    """Its chip is built for, beside this very processor; where the driver shows no GPU, or fails, that is said."""
+    build_driver(tmp_path)
+    code = (
+        "from astroedge.targets.boards.target import resolve_target\n"
+        "target = resolve_target('cuda'); print(target.gpu, target.name, target.description)"
+    )
+
+    def ask(*, fail: Sequence[str] = (), **settings: object) -> str:
+        words = [sys.executable, "-c", code]
+        environment = driver_environment(tmp_path, fail, **settings)
+        result = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        return (result.stdout or result.stderr).splitlines()[-1]
+
+    assert ask(cc="8.7").startswith("('sm_87',) cuda The machine that compiled: ")
+    assert "shows no GPU" in ask(devices=0) or "CUDA_ERROR_NO_DEVICE" in ask(devices=0)
+    assert "answers CUDA_ERROR_NOT_INITIALIZED (3)" in ask(fail=["cuDeviceGetCount:1:3"])
 
 
 @pytest.mark.skipif(ctypes.util.find_library("cuda") is not None, reason="this machine has NVIDIA's driver")
