@@ -278,6 +278,7 @@ def test_a_lock_of_atomic_operations_is_handed_on(kernels: Kernels) -> None:
         ("mad.rn.f32 %f0, %f1, %f2, %f3", "fused"),
         ("add.f32 %f0, %f1, %f2", "does not say how it rounds"),
         ("mul.f64 %d0, %d1, %d2", "does not say how it rounds"),
+        ("add.rz.f32 %f0, %f1, %f2", "not round to the nearest"),
         ("add.rn.ftz.f32 %f0, %f1, %f2", "flushes"),
         ("ex2.approx.f32 %f0, %f1", "approximate"),
         ("div.approx.f32 %f0, %f1, %f2", "approximate"),
