@@ -65,7 +65,8 @@ def _conversions() -> Iterator[Form]:
     for d in integers:
         for s in integers:
             yield form(f"cvt.{d}.{s}", d, s, lambda a: a)
-            yield form(f"cvt.sat.{d}.{s}", d, s, lambda a, d=d: clamp(a, d))
+            if not clamp(-(1 << 80), d) <= clamp(-(1 << 80), s) <= clamp(1 << 80, s) <= clamp(1 << 80, d):
+                yield form(f"cvt.sat.{d}.{s}", d, s, lambda a, d=d: clamp(a, d))
         for f in FLOATS:
             yield form(
                 f"cvt.rn.{f}.{d}", f, d, lambda a, d=d, f=f: bits_of(np.array(a, _numpy(d)).astype(FLOATS[f]), f)

@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driver(folder: Path) -> Iterator[Driver]:
     """The driver in this process."""
     with settings(folder):
-        driver = Driver(folder)
+        driver = Driver(build_driver(folder))
         yield driver
         driver.close()
 
@@ -160,7 +160,7 @@ def test_an_error_of_a_kernel_stays_with_the_context(folder: Path, driver: Drive
     with pytest.raises(DriverError, match="LAUNCH_FAILED"):
         driver.allocate(4)
     driver.close()
-    fresh = Driver(folder)
+    fresh = Driver(build_driver(folder))
     fresh.allocate(4)
 
 

@@ -75,7 +75,7 @@ PTX uint64_t ptx_bits_f64(double value) {
 #define ptx_nan(x) ((x) != (x))
 #define PTX_NAN_f32 ptx_f32(0x7fffffffu)
 #define PTX_NAN_f64 ptx_f64(0xfff8000000000000ull)
-/* By the bits: a compiler takes it that it knows what a square root is no number of. */
+/* By the bits: to a compiler one NaN is as good as another. */
 PTX float ptx_result_f32(float value) {
     return (ptx_bits_f32(value) & 0x7fffffffu) > 0x7f800000u ? PTX_NAN_f32 : value;
 }

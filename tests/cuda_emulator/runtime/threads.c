@@ -10,6 +10,8 @@
 #include "fibers.h"
 #include "races.h"
 
+#define MANY_OPERATIONS 65536 /* atomic ones, in one turn of a thread */
+#define MANY_TURNS 1000
 #define SPINS 100000 /* turns of the whole grid in which threads may do nothing but read volatile memory */
 
 /* Memory of CUDA C's __shared__ variables: there once, and swapped when another block has its turn. None in PTX. */
@@ -25,6 +27,7 @@ static struct {
     unsigned *block_order, *thread_order;
     unsigned count, threads_a_block, alive;
     unsigned long progress, spins;
+    unsigned operations, crowded; /* atomic ones in this turn, and turns that ended for there being too many */
     uint64_t random;
     void *stack_pointer; /* of the scheduler */
     int failed, illegal;
@@ -120,7 +123,13 @@ void emulated_yield(void) {
     give_way();
 }
 
-void emulated_made_progress(void) { grid.progress++; }
+/* Also a thread that spins on atomic operations alone lets others have their turn, and does not do so for ever. */
+void emulated_made_progress(void) {
+    grid.progress++;
+    if (++grid.operations < MANY_OPERATIONS) return;
+    if (++grid.crowded > MANY_TURNS) emulated_fail("a thread does nothing but atomic operations for ever");
+    give_way();
+}
 
 /* An access to memory that is not there ends the launch, as it does on a GPU. */
 static void fault(const void *at) {
@@ -181,6 +190,7 @@ static void take_turns(emulated_block *block) {
         if (thread->done || (thread->waits_for && *thread->waits_for == thread->seen)) continue;
         thread->waits_for = NULL;
         emulated_self = thread;
+        grid.operations = 0;
         fiber_switch(&grid.stack_pointer, thread->stack_pointer);
     }
 }
@@ -191,11 +201,12 @@ static void let_go_on(emulated_block *block) {
     const size_t kept = (size_t)(__stop_emulated_shared - __start_emulated_shared);
     const int one_step = emulated_current->seed > 1 && grid.random >> 40 & 1;
     if (kept) memcpy(__start_emulated_shared, block->shared, kept);
+    const unsigned crowded = grid.crowded;
     unsigned long progress;
     do {
         progress = grid.progress;
         take_turns(block);
-    } while (grid.progress != progress && !one_step && block->alive && !grid.failed);
+    } while (grid.progress != progress && grid.crowded == crowded && !one_step && block->alive && !grid.failed);
     if (kept) memcpy(block->shared, __start_emulated_shared, kept);
 }
 
