@@ -124,7 +124,7 @@ class RowsProduct:
         flags, last = parameters[form.name]
         name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
-        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
+        sizes: tuple[int | str, ...] = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
         return library_call(kind, name, arrays, sizes, self._blocks(form))
 
     def finish(self) -> tirx.PrimFunc:

@@ -63,7 +63,7 @@ struct ae_least {
 template <class JOIN, class T, class ELEMENT>
 __device__ __forceinline__ T ae_lanes(T identity, int width, const ELEMENT &element) {
     T total = identity;
-#pragma unroll 8
+#pragma unroll 16
     for (int i = threadIdx.x & 15; i < width; i += 16) total = JOIN::join(total, element(i));
     for (int half = 8; half; half >>= 1) {
         const T other = __shfl_down_sync(0xffffffffu, total, half, 16);
