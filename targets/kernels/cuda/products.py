@@ -115,17 +115,16 @@ class RowsProduct:
         else:
             arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
         graded = _word(self.graded or not self.skips)
-        flags: tuple[str, ...]
-        last: tuple[int, ...]
-        flags, last = {
+        parameters: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
             "rows": ((graded, _word(self.skips), _word(self.constant)), (self.per_matrix, int(form.split))),
             "streams": ((graded,), (form.streams,)),
             "strips": ((_word(self.constant),), (self.per_matrix, int(form.split))),
             "fixed": ((), (int(form.split),)),
-        }[form.name]
+        }
+        flags, last = parameters[form.name]
         name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
-        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
+        sizes: tuple[int | str, ...] = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
         return library_call(kind, name, arrays, sizes, self._blocks(form))
 
     def finish(self) -> tirx.PrimFunc:

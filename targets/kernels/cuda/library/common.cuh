@@ -11,7 +11,7 @@
 #define AE_THREADS 128
 #endif
 #define AE_BLOCK 256 /* inputs whose products are added up before their sum is added to those of other blocks */
-#define AE_AHEAD 8   /* loads of a thread that are under way at the same time */
+#define AE_AHEAD 8   /* weights that a thread waits for at the same time; twice as many where they are only added */
 
 /* Shared memory of a block, used by one function at a time: each leaves it behind a __syncthreads. */
 struct alignas(16) ae_quad { unsigned words[4]; };

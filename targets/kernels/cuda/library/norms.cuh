@@ -5,9 +5,22 @@
 #ifndef AE_NORMS_CUH
 #define AE_NORMS_CUH
 
-/* The second where either is a NaN, as on CPUs. */
+/* The larger and the smaller of two numbers: the second where either is a NaN, as on CPUs. Of floats it is written so that
+ * the compiler makes no max.f32 of it, which is another function of NaN and of zeros. */
 template <class T> __device__ __forceinline__ T ae_larger(T a, T b) { return a > b ? a : b; }
 template <class T> __device__ __forceinline__ T ae_smaller(T a, T b) { return a < b ? a : b; }
+#ifdef __CUDACC_RTC__
+__device__ __forceinline__ float ae_larger(float a, float b) {
+    float larger;
+    asm("{ .reg .pred p; setp.gt.f32 p, %1, %2; selp.f32 %0, %1, %2, p; }" : "=f"(larger) : "f"(a), "f"(b));
+    return larger;
+}
+__device__ __forceinline__ float ae_smaller(float a, float b) {
+    float smaller;
+    asm("{ .reg .pred p; setp.lt.f32 p, %1, %2; selp.f32 %0, %1, %2, p; }" : "=f"(smaller) : "f"(a), "f"(b));
+    return smaller;
+}
+#endif
 
 /* eˣ, operation by operation as exact_math.exp has it. */
 __device__ __noinline__ float ae_exp(float x) {
@@ -63,7 +76,7 @@ struct ae_least {
 template <class JOIN, class T, class ELEMENT>
 __device__ __forceinline__ T ae_lanes(T identity, int width, const ELEMENT &element) {
     T total = identity;
-#pragma unroll 8
+#pragma unroll 16
     for (int i = threadIdx.x & 15; i < width; i += 16) total = JOIN::join(total, element(i));
     for (int half = 8; half; half >>= 1) {
         const T other = __shfl_down_sync(0xffffffffu, total, half, 16);

@@ -1,7 +1,7 @@
 /* Matrix products of one row after the other: y[m, :] = Σ over k of x[m, k] · W[k, :].
  *
  * A task is one row m, the columns of a block's threads, and either all inputs or one block of 256 of them. The block's
- * threads list the active inputs in shared memory; then each adds one stored element's columns, eight loads under way. */
+ * threads list the active inputs in shared memory; then each adds one stored element's columns, many loads under way. */
 #ifndef AE_PRODUCTS_CUH
 #define AE_PRODUCTS_CUH
 
@@ -61,26 +61,22 @@ template <class W> __device__ __forceinline__ int ae_listed_below(const ae_list 
 
 /* Add the rows begin ≤ i < end of a list (or all of these rows, where it has no places), in that order, to the sums of an
  * element's columns; times `values` where GRADED. `weights` is the element in the first row of the block. */
-template <class W, bool GRADED, bool CONSTANT, class S>
+template <class W, bool GRADED, bool CONSTANT, int AHEAD, class S>
 __device__ __forceinline__ void ae_add_listed(
     const unsigned short *places, const float *values, const typename W::element *weights, int pitch, int begin, int end,
     S (&sums)[W::WIDTH]) {
-    for (int i = begin; i < end; i += AE_AHEAD) {
-        typename W::element row[AE_AHEAD];
-        float value[AE_AHEAD];
+    for (int i = begin; i < end; i += AHEAD) {
+        typename W::element row[AHEAD];
 #pragma unroll
-        for (int u = 0; u < AE_AHEAD; u++)
-            if (i + u < end) {
-                row[u] = ae_weight<CONSTANT>(weights + (places ? (int)places[i + u] : i + u) * pitch);
-                if (GRADED) value[u] = values[i + u];
-            }
+        for (int u = 0; u < AHEAD; u++)
+            if (i + u < end) row[u] = ae_weight<CONSTANT>(weights + (places ? (int)places[i + u] : i + u) * pitch);
 #pragma unroll
-        for (int u = 0; u < AE_AHEAD; u++)
+        for (int u = 0; u < AHEAD; u++)
             if (i + u < end)
 #pragma unroll
                 for (int c = 0; c < W::WIDTH; c++) {
                     const typename W::whole number = W::number(row[u], c);
-                    sums[c] = sums[c] + (GRADED ? (S)__fmul_rn(value[u], (float)number) : (S)number);
+                    sums[c] = sums[c] + (GRADED ? (S)__fmul_rn(values[i + u], (float)number) : (S)number);
                 }
     }
 }
@@ -124,7 +120,7 @@ __device__ __noinline__ void ae_rows_by_units(
                 }
                 sum_type sums[W::WIDTH] = {};
                 if (column[0] >= 0)
-                    ae_add_listed<W, GRADED, CONSTANT>(
+                    ae_add_listed<W, GRADED, CONSTANT, GRADED ? AE_AHEAD : 2 * AE_AHEAD>(
                         SKIPS ? list.rows : (const unsigned short *)0, list.values, matrix + (long long)first * pitch, pitch, begin,
                         end, sums);
 #pragma unroll

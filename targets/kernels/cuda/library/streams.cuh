@@ -46,7 +46,7 @@ __device__ __noinline__ void ae_event_streams(
                 const int count = rows - first < W::UNIT ? rows - first : W::UNIT;
                 const int listed = ae_list_warp<GRADED>(list, x + (long long)m * rows + first, count);
                 sum_type sums[W::WIDTH] = {};
-                ae_add_listed<W, GRADED, true>(list.places, list.values, place + (long long)first * pitch, pitch, 0, listed, sums);
+                ae_add_listed<W, GRADED, true, AE_AHEAD>(list.places, list.values, place + (long long)first * pitch, pitch, 0, listed, sums);
 #pragma unroll
                 for (int c = 0; c < W::WIDTH; c++) {
                     float &total = totals[m - from][c * 32 + lane];
