@@ -1,7 +1,13 @@
-"""Every pass from the step graph to the manifest of a step that a GPU computes, and which list a target's is."""
+"""Every pass from the step graph to the manifest of a step that a GPU computes; which list a target has; all tables.
+
+    python -m astroedge.targets.compiler.device_passes
+
+prints the tables of docs/passes.md.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from astroedge.targets.boards.board_file import Target
@@ -11,12 +17,14 @@ from astroedge.targets.compiler.cuda.choose_device_kernels import choose_device_
 from astroedge.targets.compiler.cuda.divide_calls import divide_calls
 from astroedge.targets.compiler.cuda.kernel_text import kernel_text
 from astroedge.targets.compiler.cuda.levels import order_by_levels, sort_plan
+from astroedge.targets.compiler.emit.lower_kernel import KERNEL_FACTS, KERNEL_PASSES
+from astroedge.targets.compiler.emit.lower_module import MODULE_FACTS, MODULE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import make_manifest, pack_weights
 from astroedge.targets.compiler.passes import FACTS, PASSES, SHARED
 from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.program.plan_memory import plan_memory
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
-from astroedge.targets.pass_list import Pass
+from astroedge.targets.pass_list import Pass, fact_table, pass_table
 
 DEVICE_FACTS = {
     **{fact: FACTS[fact] for item in SHARED for fact in item.ensures},
@@ -116,3 +124,20 @@ DEVICE_PASSES: tuple[Pass[Compilation], ...] = (
 def passes_for(target: Target) -> tuple[Pass[Compilation], ...]:
     """The passes that compile for a target."""
     return DEVICE_PASSES if target.gpu else PASSES
+
+
+def tables() -> str:
+    """The passes and their facts as docs/passes.md shows them."""
+    lists = (
+        ("The step", pass_table(PASSES), FACTS),
+        ("The step for a GPU", pass_table(DEVICE_PASSES), DEVICE_FACTS),
+        ("One kernel", pass_table(KERNEL_PASSES), KERNEL_FACTS),
+        ("The module", pass_table(MODULE_PASSES), MODULE_FACTS),
+    )
+    return "\n".join(
+        line for title, passes, facts in lists for line in (f"## {title}", "", *passes, "", *fact_table(facts), "")
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(tables())

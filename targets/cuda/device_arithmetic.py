@@ -1,8 +1,8 @@
 """Arithmetic in the words of CUDA C, each operation with the result that it has on every other processor.
 
 Products, quotients and roots round by themselves (`__fmul_rn`, …), so that nothing contracts them; the larger of two
-floats and the smaller are selections that give the second where either is a NaN; a comparison for being unequal is false with a
-NaN, as LLVM's; numbers that TVM would print with too few digits are written as their bits.
+floats and the smaller are selections that give the second where either is a NaN; a comparison for being unequal is
+false with a NaN, as LLVM's; numbers that TVM would print with too few digits are written as their bits.
 
 Requires: nothing may change arithmetic afterwards.
 Ensures: no LLVM intrinsic, no float product or quotient but in a function's name.
@@ -64,7 +64,6 @@ def device_arithmetic(function: tirx.PrimFunc) -> tirx.PrimFunc:
         (tuple(_ROUNDED), _product),
         (tuple(_EXTREMES), _extreme),
         (tirx.NE, _unequal),
-        (tirx.Cast, _cast),
         (tirx.FloatImm, _number),
     ]
     body = tvm_ffi.structural_mutate(function.body, handlers)
@@ -119,13 +118,6 @@ def _extreme(node: Any, mutator: Any) -> Any:
 def _unequal(node: Any, mutator: Any) -> Any:
     a, b = mutator.mutate(node.a), mutator.mutate(node.b)
     return tirx.call_pure_extern("bool", "ae_unequal", a, b) if dtype_of(a) in _LETTER else tirx.NE(a, b)
-
-
-def _cast(node: Any, mutator: Any) -> Any:
-    value, wanted = mutator.mutate(node.value), dtype_of(node)
-    if wanted == "bool" and dtype_of(value) in _LETTER:
-        return tirx.call_pure_extern("bool", "ae_unequal", value, _bits(0.0, dtype_of(value)))
-    return tirx.Cast(wanted, value)
 
 
 def _number(number: Any, _mutator: Any) -> Any:
