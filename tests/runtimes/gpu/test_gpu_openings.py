@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_what_is_missing_is_said(program: Path, folder: Path, tmp_path: Path) ->
     """No driver, one without a function, one that is too old, no GPU, no such GPU, and a device for a processor."""
     gpu, cpu = folder / "gpu.astro", folder / "cpu.astro"
     plain = {name: text for name, text in driver_environment(folder).items() if name != "LD_LIBRARY_PATH"}
-    assert_refused(run(program, gpu, plain), 51, "no NVIDIA driver here .*libcuda.so.1.*JetPack")
+    if find_library("cuda") is None:  # this machine has none of its own
+        assert_refused(run(program, gpu, plain), 51, "no NVIDIA driver here .*libcuda.so.1.*JetPack")
     (tmp_path / "driver.c").write_text("int cuInit(unsigned flags) { return (int)flags; }\n", encoding="ascii")
     options = ["-shared", "-nostdlib", "-fPIC", "driver.c", "-o", DRIVER]
     run_compiler(find_linker(resolve_target("native")), options, tmp_path)
