@@ -85,15 +85,15 @@ class Findings:
         seen, names = tick.seen, self.reference.observed
         for name, margin in seen.margins.items():
             if f"margin.{name}" in tick.values:
-                both = (tick.values[f"margin.{name}"], margin, seen.scales[name])
-                self._compare(tick, names.margins[name], f"margin.{name}", *both)
+                ours = tick.values[f"margin.{name}"]
+                self._compare(tick, names.margins[name], f"margin.{name}", ours, margin, seen.scales[name])
         for name, output in seen.outputs.items():
             self._compare(tick, name, name, tick.values[name], output, seen.scales.get(name))
         states = {}
         for name, state in seen.states.items():
             following = f"{NEXT_PREFIX}{name}"
-            both = (tick.states[name], state, seen.scales.get(following))
-            states[name] = self._compare(tick, following, following, *both)
+            scale = seen.scales.get(following)
+            states[name] = self._compare(tick, following, following, tick.states[name], state, scale)
         return states
 
     def _compare_spikes(self, tick: ComparedTick) -> None:

@@ -49,4 +49,4 @@ def hoist_lets(func: tirx.PrimFunc) -> tirx.PrimFunc:
 
 def _holds_let(node: Any) -> bool:
     """Whether a `Let` is anywhere in a statement or an expression."""
-    return tvm_ffi.structural_walk(node, (tirx.Let, lambda _: tvm_ffi.VisitInterrupt())) is not None
+    return tvm_ffi.structural_walk(node, (tirx.Let, lambda _: tvm_ffi.VisitInterrupt(None))) is not None
