@@ -9,7 +9,7 @@
 #   make cuda-exactness  steps compiled for GPUs beside the same steps on this processor, without a GPU; an hour
 #   make conformance  every cell of every framework beside what it does there, as a table; half an hour
 #   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
-#   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; two hours
+#   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; half an hour
 #   make lint         style and types alone
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)

@@ -41,11 +41,12 @@ def check_graph(model: onnx.ModelProto, spec: StepSpec) -> None:
 
 
 def dtype_name(elem_type: int) -> str:
-    """NumPy's name of an ONNX element type; ONNX's own name where NumPy has none."""
+    """NumPy's name of an ONNX element type; ONNX's own name where NumPy has none, its number where ONNX has none."""
     try:
         return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(elem_type)).name
     except (KeyError, TypeError):
-        return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
+        known = elem_type in onnx.TensorProto.DataType.values()
+        return onnx.TensorProto.DataType.Name(elem_type).lower() if known else f"type {elem_type}"
 
 
 def _values(values: Sequence[onnx.ValueInfoProto]) -> list[Value]:

@@ -16,7 +16,7 @@ from tests.hostile.mutations import mutate
 from tests.hostile.tally import Tally, run_alone
 from tests.support.bundles import draw_ticks
 
-COUNT = 3000
+COUNT = 1500
 HEADERS = (
     *(
         "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }",

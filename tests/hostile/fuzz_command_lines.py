@@ -17,7 +17,7 @@ from tests.hostile.tally import Tally, run_alone
 from tests.support.bundles import draw_ticks, make_tiny_bundle
 from tests.support.graphs import recurrent_net
 
-COUNT = 2000
+COUNT = 400
 ODD_NAMES = ("zwei\nzeilen", "\x1b[31mrot", "größe.npy", "\udcff.onnx", "a" * 300, "-", "--", "", " ", "%s%n", "*")
 PLACES = ("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "/", "..", "none/none", "fifo", "empty", "folder")
 NUMBERS = ("0", "1", "2", "7", "-1", "1.5", "nan", "inf", "-inf", "1e400", "0x10", "٣", str(10**13), "9" * 30, "", "½")

@@ -23,7 +23,7 @@ from tests.hostile.fuzz_command_lines import furnish
 from tests.hostile.tally import Tally, run_alone
 from tests.support.failing_calls import KILL, calls_made, fail_at, failed_call, preload
 
-COUNT = 1500
+COUNT = 200
 SMALL = 100  # attempts, below which the commands that take seconds are left out
 ERRORS = {KILL: "a kill", **{number: errno.errorcode[number] for number in (errno.EIO, errno.ENOSPC, errno.EACCES)}}
 CLEANING = ("unlink", "rmdir")  # what fails to be removed stays

@@ -16,7 +16,7 @@ from tests.hostile.tally import Tally, run_alone
 from tests.support.bundles import make_tiny_bundle
 from tests.support.c_host import build_checked_host
 
-COUNT = 6000
+COUNT = 3000
 SHARE_OF_C = 8  # a process each, under sanitisers
 
 

@@ -37,7 +37,7 @@ from tests.support.forged_manifests import (
 )
 from tests.support.two_hosts import code_of_c, code_of_python
 
-COUNT = 4_000
+COUNT = 2_000
 RELINKED = 5  # every which case has a library that holds the mutated manifest's digest
 FIRST = len(OPENING) + 64  # behind the digest
 TOKENS = (

@@ -14,7 +14,7 @@ from tests.hostile.attempts import attempt, warm
 from tests.hostile.mutations import mutate
 from tests.hostile.tally import Tally, run_alone
 
-COUNT = 1000
+COUNT = 120
 KINDS = (
     *("Input", "Output", "LIF", "CubaLIF", "IF", "LI", "I", "Linear", "Affine", "Conv1d", "Conv2d", "Flatten", "Delay"),
     *("SumPool2d", "AvgPool2d", "Scale", "Threshold", "NIRGraph", "Nosuch", "", "\x1b[31m", "zwei\nzeilen"),

@@ -20,7 +20,7 @@ from tests.hostile.tally import Tally, run_alone
 from tests.support.failing_calls import KILL, calls_made, fail_at, failed_call, preload
 from tests.support.graphs import recurrent_net
 
-COUNT = 1000
+COUNT = 500
 ERRORS = (KILL, errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR)
 CLEANING = ("unlink", "rmdir")  # what fails to be removed stays
 

@@ -22,7 +22,8 @@ TAIL = """
 Beside these: libraries that lie about themselves, in both hosts
 ([test_lying_libraries.py](../tests/hostile/test_lying_libraries.py)), system calls watched for sockets and the working
 directory for code that should not run ([test_surroundings.py](../tests/hostile/test_surroundings.py)), sessions under
-signals, threads and forks ([test_sessions.py](../tests/hostile/test_sessions.py)). The C host is built with gcc's
+signals, threads and forks ([test_sessions.py](../tests/hostile/test_sessions.py)), HOME, caches and temporary folders
+that are missing, unset or closed ([test_places.py](../tests/hostile/test_places.py)). The C host is built with gcc's
 sanitisers of addresses and of undefined behaviour in all of them. What a file can do to whoever opens it is in
 [threat-model.md](threat-model.md)."""
 NOT_KINDS = ("what", "total", "seed", "count")

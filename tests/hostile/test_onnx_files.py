@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
-from astroedge.errors import GraphError
+from astroedge.errors import ExportError, GraphError
+from astroedge.exporters.export_onnx import export_onnx
 from astroedge.step.graph import METADATA_KEY, StepGraph
+from tests.support import foreign_onnx
 from tests.support.graphs import recurrent_net
 
 
@@ -136,3 +138,21 @@ def test_wrong_types_at_any_place_of_a_description_are_one_line(tmp_path: Path) 
                 said = ""
             assert said.isprintable()
             assert said or name in ("source", "spikes"), (name, value)
+
+
+@pytest.mark.parametrize(("number", "name"), [(255, "type 255"), (9999, "type 9999"), (8, "object"), (0, "undefined")])
+def test_element_types_that_are_none_are_one_line(tmp_path: Path, number: int, name: str) -> None:
+    """An input whose type no step carries, be it one of ONNX or a number without a name, here and in foreign graphs."""
+    model = recurrent_net().model
+    model.graph.input[0].type.tensor_type.elem_type = number
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(GraphError, match=name):
+        StepGraph.load(tmp_path / "net.onnx")
+    foreign = foreign_onnx.model_of(
+        [helper.make_node("Add", ["x", "h"], ["y"])],
+        [foreign_onnx.value("x", [1]), foreign_onnx.value("h", [1])],
+        [foreign_onnx.value("y", [1])],
+    )
+    foreign.graph.input[0].type.tensor_type.elem_type = number
+    with pytest.raises(ExportError, match=name):
+        export_onnx(foreign, {"h": "y"})
