@@ -24,8 +24,9 @@ _MULTIPROCESSORS, _CLOCK_KHZ, _BUS_BITS, _MAJOR, _MINOR = 16, 36, 37, 75, 76
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its compute capability times ten, its multiprocessors, the bandwidth (0 where it is
-    not told) and size of its memory in bytes.
+    """A GPU: its compute capability times ten, its multiprocessors, and of its memory bandwidth and size in bytes.
+
+    The bandwidth is 0 where the driver does not tell it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What only a real GPU shows: its bits at several grid sizes, its waits of all blocks, and PTX that its driver compiles.
+"""What only a real GPU shows: its bits at several grid sizes, waits of all blocks, and PTX that its driver compiles.
 
 `make test-gpu` runs this folder; elsewhere it is skipped with the reason.
 """
