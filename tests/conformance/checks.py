@@ -39,6 +39,7 @@ from tests.support.machines import Machine, run_hashes
 
 WRAPPER_TICKS, GRID_TICKS, FORCED_TICKS, MACHINE_TICKS, TRANSCRIBED_TICKS = 200, 2_000, 1_000, 1_000, 200
 EXAMPLE_TICKS = 50
+GRID_EXPORT_TICKS = 20  # that export itself compares with PyTorch; `check_grid` does it over many more
 LOWEST_RATE, HIGHEST_RATE = 0.01, 0.6
 # The matrices that rightly read numbers, by cell: with drawn weights inputs are numbers, on the grid they are spikes.
 DENSE = {
@@ -87,10 +88,13 @@ def check_wrapper(case: Case) -> str:
     return f"{WRAPPER_TICKS} ticks"
 
 
-def check_grid(case: Case) -> str:
-    """Run PyTorch, ONNX Runtime and the compiled step free over 2,000 ticks; every layer fires, some on ties."""
+def check_grid(case: Case, most: int = GRID_TICKS) -> str:
+    """Run PyTorch, ONNX Runtime and the compiled step free over 2,000 ticks; every layer fires, some on ties.
+
+    `most` ticks, here and below, where fewer will do.
+    """
     graph = exported(case, Weights.GRID)
-    inputs = case.inputs(case.ticks(GRID_TICKS), Weights.GRID)
+    inputs = case.inputs(min(most, case.ticks(GRID_TICKS)), Weights.GRID)
     model = case.build(Weights.GRID)
     expected = [np.stack(ticks) for ticks in zip(*run_as_user(case, model, torch.from_numpy(inputs)), strict=True)]
     given = {graph.spec.inputs[0].name: inputs}
@@ -113,10 +117,10 @@ def check_grid(case: Case) -> str:
     return f"{len(inputs):,} ticks" + (f", {ties:,} ties" if case.ties else "")
 
 
-def check_forced(case: Case) -> tuple[str, list[float]]:
+def check_forced(case: Case, most: int = FORCED_TICKS) -> tuple[str, list[float]]:
     """Compare the compiled step with ONNX Runtime over 1,000 ticks by the forced rule; also returns firing rates."""
     graph = exported(case, Weights.DRAWN)
-    ticks = case.ticks(FORCED_TICKS)
+    ticks = min(most, case.ticks(FORCED_TICKS))
     given = {graph.spec.inputs[0].name: case.inputs(ticks, Weights.DRAWN)}
     with load(probed(case, Weights.DRAWN)) as session:
         report = compare_forced(ObservedReference(graph), session, given, ticks)
@@ -127,14 +131,15 @@ def check_forced(case: Case) -> tuple[str, list[float]]:
     return f"{report.worst_share:.0%} of the tolerance, {report.spikes_flipped} flips", rates
 
 
-def check_machines(case: Case, machines: Iterable[Machine]) -> str:
+def check_machines(case: Case, machines: Iterable[Machine], most: int = MACHINE_TICKS) -> str:
     """Run the step compiled for each machine over 1,000 ticks of drawn inputs, and compare hashes of all its state."""
     graph = exported(case, Weights.DRAWN)
     hashes = {}
     with TemporaryDirectory() as folder:
         for machine in machines:
             place = Path(folder) / f"{machine.target}.astro"
-            hashes[machine.target] = run_hashes(build(graph, machine.target), machine, case.ticks(MACHINE_TICKS), place)
+            bundle, ticks = build(graph, machine.target), min(most, case.ticks(MACHINE_TICKS))
+            hashes[machine.target] = run_hashes(bundle, machine, ticks, place)
     first, *others = hashes
     for other in others:
         demand(hashes[other] == hashes[first], f"{other} and {first} part: {hashes[other]} and {hashes[first]}")
@@ -171,7 +176,9 @@ def _demand_transcribed(case: Case, weights: Weights) -> None:
 def exported(case: Case, weights: Weights) -> StepGraph:
     """The case's step graph, exported as its user would."""
     examples = torch.from_numpy(case.inputs(EXAMPLE_TICKS, weights, seed=2))
-    return export(case.build(weights), (examples[0],), case.states, examples=[(tick,) for tick in examples])
+    ticks = GRID_EXPORT_TICKS if weights is Weights.GRID else None
+    given = [(tick,) for tick in examples]
+    return export(case.build(weights), given[0], case.states, examples=given, check_ticks=ticks)
 
 
 @cache

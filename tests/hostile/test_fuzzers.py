@@ -15,10 +15,10 @@ from tests.support.places import DOCS, ROOT
 
 # Cases of each: ten seconds of a processor at most.
 PARTS = {
-    "fuzz_command_lines": 20,
-    "fuzz_arrays": 20,
-    "fuzz_onnx": 12,
-    "fuzz_nir": 5,
+    "fuzz_command_lines": 12,
+    "fuzz_arrays": 12,
+    "fuzz_onnx": 8,
+    "fuzz_nir": 3,
     "fuzz_flips": 100,
     "fuzz_pairs": 30,
     "fuzz_faults": 10,

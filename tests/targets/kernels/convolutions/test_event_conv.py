@@ -105,9 +105,11 @@ def test_a_block_of_all_windows_before_the_next_has_the_same_bits(conv: Convolut
     assert same_bits(event_convolve(x, weights, conv, graded=graded, tile=8, by_block=True), convolve(x, weights, conv))
 
 
-@pytest.mark.parametrize("graded", [False, True])
-@pytest.mark.parametrize("storage", [FLOAT16, INT8], ids=["float16", "int8"])
-@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize(
+    ("storage", "graded", "together"),
+    [(FLOAT16, False, 1), (FLOAT16, True, 3), (INT8, True, 1), (INT8, False, 3)],  # every pair of two
+    ids=["float16-spikes-1", "float16-graded-3", "int8-graded-1", "int8-spikes-3"],
+)
 def test_stored_weights_are_widened_and_scaled_once(storage: Storage, graded: bool, together: int) -> None:
     """float16 weights count as float32; sums of int8 weights, over two blocks here, are scaled when they are there."""
     conv = Convolution(1, 12, 7, 8, 20, (5, 5), padding=(2, 2, 2, 2))
