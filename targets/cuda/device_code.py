@@ -7,6 +7,9 @@ from hashlib import sha256
 
 from astroedge.bundle.manifest import Device, DeviceImage
 
+SHIM_SOURCES = ("cuda.c", "cuda_driver.c", "cuda_gpu.c", "cuda_stream.c")
+"""What launches it, among the files of `targets/link/shim`."""
+
 
 @dataclass(frozen=True)
 class Image:

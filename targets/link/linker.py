@@ -23,7 +23,7 @@ from astroedge.bundle.manifest import Manifest
 from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
-from astroedge.targets.cuda.device_code import DeviceCode
+from astroedge.targets.cuda.device_code import SHIM_SOURCES, DeviceCode
 from astroedge.targets.link.device_data import image_file, render_device_code, render_images
 from astroedge.targets.link.shim_data import render_shim_data
 
@@ -37,7 +37,6 @@ _DEVICE_EXPORTS = (
     "astro_write_device",
 )
 _SHIM_SOURCES = ("shim.c", "checks.c", "memory.c")
-_DEVICE_SOURCES = ("cuda.c", "checks.c", "cuda_driver.c", "cuda_gpu.c", "cuda_stream.c")
 
 _COMPILE = (
     *("-std=c11", "-O2", "-fPIC", "-ffreestanding", "-fno-builtin", "-ffp-contract=off", "-fno-stack-protector"),
@@ -113,7 +112,7 @@ def link_device_library(code: DeviceCode, manifest: Manifest, target: Target) ->
     Raises LinkError with the tool's first error when compiling or linking fails.
     """
     linker = find_linker(target)
-    shim = _shim_objects(linker, _DEVICE_SOURCES, team=False)
+    shim = _shim_objects(linker, (*SHIM_SOURCES, "checks.c"), team=False)
     images = {image_file(index): image.data for index, image in enumerate(code.images)}
     sources = {
         "device_code.c": render_device_code(code).encode("ascii"),
