@@ -53,14 +53,15 @@ def levels_of(calls: Sequence[KernelCall], places: Places, in_place: Mapping[Val
     bytes_of = _Bytes(places, in_place)
     levels: list[int] = []
     for call in calls:
-        reads = [bytes_of.find(value) for value in call.reads]
-        writes = [bytes_of.find(value) for value in call.writes]
-        level = max((area.written + 1 for spans in reads for area in spans), default=0)
-        level = max([level, *(max(area.written, area.read) + 1 for spans in writes for area in spans)])
-        for area in (area for spans in reads for area in spans):
-            area.read = max(area.read, level)
-        for area in (area for spans in writes for area in spans):
-            area.written = max(area.written, level)
+        reads = [touched for value in call.reads if (touched := bytes_of.find(value))]
+        writes = [touched for value in call.writes if (touched := bytes_of.find(value))]
+        before = [area.written for touched in reads for area in touched]
+        before += [max(area.written, area.read) for touched in writes for area in touched]
+        level = max(before, default=-1) + 1
+        for own, *_ in reads:
+            own.read = max(own.read, level)
+        for own, *_ in writes:
+            own.written = max(own.written, level)
         levels.append(level)
     return levels
 
@@ -83,10 +84,7 @@ class _Bytes:
         self.found: dict[Value, list[_Area]] = {}
 
     def find(self, value: Value) -> list[_Area]:
-        """The areas of a value; none for what is never written.
-
-        Areas are those of the values met so far: one that overlaps several is in each of their lists.
-        """
+        """The area of a value and then those of others that overlap it; none for what is never written."""
         value = self.in_place.get(value, value) if value not in self.places else value
         if value.kind in ("input", "weight"):
             return []

@@ -71,6 +71,14 @@ def test_bytes_decide_in_the_end() -> None:
     assert levels_of([first, third, second], places, {}) == [0, 1, 0]
 
 
+def test_values_over_one_larger_one_do_not_wait_for_each_other() -> None:
+    """Two that share no byte with each other run together, though both lie over a third."""
+    x = value("input", 64)
+    (large, a), (low, b), (high, c) = add(x, size=64), add(value("input")), add(value("input"))
+    places = {a: Place("workspace", 0), b: Place("workspace", 0), c: Place("workspace", 128)}
+    assert levels_of([large, low, high], places, {}) == [0, 1, 1]
+
+
 def test_a_state_is_overwritten_where_that_costs_no_level() -> None:
     """Who else reads the old state comes before; no copy is left at the end of the tick."""
     old, x = value("state"), value("input")
