@@ -10,18 +10,26 @@ from astroedge.targets.tir_builder import kernel
 
 LIBRARY_FUNCTION = "astroedge.cuda.function"
 LIBRARY_SIZES = "astroedge.cuda.sizes"
+IN_TURN = "astroedge.cuda.in_turn"
+"""That thread t of all writes the elements t, t + threads and so on of the results, and no other thread does."""
 
 
 def library_call(
-    kind: str, name: str, arrays: Sequence[tuple[str, tuple[int, ...], str]], sizes: Sequence[int | str]
+    kind: str,
+    name: str,
+    arrays: Sequence[tuple[str, tuple[int, ...], str]],
+    sizes: Sequence[int | str],
+    in_turn: bool = False,
 ) -> tirx.PrimFunc:
     """The kernel that calls `name` of the library with pointers to `arrays`, (name, shape, dtype) each, then `sizes`.
 
     All threads of the grid make the call. The function divides the work among them and waits for no other block. A size
-    that is a text is written as it is.
+    that is a text is written as it is. `in_turn` promises what `IN_TURN` says: what reads these results in the same way
+    need not wait for other blocks.
     """
     with kernel(kind) as built:
         for array, shape, dtype in arrays:
             built.argument(array, shape, dtype)
         tirx.script.builder.ir.evaluate(0)
-    return built.function.with_attrs({LIBRARY_FUNCTION: name, LIBRARY_SIZES: [str(size) for size in sizes]})
+    attributes = {LIBRARY_FUNCTION: name, LIBRARY_SIZES: [str(size) for size in sizes], IN_TURN: in_turn}
+    return built.function.with_attrs(attributes)

@@ -87,7 +87,8 @@ class _Tick:
             self.lines.append(f"{name}({', '.join([*arguments, *sizes])});")
             return
         name = self._known.get(form.function, lambda: self._define(call, form))
-        thread = f"ae_turn(thread, threads, {self._first})" if self._first else "thread"
+        # What is in turn may be read in the same level by who counts on the same turns.
+        thread = f"ae_turn(thread, threads, {self._first})" if self._first and not form.in_turn else "thread"
         if form.divided:
             self.lines.append(f"{name}({', '.join([*arguments, thread, 'threads'])});")
         else:

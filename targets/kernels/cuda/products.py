@@ -123,15 +123,16 @@ class RowsProduct:
         }[form.name]
         name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
-        return library_call(kind, name, arrays, (self.rows, self.columns, self.batch, *last))
+        whole_columns = self.storage.data_size(self.columns) == self.columns
+        in_turn = form == RowsForm("rows", split=False) and self.batch == 1 and whole_columns
+        return library_call(kind, name, arrays, (self.rows, self.columns, self.batch, *last), in_turn)
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, [scales], y): the split sums added up, with the scales of integers."""
         arrays: list[Array] = [("sums", (prod(self.sums_shape),), "float32"), *self._scales()]
         arrays.append(("y", (self.batch * self.columns,), "float32"))
-        return library_call(
-            "finish_gemv", f"ae_finish<ae_{self.storage.name}>", arrays, (self.rows, self.columns, self.batch)
-        )
+        sizes = (self.rows, self.columns, self.batch)
+        return library_call("finish_gemv", f"ae_finish<ae_{self.storage.name}>", arrays, sizes, in_turn=True)
 
     def _scales(self) -> list[Array]:
         groups = self.storage.scale_rows(self.rows)
