@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 
 from tvm import te
@@ -85,8 +84,8 @@ def test_values_over_one_larger_one_do_not_wait_for_each_other() -> None:
 def test_a_thread_waits_for_no_element_of_its_own() -> None:
     """Calls whose threads take turns in the same way share a level, but not with one that reads otherwise."""
     x = value("input")
-    (first, a), (second, b) = add(x), add(x)
-    second = replace(second, reads=(a, x))
+    first, a = add(x)
+    second, b = add(a, x)
     third, c = turn(b)
     points = points_read([first, second, third])
     assert points[a] == {x}
