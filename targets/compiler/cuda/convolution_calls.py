@@ -36,8 +36,8 @@ class ConvolutionCalls:
         storage.check_rows(conv.taps)
         if not has_near_taps(conv):
             raise CompileError(
-                f"The convolution {product.name!r} has windows of more than 32,768 rows or columns, for which a GPU has "
-                "no kernel; compile it for the board's CPU."
+                f"The convolution {product.name!r} has windows of more than 32,768 rows or columns, for which a GPU "
+                "has no kernel; compile it for the board's CPU."
             )
         kernel, reason = self._decide(product, matrix)
         form = f"windows {conv.groups} {conv.kernel}"
