@@ -11,20 +11,23 @@ from astroedge.bundle.manifest import Manifest
 from astroedge.step.sparsity import Sparsity
 from astroedge.step.spec import StepSpec
 from astroedge.targets.compile_request import CompileRequest
+from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
-from astroedge.targets.compiler.program.plan_memory import MemoryPlan
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Moments
 from astroedge.targets.compiler.program.step_program import StepProgram
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
+from astroedge.targets.cuda.device_code import DeviceCode
 
 
 @dataclass
 class Compilation:
     """One compilation. A field that no pass has filled yet does not exist: reading it is an error that names it.
 
-    `native` is TVM's form of the request's target.
+    `native` is TVM's form of the request's target. `team` to `team_code` are a processor's, `moments` to `device` a
+    GPU's.
     """
 
     request: CompileRequest
@@ -40,5 +43,10 @@ class Compilation:
     team: TeamPlan | None = field(init=False)
     code: bytes = field(init=False)
     team_code: bytes | None = field(init=False)
+    moments: Moments = field(init=False)
+    levels: list[int] = field(init=False)
+    forms: list[DeviceForm] = field(init=False)
+    text: str = field(init=False)
+    device: DeviceCode = field(init=False)
     packed: bytes = field(init=False)
     manifest: Manifest = field(init=False)

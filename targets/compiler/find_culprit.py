@@ -15,12 +15,16 @@ from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex, ValueTypes, infer_types
 from astroedge.step.operators import made_by, operator
 from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
-from astroedge.targets.compiler.passes import PASSES
-from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
+from astroedge.targets.compiler.device_passes import passes_for
+from astroedge.targets.pass_list import Pass, PassFailure, UnknownForm, run_passes
 
-UNTIL_SCHEDULED = PASSES[: [item.name for item in PASSES].index("schedule_calls") + 1]
+LAST_PASSES = (
+    "divide_calls",
+    "schedule_calls",
+)  # the first of them that a target's list has gives every call its loops
 
 
 def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | None:
@@ -37,9 +41,10 @@ def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | No
         if reason is not None:
             limits = operator(node.op_type).limits
             compiled = f"; what is compiled of it: {limits}" if limits else ""
+            cure = f"compile for the board's processor ({request.target.processor})" if request.target.gpu else ""
             return (
                 f"{made_by([node])} uses {node.op_type} in a form that has no kernel ({reason}){compiled}. Write it "
-                "with other functions in the model; ONNX Runtime can run the graph as it is."
+                f"with other functions in the model; {cure or 'ONNX Runtime can run the graph as it is'}."
             )
     return None
 
@@ -57,7 +62,7 @@ def _failure(
     except (GraphError, KeyError):
         return None
     try:
-        run_passes(UNTIL_SCHEDULED, Compilation(replace(request, graph=graph, probes=False), native))
+        run_passes(_until_scheduled(request.target), Compilation(replace(request, graph=graph, probes=False), native))
     except PassFailure as failure:
         return _line(failure.cause)
     except UnknownForm as error:
@@ -65,6 +70,14 @@ def _failure(
     except AstroEdgeError:
         return None  # an error that speaks for itself, and of another kind
     return None
+
+
+def _until_scheduled(target: Target) -> tuple[Pass[Compilation], ...]:
+    """The passes of a target up to the one after which every call has its loops."""
+    passes = passes_for(target)
+    names = [item.name for item in passes]
+    last = next(name for name in LAST_PASSES if name in names)
+    return passes[: names.index(last) + 1]
 
 
 def _line(error: BaseException) -> str:

@@ -1,20 +1,12 @@
-"""Every pass from the step graph to the manifest: what it requires, what it ensures, and their order.
-
-    python -m astroedge.targets.compiler.passes
-
-prints the tables of docs/passes.md.
-"""
+"""Every pass from the step graph to the manifest of a step that a processor computes: what it requires and ensures."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.emit.build_object import build_object
 from astroedge.targets.compiler.emit.build_team import build_team_object
-from astroedge.targets.compiler.emit.lower_kernel import KERNEL_FACTS, KERNEL_PASSES
-from astroedge.targets.compiler.emit.lower_module import MODULE_FACTS, MODULE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import make_manifest, pack_weights
 from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
@@ -27,7 +19,7 @@ from astroedge.targets.compiler.program.step_program import build_program, fuse
 from astroedge.targets.compiler.select.choose_kernels import choose_kernels
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
 from astroedge.targets.compiler.threads.plan_team import plan_team
-from astroedge.targets.pass_list import Pass, fact_table, pass_table
+from astroedge.targets.pass_list import Pass
 
 FACTS = {
     "imported": "the graph is a Relax module with constants folded, and the variables that are spike tensors, products "
@@ -161,17 +153,5 @@ PASSES: tuple[Pass[Compilation], ...] = (
 """All that is done to a step graph, in this order."""
 
 
-def tables() -> str:
-    """The passes and their facts as docs/passes.md shows them."""
-    lists = (
-        ("The step", pass_table(PASSES), FACTS),
-        ("One kernel", pass_table(KERNEL_PASSES), KERNEL_FACTS),
-        ("The module", pass_table(MODULE_PASSES), MODULE_FACTS),
-    )
-    return "\n".join(
-        line for title, passes, facts in lists for line in (f"## {title}", "", *passes, "", *fact_table(facts), "")
-    )
-
-
-if __name__ == "__main__":
-    sys.stdout.write(tables())
+SHARED = PASSES[: [item.name for item in PASSES].index("choose_kernels")]
+"""Those that a GPU's list begins with, too."""

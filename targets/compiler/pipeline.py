@@ -14,8 +14,9 @@ from astroedge.targets.boards.board_file import Target
 from astroedge.targets.boards.target import tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
+from astroedge.targets.compiler.device_passes import passes_for
 from astroedge.targets.compiler.find_culprit import find_culprit
-from astroedge.targets.compiler.passes import PASSES
+from astroedge.targets.cuda.device_code import DeviceCode
 from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
@@ -31,12 +32,14 @@ class CompiledStep:
     """What code generation gives; a linker and a golden trace make a bundle of it.
 
     `team_code` is the object with the tick of a team of threads, None for a step that is too small to be divided.
+    `device` is the code of a GPU that computes the step; there is no `code` then.
     """
 
     code: bytes
     team_code: bytes | None
     weights: bytes
     manifest: Manifest
+    device: DeviceCode | None = None
 
 
 def compile_step(
@@ -45,10 +48,12 @@ def compile_step(
     """Compile `graph` for `target`; `weights` is the stored form of its weights where that is not float32.
 
     Raises CompileError when a pass cannot carry the graph; UnsupportedOpError for an operator without importer or exact
-    kernel; TargetError when LLVM does not know the processor.
+    kernel; TargetError when LLVM does not know the processor; for a GPU MissingDependencyError without NVRTC.
     """
     if math not in MATH_CHOICES:
         raise CompileError(f"math={math!r} is not one of {', '.join(MATH_CHOICES)}.")
+    if target.gpu and math != "exact":
+        raise CompileError(f"math={math!r} is for processors, and {target.name} is a GPU; compile with math='exact'.")
     for reason in uncompiled(graph.model.graph, fast=math == "fast"):
         cure = " or compile with math='fast'" if "exact kernel" in reason else ""
         raise UnsupportedOpError(
@@ -59,7 +64,7 @@ def compile_step(
     state = Compilation(request, native)
     with native:
         try:
-            run_passes(PASSES, state)
+            run_passes(passes_for(target), state)
         except UnknownForm as error:
             culprit = find_culprit(request, native)
             raise CompileError(culprit) if culprit else error from error
@@ -69,4 +74,6 @@ def compile_step(
                 or f"Compiling the step graph {graph.name!r} for {target.name} {failure}; it usually means an operator "
                 "form the pipeline does not know. Simplify that part of the model, or report it with the graph."
             ) from failure.cause
+    if target.gpu:
+        return CompiledStep(b"", None, state.packed, state.manifest, state.device)
     return CompiledStep(state.code, state.team_code, state.packed, state.manifest)

@@ -24,6 +24,8 @@ ALLOWED = (
     # numbers with a point: rounded to the nearest, or only moved
     rf"(?:add|sub|mul|div|sqrt|rcp)\.rn\.{_FLOAT}",
     rf"(?:neg|abs|copysign)\.{_FLOAT}",
+    # NVRTC writes a > c ? a : c so where c is a constant other than 0: of a NaN and c both give c
+    rf"(?:min|max)\.{_FLOAT}",
     rf"testp\.(?:finite|infinite|number|notanumber|normal|subnormal)\.{_FLOAT}",
     # conversions: exact, to the nearest, or to an integer in a named direction, which PTX bounds by itself
     r"cvt\.f64\.f32",

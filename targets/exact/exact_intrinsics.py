@@ -25,7 +25,7 @@ _ROUNDING = ("fabs", "floor", "ceil", "trunc")
 LARGEST_PRODUCT = 64  # the largest constant exponent that is worked out by products
 _TO_EVEN = ("nearbyint", "round")  # TVM's round is C's nearbyint: halves go to the even neighbour, as in ONNX
 _BITS = ("reinterpret", "shift_left", "shift_right", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "clz")
-_CONTROL = ("if_then_else", "likely", "ret", "address_of", "handle_add_byte_offset")
+_CONTROL = ("if_then_else", "likely", "ret", "address_of", "handle_add_byte_offset", "buffer_data")
 _ALREADY_EXACT = ("call_llvm_pure_intrin", "call_llvm_intrin", "popcount")
 EXACT_AS_THEY_ARE = frozenset((*_ROUNDING, *_BITS, *_CONTROL, *_ALREADY_EXACT))
 """Intrinsics (`tirx.<name>`) that compute the same bits everywhere without help."""

@@ -79,6 +79,10 @@ class Arm:
         """NEON has 32."""
         return 32
 
+    def loop_lanes(self, vector_bits: int) -> int:
+        """Two vectors, so that one is under way while the other is computed."""
+        return 2 * vector_bits // 32
+
     def packs_lanes(self, vector_bits: int) -> bool:
         """NEON has no such instruction."""
         return False

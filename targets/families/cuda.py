@@ -21,8 +21,12 @@ class Cuda:
     fused_feature = "none"  # a flag that no processor has
 
     def vector_registers(self, vector_bits: int) -> int:
-        """A thread computes one number at a time, in up to 255 registers of 32 bits."""
-        return 255 * 32 // vector_bits
+        """What kernels of vectors take for a tile: little, since a tile is the work of one thread."""
+        return 16
+
+    def loop_lanes(self, vector_bits: int) -> int:
+        """A thread computes one number at a time."""
+        return 1
 
     def packs_lanes(self, vector_bits: int) -> bool:
         """A thread has no vectors."""

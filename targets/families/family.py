@@ -87,5 +87,8 @@ class Family(Protocol):
     def vector_registers(self, vector_bits: int) -> int:
         """How many vector registers of so many bits there are; `tir_builder.register_floats` asks."""
 
+    def loop_lanes(self, vector_bits: int) -> int:
+        """How many numbers of 32 bits a loop over elements computes at once; `vectorize.schedule_blocks` asks."""
+
     def packs_lanes(self, vector_bits: int) -> bool:
         """Whether one instruction packs the chosen lanes of a vector of int32; `active_list.can_compress` asks."""

@@ -70,6 +70,10 @@ class X86:
         """AVX-512 doubles their number."""
         return 32 if vector_bits == 512 else 16
 
+    def loop_lanes(self, vector_bits: int) -> int:
+        """Two vectors, so that one is under way while the other is computed."""
+        return 2 * vector_bits // 32
+
     def packs_lanes(self, vector_bits: int) -> bool:
         """AVX-512's vpcompressd."""
         return vector_bits == 512

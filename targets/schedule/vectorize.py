@@ -46,7 +46,7 @@ def schedule_blocks(func: tirx.PrimFunc, target: Target) -> tirx.PrimFunc:
         _allocate_between_nests(nests, flat)
         for index, nest in enumerate(nests):
             apart = not any(_read(buffer, nests[index + 1 :]) for item in nest for buffer, _ in item.stores)
-            Nest(nest, flat, 2 * target.vector_bits // 32).emit(apart)
+            Nest(nest, flat, target.family.loop_lanes(target.vector_bits)).emit(apart)
     return built.function
 
 

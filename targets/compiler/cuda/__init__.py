@@ -1,4 +1,5 @@
-"""A step for a GPU: which kernel of the CUDA C library each product gets.
+"""A step for a GPU: which kernel each call gets and when it runs, and the CUDA C of the one kernel that is the step.
 
-Imports nouns, what lies below `compiler`, `lower`, `compiler.lower.lowerings`, `program` and `select`.
+Imports nouns, what lies below `compiler`, `compiler.lower.lowerings`, `lower`, `program`, `select`, `threads` and
+`emit`.
 """

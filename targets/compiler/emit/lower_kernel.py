@@ -21,7 +21,7 @@ class LoweredKernel:
     """A kernel on its way: `function` begins scheduled, with blocks and guarded floats (exact/guard_floats.py)."""
 
     function: tirx.PrimFunc
-    target: tvm.target.Target
+    target: tvm.target.Target | None
     math: str
 
 
@@ -70,11 +70,11 @@ def _exact(kernel: LoweredKernel) -> None:
 
 
 def _widen(kernel: LoweredKernel) -> None:
-    if needs_widening(kernel.target):
+    if kernel.target is not None and needs_widening(kernel.target):
         kernel.function = widen_halves(kernel.function)
 
 
-KERNEL_PASSES: tuple[Pass[LoweredKernel], ...] = (
+LOOP_PASSES: tuple[Pass[LoweredKernel], ...] = (
     _tvm(
         s_tir.transform.LowerInitBlock,
         "Write the first value of a reduction as a statement under a condition.",
@@ -117,6 +117,11 @@ KERNEL_PASSES: tuple[Pass[LoweredKernel], ...] = (
     ),
     _own(guard_divisions, requires=("function.loops",), ensures=("function.guarded",)),
     _own(select_casts, requires=("function.loops",), ensures=("function.selected",)),
+)
+"""What makes a kernel loops that trap nowhere, in this order; for a GPU the rest is done in `targets/cuda`."""
+
+KERNEL_PASSES: tuple[Pass[LoweredKernel], ...] = (
+    *LOOP_PASSES,
     Pass.of(exact_intrinsics, requires=("function.loops",), ensures=("function.exact",), run=_exact),
     _own(hoist_lets, requires=("function.exact",), ensures=("function.statements",)),
     Pass.of(widen_halves, requires=("function.exact",), ensures=("function.widened",), run=_widen),
@@ -131,4 +136,11 @@ def lower_kernel(function: tirx.PrimFunc, target: tvm.target.Target, math: str) 
     """
     kernel = LoweredKernel(function.without_attr("global_symbol"), target, math)
     run_passes(KERNEL_PASSES, kernel)
+    return kernel.function
+
+
+def lower_to_loops(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Lower a scheduled kernel as far as no processor plays a part."""
+    kernel = LoweredKernel(function.without_attr("global_symbol"), None, "exact")
+    run_passes(LOOP_PASSES, kernel)
     return kernel.function

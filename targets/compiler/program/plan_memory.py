@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain, count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -19,11 +19,19 @@ from astroedge.targets.compiler.program.blocks import is_one_loop, is_pointwise
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from tvm import tirx
 
 COUNTER_BYTES = 8
+
+
+Moments: TypeAlias = "Callable[[Sequence[KernelCall], Mapping[Value, Place]], Sequence[int]]"
+
+
+def one_by_one(calls: Sequence[KernelCall], _places: Mapping[Value, Place]) -> Sequence[int]:
+    """The moments of calls that run one after the other."""
+    return range(len(calls))
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,13 @@ def plan_memory(
     counters: list[Value],
     initial: dict[str, np.ndarray],
     copy: Callable[[Value], tirx.PrimFunc],
+    moments: Moments = one_by_one,
 ) -> MemoryPlan:
     """Place every value of `program`.
 
     `counters` start the workspace in order, eight bytes each; `initial` are state tensors to store beside the weights;
-    `copy` makes the kernel that moves a value.
+    `copy` makes the kernel that moves a value. `moments` says of calls, with the places known so far, when each runs:
+    those of one moment run at the same time, in any order.
     """
     places: dict[Value, Place] = {}
     inputs_size = _place_in_order(program.inputs, "inputs", places)
@@ -68,12 +78,12 @@ def plan_memory(
     output_places, outputs_size = _slots([value.nbytes for value in program.outputs], "outputs")
     places.update(zip(program.states, state_places, strict=True))
     calls = list(program.calls)
-    moves = _place_next_states(program, calls, places, state_places)
+    moves = _place_next_states(program, calls, places, state_places, moments(calls, places))
     calls += _fill_outputs(program, places, output_places, copy)
     _append_moves(calls, moves, copy)
     for index, value in enumerate(counters):
         places[value] = Place("workspace", index * COUNTER_BYTES)
-    workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES))
+    workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES), moments(calls, places))
     stored = {
         name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
     }
@@ -96,25 +106,34 @@ class _Move:
 
 
 def _place_next_states(
-    program: StepProgram, calls: list[KernelCall], places: dict[Value, Place], slots: list[Place]
+    program: StepProgram,
+    calls: list[KernelCall],
+    places: dict[Value, Place],
+    slots: list[Place],
+    moments: Sequence[int],
 ) -> list[_Move]:
     """Put next states in place where that is safe; return the moves for the rest."""
     moves = []
     shown = {*program.outputs, *program.nexts, *program.spikes, *program.margins}
     maker = {value: index for index, call in enumerate(calls) for value in call.writes}
-    last_reader = {value: index for index, call in enumerate(calls) for value in call.reads}
+    readers: dict[Value, set[int]] = {}
+    for index, call in enumerate(calls):
+        for value in call.reads:
+            readers.setdefault(value, set()).add(index)
     for old, new, slot in zip(program.states, program.nexts, slots, strict=True):
         if new is old:
             continue
         free = new.kind == "computed" and new not in places and old not in shown
-        if free and last_reader.get(old, 0) <= maker[new] and _may_overwrite(calls[maker[new]], old):
+        others = readers.get(old, set()) - {maker[new]} if free else set()
+        last = all(moments[reader] < moments[maker[new]] for reader in others)
+        if free and last and may_overwrite(calls[maker[new]], old):
             places[new] = slot
         else:
             moves.append(_Move(new, old))
     return moves
 
 
-def _may_overwrite(call: KernelCall, old: Value) -> bool:
+def may_overwrite(call: KernelCall, old: Value) -> bool:
     """True when `call`, the last to read `old`, may write over it: it reads the elements that it writes alone."""
     if len(call.writes) != 1 and not is_one_loop(call.function, len(call.writes)):
         return False
@@ -162,17 +181,17 @@ def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFu
     return KernelCall(copy(source), (source,), (target,), "copy", ("copy",))
 
 
-def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: int) -> int:
+def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: int, moments: Sequence[int]) -> int:
     """Give the remaining computed values offsets such that values alive together do not overlap; return the size."""
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
-    for index, call in enumerate(calls):
+    for moment, call in sorted(zip(moments, calls, strict=True), key=lambda item: item[0]):
         for value in (*call.reads, *call.writes):
             if value.kind == "computed" and value not in places:
-                first.setdefault(value, index)
-                last[value] = index
+                first.setdefault(value, moment)
+                last[value] = moment
     end = start
-    lives = np.zeros((len(first), 2), np.int64)  # of the values that are placed, the first and the last call
+    lives = np.zeros((len(first), 2), np.int64)  # of the values that are placed, the first and the last moment
     taken = np.zeros((len(first), 2), np.int64)  # and the bytes from where to where
     for number, value in enumerate(sorted(first, key=lambda item: (-item.nbytes, first[item]))):
         beside = (lives[:number, 0] <= last[value]) & (first[value] <= lives[:number, 1])

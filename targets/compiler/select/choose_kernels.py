@@ -7,7 +7,6 @@ kinds of kernel add in the one reduction order, so the choice changes the time o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_ATTRIBUTE
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
+from astroedge.targets.compiler.select.activity import ActivityCounters, Counter
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
@@ -30,16 +30,6 @@ from astroedge.targets.kernels.products.dense_gemv import batched_matmul
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
 from astroedge.targets.kernels.products.event_rows import event_rows
 from astroedge.targets.precision.quantise_weights import StoredWeights
-
-
-@dataclass(frozen=True)
-class Counter:
-    """An activity counter: the uint64 at `value` grows by the active elements of a tensor of `size` every tick."""
-
-    name: str
-    size: int
-    rate: float
-    value: Value
 
 
 @dataclass
@@ -87,12 +77,10 @@ class _Chooser:
         self.target = target
         self.weights = WeightValues(weights)
         self.decisions = Decisions(target, kernels, self.weights)
-        self.spikes = spikes
-        self.rates = rates
+        self.activity = ActivityCounters(spikes, rates)
         self.calls: list[KernelCall] = []
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
-        self.counted: dict[Value, Counter] = {}
         self.dense = DenseProducts(target, self.weights, self.calls)
         self.pruned = PrunedProducts(target, self.weights, self.calls, self.dense)
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
@@ -112,15 +100,10 @@ class _Chooser:
 
     def count_the_rest(self) -> None:
         """Count the spike tensors that no matrix reads as a list, and put the named ones first."""
-        named: list[Counter] = []
-        for name, value in self.spikes.items():
-            counter = self.counted.get(value)
-            if counter is None or counter in named:  # two spike tensors may be one value
-                counter = self._counter(name, value, Sparsity(name, self.rates[name], binary=False))
-                function = count_active(counter.size, value.dtype)
-                self.calls.append(KernelCall(function, (value,), (counter.value,), "count", ("count",)))
-            named.append(counter)
-        self.choice.counters = named + [counter for counter in self.choice.counters if counter not in named]
+        for value, counter in self.activity.uncounted_spikes():
+            function = count_active(counter.size, value.dtype)
+            self.calls.append(KernelCall(function, (value,), (counter.value,), "count", ("count",)))
+        self.choice.counters = self.activity.all
 
     def _add_product(self, call: KernelCall, product: Product) -> None:
         left, right = call.reads
@@ -150,11 +133,11 @@ class _Chooser:
                 calls=product.batch * product.rows_out,
                 kernel=kernel,
                 reason=reason,
-                spikes=self._counted_as(left, product),
+                spikes=self.activity.counted_as(left, product),
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=sum(value.nbytes for value in weights),
                 precision=self.weights.storage(right).name,
-                graded=_is_graded(product),
+                graded=is_graded(product),
             )
         )
 
@@ -169,25 +152,17 @@ class _Chooser:
                 calls=conv.batch * conv.groups * conv.out_pixels,
                 kernel=chosen.kernel,
                 reason=chosen.reason,
-                spikes=self._counted_as(images, product),
+                spikes=self.activity.counted_as(images, product),
                 nonzero=round(chosen.nonzero / conv.groups),
                 nbytes=chosen.nbytes,
                 precision=self.weights.storage(weights).name,
-                graded=_is_graded(product),
+                graded=is_graded(product),
             )
         )
 
     def _image_counter(self, images: Value, sparsity: Sparsity, reader: str) -> Value:
         """What counts the active elements of an image each time they are listed."""
-        return self._counter(self._name_of(images, 1, sparsity, reader), images, sparsity).value
-
-    def _counted_as(self, value: Value, product: Product | ConvolutionProduct) -> str | None:
-        """The name of the counter of a product's inputs, if they are counted, be it before they were rearranged."""
-        if value in self.counted:
-            return self.counted[value].name
-        sparsity = product.sparsity
-        whole = sparsity is not None and sparsity.whole and sparsity.source in self.spikes
-        return sparsity.source if sparsity is not None and whole else self._spike_name(value)
+        return self.activity.add_list(images, 1, sparsity, reader).value
 
     def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
         """The list of the input's active elements (made once), then the rows they select; returns what holds those."""
@@ -224,7 +199,7 @@ class _Chooser:
         key = (value, batch)
         if key not in self.lists:
             width = product.rows
-            counter = self._counter(self._name_of(value, batch, sparsity, product.name), value, sparsity)
+            counter = self.activity.add_list(value, batch, sparsity, product.name)
             indices = Value(f"active.{value.name}", (batch, width), "int32", "computed")
             bounds = Value(f"active_bounds.{value.name}", (batch, bounds_size(width)), "int32", "computed")
             writes = (indices, bounds, counter.value)
@@ -233,33 +208,7 @@ class _Chooser:
             self.lists[key] = (indices, bounds)
         return self.lists[key]
 
-    def _spike_name(self, value: Value) -> str | None:
-        """The name of the spike tensor that `value` is, if it is one."""
-        return next((name for name, spikes in self.spikes.items() if spikes is value), None)
 
-    def _name_of(self, value: Value, batch: int, sparsity: Sparsity, reader: str) -> str:
-        """What a list counts: a spike tensor, an input, a state, or what a matrix reads of one of them."""
-        if value in self.counted:
-            return f"{self.counted[value].name} in {batch} rows"
-        source, spikes = sparsity.source, self.spikes.get(sparsity.source)
-        whole = sparsity.whole and (spikes is None or spikes not in self.counted)
-        names = {"state": f"state.{value.name}", "input": value.name}
-        return self._spike_name(value) or names.get(value.kind) or (source if whole else f"{source} into {reader}")
-
-    def _counter(self, name: str, value: Value, sparsity: Sparsity) -> Counter:
-        """A new counter for `value`, under a name that no other counter has; it counts what `value` is all of, too."""
-        size = value.nbytes // np.dtype(value.dtype).itemsize
-        taken = {counter.name for counter in self.choice.counters}
-        numbered = (f"{name} {number}" for number in count(2))
-        unique = next(item for item in chain((name,), numbered) if item not in taken)
-        counter = Counter(unique, size, sparsity.rate, Value(f"counter.{unique}", (1,), "int64", "computed"))
-        self.choice.counters.append(counter)
-        self.counted.setdefault(value, counter)
-        if sparsity.whole and sparsity.source in self.spikes:
-            self.counted.setdefault(self.spikes[sparsity.source], counter)
-        return counter
-
-
-def _is_graded(product: Product | ConvolutionProduct) -> bool:
+def is_graded(product: Product | ConvolutionProduct) -> bool:
     """Whether a sparse operand has values of several magnitudes."""
     return product.sparsity is not None and not product.sparsity.spiking

@@ -27,8 +27,7 @@ class Decisions:
     """
 
     def __init__(self, target: Target, kernels: str, weights: WeightValues) -> None:
-        if kernels not in KERNEL_CHOICES:
-            raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
+        check_kernels(kernels)
         self.target = target
         self.kernels = kernels
         self.weights = weights
@@ -77,6 +76,12 @@ class Decisions:
             self.weights.pruned_size(right) if listable else None,
             left.dtype,
         )
+
+
+def check_kernels(kernels: str) -> None:
+    """Raise CompileError for a word that is not one of KERNEL_CHOICES."""
+    if kernels not in KERNEL_CHOICES:
+        raise CompileError(f"kernels={kernels!r} is not one of {', '.join(KERNEL_CHOICES)}.")
 
 
 def why_dense(product: Product) -> str:

@@ -15,9 +15,10 @@ from astroedge.targets import compile_step
 from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
+from astroedge.targets.compiler.device_passes import DEVICE_FACTS, DEVICE_PASSES, tables
 from astroedge.targets.compiler.emit.lower_kernel import KERNEL_FACTS, KERNEL_PASSES
 from astroedge.targets.compiler.emit.lower_module import MODULE_FACTS, MODULE_PASSES
-from astroedge.targets.compiler.passes import FACTS, PASSES, tables
+from astroedge.targets.compiler.passes import FACTS, PASSES
 from astroedge.targets.pass_list import Pass, check_passes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from tests.support import graphs
@@ -25,6 +26,7 @@ from tests.support.places import DOCS, ROOT
 
 LISTS = [
     pytest.param(PASSES, FACTS, id="step"),
+    pytest.param(DEVICE_PASSES, DEVICE_FACTS, id="device"),
     pytest.param(KERNEL_PASSES, KERNEL_FACTS, id="kernel"),
     pytest.param(MODULE_PASSES, MODULE_FACTS, id="module"),
 ]
@@ -56,7 +58,7 @@ def test_every_pass_is_somewhere(passes: Sequence[Pass[object]], facts: Mapping[
 
 def test_facts_of_the_step_speak_of_its_fields() -> None:
     """Whatever a pass over the step ensures is true of a field of the state, and no field is left out."""
-    assert {fact.partition(".")[0] for fact in FACTS} == set(MADE)
+    assert {fact.partition(".")[0] for fact in (*FACTS, *DEVICE_FACTS)} == set(MADE)
 
 
 @pytest.mark.compiles
@@ -72,7 +74,7 @@ def test_every_pass_fills_the_fields_it_declares(probes: bool) -> None:
             item.run(state)
             expected |= {fact for fact in item.ensures if fact in MADE}
             assert {name for name in MADE if hasattr(state, name)} == expected, item.name
-    assert expected == set(MADE)
+    assert expected == set(MADE) & set(FACTS)
 
 
 def test_products_are_fenced_last() -> None:
@@ -119,5 +121,5 @@ def _as_long_as_it_fires() -> StepGraph:
 def test_page_shows_the_passes() -> None:
     """docs/passes.md holds what the code prints."""
     page = (DOCS / "passes.md").read_text(encoding="utf-8")
-    begin = "<!-- printed by python -m astroedge.targets.compiler.passes -->\n"
+    begin = "<!-- printed by python -m astroedge.targets.compiler.device_passes -->\n"
     assert page.partition(begin)[2].partition("<!-- until here -->")[0] == tables()

@@ -58,7 +58,6 @@ REFUSED = (
         "sqrt.approx.f32",
         "rsqrt.approx.f32",
         "tanh.approx.f32",
-        "max.f32",
         "lg2.approx.f32",
     ),
     *("atom.global.add.f32", "red.global.add.f64", "cvt.rz.f32.f64", "cvt.rn.ftz.f32.f64", "add.f16", "fma.rn.f16x2"),

@@ -210,7 +210,8 @@ __device__ __noinline__ void ae_single_windows(
     }
 }
 
-/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights. */
+/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights, but not those of
+ * a graph that is integers itself. */
 template <bool GRADED, int EACH> struct ae_event {
     template <class W>
     static __device__ __forceinline__ void run(

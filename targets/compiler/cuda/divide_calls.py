@@ -1,0 +1,85 @@
+"""How a GPU makes the calls of a tick: by a function of the library, divided among all threads, or by one thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from tvm import tirx
+
+from astroedge.targets.compiler.program.equal_functions import EqualFunctions
+from astroedge.targets.compiler.program.step_program import KernelCall
+from astroedge.targets.compiler.threads.divide_loops import divide_loops, undivided
+from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION
+from astroedge.targets.cuda.scalar_lanes import scalar_lanes
+from astroedge.targets.pass_list import UnknownForm
+
+MOST_THREADS = 2**18
+"""More threads than any chip runs at once."""
+
+MOST_SERIAL = 4096
+"""Elements that a thread may store one after the other: each takes about what a CPU takes for thirty."""
+
+USUAL_THREADS = 16384  # of a small chip, for what is divided among all of them
+
+
+@dataclass(frozen=True)
+class DeviceForm:
+    """How a GPU makes a call.
+
+    `function` is None where the library has it; else it takes two int32 after its arrays, thread and threads, if it is
+    `divided`. `parts` threads have something to do, 0 if only the library knows.
+    """
+
+    function: tirx.PrimFunc | None
+    divided: bool
+    parts: int
+
+
+def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
+    """How a GPU makes each of the scheduled calls.
+
+    Raises UnknownForm for one that can only be done by one thread, or by few, and takes these too long.
+    """
+    made: EqualFunctions[DeviceForm] = EqualFunctions()
+    return [_form(call, made) for call in calls]
+
+
+def _form(call: KernelCall, made: EqualFunctions[DeviceForm]) -> DeviceForm:
+    if LIBRARY_FUNCTION in call.function.attrs:
+        return DeviceForm(None, False, 0)
+    return made.get(call.function, lambda: _divided(call))
+
+
+def _divided(call: KernelCall) -> DeviceForm:
+    function = scalar_lanes(call.function)
+    team = divide_loops(function, MOST_THREADS, in_turn=True)
+    form = DeviceForm(undivided(function), False, 1) if team is None else DeviceForm(team.function, True, team.parts)
+    assert form.function is not None
+    longest = serial_stores(form.function.body) * -(-form.parts // USUAL_THREADS)
+    if longest > MOST_SERIAL and longest > _share(call):
+        raise UnknownForm(
+            f"a GPU is too slow for {longest} elements one after the other, which {call.kind} makes; compile for the "
+            "board's processor."
+        )
+    return form
+
+
+def _share(call: KernelCall) -> int:
+    """Elements of a thread where all of them have the same to do."""
+    return sum(prod(value.shape) for value in (*call.reads, *call.writes)) // USUAL_THREADS
+
+
+def serial_stores(statement: tirx.Stmt) -> int:
+    """How many elements a thread stores one after the other; a loop over its own part counts once."""
+    if isinstance(statement, tirx.SeqStmt):
+        return sum(serial_stores(part) for part in statement.seq)
+    if isinstance(statement, tirx.For):
+        count = int(statement.extent) if isinstance(statement.extent, tirx.IntImm) else 1
+        return count * serial_stores(statement.body)
+    if isinstance(statement, tirx.IfThenElse):
+        return max(serial_stores(part) for part in (statement.then_case, statement.else_case) if part is not None)
+    body = getattr(statement, "body", None)
+    if body is not None:
+        return serial_stores(body)
+    return int(isinstance(statement, tirx.BufferStore))

@@ -1,0 +1,56 @@
+"""How a GPU makes calls: by the library, by all threads, by one, or not at all where one would take too long."""
+
+from __future__ import annotations
+
+import pytest
+from onnx import helper
+
+from astroedge.errors import CompileError
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.targets import compile_step
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.cuda.divide_calls import divide_calls
+from astroedge.targets.compiler.program.step_program import KernelCall, Value
+from astroedge.targets.kernels.cuda.products import count_active
+from astroedge.targets.kernels.reduce import softmax
+from astroedge.targets.kernels.scan import cumulative_sum
+from tests.support import graphs
+from tests.support.device_steps import BOARD
+
+
+def call(kind: str, function: object, *shape: int) -> KernelCall:
+    """A call of a kernel on one array with one result like it."""
+    x, y = (Value(name, shape, "float32", "computed") for name in "xy")
+    return KernelCall(function, (x,), (y,), kind, (kind,))
+
+
+def test_each_call_has_a_form() -> None:
+    """A function of the library has none of ours; independent rows are divided; a short scan is one thread's."""
+    forms = divide_calls(
+        [
+            call("count", count_active(16, "float32"), 16),
+            call("softmax", softmax(6, 8), 6, 8),
+            call("cumulative_sum", cumulative_sum(1, 12, 1, False, "float32"), 12),
+        ]
+    )
+    assert [(form.function is None, form.divided, form.parts) for form in forms] == [
+        (True, False, 0), (False, True, 6), (False, False, 1),
+    ]  # fmt: skip
+
+
+def test_long_serial_work_is_refused_by_the_name_of_its_module() -> None:
+    """The message names operator and module, says why, and that the processor of the board computes it."""
+    spec = StepSpec(
+        inputs=(TensorSpec("x", (1, 6000), "float32"),), outputs=(TensorSpec("y", (1, 6000), "float32"),), states=()
+    )
+    node = helper.make_node("CumSum", ["x", "axis"], ["y"], name="/head/CumSum")
+    graph = graphs.build("scan", spec, [node], {"axis": 1})
+    with pytest.raises(CompileError, match=r"CumSum.*one after the other.*jetson-orin-nano"):
+        compile_step(graph, resolve_target(BOARD), math="exact", kernels="auto", probes=False)
+
+
+def test_fast_math_is_for_processors() -> None:
+    """A GPU computes exactly or not at all."""
+    graph = graphs.lif_layer()
+    with pytest.raises(CompileError, match="math='fast' is for processors"):
+        compile_step(graph, resolve_target(BOARD), math="fast", kernels="auto", probes=False)
