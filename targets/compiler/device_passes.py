@@ -86,7 +86,7 @@ def _kernel_text(state: Compilation) -> None:
 
 
 def _build_device(state: Compilation) -> None:
-    state.device = build_device(state.text, state.plan.calls, state.forms, state.levels, state.request.target)
+    state.device = build_device(state.text, state.forms, state.levels, state.request.target)
 
 
 def _pack_weights(state: Compilation) -> None:

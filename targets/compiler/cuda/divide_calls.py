@@ -11,12 +11,14 @@ from tvm import tirx
 from astroedge.targets.compiler.program.equal_functions import EqualFunctions
 from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.compiler.threads.divide_loops import PART, TeamForm, divide_loops, undivided
-from astroedge.targets.cuda.library_call import IN_TURN, LIBRARY_FUNCTION
+from astroedge.targets.cuda.library_call import IN_TURN, LIBRARY_BLOCKS, LIBRARY_FUNCTION
 from astroedge.targets.cuda.scalar_lanes import scalar_lanes
 from astroedge.targets.pass_list import UnknownForm
 
 MOST_THREADS = 2**18
 """More threads than any chip runs at once."""
+
+BLOCK_THREADS = 128
 
 MOST_SERIAL = 4096
 """Elements that a thread may store one after the other: each takes about what a CPU takes for thirty."""
@@ -32,7 +34,7 @@ class DeviceForm:
     """How a GPU makes a call.
 
     `function` is None where the library has it; else it takes two int32 after its arrays, thread and threads, if it is
-    `divided`. `parts` threads have something to do, 0 if only the library knows. With `in_turn` thread t writes the
+    `divided`. `parts` threads have something to do. With `in_turn` thread t writes the
     elements t, t + threads and so on of the results, and no other thread does.
     """
 
@@ -53,7 +55,8 @@ def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
 
 def _form(call: KernelCall, made: EqualFunctions[DeviceForm]) -> DeviceForm:
     if LIBRARY_FUNCTION in call.function.attrs:
-        return DeviceForm(None, False, 0, bool(call.function.attrs[IN_TURN]))
+        threads = int(call.function.attrs[LIBRARY_BLOCKS]) * BLOCK_THREADS
+        return DeviceForm(None, False, threads, bool(call.function.attrs[IN_TURN]))
     return made.get(call.function, lambda: _divided(call))
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.cuda.library_call import library_call
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, library_call
 from astroedge.targets.kernels.convolutions.convolution import Convolution, weights_by_tap
-from astroedge.targets.kernels.cuda.products import Array, element_dtype
+from astroedge.targets.kernels.cuda.products import THREADS, Array, element_dtype
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 
@@ -21,6 +21,7 @@ FEW_OUTPUTS = 4
 """Outputs of a group, fewer of which leave most threads of a warp without one."""
 
 _LANES = 32
+_PIXELS = 8  # AE_PIXELS of the library
 _FAR = 2**15  # rows or columns of a window, which are kept in 16 bits
 
 
@@ -49,16 +50,37 @@ def has_near_taps(conv: Convolution) -> bool:
 
 
 @dataclass(frozen=True)
+class WindowForm:
+    """How threads divide a convolution: by "event", "dense" or "single" windows; `each` lane has so many outputs."""
+
+    name: str
+    each: int = 0
+
+
+@dataclass(frozen=True)
 class WindowSums:
-    """`conv` by weights in `storage`, event-driven if `skips`; `graded` as in `RowsProduct`."""
+    """`conv` by weights in `storage`, event-driven if `skips`; `graded` as in `RowsProduct`.
+
+    `scaled` says that the weights are integers with scales; others are whole numbers.
+    """
 
     conv: Convolution
     graded: bool
     skips: bool
     storage: Storage = FLOAT32
+    scaled: bool = False
 
-    def function(self, blocks: int) -> tirx.PrimFunc:
-        """Kernel (images, weights, taps, [scales], y) for a device where `blocks` blocks of threads run at once.
+    def form(self, blocks: int) -> WindowForm:
+        """How a device divides it where `blocks` blocks of threads run at once."""
+        conv = self.conv
+        if not self.skips:
+            return WindowForm("dense" if conv.group_outputs >= FEW_OUTPUTS else "single")
+        windows = conv.batch * conv.groups * conv.out_pixels
+        fitting = [each for each in (4, 2) if conv.group_outputs > _LANES * each // 2 and windows >= 4 * blocks]
+        return WindowForm("event", fitting[0] if fitting else 1)
+
+    def function(self, form: WindowForm) -> tirx.PrimFunc:
+        """Kernel (images, weights, taps, [scales], y).
 
         - `images`: (batch·channels·pixels,) and `y`: (batch·outputs·out_pixels,) float32;
         - `weights` and `scales`: as `pack_windows` makes them; `taps`: as `pack_taps` makes it.
@@ -69,20 +91,29 @@ class WindowSums:
             ("weights", (conv.taps * conv.outputs,), element_dtype(self.storage)),
             ("taps", (2 * conv.taps,), "int32"),
         ]
-        if self.storage.is_integer:
+        if self.scaled:
             arrays.append(("scales", (conv.outputs,), "float32"))
         arrays.append(("y", (conv.batch * conv.outputs * conv.out_pixels,), "float32"))
-        name = f"ae_convolve<ae_{self.storage.name}, {self._shape(blocks)}>"
-        return library_call("event_conv" if self.skips else "dense_conv", name, arrays, self._sizes())
+        shape = f"ae_{form.name}"
+        if form.each:
+            shape += f"<{'true' if self.graded else 'false'}, {form.each}>"
+        name = f"ae_convolve<ae_{self.storage.name}, {shape}>"
+        return library_call(
+            "event_conv" if self.skips else "dense_conv",
+            name,
+            arrays,
+            (FIRST_BLOCK, *self._sizes()),
+            self._blocks(form),
+        )
 
-    def _shape(self, blocks: int) -> str:
-        """How the sums are divided."""
+    def _blocks(self, form: WindowForm) -> int:
+        """Blocks that find something to do: a warp has a task, where windows are single a thread."""
         conv = self.conv
-        if not self.skips:
-            return "ae_dense" if conv.group_outputs >= FEW_OUTPUTS else "ae_single"
-        windows = conv.batch * conv.groups * conv.out_pixels
-        fitting = [each for each in (4, 2) if conv.group_outputs > _LANES * each // 2 and windows >= 4 * blocks]
-        return f"ae_event<{'true' if self.graded else 'false'}, {fitting[0] if fitting else 1}>"
+        if form.name == "single":
+            return -(-conv.batch * conv.outputs * conv.out_pixels // THREADS)
+        tiles = -(-conv.group_outputs // (_LANES * max(form.each, 1)))
+        strips = conv.out_pixels if self.skips else -(-conv.out_pixels // _PIXELS)
+        return -(-conv.batch * conv.groups * tiles * strips * _LANES // THREADS)
 
     def _sizes(self) -> tuple[int, ...]:
         """The fields of the library's `ae_conv`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.cuda.library_call import library_call
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, library_call
 from astroedge.targets.kernels.cuda.products import THREADS, Array
 
-_WARP = 32
+_WARP, _LANES = 32, 16
 _FEW = 64  # vectors, fewer of which get a whole block of threads each
 
 _JOINS = {"sum": "ae_sum", "mean": "ae_sum", "max": "ae_most", "min": "ae_least"}
@@ -22,14 +22,17 @@ def reduce_last(kind: str, outer: int, width: int, dtype: str) -> tirx.PrimFunc:
     """Kernel (x, y): that of `kernels.reduce.reduce_last`, for the dtypes `REDUCED`."""
     arrays = (("x", (outer * width,), dtype), ("y", (outer,), dtype))
     mean = "true" if kind == "mean" else "false"
-    return library_call(kind, f"ae_reduce<{_JOINS[kind]}, {mean}>", arrays, (_identity(kind, dtype), outer, width))
+    sizes = (_identity(kind, dtype), FIRST_BLOCK, outer, width)
+    return library_call(kind, f"ae_reduce<{_JOINS[kind]}, {mean}>", arrays, sizes, _blocks(outer, _LANES))
 
 
 def softmax(outer: int, width: int, *, logarithm: bool = False) -> tirx.PrimFunc:
     """Kernel (x, y): that of `kernels.reduce.softmax`, or of `log_softmax`."""
     arrays = (("x", (outer * width,), "float32"), ("y", (outer * width,), "float32"))
     kind, flag = ("log_softmax", "true") if logarithm else ("softmax", "false")
-    return library_call(kind, f"ae_softmax<{flag}>", arrays, (outer, width, _threads(outer)))
+    threads = _threads(outer)
+    sizes = (FIRST_BLOCK, outer, width, threads)
+    return library_call(kind, f"ae_softmax<{flag}>", arrays, sizes, _blocks(outer, threads))
 
 
 def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> tirx.PrimFunc:
@@ -39,8 +42,14 @@ def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> t
     if affine:
         arrays += [("gamma", *width_of), ("beta", *width_of)]
     arrays.append(("y", *vectors))
-    added = f"{float(np.float32(epsilon)).hex()}f"
-    return library_call("layer_norm", "ae_layer_norm", arrays, (added, outer, width, _threads(outer)))
+    added, threads = f"{float(np.float32(epsilon)).hex()}f", _threads(outer)
+    sizes = (added, FIRST_BLOCK, outer, width, threads)
+    return library_call("layer_norm", "ae_layer_norm", arrays, sizes, _blocks(outer, threads))
+
+
+def _blocks(outer: int, threads: int) -> int:
+    """Blocks that vectors of so many threads each fill."""
+    return -(-outer * threads // THREADS)
 
 
 def _threads(outer: int) -> int:

@@ -6,13 +6,13 @@ Weights lie row by row, as `pack_rows` packs them: threads take neighbouring col
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
 
-from astroedge.targets.cuda.library_call import library_call
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, library_call
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.precision.storage import BLOCK, FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -31,8 +31,9 @@ _STRIP = 8  # AE_STRIP of the library
 _MANY = 16  # rows by one matrix that are worth keeping its weights in a cache for
 _TOTALS = 2048  # sums in shared memory
 
-_WORTH_SPLITTING = 48
-"""Inputs that a thread reads one after the other for less than what another barrier takes."""
+_AHEAD = 8  # AE_AHEAD of the library: weights a thread waits for at the same time, twice as many if only added
+_LISTED, _LOADED, _FINISHED = 0.5, 0.3, 2.0
+"""Microseconds (estimated) of reading and listing 256 inputs, of waiting for weights, and of a barrier and `finish`."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class RowsProduct:
             tasks = strips * -(-self.storage.data_size(self.columns) // _WARP)
             return RowsForm("strips", split=self.rows > BLOCK and tasks * _WARP < blocks * THREADS)
         tasks = self.batch * -(-self.storage.data_size(self.columns) // THREADS)
-        slow = rate * self.rows > _WORTH_SPLITTING
-        return RowsForm("fixed" if self.fixed else "rows", split=self.rows > BLOCK and tasks < blocks and slow)
+        waits = ceil(rate * BLOCK / (_AHEAD if self.graded or not self.skips else 2 * _AHEAD))
+        saved = (ceil(self.rows / BLOCK) - 1) * (_LISTED + _LOADED * waits)
+        return RowsForm("fixed" if self.fixed else "rows", split=tasks < blocks and saved > _FINISHED)
 
     def product(self, form: RowsForm) -> tirx.PrimFunc:
         """Kernel (x, weights, [scales], y), or (x, weights, sums) if the form is split, for `finish`.
@@ -115,24 +117,38 @@ class RowsProduct:
         else:
             arrays += [*self._scales(), ("y", (self.batch * self.columns,), "float32")]
         graded = _word(self.graded or not self.skips)
-        flags, last = {
+        parameters: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
             "rows": ((graded, _word(self.skips), _word(self.constant)), (self.per_matrix, int(form.split))),
             "streams": ((graded,), (form.streams,)),
             "strips": ((_word(self.constant),), (self.per_matrix, int(form.split))),
             "fixed": ((), (int(form.split),)),
-        }[form.name]
+        }
+        flags, last = parameters[form.name]
         name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
+        sizes: tuple[int | str, ...] = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
         whole_columns = self.storage.data_size(self.columns) == self.columns
         in_turn = form == RowsForm("rows", split=False) and self.batch == 1 and whole_columns
-        return library_call(kind, name, arrays, (self.rows, self.columns, self.batch, *last), in_turn)
+        return library_call(kind, name, arrays, sizes, self._blocks(form), in_turn)
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, [scales], y): the split sums added up, with the scales of integers."""
         arrays: list[Array] = [("sums", (prod(self.sums_shape),), "float32"), *self._scales()]
         arrays.append(("y", (self.batch * self.columns,), "float32"))
-        sizes = (self.rows, self.columns, self.batch)
-        return library_call("finish_gemv", f"ae_finish<ae_{self.storage.name}>", arrays, sizes, in_turn=True)
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch)
+        name = f"ae_finish<ae_{self.storage.name}>"
+        return library_call("finish_gemv", name, arrays, sizes, _filled(self.batch * self.columns), in_turn=True)
+
+    def _blocks(self, form: RowsForm) -> int:
+        """Blocks that find something to do."""
+        elements = self.storage.data_size(self.columns)
+        warps = -(-elements // _WARP)
+        if form.name == "streams":
+            return int(warps * -(-self.batch // form.streams))
+        if form.name == "strips":
+            strips = self.batch // self.per_matrix * -(-self.per_matrix // _STRIP)
+            return _filled(strips * warps * (self.units if form.split else 1) * _WARP)
+        return int(self.batch * -(-elements // THREADS) * (-(-self.rows // BLOCK) if form.split else 1))
 
     def _scales(self) -> list[Array]:
         groups = self.storage.scale_rows(self.rows)
@@ -171,13 +187,14 @@ class IntegerProduct:
             ("weights", (weights,), "int8" if self.constant else self.dtype),
             ("sums" if split else "y", (out,), self.dtype),
         ]
-        sizes = (self.rows, self.columns, self.batch, self.per_matrix, int(split))
-        return library_call("integer_gemv", f"ae_integers<{_word(self.constant)}>", arrays, sizes)
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch, self.per_matrix, int(split))
+        return library_call("integer_gemv", f"ae_integers<{_word(self.constant)}>", arrays, sizes, _filled(out))
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, y): the split sums added up."""
         arrays = (("sums", (prod(self.sums_shape),), self.dtype), ("y", (self.batch * self.columns,), self.dtype))
-        return library_call("finish_gemv", "ae_add_integers", arrays, (self.rows, self.columns, self.batch))
+        sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch)
+        return library_call("finish_gemv", "ae_add_integers", arrays, sizes, _filled(self.batch * self.columns))
 
 
 def embedding_row(count: int, entries: int, width: int, storage: Storage, index_dtype: str) -> tirx.PrimFunc:
@@ -189,7 +206,9 @@ def embedding_row(count: int, entries: int, width: int, storage: Storage, index_
         *([("scales", (entries * groups,), "float32")] if groups else []),
         ("y", (count * width,), "float32"),
     ]
-    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, (count, entries, width))
+    sizes = (FIRST_BLOCK, count, entries, width)
+    blocks = _filled(count * storage.data_size(width))
+    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, sizes, blocks)
 
 
 def count_active(size: int, dtype: str) -> tirx.PrimFunc:
@@ -201,6 +220,11 @@ def count_active(size: int, dtype: str) -> tirx.PrimFunc:
 def element_dtype(storage: Storage) -> str:
     """The dtype of an element of packed weights."""
     return "uint16" if storage.is_half else storage.data_type
+
+
+def _filled(threads: int) -> int:
+    """Blocks that hold so many threads."""
+    return -(-threads // THREADS)
 
 
 def _word(flag: bool) -> str:

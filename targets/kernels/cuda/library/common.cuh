@@ -1,7 +1,7 @@
 /* What the functions of the library share. The text that includes them defines AE_SHARED_BYTES, the most that one needs.
  *
  * Every function `ae_…` that a step calls is called by all threads of all blocks (AE_THREADS a block) and divides its
- * tasks over blockIdx.x. Blocks never wait for each other inside one, and no two write the same element. Products are
+ * tasks over the blocks, from `first_block` on. Blocks never wait for each other inside one, and no two write the same element. Products are
  * rounded before they are added (__fmul_rn), whatever the compiler may do; sums are in the order of docs/exactness.md.
  *
  * The arrays may be written by earlier calls of the same launch: only weights are read by __ldg. */
@@ -11,11 +11,22 @@
 #define AE_THREADS 128
 #endif
 #define AE_BLOCK 256 /* inputs whose products are added up before their sum is added to those of other blocks */
-#define AE_AHEAD 8   /* loads of a thread that are under way at the same time */
+#define AE_AHEAD 8   /* weights that a thread waits for at the same time; twice as many where they are only added */
 
 /* Shared memory of a block, used by one function at a time: each leaves it behind a __syncthreads. */
 struct alignas(16) ae_quad { unsigned words[4]; };
 __shared__ ae_quad ae_shared[AE_SHARED_BYTES / 16];
+
+/* Where the tick says nothing else, every call begins with the first block. */
+#ifndef AE_FIRST_BLOCK
+#define AE_FIRST_BLOCK 0
+#endif
+
+/* The number of this block when counting begins at `first`: small calls without a barrier between go to different ones. */
+__device__ __forceinline__ int ae_block(int first) {
+    const int block = (int)blockIdx.x - first % (int)gridDim.x;
+    return block < 0 ? block + (int)gridDim.x : block;
+}
 
 /* One type or the other. */
 template <bool WANTED, class YES, class NO> struct ae_either { typedef YES type; };

@@ -36,6 +36,7 @@ __device__ __forceinline__ int ae_block_end(const ae_conv &conv, int begin) {
     return begin + conv.length < turn ? begin + conv.length : turn;
 }
 
+/* Integers without scales are weights of the graph that are whole numbers. */
 template <class W>
 __device__ __forceinline__ float ae_scaled(const float *scales, int output, float total) {
     return W::BY_COLUMN && scales ? __fmul_rn(__ldg(scales + output), total) : total;
@@ -45,14 +46,14 @@ __device__ __forceinline__ float ae_scaled(const float *scales, int output, floa
  * apart. GRADED: times the element, else the active ones are 1. Weights are finite. */
 template <class W, bool GRADED, int EACH>
 __device__ __noinline__ void ae_event_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-    constexpr int AHEAD = EACH == 4 ? 4 : AE_AHEAD;
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+    constexpr int AHEAD = EACH == 4 ? 4 : AE_AHEAD, LOOKED = 4;
     typedef typename ae_either<GRADED, float, typename W::whole>::type sum_type;
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
     ae_warp_list &list = ((ae_warp_list *)ae_shared)[warp];
     const int depth = conv.outputs / conv.groups, tiles = (depth + 32 * EACH - 1) / (32 * EACH);
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int task = blockIdx.x * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * pixels;
+    for (int task = ae_block(first_block) * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * pixels;
          task += gridDim.x * (AE_THREADS / 32)) {
         const int pixel = task % pixels, tile = task / pixels % tiles, group = task / pixels / tiles % conv.groups;
         const int image = task / pixels / tiles / conv.groups;
@@ -70,16 +71,23 @@ __device__ __noinline__ void ae_event_windows(
         for (int begin = 0, end; begin < conv.taps; begin = end) {
             end = ae_block_end(conv, begin);
             int listed = 0;
-            for (int first = begin; first < end; first += 32) {
-                const int tap = first + lane;
-                const float value = tap < end ? ae_image(conv, own, ae_load_tap(taps, tap), row, column) : 0.0f;
-                const unsigned mask = __ballot_sync(0xffffffffu, ae_active(value));
-                if (ae_active(value)) {
-                    const int at = listed + __popc(mask & ((1u << lane) - 1));
-                    list.places[at] = (unsigned short)(tap - begin);
-                    if (GRADED) list.values[at] = value;
+            for (int first = begin; first < end; first += 32 * LOOKED) {
+                float value[LOOKED];
+#pragma unroll
+                for (int u = 0; u < LOOKED; u++) {
+                    const int tap = first + 32 * u + lane;
+                    value[u] = tap < end ? ae_image(conv, own, ae_load_tap(taps, tap), row, column) : 0.0f;
                 }
-                listed += __popc(mask);
+#pragma unroll
+                for (int u = 0; u < LOOKED; u++) {
+                    const unsigned mask = __ballot_sync(0xffffffffu, ae_active(value[u]));
+                    const int at = listed + __popc(mask & ((1u << lane) - 1));
+                    if (ae_active(value[u])) {
+                        list.places[at] = (unsigned short)(first + 32 * u + lane - begin);
+                        if (GRADED) list.values[at] = value[u];
+                    }
+                    listed += __popc(mask);
+                }
             }
             __syncwarp();
             sum_type sums[EACH] = {};
@@ -118,21 +126,30 @@ __device__ __noinline__ void ae_event_windows(
     __syncthreads();
 }
 
+/* Where a warp's windows begin, and 32 taps of them. */
+struct ae_window_taps {
+    int rows[AE_PIXELS], columns[AE_PIXELS];
+    float values[32][AE_PIXELS];
+};
+
 /* Dense: a warp puts 32 taps of AE_PIXELS windows into shared memory; a lane has one output of all of them. */
 template <class W>
 __device__ __noinline__ void ae_dense_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
-    float(*values)[AE_PIXELS] = ((float(*)[AE_PIXELS])ae_shared) + warp * 32;
+    ae_window_taps &windows = ((ae_window_taps *)ae_shared)[warp];
     const int depth = conv.outputs / conv.groups, tiles = (depth + 31) / 32, strips = (pixels + AE_PIXELS - 1) / AE_PIXELS;
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int task = blockIdx.x * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * strips;
+    for (int task = ae_block(first_block) * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * strips;
          task += gridDim.x * (AE_THREADS / 32)) {
         const int strip = task % strips, tile = task / strips % tiles, group = task / strips / tiles % conv.groups;
         const int image = task / strips / tiles / conv.groups, output = tile * 32 + lane, start = strip * AE_PIXELS;
         const float *own = images + ((long long)image * conv.channels + group * inputs) * size;
         const typename W::element *place = weights + (long long)group * conv.taps * depth + (output < depth ? output : 0);
         float total[AE_PIXELS] = {};
+        if (lane < AE_PIXELS)
+            ae_window(conv, start + lane < pixels ? start + lane : pixels - 1, windows.rows[lane], windows.columns[lane]);
+        __syncwarp();
         for (int begin = 0, end; begin < conv.taps; begin = end) {
             end = ae_block_end(conv, begin);
             float sums[AE_PIXELS] = {};
@@ -140,18 +157,16 @@ __device__ __noinline__ void ae_dense_windows(
                 const int count = end - first < 32 ? end - first : 32;
                 if (lane < count) {
                     const ae_tap tap = ae_load_tap(taps, first + lane);
-                    for (int p = 0; p < AE_PIXELS; p++) {
-                        int row, column;
-                        ae_window(conv, start + p < pixels ? start + p : pixels - 1, row, column);
-                        values[lane][p] = ae_image(conv, own, tap, row, column);
-                    }
+#pragma unroll
+                    for (int p = 0; p < AE_PIXELS; p++)
+                        windows.values[lane][p] = ae_image(conv, own, tap, windows.rows[p], windows.columns[p]);
                 }
                 __syncwarp();
 #pragma unroll 4
                 for (int k = 0; k < count; k++) {
                     const float number = (float)W::number(__ldg(place + (first + k) * depth), 0);
 #pragma unroll
-                    for (int p = 0; p < AE_PIXELS; p++) sums[p] = sums[p] + __fmul_rn(number, values[k][p]);
+                    for (int p = 0; p < AE_PIXELS; p++) sums[p] = sums[p] + __fmul_rn(number, windows.values[k][p]);
                 }
                 __syncwarp();
             }
@@ -171,10 +186,10 @@ __device__ __noinline__ void ae_dense_windows(
 /* Dense, for groups of few outputs: a thread makes one output pixel, its neighbours in the block the next ones. */
 template <class W>
 __device__ __noinline__ void ae_single_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
     const int pixels = conv.out_height * conv.out_width, depth = conv.outputs / conv.groups;
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int i = blockIdx.x * AE_THREADS + threadIdx.x; i < conv.batch * conv.outputs * pixels; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < conv.batch * conv.outputs * pixels; i += gridDim.x * AE_THREADS) {
         const int output = i / pixels % conv.outputs, group = output / depth;
         const float *own = images + ((long long)(i / pixels / conv.outputs) * conv.channels + group * inputs) * size;
         const typename W::element *place = weights + (long long)group * conv.taps * depth + output % depth;
@@ -200,34 +215,34 @@ __device__ __noinline__ void ae_single_windows(
 template <bool GRADED, int EACH> struct ae_event {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-        ae_event_windows<W, GRADED, EACH>(images, (const typename W::element *)weights, taps, scales, y, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        ae_event_windows<W, GRADED, EACH>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 struct ae_dense {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-        ae_dense_windows<W>(images, (const typename W::element *)weights, taps, scales, y, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        ae_dense_windows<W>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 struct ae_single {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, const ae_conv &conv) {
-        ae_single_windows<W>(images, (const typename W::element *)weights, taps, scales, y, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        ae_single_windows<W>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 template <class W, class SHAPE, class... SIZES>
 __device__ __forceinline__ void ae_convolve(
-    const float *images, const void *weights, const int *taps, float *y, int batch, SIZES... sizes) {
+    const float *images, const void *weights, const int *taps, float *y, int first_block, int batch, SIZES... sizes) {
     const ae_conv conv = {batch, sizes...};
-    SHAPE::template run<W>(images, weights, taps, (const float *)0, y, conv);
+    SHAPE::template run<W>(images, weights, taps, (const float *)0, y, first_block, conv);
 }
 template <class W, class SHAPE, class... SIZES>
 __device__ __forceinline__ void ae_convolve(
-    const float *images, const void *weights, const int *taps, const float *scales, float *y, int batch, SIZES... sizes) {
+    const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, int batch, SIZES... sizes) {
     const ae_conv conv = {batch, sizes...};
-    SHAPE::template run<W>(images, weights, taps, scales, y, conv);
+    SHAPE::template run<W>(images, weights, taps, scales, y, first_block, conv);
 }
 #endif

@@ -43,13 +43,13 @@ template <class X> __device__ __forceinline__ float ae_fix_block(ae_fixed_block 
 /* The products of `batch` rows of x in fixed point by W[rows, columns]; the other parameters are those of ae_rows. */
 template <class W, class X>
 __device__ __noinline__ void ae_fixed_by_units(
-    const X *x, const typename W::element *weights, const float *scales, float *out, int rows, int columns, int batch,
+    const X *x, const typename W::element *weights, const float *scales, float *out, int first_block, int rows, int columns, int batch,
     int split) {
     ae_fixed_block &fixed = *(ae_fixed_block *)ae_shared;
     constexpr int UNITS = AE_BLOCK / W::UNIT;
     const int pitch = (columns + W::WIDTH - 1) / W::WIDTH, tiles = (pitch + AE_THREADS - 1) / AE_THREADS;
     const int blocks = (rows + AE_BLOCK - 1) / AE_BLOCK, units = (rows + W::UNIT - 1) / W::UNIT, parts = split ? blocks : 1;
-    for (int task = blockIdx.x; task < batch * parts * tiles; task += gridDim.x) {
+    for (int task = ae_block(first_block); task < batch * parts * tiles; task += gridDim.x) {
         const int element = task % tiles * AE_THREADS + threadIdx.x, part = task / tiles % parts, m = task / tiles / parts;
         int column[W::WIDTH];
         float total[W::WIDTH];
@@ -87,23 +87,23 @@ __device__ __noinline__ void ae_fixed_by_units(
     }
 }
 template <class W, class X>
-__device__ __forceinline__ void ae_fixed(const X *x, const void *weights, float *out, int rows, int columns, int batch, int split) {
-    ae_fixed_by_units<W>(x, (const typename W::element *)weights, (const float *)0, out, rows, columns, batch, split);
+__device__ __forceinline__ void ae_fixed(const X *x, const void *weights, float *out, int first_block, int rows, int columns, int batch, int split) {
+    ae_fixed_by_units<W>(x, (const typename W::element *)weights, (const float *)0, out, first_block, rows, columns, batch, split);
 }
 template <class W, class X>
 __device__ __forceinline__ void ae_fixed(
-    const X *x, const void *weights, const float *scales, float *out, int rows, int columns, int batch, int split) {
-    ae_fixed_by_units<W>(x, (const typename W::element *)weights, scales, out, rows, columns, batch, split);
+    const X *x, const void *weights, const float *scales, float *out, int first_block, int rows, int columns, int batch, int split) {
+    ae_fixed_by_units<W>(x, (const typename W::element *)weights, scales, out, first_block, rows, columns, batch, split);
 }
 
 /* y[m, :] = Σ over k of x[m, k] · W[k, :] of integers, modulo the range of T; `per_matrix` rows m by each matrix. Where
  * `split`, y is [batch, blocks, columns], the sum of each block of 256 inputs. */
 template <bool CONSTANT, class T, class E>
 __device__ __noinline__ void ae_integers(
-    const T *x, const E *weights, T *y, int rows, int columns, int batch, int per_matrix, int split) {
+    const T *x, const E *weights, T *y, int first_block, int rows, int columns, int batch, int per_matrix, int split) {
     typedef typename ae_either<sizeof(T) == 8, unsigned long long, unsigned>::type modular;
     const int parts = split ? (rows + AE_BLOCK - 1) / AE_BLOCK : 1, length = split ? AE_BLOCK : rows;
-    for (int i = blockIdx.x * AE_THREADS + threadIdx.x; i < batch * parts * columns; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * parts * columns; i += gridDim.x * AE_THREADS) {
         const int column = i % columns, first = i / columns % parts * length, m = i / columns / parts;
         const int count = rows - first < length ? rows - first : length;
         const E *place = weights + ((long long)(m / per_matrix) * rows + first) * columns + column;
@@ -116,10 +116,10 @@ __device__ __noinline__ void ae_integers(
 }
 
 /* y[m, :] = the sums of blocks, [batch, blocks, columns], added up. */
-template <class T> __device__ __noinline__ void ae_add_integers(const T *sums, T *y, int rows, int columns, int batch) {
+template <class T> __device__ __noinline__ void ae_add_integers(const T *sums, T *y, int first_block, int rows, int columns, int batch) {
     typedef typename ae_either<sizeof(T) == 8, unsigned long long, unsigned>::type modular;
     const int blocks = (rows + AE_BLOCK - 1) / AE_BLOCK;
-    for (int i = blockIdx.x * AE_THREADS + threadIdx.x; i < batch * columns; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * columns; i += gridDim.x * AE_THREADS) {
         const T *own = sums + (long long)(i / columns) * blocks * columns + i % columns;
         modular total = 0;
 #pragma unroll 8

@@ -5,9 +5,22 @@
 #ifndef AE_NORMS_CUH
 #define AE_NORMS_CUH
 
-/* The second where either is a NaN, as on CPUs. */
+/* The larger and the smaller of two numbers: the second where either is a NaN, as on CPUs. Of floats it is written so that
+ * the compiler makes no max.f32 of it, which is another function of NaN and of zeros. */
 template <class T> __device__ __forceinline__ T ae_larger(T a, T b) { return a > b ? a : b; }
 template <class T> __device__ __forceinline__ T ae_smaller(T a, T b) { return a < b ? a : b; }
+#ifdef __CUDACC_RTC__
+__device__ __forceinline__ float ae_larger(float a, float b) {
+    float larger;
+    asm("{ .reg .pred p; setp.gt.f32 p, %1, %2; selp.f32 %0, %1, %2, p; }" : "=f"(larger) : "f"(a), "f"(b));
+    return larger;
+}
+__device__ __forceinline__ float ae_smaller(float a, float b) {
+    float smaller;
+    asm("{ .reg .pred p; setp.lt.f32 p, %1, %2; selp.f32 %0, %1, %2, p; }" : "=f"(smaller) : "f"(a), "f"(b));
+    return smaller;
+}
+#endif
 
 /* eˣ, operation by operation as exact_math.exp has it. */
 __device__ __noinline__ float ae_exp(float x) {
@@ -63,7 +76,7 @@ struct ae_least {
 template <class JOIN, class T, class ELEMENT>
 __device__ __forceinline__ T ae_lanes(T identity, int width, const ELEMENT &element) {
     T total = identity;
-#pragma unroll 8
+#pragma unroll 16
     for (int i = threadIdx.x & 15; i < width; i += 16) total = JOIN::join(total, element(i));
     for (int half = 8; half; half >>= 1) {
         const T other = __shfl_down_sync(0xffffffffu, total, half, 16);
@@ -77,9 +90,9 @@ template <class T> __device__ __forceinline__ T ae_divide(T total, int width) { 
 
 /* y[o] = x[o, :] reduced from `identity`, divided by the width where MEAN; half a warp a vector. */
 template <class JOIN, bool MEAN, class T, class I>
-__device__ __noinline__ void ae_reduce(const T *x, T *y, I identity, int outer, int width) {
+__device__ __noinline__ void ae_reduce(const T *x, T *y, I identity, int first_block, int outer, int width) {
     constexpr int GROUPS = AE_THREADS / 16;
-    for (int base = blockIdx.x * GROUPS; base < outer; base += gridDim.x * GROUPS) {
+    for (int base = ae_block(first_block) * GROUPS; base < outer; base += gridDim.x * GROUPS) {
         const int o = base + threadIdx.x / 16;
         const T *own = x + (long long)(o < outer ? o : 0) * width;
         const T total = ae_lanes<JOIN>((T)identity, width, [=](int i) { return own[i]; });
@@ -89,9 +102,9 @@ __device__ __noinline__ void ae_reduce(const T *x, T *y, I identity, int outer, 
 
 /* y[o, :] = (x[o, :] − mean) · (1 / sqrt(variance + epsilon)) · gamma + beta; `per` threads a vector, 32 or all. */
 __device__ __noinline__ void ae_norm(
-    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int outer, int width, int per) {
+    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer, int width, int per) {
     const int groups = AE_THREADS / per;
-    for (int base = blockIdx.x * groups; base < outer; base += gridDim.x * groups) {
+    for (int base = ae_block(first_block) * groups; base < outer; base += gridDim.x * groups) {
         const int o = base + threadIdx.x / per;
         const float *own = x + (long long)(o < outer ? o : 0) * width;
         const float mean = ae_divide(ae_lanes<ae_sum>(0.0f, width, [=](int i) { return own[i]; }), width);
@@ -107,18 +120,18 @@ __device__ __noinline__ void ae_norm(
     }
 }
 __device__ __forceinline__ void ae_layer_norm(
-    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int outer, int width, int per) {
-    ae_norm(x, gamma, beta, y, epsilon, outer, width, per);
+    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer, int width, int per) {
+    ae_norm(x, gamma, beta, y, epsilon, first_block, outer, width, per);
 }
-__device__ __forceinline__ void ae_layer_norm(const float *x, float *y, float epsilon, int outer, int width, int per) {
-    ae_norm(x, (const float *)0, (const float *)0, y, epsilon, outer, width, per);
+__device__ __forceinline__ void ae_layer_norm(const float *x, float *y, float epsilon, int first_block, int outer, int width, int per) {
+    ae_norm(x, (const float *)0, (const float *)0, y, epsilon, first_block, outer, width, per);
 }
 
 /* y[o, :] = e^(x[o, :] − max) / Σ e^(x[o, :] − max), or its logarithm (x[o, :] − max) − log Σ; `per` threads a vector. */
 template <bool LOG>
-__device__ __noinline__ void ae_softmax(const float *x, float *y, int outer, int width, int per) {
+__device__ __noinline__ void ae_softmax(const float *x, float *y, int first_block, int outer, int width, int per) {
     const int groups = AE_THREADS / per;
-    for (int base = blockIdx.x * groups; base < outer; base += gridDim.x * groups) {
+    for (int base = ae_block(first_block) * groups; base < outer; base += gridDim.x * groups) {
         const int o = base + threadIdx.x / per, last = o < outer ? width : 0;
         const float *own = x + (long long)(o < outer ? o : 0) * width;
         float *result = y + (long long)(o < outer ? o : 0) * width;

@@ -1,7 +1,7 @@
 /* Matrix products of one row after the other: y[m, :] = Σ over k of x[m, k] · W[k, :].
  *
  * A task is one row m, the columns of a block's threads, and either all inputs or one block of 256 of them. The block's
- * threads list the active inputs in shared memory; then each adds one stored element's columns, eight loads under way. */
+ * threads list the active inputs in shared memory; then each adds one stored element's columns, many loads under way. */
 #ifndef AE_PRODUCTS_CUH
 #define AE_PRODUCTS_CUH
 
@@ -61,26 +61,22 @@ template <class W> __device__ __forceinline__ int ae_listed_below(const ae_list 
 
 /* Add the rows begin ≤ i < end of a list (or all of these rows, where it has no places), in that order, to the sums of an
  * element's columns; times `values` where GRADED. `weights` is the element in the first row of the block. */
-template <class W, bool GRADED, bool CONSTANT, class S>
+template <class W, bool GRADED, bool CONSTANT, int AHEAD, class S>
 __device__ __forceinline__ void ae_add_listed(
     const unsigned short *places, const float *values, const typename W::element *weights, int pitch, int begin, int end,
     S (&sums)[W::WIDTH]) {
-    for (int i = begin; i < end; i += AE_AHEAD) {
-        typename W::element row[AE_AHEAD];
-        float value[AE_AHEAD];
+    for (int i = begin; i < end; i += AHEAD) {
+        typename W::element row[AHEAD];
 #pragma unroll
-        for (int u = 0; u < AE_AHEAD; u++)
-            if (i + u < end) {
-                row[u] = ae_weight<CONSTANT>(weights + (places ? (int)places[i + u] : i + u) * pitch);
-                if (GRADED) value[u] = values[i + u];
-            }
+        for (int u = 0; u < AHEAD; u++)
+            if (i + u < end) row[u] = ae_weight<CONSTANT>(weights + (places ? (int)places[i + u] : i + u) * pitch);
 #pragma unroll
-        for (int u = 0; u < AE_AHEAD; u++)
+        for (int u = 0; u < AHEAD; u++)
             if (i + u < end)
 #pragma unroll
                 for (int c = 0; c < W::WIDTH; c++) {
                     const typename W::whole number = W::number(row[u], c);
-                    sums[c] = sums[c] + (GRADED ? (S)__fmul_rn(value[u], (float)number) : (S)number);
+                    sums[c] = sums[c] + (GRADED ? (S)__fmul_rn(values[i + u], (float)number) : (S)number);
                 }
     }
 }
@@ -97,13 +93,13 @@ __device__ __forceinline__ float ae_join(float total, float sum, int unit, const
  * `split`, out is [batch, units, columns], the sum of each unit of inputs without any scale, for ae_finish; else it is y. */
 template <class W, bool GRADED, bool SKIPS, bool CONSTANT, class X>
 __device__ __noinline__ void ae_rows_by_units(
-    const X *x, const typename W::element *weights, const float *scales, float *out, int rows, int columns, int batch,
+    const X *x, const typename W::element *weights, const float *scales, float *out, int first_block, int rows, int columns, int batch,
     int per_matrix, int split) {
     typedef typename ae_either<GRADED, float, typename W::whole>::type sum_type;
     ae_list &list = *(ae_list *)ae_shared;
     const int pitch = (columns + W::WIDTH - 1) / W::WIDTH, tiles = (pitch + AE_THREADS - 1) / AE_THREADS;
     const int blocks = (rows + AE_BLOCK - 1) / AE_BLOCK, units = (rows + W::UNIT - 1) / W::UNIT, parts = split ? blocks : 1;
-    for (int task = blockIdx.x; task < batch * parts * tiles; task += gridDim.x) {
+    for (int task = ae_block(first_block); task < batch * parts * tiles; task += gridDim.x) {
         const int element = task % tiles * AE_THREADS + threadIdx.x, part = task / tiles % parts, m = task / tiles / parts;
         const typename W::element *matrix = weights + (long long)(m / per_matrix) * rows * pitch + element;
         int column[W::WIDTH];
@@ -124,7 +120,7 @@ __device__ __noinline__ void ae_rows_by_units(
                 }
                 sum_type sums[W::WIDTH] = {};
                 if (column[0] >= 0)
-                    ae_add_listed<W, GRADED, CONSTANT>(
+                    ae_add_listed<W, GRADED, CONSTANT, GRADED ? AE_AHEAD : 2 * AE_AHEAD>(
                         SKIPS ? list.rows : (const unsigned short *)0, list.values, matrix + (long long)first * pitch, pitch, begin,
                         end, sums);
 #pragma unroll
@@ -146,23 +142,23 @@ __device__ __noinline__ void ae_rows_by_units(
 /* The calls of a step: floats, or split sums, which have no scales yet; and integers with their scales. */
 template <class W, bool GRADED, bool SKIPS, bool CONSTANT, class X>
 __device__ __forceinline__ void ae_rows(
-    const X *x, const void *weights, float *out, int rows, int columns, int batch, int per_matrix, int split) {
+    const X *x, const void *weights, float *out, int first_block, int rows, int columns, int batch, int per_matrix, int split) {
     ae_rows_by_units<W, GRADED, SKIPS, CONSTANT>(
-        x, (const typename W::element *)weights, (const float *)0, out, rows, columns, batch, per_matrix, split);
+        x, (const typename W::element *)weights, (const float *)0, out, first_block, rows, columns, batch, per_matrix, split);
 }
 template <class W, bool GRADED, bool SKIPS, bool CONSTANT, class X>
 __device__ __forceinline__ void ae_rows(
-    const X *x, const void *weights, const float *scales, float *out, int rows, int columns, int batch, int per_matrix,
+    const X *x, const void *weights, const float *scales, float *out, int first_block, int rows, int columns, int batch, int per_matrix,
     int split) {
     ae_rows_by_units<W, GRADED, SKIPS, CONSTANT>(
-        x, (const typename W::element *)weights, scales, out, rows, columns, batch, per_matrix, split);
+        x, (const typename W::element *)weights, scales, out, first_block, rows, columns, batch, per_matrix, split);
 }
 
 /* y[m, :] = the sums of units of inputs, [batch, units, columns], added up ascending, with the scales of integers. */
 template <class W>
-__device__ __noinline__ void ae_finish_units(const float *sums, const float *scales, float *y, int rows, int columns, int batch) {
+__device__ __noinline__ void ae_finish_units(const float *sums, const float *scales, float *y, int first_block, int rows, int columns, int batch) {
     const int units = (rows + W::UNIT - 1) / W::UNIT;
-    for (int i = blockIdx.x * AE_THREADS + threadIdx.x; i < batch * columns; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * columns; i += gridDim.x * AE_THREADS) {
         const int column = i % columns;
         const float *own = sums + (long long)(i / columns) * units * columns + column;
         float total = 0.0f;
@@ -172,11 +168,11 @@ __device__ __noinline__ void ae_finish_units(const float *sums, const float *sca
         y[i] = W::BY_COLUMN ? __fmul_rn(__ldg(scales + column), total) : total;
     }
 }
-template <class W> __device__ __forceinline__ void ae_finish(const float *sums, float *y, int rows, int columns, int batch) {
-    ae_finish_units<W>(sums, (const float *)0, y, rows, columns, batch);
+template <class W> __device__ __forceinline__ void ae_finish(const float *sums, float *y, int first_block, int rows, int columns, int batch) {
+    ae_finish_units<W>(sums, (const float *)0, y, first_block, rows, columns, batch);
 }
 template <class W>
-__device__ __forceinline__ void ae_finish(const float *sums, const float *scales, float *y, int rows, int columns, int batch) {
-    ae_finish_units<W>(sums, scales, y, rows, columns, batch);
+__device__ __forceinline__ void ae_finish(const float *sums, const float *scales, float *y, int first_block, int rows, int columns, int batch) {
+    ae_finish_units<W>(sums, scales, y, first_block, rows, columns, batch);
 }
 #endif
