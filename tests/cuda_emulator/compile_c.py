@@ -14,6 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RUNTIME = HERE / "runtime"
+THREADS = (RUNTIME / "threads.c", RUNTIME / "fibers.c")
 # What arithmetic means: one rounding for each operation, and no assumption about signs, overflow or types of memory.
 _MEANING = ("-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fno-strict-aliasing", "-fwrapv")
 _OPTIONS = (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.cuda_emulator.build_driver import build_driver, driver_environment
+from tests.cuda_emulator.build_driver import driver_environment
 
 
 class DriverError(RuntimeError):
@@ -39,10 +39,13 @@ def settings(folder: Path, fail: Sequence[str] = (), **words: object) -> Iterato
 
 
 class Driver:
-    """The fake driver in this process, with the first device's context current and a stream that blocks nobody."""
+    """A driver in this process, with the first device's context current and a stream that blocks nobody.
 
-    def __init__(self, folder: Path) -> None:
-        self._library = ctypes.CDLL(str(build_driver(folder)))
+    `library` is the fake one's path, or "libcuda.so.1" for that of a GPU.
+    """
+
+    def __init__(self, library: Path | str) -> None:
+        self._library = ctypes.CDLL(str(library))
         self("cuInit", 0)
         context = ctypes.c_void_p()
         self("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)

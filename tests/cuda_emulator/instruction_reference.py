@@ -1,11 +1,10 @@
-"""What PTX says of instructions that compute, written again in Python: a function of bits for every full name.
+"""What PTX says of instructions on integers and bits, written again in Python: a function of bits for every full name.
 
 Operands and results are the unsigned integers that hold their bits.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -68,16 +67,14 @@ def bits_of(value: float, t: str) -> int:
     return int(np.array(value, FLOATS[t]).view(f"u{size(t) // 8}"))
 
 
-def forms() -> Iterator[Form]:
-    """All of them."""
+def integer_forms() -> Iterator[Form]:
+    """All of them, and comparisons of every type."""
     yield from _arithmetic()
     yield from _bits()
     yield from _comparisons()
-    yield from _floats()
-    yield from _conversions()
 
 
-def _form(name: str, result: str, operands: str, evaluate: Evaluate) -> Form:
+def form(name: str, result: str, operands: str, evaluate: Evaluate) -> Form:
     """`evaluate` gets integers as numbers of their type and may give any, which is cut to the result's size."""
     types = tuple(operands.split())
 
@@ -92,7 +89,8 @@ def _divide(a: int, b: int) -> int:
     return -1 if b == 0 else abs(a) // abs(b) * (-1 if (a < 0) != (b < 0) else 1)
 
 
-def _clamp(value: int, t: str) -> int:
+def clamp(value: int, t: str) -> int:
+    """The nearest number that a type holds."""
     low, high = (-(1 << size(t) - 1), (1 << size(t) - 1) - 1) if t[0] == "s" else (0, (1 << size(t)) - 1)
     return min(max(value, low), high)
 
@@ -100,29 +98,29 @@ def _clamp(value: int, t: str) -> int:
 def _arithmetic() -> Iterator[Form]:
     for t in INTEGERS:
         two, three, n = f"{t} {t}", f"{t} {t} {t}", size(t)
-        yield _form(f"add.{t}", t, two, lambda a, b: a + b)
-        yield _form(f"sub.{t}", t, two, lambda a, b: a - b)
-        yield _form(f"mul.lo.{t}", t, two, lambda a, b: a * b)
-        yield _form(f"mul.hi.{t}", t, two, lambda a, b, n=n: a * b >> n)
-        yield _form(f"mad.lo.{t}", t, three, lambda a, b, c: a * b + c)
-        yield _form(f"mad.hi.{t}", t, three, lambda a, b, c, n=n: (a * b >> n) + c)
-        yield _form(f"min.{t}", t, two, min)
-        yield _form(f"max.{t}", t, two, max)
-        yield _form(f"div.{t}", t, two, _divide)
-        yield _form(f"rem.{t}", t, two, lambda a, b: a if b == 0 else a - b * _divide(a, b))
+        yield form(f"add.{t}", t, two, lambda a, b: a + b)
+        yield form(f"sub.{t}", t, two, lambda a, b: a - b)
+        yield form(f"mul.lo.{t}", t, two, lambda a, b: a * b)
+        yield form(f"mul.hi.{t}", t, two, lambda a, b, n=n: a * b >> n)
+        yield form(f"mad.lo.{t}", t, three, lambda a, b, c: a * b + c)
+        yield form(f"mad.hi.{t}", t, three, lambda a, b, c, n=n: (a * b >> n) + c)
+        yield form(f"min.{t}", t, two, min)
+        yield form(f"max.{t}", t, two, max)
+        yield form(f"div.{t}", t, two, _divide)
+        yield form(f"rem.{t}", t, two, lambda a, b: a if b == 0 else a - b * _divide(a, b))
         if n < 64:
             wide = f"{t[0]}{2 * n}"
-            yield _form(f"mul.wide.{t}", wide, two, lambda a, b: a * b)
-            yield _form(f"mad.wide.{t}", wide, f"{t} {t} {wide}", lambda a, b, c: a * b + c)
+            yield form(f"mul.wide.{t}", wide, two, lambda a, b: a * b)
+            yield form(f"mad.wide.{t}", wide, f"{t} {t} {wide}", lambda a, b, c: a * b + c)
         if t[0] == "s":
-            yield _form(f"neg.{t}", t, t, lambda a: -a)
-            yield _form(f"abs.{t}", t, t, abs)
+            yield form(f"neg.{t}", t, t, lambda a: -a)
+            yield form(f"abs.{t}", t, t, abs)
     for t in ("u32", "s32"):
-        yield _form(f"sad.{t}", "u32", f"{t} {t} u32", lambda a, b, c: c + abs(a - b))
+        yield form(f"sad.{t}", "u32", f"{t} {t} u32", lambda a, b, c: c + abs(a - b))
         for other in ("u32", "s32"):
-            yield _form(f"dp4a.{t}.{other}", "u32", "b32 b32 u32", lambda a, b, c, t=t, o=other: c + _dot(a, b, t, o))
-    yield _form("add.sat.s32", "s32", "s32 s32", lambda a, b: _clamp(a + b, "s32"))
-    yield _form("sub.sat.s32", "s32", "s32 s32", lambda a, b: _clamp(a - b, "s32"))
+            yield form(f"dp4a.{t}.{other}", "u32", "b32 b32 u32", lambda a, b, c, t=t, o=other: c + _dot(a, b, t, o))
+    yield form("add.sat.s32", "s32", "s32 s32", lambda a, b: clamp(a + b, "s32"))
+    yield form("sub.sat.s32", "s32", "s32 s32", lambda a, b: clamp(a - b, "s32"))
 
 
 def _dot(a: int, b: int, t: str, other: str) -> int:
@@ -133,34 +131,32 @@ def _dot(a: int, b: int, t: str, other: str) -> int:
 def _bits() -> Iterator[Form]:
     for t in ("pred", "b16", "b32", "b64"):
         for name, join in _JOIN.items():
-            yield _form(f"{name}.{t}", t, f"{t} {t}", join)
-        yield _form(f"not.{t}", t, t, lambda a: ~a)
+            yield form(f"{name}.{t}", t, f"{t} {t}", join)
+        yield form(f"not.{t}", t, t, lambda a: ~a)
     for n in (16, 32, 64):
         t = f"b{n}"
-        yield _form(f"cnot.{t}", t, t, lambda a: a == 0)
-        yield _form(f"shl.{t}", t, f"{t} u32", lambda a, by: a << min(by, 64))
+        yield form(f"cnot.{t}", t, t, lambda a: a == 0)
+        yield form(f"shl.{t}", t, f"{t} u32", lambda a, by: a << min(by, 64))
         for kind in (t, f"u{n}", f"s{n}"):
-            yield _form(f"shr.{kind}", kind, f"{kind} u32", lambda a, by: a >> min(by, 64))
+            yield form(f"shr.{kind}", kind, f"{kind} u32", lambda a, by: a >> min(by, 64))
     for n in (32, 64):
         t = f"b{n}"
-        yield _form(f"popc.{t}", "u32", t, int.bit_count)
-        yield _form(f"clz.{t}", "u32", t, lambda a, n=n: n - a.bit_length())
-        yield _form(f"brev.{t}", t, t, lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2))
-        yield _form(
+        yield form(f"popc.{t}", "u32", t, int.bit_count)
+        yield form(f"clz.{t}", "u32", t, lambda a, n=n: n - a.bit_length())
+        yield form(f"brev.{t}", t, t, lambda a, n=n: int(f"{a:0{n}b}"[::-1], 2))
+        yield form(
             f"bfi.{t}", t, f"{t} {t} u32 u32", lambda a, b, at, count, n=n: _insert(a, b, at & 255, count & 255, n)
         )
         for kind in (f"u{n}", f"s{n}"):
-            yield _form(f"bfe.{kind}", kind, f"{kind} u32 u32", lambda a, at, count, k=kind: _extract(a, at, count, k))
+            yield form(f"bfe.{kind}", kind, f"{kind} u32 u32", lambda a, at, count, k=kind: _extract(a, at, count, k))
             place = lambda a: (a if a >= 0 else ~a).bit_length() - 1  # noqa: E731
-            yield _form(f"bfind.{kind}", "u32", kind, place)
-            yield _form(
-                f"bfind.shiftamt.{kind}", "u32", kind, lambda a, n=n, p=place: n - 1 - p(a) if p(a) >= 0 else -1
-            )
-    yield _form("prmt.b32", "b32", "b32 b32 b32", _permute)
-    yield _form("lop3.b32", "b32", "b32 b32 b32 lut", _table)
+            yield form(f"bfind.{kind}", "u32", kind, place)
+            yield form(f"bfind.shiftamt.{kind}", "u32", kind, lambda a, n=n, p=place: n - 1 - p(a) if p(a) >= 0 else -1)
+    yield form("prmt.b32", "b32", "b32 b32 b32", _permute)
+    yield form("lop3.b32", "b32", "b32 b32 b32 lut", _table)
     for side in "lr":
         for mode in ("wrap", "clamp"):
-            yield _form(
+            yield form(
                 f"shf.{side}.{mode}.b32", "b32", "b32 b32 u32", lambda a, b, by, s=side, m=mode: _funnel(a, b, by, s, m)
             )
 
@@ -205,20 +201,20 @@ def _funnel(a: int, b: int, by: int, side: str, mode: str) -> int:
 def _comparisons() -> Iterator[Form]:
     for t in (*INTEGERS, "b16", "b32", "b64", "f32", "f64"):
         for name, test in _comparisons_of(t).items():
-            yield _form(f"setp.{name}.{t}", "pred", f"{t} {t}", test)
+            yield form(f"setp.{name}.{t}", "pred", f"{t} {t}", test)
             for logic, join in _JOIN.items():
-                yield _form(
+                yield form(
                     f"setp.{name}.{logic}.{t}",
                     "pred",
                     f"{t} {t} pred",
                     lambda a, b, p, f=test, j=join: j(int(f(a, b)), p),
                 )
             for result in ("u32", "s32"):
-                yield _form(f"set.{name}.{result}.{t}", result, f"{t} {t}", lambda a, b, f=test: -int(f(a, b)))
+                yield form(f"set.{name}.{result}.{t}", result, f"{t} {t}", lambda a, b, f=test: -int(f(a, b)))
         own = f"b{size(t)}"
-        yield _form(f"selp.{t}", own, f"{own} {own} pred", lambda a, b, p: a if p else b)
-        yield _form(f"slct.{t}.s32", own, f"{own} {own} s32", lambda a, b, c: a if c >= 0 else b)
-        yield _form(f"slct.{t}.f32", own, f"{own} {own} f32", lambda a, b, c: a if real(c, "f32") >= 0 else b)
+        yield form(f"selp.{t}", own, f"{own} {own} pred", lambda a, b, p: a if p else b)
+        yield form(f"slct.{t}.s32", own, f"{own} {own} s32", lambda a, b, c: a if c >= 0 else b)
+        yield form(f"slct.{t}.f32", own, f"{own} {own} f32", lambda a, b, c: a if real(c, "f32") >= 0 else b)
 
 
 def _comparisons_of(t: str) -> dict[str, Callable[[int, int], bool]]:
@@ -235,101 +231,3 @@ def _comparisons_of(t: str) -> dict[str, Callable[[int, int], bool]]:
         result[name] = lambda a, b, f=test: ordered(a, b) and bool(f(real(a, t), real(b, t)))
         result[f"{name}u"] = lambda a, b, f=test: not ordered(a, b) or bool(f(real(a, t), real(b, t)))
     return result
-
-
-def _floats() -> Iterator[Form]:
-    for t in ("f32", "f64"):
-        one, sign = FLOATS[t](1), 1 << size(t) - 1
-        operations: dict[str, Callable[..., float]] = {
-            "add.rn": lambda a, b: a + b,
-            "sub.rn": lambda a, b: a - b,
-            "mul.rn": lambda a, b: a * b,
-            "div.rn": lambda a, b: a / b,
-        }
-        for name, compute in operations.items():
-            yield Form(f"{name}.{t}", t, (t, t), lambda a, b, f=compute, t=t: bits_of(f(real(a, t), real(b, t)), t))
-        yield Form(f"sqrt.rn.{t}", t, (t,), lambda a, t=t: bits_of(np.sqrt(real(a, t)), t))
-        yield Form(f"rcp.rn.{t}", t, (t,), lambda a, t=t, one=one: bits_of(one / real(a, t), t))
-        for name in ("min", "max"):
-            yield Form(f"{name}.{t}", t, (t, t), lambda a, b, n=name, t=t: _extreme(a, b, n, t))
-        yield Form(f"neg.{t}", t, (t,), lambda a, s=sign: a ^ s)
-        yield Form(f"abs.{t}", t, (t,), lambda a, s=sign: a & s - 1)
-        yield Form(f"copysign.{t}", t, (t, t), lambda a, b, s=sign: a & s | b & s - 1)
-        tests: dict[str, Callable[[float], object]] = {
-            "finite": np.isfinite,
-            "infinite": np.isinf,
-            "number": lambda x: not np.isnan(x),
-            "notanumber": np.isnan,
-            "normal": lambda x, t=t: np.isfinite(x) and abs(x) >= np.finfo(FLOATS[t]).tiny,
-            "subnormal": lambda x, t=t: 0 < abs(x) < np.finfo(FLOATS[t]).tiny,
-        }
-        for name, test in tests.items():
-            yield Form(f"testp.{name}.{t}", "pred", (t,), lambda a, f=test, t=t: int(bool(f(real(a, t)))))
-    for name in ("min", "max"):
-        yield Form(f"{name}.NaN.f32", "f32", ("f32", "f32"), lambda a, b, n=name: _extreme(a, b, n, "f32", True))
-
-
-def _extreme(a: int, b: int, name: str, t: str, nan_wins: bool = False) -> int:
-    """The smaller or larger number, −0 below +0; a NaN only where both are, or where it wins."""
-    x, y = real(a, t), real(b, t)
-    if np.isnan(x) or np.isnan(y):
-        return NAN[t] if nan_wins or (np.isnan(x) and np.isnan(y)) else b if np.isnan(x) else a
-    key = lambda bits: (float(real(bits, t)), not bits >> size(t) - 1)  # noqa: E731
-    return (min if name == "min" else max)(a, b, key=key)
-
-
-_ROUND: dict[str, Callable[[float], int]] = {"rni": round, "rzi": math.trunc, "rmi": math.floor, "rpi": math.ceil}
-
-
-def _conversions() -> Iterator[Form]:
-    integers = ("u8", "s8", *INTEGERS)
-    for d in integers:
-        for s in integers:
-            yield _form(f"cvt.{d}.{s}", d, s, lambda a: a)
-            yield _form(f"cvt.sat.{d}.{s}", d, s, lambda a, d=d: _clamp(a, d))
-        for f in FLOATS:
-            yield _form(
-                f"cvt.rn.{f}.{d}", f, d, lambda a, d=d, f=f: bits_of(np.array(a, _numpy(d)).astype(FLOATS[f]), f)
-            )
-            for rounding in _ROUND:
-                for saturated in ("", ".sat"):
-                    yield _form(
-                        f"cvt.{rounding}{saturated}.{d}.{f}",
-                        d,
-                        f,
-                        lambda a, d=d, f=f, r=rounding: _to_integer(a, d, f, r),
-                    )
-    for f in FLOATS:
-        yield Form(f"cvt.{f}.{f}", f, (f,), lambda a: a)
-        for rounding in _ROUND:
-            yield Form(f"cvt.{rounding}.{f}.{f}", f, (f,), lambda a, f=f, r=rounding: _whole(a, f, r))
-        yield Form(
-            f"cvt.{f}.f16", f, ("b16",), lambda a, f=f: bits_of(np.array(a, "u2").view("f2").astype(FLOATS[f]), f)
-        )
-        yield Form(f"cvt.rn.f16.{f}", "b16", (f,), lambda a, f=f: _half(real(a, f)))
-    yield Form("cvt.f64.f32", "f64", ("f32",), lambda a: bits_of(np.float64(real(a, "f32")), "f64"))
-    yield Form("cvt.rn.f32.f64", "f32", ("f64",), lambda a: bits_of(np.float32(real(a, "f64")), "f32"))
-
-
-def _numpy(t: str) -> str:
-    return f"{'i' if t[0] == 's' else 'u'}{size(t) // 8}"
-
-
-def _half(value: float) -> int:
-    return NAN["f16"] if np.isnan(value) else int(np.array(value).astype(np.float16).view("u2"))
-
-
-def _to_integer(bits: int, d: str, f: str, rounding: str) -> int:
-    value = float(real(bits, f))
-    if math.isnan(value):
-        return 1 << size(d) - 1 if f == "f64" or size(d) == 64 else 0
-    return (
-        _clamp(_ROUND[rounding](value), d) if math.isfinite(value) else _clamp(1 << 80 if value > 0 else -(1 << 80), d)
-    )
-
-
-def _whole(bits: int, f: str, rounding: str) -> int:
-    value = float(real(bits, f))
-    if not math.isfinite(value):
-        return bits_of(value, f)
-    return bits_of(math.copysign(float(_ROUND[rounding](value)), value), f)

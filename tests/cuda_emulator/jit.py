@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.cuda_emulator.compile_c import RUNTIME, CompilerError, compile_library
+from tests.cuda_emulator.compile_c import RUNTIME, THREADS, CompilerError, compile_library
 from tests.cuda_emulator.ptx_text import PtxRefusedError
 from tests.cuda_emulator.ptx_to_c import translate
 
@@ -21,7 +21,7 @@ def compile_ptx(text: str, result: Path, races: bool = False, fused: bool = Fals
     """
     source = result.with_suffix(".c")
     source.write_text(translate(text, fused), encoding="ascii")
-    runtime = [RUNTIME / "threads.c", *([RUNTIME / "races.c"] if races else [])]
+    runtime = [*THREADS, *([RUNTIME / "races.c"] if races else [])]
     cache = result.parent / "zig"
     cache.mkdir(exist_ok=True)
     options = ["-std=gnu11", "-O1", *(["-DEMULATED_RACES"] if races else [])]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.cuda_emulator.compile_c import RUNTIME, compile_library, compile_object
+from tests.cuda_emulator.compile_c import RUNTIME, THREADS, compile_library, compile_object
 from tests.cuda_emulator.jit import compile_ptx
 
 Argument = NDArray[Any] | np.generic | int | float | bytes | None
@@ -118,9 +118,9 @@ def load_source(text: str, folder: Path | None = None, races: bool = False) -> K
         source.write_text(f'#include "cuda.h"\n{text}\n{exports}\n', encoding="utf-8")
         cache_folder.mkdir(exist_ok=True)
         compile_object(source, built, cache_folder, [*_CPP, "-O1", *(_TELL_ACCESSES if races else ())])
-        runtime = ["threads.c", *(["races.c", "instrumented.c"] if races else [])]
+        watchers = [RUNTIME / "races.c", RUNTIME / "instrumented.c"] if races else []
         options = ["-std=gnu11", "-O1", *(["-DEMULATED_RACES"] if races else [])]
-        compile_library([RUNTIME / name for name in runtime], library, cache_folder, options, [built])
+        compile_library([*THREADS, *watchers], library, cache_folder, options, [built])
     return Kernels(library)
 
 

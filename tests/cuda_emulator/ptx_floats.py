@@ -67,7 +67,8 @@ def _conversions() -> Iterator[tuple[str, Emit]]:
     for d in _INTEGERS_OF_8:
         for s in _INTEGERS_OF_8:
             yield f"cvt.{d}.{s}", lambda o, d=d, s=s: o.put(o.value(1, s), d)
-            yield f"cvt.sat.{d}.{s}", lambda o, d=d, s=s: o.put(f"ptx_clamp_{s[0]}_{d}({o.value(1, s)})", d)
+            if not _holds(d, s):  # else there is nothing to clamp, and no such instruction
+                yield f"cvt.sat.{d}.{s}", lambda o, d=d, s=s: o.put(f"ptx_clamp_{s[0]}_{d}({o.value(1, s)})", d)
         for f in _FLOATS:
             yield f"cvt.rn.{f}.{d}", calls(f"({'float' if f == 'f32' else 'double'})", f, d)
             for rounding in _ROUND:
@@ -83,6 +84,12 @@ def _conversions() -> Iterator[tuple[str, Emit]]:
     yield "cvt.f64.f16", lambda o: o.put(f"ptx_widen(ptx_from_half({o.value(1, 'b16')}))", "f64")
     yield "cvt.rn.f16.f32", lambda o: o.put(f"ptx_to_half({o.value(1, 'f32')})", "b16")
     yield "cvt.rn.f16.f64", lambda o: o.put(f"ptx_to_half({o.value(1, 'f64')})", "b16")
+
+
+def _holds(d: str, s: str) -> bool:
+    """Whether every number of the integer type `s` is one of `d`."""
+    narrower = int(s[1:]) < int(d[1:])
+    return d == s or (narrower and (d[0] == s[0] or d[0] == "s"))
 
 
 def _to_integer(rounding: str, d: str, f: str) -> Emit:

@@ -108,13 +108,14 @@ def _atomics() -> Iterator[tuple[str, Emit]]:
         ("dec", "u32", "!old || old > given ? given : old - 1"),
     ]
     for order, scope, (word, space) in product(_ORDERS, _SCOPES, list(_SPACES.items())[:3]):
-        for name, t, new in operations:
-            for kind, first in (("atom", 1), ("red", 0)):
-                yield f"{kind}{order}{scope}{word}.{name}.{t}", _atomic(space, t, new, first, order)
-        for bits in (32, 64):
-            t = f"b{bits}"
-            yield f"atom{order}{scope}{word}.exch.{t}", _atomic(space, t, "given", 1, order)
-            yield f"atom{order}{scope}{word}.cas.{t}", _atomic(space, t, "old == given ? other : old", 1, order, True)
+        # The scope stands before the space in PTX's manual, and behind it in what NVRTC writes.
+        for way in dict.fromkeys((f"{order}{scope}{word}", f"{order}{word}{scope}")):
+            for name, t, new in operations:
+                for kind, first in (("atom", 1), ("red", 0)):
+                    yield f"{kind}{way}.{name}.{t}", _atomic(space, t, new, first, order)
+            for t in ("b32", "b64"):
+                yield f"atom{way}.exch.{t}", _atomic(space, t, "given", 1, order)
+                yield f"atom{way}.cas.{t}", _atomic(space, t, "old == given ? other : old", 1, order, True)
 
 
 _WIDTHS = ("u32", "s32", "u64", "s64")

@@ -158,6 +158,8 @@ def _why_refused(opcode: str) -> str:
         return "it is approximate"
     if "ftz" in parts:
         return "it flushes small numbers to zero"
+    if {"rz", "rm", "rp"} & set(parts):
+        return "it does not round to the nearest"
     if _ROUNDED.match(opcode) and parts[-1] in ("f32", "f64") and "rn" not in parts:
         return "it does not say how it rounds, and may be fused with another"
     if parts[0] in ("atom", "red") and parts[-1].startswith(("f", "bf")):

@@ -1,6 +1,6 @@
-/* A recurrent net in one launch, with everything that makes device code go wrong: lists by votes in shared memory, sums in
- * a fixed order, shuffles, barriers of a block, of a warp and of the whole grid, atomic counters, double and half precision,
- * integer products, small arrays of a thread, and host memory that is looked at while the kernel runs. */
+/* A recurrent net in one launch, with what makes device code go wrong: lists by votes in shared memory, sums in a fixed
+ * order, shuffles, barriers of a block and of the whole grid, atomic counters, double precision, integer products,
+ * small arrays of a thread, and memory that the host may change while the kernel runs. */
 #ifndef ASTRO_EMULATED
 typedef unsigned char uint8_t;
 typedef unsigned short uint16_t;
@@ -112,7 +112,8 @@ run(const uint8_t *spikes, const float *weights, float *partial, float *current,
             float v = inside ? __fmul_rn(voltage[i], 0.9f) + (current[i] - mean) : 0.0f;
             const bool fired = v > 1.0f;
             const unsigned mask = __ballot_sync(0xffffffffu, fired);
-            if ((threadIdx.x & 31) == 0 && mask) atomicAdd((unsigned long long *)counters, (unsigned long long)__popc(mask));
+            const unsigned long long fired_here = __popc(mask);
+            if ((threadIdx.x & 31) == 0 && mask) atomicAdd((unsigned long long *)counters, fired_here);
             v = fired ? v - 1.0f : v;
             signed char codes[4] = {(signed char)__float2int_rn(__fmul_rn(v, 32.0f)), 3, -7, (signed char)(i & 127)};
             int sum = step;

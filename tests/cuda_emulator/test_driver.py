@@ -32,6 +32,12 @@ PTX = """
     ld.global.u32 %r1, [%at]; add.u32 %r1, %r1, %r2; st.global.u32 [%at], %r1;
     ret;
 }
+.visible .entry racing(.param .u64 numbers)
+{
+    .reg .b64 %at; .reg .b32 %r0;
+    ld.param.u64 %at, [numbers]; mov.u32 %r0, %tid.x; st.global.u32 [%at+4], %r0;
+    ret;
+}
 .visible .entry trapped() { trap; }
 """
 
@@ -48,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driver(folder: Path) -> Iterator[Driver]:
     """The driver in this process."""
     with settings(folder):
-        driver = Driver(folder)
+        driver = Driver(build_driver(folder))
         yield driver
         driver.close()
 
@@ -154,7 +160,7 @@ def test_an_error_of_a_kernel_stays_with_the_context(folder: Path, driver: Drive
     with pytest.raises(DriverError, match="LAUNCH_FAILED"):
         driver.allocate(4)
     driver.close()
-    fresh = Driver(folder)
+    fresh = Driver(build_driver(folder))
     fresh.allocate(4)
 
 
@@ -163,6 +169,17 @@ def test_a_kernel_that_leaves_its_memory_is_an_error(driver: Driver) -> None:
     driver.launch(driver.load(PTX, "add_one"), 1, 128, driver.allocate(256), ctypes.c_uint32(1))
     with pytest.raises(DriverError, match="ILLEGAL_ADDRESS"):
         driver.wait()
+
+
+def test_races_are_told_where_they_are_looked_for(folder: Path, driver: Driver, tmp_path: Path) -> None:
+    """The launch fails, and the log says which allocation it is about."""
+    log = tmp_path / "calls"
+    with settings(folder, races=1, calls=log):
+        driver.launch(driver.load(PTX, "racing"), 1, 2, driver.allocate(256))
+        with pytest.raises(DriverError, match="LAUNCH_FAILED"):
+            driver.wait()
+    told = r"race: thread 1 of block 0 writes byte 0x4 of allocation \d+ \(256 bytes of the device\), which thread 0"
+    assert re.search(told, log.read_text())
 
 
 def test_memory_ends_where_the_gpu_ends(folder: Path, driver: Driver) -> None:

@@ -1,4 +1,4 @@
-"""Instructions that compute: every one of the table beside what PTX says, written in Python."""
+"""Instructions that compute: every one of the tables beside what PTX says, written in Python."""
 
 from __future__ import annotations
 
@@ -6,139 +6,34 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.cuda_emulator.instruction_reference import LUT, NAN, Form, forms, size
-from tests.cuda_emulator.kernels import Kernels, load_ptx
+from astroedge.errors import MissingDependencyError
+from astroedge.targets.cuda.nvrtc import find_nvrtc, load_nvrtc
+from tests.cuda_emulator.build_driver import build_driver
+from tests.cuda_emulator.driver_calls import settings
+from tests.cuda_emulator.instruction_module import FORMS, instruction_text, wrong_results
+from tests.cuda_emulator.instruction_reference import NAN
+from tests.cuda_emulator.on_gpu import run_instructions
 from tests.cuda_emulator.ptx_floats import float_instructions
 from tests.cuda_emulator.ptx_integers import integer_instructions
 
-FORMS = list(forms())
-SAMPLES = 160
-# Registers of a type: the letter and its class in PTX.
-REGISTERS = {"pred": ("p", "pred"), "f32": ("f", "f32"), "f64": ("d", "f64")}
-SIZES = {8: ("h", "b16"), 16: ("h", "b16"), 32: ("r", "b32"), 64: ("l", "b64")}
-EDGES = [
-    *(
-        0,
-        1,
-        2,
-        3,
-        5,
-        31,
-        32,
-        33,
-        63,
-        64,
-        127,
-        128,
-        255,
-        256,
-        0x7FFF,
-        0x8000,
-        0xFFFF,
-        0x7FFFFFFF,
-        0x80000000,
-        0xFFFFFFFF,
-    ),
-    *(1 << 63, (1 << 63) - 1, (1 << 64) - 1, 0x3C00, 0x7BFF, 0x7C00, 0x0001, 0x83FF),
-    # float32: 1, −1, 0.5, 2.5, −2.5, the smallest, infinities, 2³¹ and its neighbours, 2⁶³, 65519, 65520
-    *(0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0xC0200000, 1, 0x807FFFFF, 0x7F800000, 0xFF800000, 0x7FC00001),
-    *(0x4F000000, 0x4EFFFFFF, 0xCF000000, 0x5F000000, 0x477FEF00, 0x477FF000, 0x7F7FFFFF, 0x3EFFFFFF, 0x33000000),
-    # float64: 1, −1, 0.5, 2.5, −3.5, the smallest, infinities, NaN, 2³¹ − 0.5, 2⁶³, 2⁶⁴, beside a half of float32
-    *(0x3FF0000000000000, 0xBFF0000000000000, 0x3FE0000000000000, 0x4004000000000000, 0xC00C000000000000),
-    *(0x000FFFFFFFFFFFFF, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000001, 0x41DFFFFFFFE00000),
-    *(0x43E0000000000000, 0x43F0000000000000, 0x3FF0000010000001, 0x3FF0000030000000, 0x40EFFDFFFFFFFFFF),
-]
-
-
-def register(t: str, place: int | str) -> str:
-    """A register that holds a type."""
-    return f"%{REGISTERS.get(t, SIZES.get(size(t)))[0]}{place}"
-
-
-def statement(form: Form, number: int) -> str:
-    """The instruction, and its result stored as 64 bits."""
-    to = register(form.result, 9)
-    given = [str(LUT) if t == "lut" else register(t, place) for place, t in enumerate(form.operands)]
-    width = size(form.result)
-    wide = {
-        "p": "selp.b64 %l8, 1, 0, %p9;",
-        "f": "mov.b32 %r8, %f9; cvt.u64.u32 %l8, %r8;",
-        "d": "mov.b64 %l8, %d9;",
-        "h": "cvt.u64.u16 %l8, %h9;",
-        "r": "cvt.u64.u32 %l8, %r9;",
-        "l": "mov.b64 %l8, %l9;",
-    }[to[1]]
-    cut = "and.b64 %l8, %l8, 255;" if width == 8 else ""
-    return f"{form.name} {to}, {', '.join(given)}; {wide} {cut} st.global.u64 [%out+{8 * SAMPLES * number}], %l8;"
-
-
-def module() -> str:
-    """A kernel that runs all instructions on one sample a thread."""
-    registers = "".join(f".reg .{kind} %{letter}<10>;" for letter, kind in {*REGISTERS.values(), *SIZES.values()})
-    loads = "".join(
-        f"ld.global.u64 %l{i}, [%in+{8 * SAMPLES * i}]; cvt.u32.u64 %r{i}, %l{i}; cvt.u16.u64 %h{i}, %l{i}; "
-        f"mov.b32 %f{i}, %r{i}; mov.b64 %d{i}, %l{i}; and.b32 %r8, %r{i}, 1; setp.ne.u32 %p{i}, %r8, 0;\n"
-        for i in range(4)
-    )
-    lines = "\n".join(statement(form, number) for number, form in enumerate(FORMS))
-    return f"""
-.version 7.8
-.target sm_72
-.address_size 64
-.visible .entry all(.param .u64 given, .param .u64 result)
-{{
-    {registers}
-    .reg .b64 %in, %out, %at;
-    ld.param.u64 %in, [given];
-    ld.param.u64 %out, [result];
-    mov.u32 %r0, %tid.x;
-    mul.wide.u32 %at, %r0, 8;
-    add.s64 %in, %in, %at;
-    add.s64 %out, %out, %at;
-    {loads}
-    {lines}
-    ret;
-}}
-"""
-
 
 @pytest.fixture(scope="module")
-def operands() -> NDArray[np.uint64]:
-    """Four operands a sample: edges against edges, then bits of all kinds."""
-    draw = np.random.default_rng(0)
-    given = draw.integers(0, 1 << 64, (4, SAMPLES), np.uint64)
-    given[:, : len(EDGES)] = EDGES
-    for place in (1, 2, 3):
-        draw.shuffle(given[place])
-    given[1, len(EDGES) : 2 * len(EDGES)] = given[0, len(EDGES) : 2 * len(EDGES)]  # equal operands
-    small = draw.random((4, SAMPLES)) < 0.3
-    given[small] %= np.uint64(70)
-    return given
+def given_and_made(tmp_path_factory: pytest.TempPathFactory) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Operands and results, by the fake driver."""
+    folder = tmp_path_factory.mktemp("instructions")
+    with settings(folder):
+        return run_instructions(build_driver(folder))
 
 
-@pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    """The instructions, compiled once."""
-    return load_ptx(module(), tmp_path_factory.mktemp("instructions"))
-
-
-def test_every_instruction_computes_what_ptx_says(operands: NDArray[np.uint64], kernels: Kernels) -> None:
-    """Bit for bit, also where numbers overflow, are no numbers, or shifts are too long."""
-    results = np.zeros((len(FORMS), SAMPLES), np.uint64)
-    kernels.launch("all", 1, SAMPLES, operands, results)
-    wrong = []
-    with np.errstate(all="ignore"):
-        for form, found in zip(FORMS, results, strict=True):
-            given = [
-                [LUT] * SAMPLES if t == "lut" else (operands[place] & np.uint64((1 << size(t)) - 1)).tolist()
-                for place, t in enumerate(form.operands)
-            ]
-            for values, bits in zip(zip(*given, strict=True), found.tolist(), strict=True):
-                expected = form.evaluate(*values)
-                if expected != bits:
-                    wrong.append(f"{form.name} {[hex(v) for v in values]}: {expected:#x}, not {bits:#x}")
-                    break
-    assert wrong == []
+def test_every_instruction_computes_what_ptx_says(
+    given_and_made: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+) -> None:
+    """Bit for bit, also where numbers overflow, are no numbers, or shifts are too long; a wrong bit would be told."""
+    operands, results = given_and_made
+    assert wrong_results(operands, results) == []
+    wrong = results.copy()
+    wrong[3, 7] ^= 1
+    assert [line.split()[0] for line in wrong_results(operands, wrong)] == [FORMS[3].name]
 
 
 def test_every_instruction_of_the_tables_is_compared() -> None:
@@ -147,10 +42,23 @@ def test_every_instruction_of_the_tables_is_compared() -> None:
     assert known == {form.name for form in FORMS}
 
 
-def test_results_that_are_no_numbers_are_those_of_a_gpu(kernels: Kernels) -> None:
+def test_results_that_are_no_numbers_are_those_of_a_gpu(
+    given_and_made: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+) -> None:
     """Processors differ in the bits of a NaN; the emulator has the chip's, so that nobody counts on the host's."""
-    zeros, results = np.zeros((4, SAMPLES), np.uint64), np.zeros((len(FORMS), SAMPLES), np.uint64)
-    kernels.launch("all", 1, SAMPLES, zeros, results)
-    names = [form.name for form in FORMS]
-    assert results[names.index("div.rn.f32")][0] == NAN["f32"]
-    assert results[names.index("div.rn.f64")][0] == NAN["f64"]
+    operands, results = given_and_made
+    for t, minus_one in (("f32", 0xBF800000), ("f64", 0xBFF0000000000000)):
+        (place,) = (place for place, form in enumerate(FORMS) if form.name == f"sqrt.rn.{t}")
+        assert results[place, operands[0].tolist().index(minus_one)] == NAN[t]
+
+
+def test_nvidias_assembler_takes_every_instruction() -> None:
+    """NVRTC hands it text in `asm` as it is: an instruction that does not exist would be an error there."""
+    try:
+        nvrtc = load_nvrtc(find_nvrtc())
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    ways = ".reg .b64 %in, %out; mov.u64 %in, %0; mov.u64 %out, %1;"
+    text = f"{{ {ways} {instruction_text()} }}".replace("%", "%%").replace("%%0", "%0").replace("%%1", "%1")
+    kernel = 'extern "C" __global__ void all(void *in, void *out) { asm volatile(R"(TEXT)" :: "l"(in), "l"(out)); }'
+    assert nvrtc.compile(kernel.replace("TEXT", " ".join(text.split())), "sm_87", ["--std=c++17"]).cubin

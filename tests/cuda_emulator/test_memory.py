@@ -154,13 +154,31 @@ $L_join:
     ld.global.u32 %r0, [%out+2];
     ret;
 }
+.visible .entry locked(.param .u64 numbers) {
+    .reg .b32 %r<4>; .reg .pred %p<4>; .reg .b64 %at;
+    ld.param.u64 %at, [numbers];
+$L_try:
+    atom.global.cas.b32 %r0, [%at], 0, 1; setp.ne.u32 %p0, %r0, 0;
+    @%p0 bra $L_try;
+    membar.gl;
+    ld.volatile.global.u32 %r1, [%at+4]; add.u32 %r1, %r1, 1; st.volatile.global.u32 [%at+4], %r1;
+    membar.gl;
+    atom.global.exch.b32 %r0, [%at], 0;
+    ret;
+}
 .visible .entry stuck(.param .u32 spin, .param .u64 flag) {
     .reg .b32 %r<4>; .reg .pred %p<4>; .reg .b64 %at;
     ld.param.u32 %r0, [spin]; ld.param.u64 %at, [flag]; setp.ne.u32 %p0, %r0, 0;
+    setp.eq.u32 %p3, %r0, 2;
+    @%p3 bra $L_cas;
     @%p0 bra $L_spin;
     mov.u32 %r1, %tid.x; setp.ge.u32 %p1, %r1, 32;
     @%p1 bar.sync 0;
     @!%p1 bar.sync 1;
+    ret;
+$L_cas:
+    atom.global.cas.b32 %r2, [%at], 1, 0; setp.eq.u32 %p2, %r2, 0;
+    @%p2 bra $L_cas;
     ret;
 $L_spin:
     ld.volatile.global.u32 %r2, [%at]; setp.eq.u32 %p2, %r2, 0;
@@ -238,12 +256,19 @@ def test_an_address_that_is_no_multiple_of_the_size_is_an_error(kernels: Kernels
         kernels.launch("askew", 1, 1, np.zeros(8, np.uint32))
 
 
-@pytest.mark.parametrize("spin", [0, 1])
-def test_threads_that_wait_for_ever_are_found(kernels: Kernels, spin: int) -> None:
-    """At barriers that not all come to, and before a number that nobody changes."""
+@pytest.mark.parametrize(("spin", "told"), [(0, "wait for each other"), (1, "wait for each other"), (2, "atomic")])
+def test_threads_that_wait_for_ever_are_found(kernels: Kernels, spin: int, told: str) -> None:
+    """At barriers that not all come to, and before a number that nobody changes, however they look at it."""
     flag: NDArray[np.uint32] = np.zeros(1, np.uint32)
-    with pytest.raises(KernelError, match="wait for each other for ever"):
+    with pytest.raises(KernelError, match=f"{told}.* for ever"):
         kernels.launch("stuck", 2, 64, spin, flag)
+
+
+def test_a_lock_of_atomic_operations_is_handed_on(kernels: Kernels) -> None:
+    """A thread that spins for it lets the one that holds it have its turn, in whatever block that is."""
+    numbers: NDArray[np.uint32] = np.zeros(2, np.uint32)
+    kernels.launch("locked", 3, 2, numbers, seed=1)
+    assert numbers.tolist() == [0, 6]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +278,7 @@ def test_threads_that_wait_for_ever_are_found(kernels: Kernels, spin: int) -> No
         ("mad.rn.f32 %f0, %f1, %f2, %f3", "fused"),
         ("add.f32 %f0, %f1, %f2", "does not say how it rounds"),
         ("mul.f64 %d0, %d1, %d2", "does not say how it rounds"),
+        ("add.rz.f32 %f0, %f1, %f2", "not round to the nearest"),
         ("add.rn.ftz.f32 %f0, %f1, %f2", "flushes"),
         ("ex2.approx.f32 %f0, %f1", "approximate"),
         ("div.approx.f32 %f0, %f1, %f2", "approximate"),

@@ -79,8 +79,10 @@ API CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
         case 75: *value = (int)setting("cc", 87) / 10; return SUCCESS;     /* compute capability */
         case 76: *value = (int)setting("cc", 87) % 10; return SUCCESS;
         case 95: *value = (int)setting("cooperative", 1); return SUCCESS;  /* cooperative launches */
-        default: fprintf(stderr, "fake libcuda: it does not know the attribute %d of a device\n", attribute); return INVALID_VALUE;
+        default: break;
     }
+    fprintf(stderr, "fake libcuda: it does not know the attribute %d of a device\n", attribute);
+    return INVALID_VALUE;
 }
 
 context *current_context(void) { return pushed.contexts[pushed.depth]; }
@@ -102,7 +104,10 @@ API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     CALL;
     if (device < 0 || device >= devices()) return INVALID_DEVICE;
     if (!contexts[device].retained) return INVALID_CONTEXT;
-    if (!--contexts[device].retained) free_all(&contexts[device]);
+    if (!--contexts[device].retained) {
+        forget_streams(&contexts[device]);
+        free_all(&contexts[device]);
+    }
     return SUCCESS;
 }
 
@@ -143,7 +148,8 @@ static const struct {
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {NO_BINARY_FOR_GPU, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
     {INVALID_PTX, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-    {UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
+    {UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+     "the provided PTX was compiled with an unsupported toolchain."},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},

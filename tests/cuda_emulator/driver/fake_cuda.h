@@ -38,10 +38,9 @@ enum {
 /* settings.c: what FAKE_CUDA says, and what is true of every call. */
 long setting(const char *name, long otherwise);                       /* a number; "cc=8.7" is 87 */
 const char *text_setting(const char *name, char *to, size_t size);    /* a word, or NULL */
-CUresult begin_call(const char *name);                                /* takes the lock also where it gives an error */
+CUresult begin_call(const char *name);
 void end_call(const int *unused);
 void note(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line of the log */
-int initialised(void);
 void set_initialised(void);
 
 /* The first line of every call: one call at a time, counted, and refused where the settings say so. */
@@ -75,6 +74,7 @@ void open_device(void); /* let this process touch device memory, until close_dev
 void close_device(void);
 int on_device(CUdeviceptr at, size_t size);
 void free_all(const context *of);
+void name_regions(void (*give)(const void *at, size_t size, const char *name));
 
 /* streams.c */
 typedef struct work {
@@ -89,4 +89,5 @@ typedef struct stream {
 } stream;
 CUresult submit(void *handle, work *what);  /* takes `what`, also where it fails */
 CUresult wait_for_all(int also_not_blocking);
+void forget_streams(const context *of);
 #endif

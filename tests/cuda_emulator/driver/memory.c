@@ -1,5 +1,6 @@
 /* Memory of devices, which the host may not touch, and pinned memory of the host. */
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 typedef struct region {
     struct region *next;
     const context *of;
+    unsigned number;                   /* of the allocation, from 1 */
     unsigned char *pages, *host_pages; /* what the device sees, and what the host does (pinned memory) */
     size_t mapped, size;               /* of `pages`; what was asked for, rounded up to ALIGN */
     CUdeviceptr device;                /* 0: not for the device */
@@ -62,7 +64,9 @@ static size_t used_by(const context *of) {
 
 static region *new_region(size_t size) {
     region *r = calloc(1, sizeof *r);
+    static unsigned count;
     r->of = current_context();
+    r->number = ++count;
     r->size = (size + ALIGN - 1) / ALIGN * ALIGN;
     r->mapped = (r->size + PAGE - 1) / PAGE * PAGE;
     return r;
@@ -111,8 +115,8 @@ API CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *device, const void *host,
     CALL_IN_CONTEXT;
     if (flags) return INVALID_VALUE;
     for (region *r = regions; r; r = r->next)
-        if (r->host && r->device && (const char *)host >= (char *)r->host && (const char *)host < (char *)r->host + r->size)
-            return *device = r->device + (CUdeviceptr)((const char *)host - (char *)r->host), SUCCESS;
+        if (r->host && r->device && (uintptr_t)host - (uintptr_t)r->host < r->size)
+            return *device = r->device + ((uintptr_t)host - (uintptr_t)r->host), SUCCESS;
     return INVALID_VALUE;
 }
 
@@ -141,6 +145,15 @@ int on_device(CUdeviceptr at, size_t size) {
     for (region *r = regions; r; r = r->next)
         if (r->device && at >= r->device && size <= r->size && at - r->device <= r->size - size) return 1;
     return 0;
+}
+
+void name_regions(void (*give)(const void *at, size_t size, const char *name)) {
+    char name[64];
+    for (region *r = regions; r; r = r->next) {
+        const char *whose = r->host ? "host" : "device";
+        snprintf(name, sizeof name, "allocation %u (%zu bytes of the %s)", r->number, r->size, whose);
+        if (r->device) give((const void *)(uintptr_t)r->device, r->size, name);
+    }
 }
 
 void free_all(const context *of) {

@@ -20,6 +20,7 @@ typedef struct {
 
 typedef struct function {
     int (*run)(emulated_launch *, char *, size_t);
+    void (*name_memory)(const void *, size_t, const char *); /* where races are looked for, else NULL */
     unsigned parameters;
     size_t sizes[MOST_PARAMETERS];
     context *of;
@@ -71,7 +72,8 @@ static CUresult compile(const char *text, const char *mode, const char *path) {
 API CUresult cuModuleLoadData(void **handle, const void *image) {
     CALL_IN_CONTEXT;
     if (!image) return INVALID_VALUE;
-    if (!memcmp(image, "\177ELF", 4) || !memcmp(image, "\x50\xed\x55\xba", 4)) return NO_BINARY_FOR_GPU; /* cubin, fatbin */
+    const int is_cubin = !memcmp(image, "\177ELF", 4), is_fatbin = !memcmp(image, "\x50\xed\x55\xba", 4);
+    if (is_cubin || is_fatbin) return NO_BINARY_FOR_GPU;
     const char *text = image;
     const CUresult refused = check_ptx(text);
     if (refused) return refused;
@@ -107,6 +109,7 @@ API CUresult cuModuleGetFunction(void **handle, void *of, const char *name) {
     if (!run || !parameters) return NOT_FOUND;
     function *made = calloc(1, sizeof *made); /* kept: a module owns its functions, and tests are short */
     made->run = run;
+    *(void **)&made->name_memory = dlsym(from->library, "emulated_name_memory");
     made->parameters = parameters(made->sizes);
     made->of = from->of;
     *handle = made;
@@ -134,14 +137,16 @@ static CUresult run_launch(work *base) {
     waiting->launch.arguments = waiting->arguments;
     waiting->launch.seed = (unsigned)setting("seed", 0);
     open_device();
+    if (waiting->kernel->name_memory) name_regions(waiting->kernel->name_memory);
     const int failed = waiting->kernel->run(&waiting->launch, message, sizeof message);
     close_device();
     if (failed) fprintf(stderr, "fake libcuda: %s\n", message), note("kernel: %s", message);
     return failed == EMULATED_ILLEGAL_ADDRESS ? ILLEGAL_ADDRESS : failed ? LAUNCH_FAILED : SUCCESS;
 }
 
-API CUresult cuLaunchCooperativeKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                                       unsigned block_y, unsigned block_z, unsigned shared, void *on, void **parameters) {
+API CUresult cuLaunchCooperativeKernel(
+    void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
+    unsigned block_z, unsigned shared, void *on, void **parameters) {
     CALL_IN_CONTEXT;
     const function *kernel = handle;
     if (!kernel || kernel->of != current_context()) return INVALID_HANDLE;
@@ -159,6 +164,8 @@ API CUresult cuLaunchCooperativeKernel(void *handle, unsigned grid_x, unsigned g
     }
     made->base.run = run_launch;
     made->kernel = kernel;
-    made->launch = (emulated_launch){.grid = {grid_x, grid_y, grid_z}, .block = {block_x, block_y, block_z}, .shared = shared};
+    made->launch.grid = (emulated_dim){grid_x, grid_y, grid_z};
+    made->launch.block = (emulated_dim){block_x, block_y, block_z};
+    made->launch.shared = shared;
     return submit(on, &made->base);
 }

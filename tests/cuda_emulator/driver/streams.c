@@ -41,6 +41,19 @@ CUresult wait_for_all(int also_not_blocking) {
     return SUCCESS;
 }
 
+void forget_streams(const context *of) {
+    for (stream **link = &streams; *link;) {
+        stream *on = *link;
+        if (on->of != of) {
+            link = &on->next;
+            continue;
+        }
+        for (work *what = on->first, *next; what; what = next) next = what->next, free(what);
+        *link = on->next;
+        free(on);
+    }
+}
+
 API CUresult cuStreamCreate(void **handle, unsigned flags) {
     CALL_IN_CONTEXT;
     if (flags > 1) return INVALID_VALUE;
@@ -119,6 +132,7 @@ API CUresult cuEventElapsedTime(float *milliseconds, void *from, void *to) {
     const event *a = from, *b = to;
     if (!a->recorded || !b->recorded) return INVALID_HANDLE;
     if (!a->passed || !b->passed) return NOT_READY;
-    *milliseconds = (float)((double)(b->at.tv_sec - a->at.tv_sec) * 1e3 + (double)(b->at.tv_nsec - a->at.tv_nsec) * 1e-6);
+    const double seconds = (double)(b->at.tv_sec - a->at.tv_sec), nanoseconds = (double)(b->at.tv_nsec - a->at.tv_nsec);
+    *milliseconds = (float)(seconds * 1e3 + nanoseconds * 1e-6);
     return SUCCESS;
 }

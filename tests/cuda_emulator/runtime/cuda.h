@@ -49,7 +49,9 @@ EMULATED int __syncthreads_and(int vote) {
 EMULATED void __syncwarp(unsigned mask = ~0u) { emulated_sync_warp(mask); }
 #if EMULATED_RACES_WATCHED
 EMULATED void __threadfence() { emulated_fence(); }
-EMULATED void emulated_watch(const void *at, size_t size, int reads, int writes) { emulated_atomic(at, size, reads, writes); }
+EMULATED void emulated_watch(const void *at, size_t size, int reads, int writes) {
+    emulated_atomic(at, size, reads, writes);
+}
 #else
 EMULATED void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 EMULATED void emulated_watch(const void *, size_t, int, int) {}
@@ -74,7 +76,8 @@ template <class T> EMULATED uint64_t emulated_bits(T value) {
 template <class T> EMULATED T emulated_shuffle(unsigned mask, T value, int from, int width) {
     const uint64_t *values = emulated_exchange(mask, emulated_bits(value), "a shuffle");
     const int lane = (int)emulated_self->lane, fits = from >= 0 && from / width == lane / width;
-    if (fits && !(mask >> from & 1)) emulated_fail("a shuffle: lane %d reads lane %d, which the mask %#x lacks", lane, from, mask);
+    if (fits && !(mask >> from & 1))
+        emulated_fail("a shuffle: lane %d reads lane %d, which the mask %#x lacks", lane, from, mask);
     T result;
     memcpy(&result, &values[fits ? from : lane], sizeof result);
     return result;
@@ -109,9 +112,10 @@ template <class T, class F> EMULATED T emulated_change(T *at, F change) {
     emulated_made_progress();
     return old;
 }
+#define EMULATED_UNWATCHED __attribute__((no_sanitize("thread")))
 #define EMULATED_ATOMIC(name, type, value)                                                                             \
     EMULATED type name(type *at, type given) {                                                                         \
-        return emulated_change(at, [given](type old) __attribute__((no_sanitize("thread"))) { return (type)(value); }); \
+        return emulated_change(at, [=](type old) EMULATED_UNWATCHED { return (type)(value); });                        \
     }
 #define EMULATED_ATOMICS(type)                                                                                         \
     EMULATED_ATOMIC(atomicAdd, type, old + given)                                                                      \
@@ -122,7 +126,7 @@ template <class T, class F> EMULATED T emulated_change(T *at, F change) {
     EMULATED_ATOMIC(atomicOr, type, old | given)                                                                       \
     EMULATED_ATOMIC(atomicXor, type, old ^ given)                                                                      \
     EMULATED type atomicCAS(type *at, type expected, type given) {                                                     \
-        return emulated_change(at, [=](type old) __attribute__((no_sanitize("thread"))) { return old == expected ? given : old; }); \
+        return emulated_change(at, [=](type old) EMULATED_UNWATCHED { return old == expected ? given : old; });        \
     }
 EMULATED_ATOMICS(int)
 EMULATED_ATOMICS(unsigned)
@@ -181,7 +185,8 @@ EMULATED double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 
 /* To integers: clamped to what they hold, NaN is 0. */
 EMULATED int emulated_to_int(double whole) {
-    return whole != whole ? 0 : whole >= 2147483648.0 ? 2147483647 : whole < -2147483648.0 ? -2147483647 - 1 : (int)whole;
+    if (whole >= 2147483648.0) return 2147483647;
+    return whole != whole ? 0 : whole < -2147483648.0 ? -2147483647 - 1 : (int)whole;
 }
 EMULATED int __float2int_rn(float x) { return emulated_to_int(rint((double)x)); }
 EMULATED int __float2int_rz(float x) { return emulated_to_int((double)x); }

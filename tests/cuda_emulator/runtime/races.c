@@ -20,8 +20,8 @@ typedef struct {
     uint8_t atomic;
 } access;
 
-/* The last accesses to four bytes. Writes of different bytes have slots of their own; of readers that nothing orders, two
- * of a block are enough: a writer can only be one of them. */
+/* The last accesses to four bytes. Writes of different bytes have slots of their own; of readers that nothing orders,
+ * two of a block are enough: a writer can only be one of them. */
 typedef struct {
     access writes[SLOTS], reads[SLOTS];
 } cell;
@@ -156,9 +156,10 @@ static void tell(uintptr_t at, int writes, const access *other, int other_writes
             name = names[i].name;
             offset = at - (uintptr_t)names[i].at;
         }
-    emulated_fail("race: thread %u of block %u %s byte %#lx of %s, which thread %u of block %u %s, and nothing orders them",
-                  me->number % threads_a_block, me->block->number, writes ? "writes" : "reads", (unsigned long)offset, name,
-                  other->thread % threads_a_block, other->thread / threads_a_block, other_writes ? "wrote" : "read");
+    emulated_fail(
+        "race: thread %u of block %u %s byte %#lx of %s, which thread %u of block %u %s, and nothing orders them",
+        me->number % threads_a_block, me->block->number, writes ? "writes" : "reads", (unsigned long)offset, name,
+        other->thread % threads_a_block, other->thread / threads_a_block, other_writes ? "wrote" : "read");
 }
 
 static int before_now(const access *other) { return other->count <= clock_of(emulated_self->number)[other->thread]; }
@@ -185,7 +186,8 @@ static void record_read(cell *where, access mine) {
     unsigned of_my_block = 0;
     for (int i = 0; i < SLOTS; i++) {
         access *other = &where->reads[i];
-        if (other->bytes && other->thread == mine.thread && other->count == mine.count && other->atomic == mine.atomic) {
+        const int same = other->thread == mine.thread && other->count == mine.count && other->atomic == mine.atomic;
+        if (other->bytes && same) {
             other->bytes |= mine.bytes;
             return;
         }

@@ -1,8 +1,9 @@
 /* Two accesses to the same byte by two threads, one of them a write, that nothing orders: a race. C11 and C++17.
  *
- * Order comes from what CUDA says gives it: barriers of a block, __syncwarp, and a fence before an atomic operation (or
- * volatile store) whose value is read (atomically, or by a volatile load) before another thread's fence. Shuffles and
- * votes order nothing. The check looks at one order of threads and finds the races of all orders with the same values. */
+ * Order comes from what CUDA says gives it: barriers of a block, __syncwarp, and a fence before an atomic operation
+ * (or volatile store) whose value is read (atomically, or by a volatile load) before another thread's fence. Shuffles
+ * and votes order nothing. The check looks at one order of threads, and finds the races of all in which the values are
+ * the same. */
 #ifndef EMULATED_RACES_H
 #define EMULATED_RACES_H
 #include "threads.h"

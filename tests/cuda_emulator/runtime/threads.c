@@ -1,18 +1,17 @@
-/* Fibers, their order, and where they meet. See threads.h. */
+/* The order of threads, and where they meet. See threads.h. */
 #include "threads.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "fibers.h"
 #include "races.h"
 
-#define STACK (192 * 1024) /* bytes a fiber, the lowest page of which may not be touched */
-#define PAGE 4096
+#define MANY_OPERATIONS 65536 /* atomic ones, in one turn of a thread */
+#define MANY_TURNS 1000
 #define SPINS 100000 /* turns of the whole grid in which threads may do nothing but read volatile memory */
 
 /* Memory of CUDA C's __shared__ variables: there once, and swapped when another block has its turn. None in PTX. */
@@ -28,41 +27,13 @@ static struct {
     unsigned *block_order, *thread_order;
     unsigned count, threads_a_block, alive;
     unsigned long progress, spins;
+    unsigned operations, crowded; /* atomic ones in this turn, and turns that ended for there being too many */
     uint64_t random;
     void *stack_pointer; /* of the scheduler */
     int failed, illegal;
 } grid;
 
-/* Stacks are kept between launches: mapping them costs more than a small launch. */
-static unsigned char *stacks;
-static unsigned stack_count;
-
-int emulated_on_stack(const void *at) {
-    return (const unsigned char *)at >= stacks && (const unsigned char *)at < stacks + (size_t)stack_count * STACK;
-}
-
-/* Save what a called function must keep and this stack's pointer in *from, and go on where `to` was saved. */
-void emulated_switch(void **from, void *to) __attribute__((visibility("hidden")));
-#if defined(__x86_64__)
-__asm__(".pushsection .text\n.hidden emulated_switch\n.globl emulated_switch\n.type emulated_switch,@function\n"
-        "emulated_switch:\n"
-        "pushq %rbp\npushq %rbx\npushq %r12\npushq %r13\npushq %r14\npushq %r15\n"
-        "movq %rsp,(%rdi)\nmovq %rsi,%rsp\n"
-        "popq %r15\npopq %r14\npopq %r13\npopq %r12\npopq %rbx\npopq %rbp\nret\n.popsection\n");
-#elif defined(__aarch64__)
-__asm__(".pushsection .text\n.hidden emulated_switch\n.globl emulated_switch\n.type emulated_switch,%function\n"
-        "emulated_switch:\n"
-        "sub sp,sp,#160\nstp x19,x20,[sp]\nstp x21,x22,[sp,#16]\nstp x23,x24,[sp,#32]\nstp x25,x26,[sp,#48]\n"
-        "stp x27,x28,[sp,#64]\nstp x29,x30,[sp,#80]\nstp d8,d9,[sp,#96]\nstp d10,d11,[sp,#112]\n"
-        "stp d12,d13,[sp,#128]\nstp d14,d15,[sp,#144]\nmov x2,sp\nstr x2,[x0]\nmov sp,x1\n"
-        "ldp x19,x20,[sp]\nldp x21,x22,[sp,#16]\nldp x23,x24,[sp,#32]\nldp x25,x26,[sp,#48]\nldp x27,x28,[sp,#64]\n"
-        "ldp x29,x30,[sp,#80]\nldp d8,d9,[sp,#96]\nldp d10,d11,[sp,#112]\nldp d12,d13,[sp,#128]\n"
-        "ldp d14,d15,[sp,#144]\nadd sp,sp,#160\nret\n.popsection\n");
-#else
-#error "emulated_switch is not written for this processor"
-#endif
-
-static void give_way(void) { emulated_switch(&emulated_self->stack_pointer, grid.stack_pointer); }
+static void give_way(void) { fiber_switch(&emulated_self->stack_pointer, grid.stack_pointer); }
 
 void emulated_fail(const char *format, ...) {
     va_list arguments;
@@ -113,7 +84,8 @@ static const uint64_t *meet(unsigned mask, uint64_t value, const char *what, int
     const unsigned size = grid.threads_a_block - self->warp * EMULATED_WARP;
     const unsigned lanes = size < EMULATED_WARP ? (1u << size) - 1 : ~0u;
     mask &= lanes;
-    if (!(mask >> self->lane & 1)) emulated_fail("%s: the mask %#x lacks lane %u, which calls", what, mask, self->lane);
+    if (!(mask >> self->lane & 1))
+        emulated_fail("%s: the mask %#x lacks lane %u, which calls", what, mask, self->lane);
     emulated_meeting *meeting = &self->block->warps[self->warp].meetings[__builtin_ctz(mask)];
     if (meeting->arrived && meeting->mask != mask)
         emulated_fail("%s: lanes that meet give the masks %#x and %#x", what, meeting->mask, mask);
@@ -151,33 +123,19 @@ void emulated_yield(void) {
     give_way();
 }
 
-void emulated_made_progress(void) { grid.progress++; }
-
-/* An access to memory that is not there ends the launch, as it does on a GPU. The handler has a stack of its own and is
- * never come back to: the scheduler goes on where it gave the thread its turn. */
-static struct sigaction before_launch[2];
-static pthread_t launching;
-
-static void fault(int number, siginfo_t *about, void *context) {
-    (void)context;
-    if (!emulated_self || !pthread_equal(pthread_self(), launching)) { /* somebody else's: it comes again, to its own handler */
-        sigaction(number, &before_launch[number == SIGBUS], NULL);
-        return;
-    }
-    grid.illegal = 1;
-    emulated_fail("thread %u of block %u accesses memory that is not there, at %p",
-                  emulated_self->number % grid.threads_a_block, emulated_self->block->number, about->si_addr);
+/* Also a thread that spins on atomic operations alone lets others have their turn, and does not do so for ever. */
+void emulated_made_progress(void) {
+    grid.progress++;
+    if (++grid.operations < MANY_OPERATIONS) return;
+    if (++grid.crowded > MANY_TURNS) emulated_fail("a thread does nothing but atomic operations for ever");
+    give_way();
 }
 
-static void watch_faults(int on) {
-    static unsigned char stack[65536];
-    static stack_t stack_before;
-    const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
-    const struct sigaction action = {.sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    launching = pthread_self();
-    sigaltstack(on ? &own : &stack_before, on ? &stack_before : NULL);
-    sigaction(SIGSEGV, on ? &action : &before_launch[0], on ? &before_launch[0] : NULL);
-    sigaction(SIGBUS, on ? &action : &before_launch[1], on ? &before_launch[1] : NULL);
+/* An access to memory that is not there ends the launch, as it does on a GPU. */
+static void fault(const void *at) {
+    grid.illegal = 1;
+    emulated_fail("thread %u of block %u accesses memory that is not there, at %p",
+                  emulated_self->number % grid.threads_a_block, emulated_self->block->number, at);
 }
 
 static void start_thread(void) {
@@ -191,32 +149,6 @@ static void start_thread(void) {
         for (unsigned i = 0; i < EMULATED_BARRIERS; i++) /* the others need not wait for it */
             if (block->barriers[i].arrived == block->alive) complete_barrier(block, &block->barriers[i]);
     for (;;) give_way();
-}
-
-static void *first_stack_pointer(unsigned char *stack) {
-    uint64_t *top = (uint64_t *)(stack + STACK);
-#if defined(__x86_64__)
-    *--top = 0;
-    *--top = (uint64_t)(uintptr_t)start_thread; /* where the switch's ret goes */
-    top -= 6;
-    memset(top, 0, 6 * sizeof *top);
-#else
-    top -= 20;
-    memset(top, 0, 20 * sizeof *top);
-    top[11] = (uint64_t)(uintptr_t)start_thread; /* x30 */
-#endif
-    return top;
-}
-
-static int have_stacks(unsigned count) {
-    if (count <= stack_count) return 1;
-    if (stacks) munmap(stacks, (size_t)stack_count * STACK);
-    stack_count = 0;
-    stacks = mmap(NULL, (size_t)count * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stacks == MAP_FAILED) return stacks = NULL, 0;
-    for (unsigned i = 0; i < count; i++) mprotect(stacks + (size_t)i * STACK, PAGE, PROT_NONE);
-    stack_count = count;
-    return 1;
 }
 
 static void prepare_block(const emulated_launch *launch, unsigned number) {
@@ -237,7 +169,7 @@ static void prepare_block(const emulated_launch *launch, unsigned number) {
         thread->lane = i % EMULATED_WARP;
         thread->warp = i / EMULATED_WARP;
         thread->number = number * grid.threads_a_block + i;
-        thread->stack_pointer = first_stack_pointer(stacks + (size_t)thread->number * STACK);
+        thread->stack_pointer = fiber_prepare(thread->number, start_thread);
     }
 }
 
@@ -258,7 +190,8 @@ static void take_turns(emulated_block *block) {
         if (thread->done || (thread->waits_for && *thread->waits_for == thread->seen)) continue;
         thread->waits_for = NULL;
         emulated_self = thread;
-        emulated_switch(&grid.stack_pointer, thread->stack_pointer);
+        grid.operations = 0;
+        fiber_switch(&grid.stack_pointer, thread->stack_pointer);
     }
 }
 
@@ -268,11 +201,12 @@ static void let_go_on(emulated_block *block) {
     const size_t kept = (size_t)(__stop_emulated_shared - __start_emulated_shared);
     const int one_step = emulated_current->seed > 1 && grid.random >> 40 & 1;
     if (kept) memcpy(__start_emulated_shared, block->shared, kept);
+    const unsigned crowded = grid.crowded;
     unsigned long progress;
     do {
         progress = grid.progress;
         take_turns(block);
-    } while (grid.progress != progress && !one_step && block->alive && !grid.failed);
+    } while (grid.progress != progress && grid.crowded == crowded && !one_step && block->alive && !grid.failed);
     if (kept) memcpy(block->shared, __start_emulated_shared, kept);
 }
 
@@ -285,10 +219,21 @@ static void tell_stuck(void) {
             if (!thread->done && thread->waits_for && !waiting++) at = thread->waits_at, in_block = b;
         }
     snprintf(emulated_message, sizeof emulated_message,
-             "%u threads wait for each other for ever: %u at a barrier or in a warp operation (%s in block %u), the others "
-             "at volatile loads; not all threads come there",
+             "%u threads wait for each other for ever: %u at a barrier or in a warp operation (%s in block %u), the "
+             "others at volatile loads; not all threads come there",
              grid.alive, waiting, at, in_block);
     grid.failed = 1;
+}
+
+static void free_blocks(void) {
+    for (unsigned i = 0; i < grid.count; i++) {
+        free(grid.blocks[i].threads);
+        free(grid.blocks[i].warps);
+        free(grid.blocks[i].shared);
+    }
+    free(grid.blocks);
+    free(grid.block_order);
+    free(grid.thread_order);
 }
 
 static int emulated_run(const emulated_launch *launch) {
@@ -297,7 +242,7 @@ static int emulated_run(const emulated_launch *launch) {
     grid.count = launch->grid.x * launch->grid.y * launch->grid.z;
     grid.threads_a_block = launch->block.x * launch->block.y * launch->block.z;
     grid.alive = grid.count * grid.threads_a_block;
-    if (!have_stacks(grid.alive)) {
+    if (!fibers_have_stacks(grid.alive)) {
         snprintf(emulated_message, sizeof emulated_message, "no memory for the stacks of %u threads", grid.alive);
         return 1;
     }
@@ -306,12 +251,15 @@ static int emulated_run(const emulated_launch *launch) {
     grid.block_order = calloc(grid.count, sizeof *grid.block_order);
     grid.thread_order = calloc(grid.threads_a_block, sizeof *grid.thread_order);
     const int down = launch->seed == 1;
-    for (unsigned i = 0; i < grid.count; i++) prepare_block(launch, i), grid.block_order[i] = down ? grid.count - 1 - i : i;
+    for (unsigned i = 0; i < grid.count; i++) {
+        prepare_block(launch, i);
+        grid.block_order[i] = down ? grid.count - 1 - i : i;
+    }
     for (unsigned i = 0; i < grid.threads_a_block; i++) grid.thread_order[i] = down ? grid.threads_a_block - 1 - i : i;
     emulated_current = launch;
     if (EMULATED_RACES_WATCHED) emulated_races_begin(grid.alive, grid.threads_a_block);
     unsigned idle = 0;
-    watch_faults(1);
+    fibers_watch_faults(fault);
     while (grid.alive && !grid.failed) {
         const unsigned long progress = grid.progress, spins = grid.spins;
         if (launch->seed > 1) order(grid.block_order, grid.count);
@@ -320,10 +268,9 @@ static int emulated_run(const emulated_launch *launch) {
         if (!grid.failed && idle > (grid.spins == spins ? 1 : SPINS)) tell_stuck();
     }
     emulated_self = NULL;
-    watch_faults(0);
+    fibers_watch_faults(NULL);
     if (EMULATED_RACES_WATCHED) emulated_races_end();
-    for (unsigned i = 0; i < grid.count; i++) free(grid.blocks[i].threads), free(grid.blocks[i].warps), free(grid.blocks[i].shared);
-    free(grid.blocks), free(grid.block_order), free(grid.thread_order);
+    free_blocks();
     return grid.illegal ? EMULATED_ILLEGAL_ADDRESS : grid.failed;
 }
 

@@ -70,14 +70,16 @@ typedef struct {
 extern emulated_thread *emulated_self; /* the thread whose turn it is */
 extern const emulated_launch *emulated_current;
 
-/* Run all blocks of a grid, all of them resident at once as in a cooperative launch. Returns 0, or 1 with a message that
- * says what is wrong (threads that wait for ever, a race, a trap), or EMULATED_ILLEGAL_ADDRESS. Launches from several threads of the host take turns. */
+/* Run all blocks of a grid, all of them resident at once as in a cooperative launch. Returns 0, or 1 with a message
+ * that says what is wrong (threads that wait for ever, a race, a trap), or EMULATED_ILLEGAL_ADDRESS with one. Launches
+ * from several threads of the host take turns. */
 int emulated_launch_once(const emulated_launch *launch, char *message, size_t size);
 
 /* Wait for all threads of the block that have not ended; returns how many of them voted. */
 unsigned emulated_sync_block(unsigned barrier, int vote, unsigned *voters);
 
-/* Give a value to the lanes of `mask` and get all of theirs, by lane. The memory is good until the second call after. */
+/* Give a value to the lanes of `mask` and get all of theirs, by lane. What is returned is good until the next call but
+ * one. */
 const uint64_t *emulated_exchange(unsigned mask, uint64_t value, const char *what);
 
 /* The same, and what the lanes wrote before is seen by all of them behind it. */
