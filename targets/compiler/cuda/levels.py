@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import repeat
 from math import prod
 
 from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
@@ -89,7 +89,8 @@ def levels_of(
     """
     bytes_of = _Bytes(places, in_place)
     levels: list[int] = []
-    for call, own in zip_longest(calls, own_values, fillvalue=frozenset()):
+    none: frozenset[Value] = frozenset()
+    for call, own in zip(calls, own_values or repeat(none), strict=False):
         reads = [(touched, _elements(value, own)) for value in call.reads if (touched := bytes_of.find(value))]
         writes = [(touched, _elements(value, own)) for value in call.writes if (touched := bytes_of.find(value))]
         level = 0
