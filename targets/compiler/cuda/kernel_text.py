@@ -27,7 +27,7 @@ from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.cuda.device_arithmetic import C_TYPES
 from astroedge.targets.cuda.device_functions import device_functions
-from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION, LIBRARY_SIZES
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, LIBRARY_BLOCKS, LIBRARY_FUNCTION, LIBRARY_SIZES
 from astroedge.targets.cuda.plain_storage import STORED
 from astroedge.targets.kernels.cuda.library_text import library_text
 
@@ -83,8 +83,10 @@ class _Tick:
         if form.function is None:
             name = str(call.function.attrs[LIBRARY_FUNCTION])
             self.library.add(name)
-            sizes = [str(size) for size in call.function.attrs[LIBRARY_SIZES]]
+            first = str(self._first // BLOCK_THREADS)
+            sizes = [first if size == FIRST_BLOCK else str(size) for size in call.function.attrs[LIBRARY_SIZES]]
             self.lines.append(f"{name}({', '.join([*arguments, *sizes])});")
+            self._first += int(call.function.attrs[LIBRARY_BLOCKS]) * BLOCK_THREADS
             return
         name = self._known.get(form.function, lambda: self._define(call, form))
         thread = f"ae_turn(thread, threads, {self._first})" if self._first else "thread"
