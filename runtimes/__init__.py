@@ -24,7 +24,11 @@ _TRIES = 20  # at a bundle that is replaced while it is opened
 
 
 def load(
-    bundle: str | os.PathLike[str] | Bundle, *, trust_weights: bool = False, threads: int | None = None
+    bundle: str | os.PathLike[str] | Bundle,
+    *,
+    trust_weights: bool = False,
+    threads: int | None = None,
+    device: int | None = None,
 ) -> CompiledSession:
     """Load a bundle, from its folder or from memory, and return a session at the initial state.
 
@@ -39,16 +43,20 @@ def load(
     process has cores. `session.threads` says which. The session's threads sleep between ticks that are far apart, and
     end with it; a forked process starts its own at its first tick.
 
+    `device` is the number of the GPU that computes a bundle that was compiled for one, by default the first; its
+    driver is looked for now. `session.gpu` says which it is and what is taken there. Sessions share the weights there.
+
     Raises BundleError for a bundle that is missing, damaged or of an unknown version, IncompatibleError for one that
-    was made for another processor or needs CPU features that this one lacks, InputError for a number of threads that
-    cannot be, such as 2 for a step that is too small to be divided.
+    was made for another processor or needs CPU features, a driver, a GPU or memory that are not here, InputError for a
+    number of threads that cannot be, such as 2 for a step that is too small to be divided, or of a GPU that is not
+    there.
     """
     refuse_subinterpreter()
     from astroedge.runtimes.session.compiled import CompiledSession
 
     def open_session(opened: Bundle) -> CompiledSession:
         try:
-            session = CompiledSession(opened, trust_weights=trust_weights, threads=threads)
+            session = CompiledSession(opened, trust_weights=trust_weights, threads=threads, device=device)
         except OSError as error:
             if error.errno in TOO_MANY_FILES:
                 raise too_many_files() from error

@@ -60,12 +60,17 @@ def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None
 
     Raises LinkError when no linker is found or it fails.
     """
-    from astroedge.targets.link.linker import find_linker, link_library
+    from astroedge.targets.link.linker import find_linker, link_device_library, link_library
 
     manifest = replace(
         step.manifest,
+        device=None if step.device is None else step.device.record,
         compiler={**step.manifest.compiler, "linker": find_linker(target).version},
         weights=describe_weights(step.weights),
         golden=golden or step.manifest.golden,
     )
-    return Bundle(manifest, BundleFiles(link_library(step.code, manifest, target, step.team_code), step.weights))
+    if step.device is not None:
+        library = link_device_library(step.device, manifest, target)
+    else:
+        library = link_library(step.code, manifest, target, step.team_code)
+    return Bundle(manifest, BundleFiles(library, step.weights))

@@ -9,6 +9,13 @@
  *     int32_t astro_work(astro_team *team, uint32_t index);     what a worker thread calls; returns when dismissed
  *     int32_t astro_dismiss(astro_team *team);                  tell the workers to return
  *
+ * and, where `device` of astro_info is not "", because a GPU computes the step (see astro_opening):
+ *
+ *     int32_t astro_open_device(astro_opening *opening);        one stream's state and buffers on a GPU
+ *     int32_t astro_read_device(...), astro_write_device(...)   its state as bytes
+ *     const char *astro_device_message(const void *device);     what failed, in one line
+ *     int32_t astro_close_device(void *device);                 free them
+ *
  * A step works on five flat buffers that the host owns, each aligned to ASTRO_ALIGNMENT bytes and as large as the
  * matching `size` in astro_info: inputs, outputs, state, weights (read only) and workspace. Every field inside a buffer
  * starts at a multiple of ASTRO_ALIGNMENT and every size is one, so that records can follow each other. Numbers are
@@ -21,7 +28,8 @@
  * Inputs are checked before anything is computed: a NaN or an index out of range returns an error and leaves the state
  * as it was; astro_run checks all ticks before the first. The floating-point mode (round to nearest, denormals kept,
  * no traps) is set on entry and restored on return, on x86-64 with the exception flags. The library has no global
- * state: any number of threads may call it with different state, outputs and workspace (and different teams).
+ * state that a host sees: any number of threads may call it with different state, outputs and workspace (and different
+ * teams or devices).
  */
 #ifndef ASTRO_ABI_H
 #define ASTRO_ABI_H
@@ -50,7 +58,15 @@ enum astro_status {
     ASTRO_E_NAN = -3,       /* an input holds a NaN: see bad_input, bad_step, bad_element */
     ASTRO_E_RANGE = -4,     /* an index lies outside [low, high): see bad_input, bad_step, bad_element */
     ASTRO_E_STRIDE = -5,    /* a stride is smaller than one record, or steps times stride does not fit 64 bits */
-    ASTRO_E_TICK = -6       /* the compiled tick itself returned an error: not a fault of the caller */
+    ASTRO_E_TICK = -6,      /* the compiled tick itself returned an error: not a fault of the caller */
+    /* of a step that a GPU computes; each has a message (astro_opening, astro_device_message) */
+    ASTRO_E_DEVICE = -7,        /* the driver or the GPU failed; an opened device can then only be closed */
+    ASTRO_E_DRIVER = -8,        /* no driver is installed, or one that is too old */
+    ASTRO_E_NO_DEVICE = -9,     /* the driver finds no GPU */
+    ASTRO_E_ORDINAL = -10,      /* there is no GPU of that number */
+    ASTRO_E_CAPABILITY = -11,   /* the GPU cannot run the step: of another kind than it was compiled for, or too old */
+    ASTRO_E_DEVICE_MEMORY = -12, /* the step does not fit into the GPU's memory, or into what can be pinned of the host's */
+    ASTRO_E_FORKED = -13        /* the device was opened by the process that this one was forked from */
 };
 
 enum astro_dtype {
@@ -157,6 +173,7 @@ typedef struct astro_info {
     uint64_t activity_count;
     const astro_activity *activity;
     astro_golden golden;
+    const char *device; /* "": the processor that loads the library computes a tick; "cuda": an NVIDIA GPU does */
 } astro_info;
 
 /* The threads that compute the ticks of one session together: the one that calls astro_step or astro_run, and
@@ -175,8 +192,37 @@ typedef struct astro_team {
     uint64_t internal[8 + 16 * ASTRO_MAX_THREADS];
 } astro_team;
 
+/* A step that a GPU computes. The driver is looked for when a device is opened, not when the library is loaded.
+ *
+ * State, weights and workspace lie in the GPU's memory: `state`, `weights` and `workspace` of astro_call are not used,
+ * `device` says whose they are. A new device has state and workspace of zero bytes, so a host writes the initial state
+ * first. astro_run computes many ticks a launch and reads *stop between launches, of which each is to take some 20 ms
+ * at most. Streams of one GPU in one process share the weights there. A device serves one call at a time and only the
+ * process that opened it. The context that is current in the calling thread is the same after a call. */
+typedef struct astro_opening {
+    uint64_t size;       /* sizeof(astro_opening) of the host */
+    const void *weights; /* `weights_size` bytes, not needed any more after the call */
+    uint32_t ordinal;    /* which GPU, from 0 as the driver counts them */
+    uint32_t wanted_blocks; /* of the grid; 0: as many as the step gains by, and no more than run at once */
+    /* results */
+    void *device;   /* NULL after a failure */
+    uint64_t memory; /* bytes in the GPU's memory, the weights among them, which streams share */
+    uint32_t blocks;
+    uint32_t capability; /* the GPU's compute capability times ten: 87 is 8.7 */
+    uint32_t image;      /* the capability that the code in use was compiled for */
+    uint32_t compiled;   /* 1: the driver compiled it from PTX, which takes its time at the first opening */
+    uint32_t driver;     /* the CUDA version that the driver is for: 12060 is 12.6 */
+    char name[128];      /* what the driver calls the GPU */
+    char message[512];   /* one line; "" after success */
+} astro_opening;
+
+enum astro_memory {
+    ASTRO_STATE = 0,
+    ASTRO_WORKSPACE = 1 /* to read its activity counters */
+};
+
 typedef struct astro_call {
-    uint64_t size; /* sizeof(astro_call) of the host; older hosts end before `team` or before `steps_checked` */
+    uint64_t size; /* sizeof(astro_call) of the host; older hosts end before `team`, `steps_checked` or `device` */
     const void *inputs;
     void *outputs;
     void *state;
@@ -196,6 +242,10 @@ typedef struct astro_call {
     astro_team *team; /* NULL: the caller alone */
     /* astro_run only: how many of `steps` an earlier call has checked, that stopped before their tick; 0 checks all */
     uint64_t steps_checked;
+    /* for libraries that export astro_open_device only, which need it */
+    void *device;
+    uint64_t timed;        /* 1: astro_step tells device_seconds too, which takes it a little longer */
+    double device_seconds; /* a result: how long the GPU computed, by its own clock */
 } astro_call;
 
 const astro_info *astro_describe(void);
@@ -203,6 +253,11 @@ int32_t astro_step(astro_call *call);
 int32_t astro_run(astro_call *call);
 int32_t astro_work(astro_team *team, uint32_t index);
 int32_t astro_dismiss(astro_team *team);
+int32_t astro_open_device(astro_opening *opening);
+int32_t astro_read_device(void *device, uint32_t memory, uint64_t offset, void *target, uint64_t size);
+int32_t astro_write_device(void *device, const void *state); /* the state, whole */
+const char *astro_device_message(const void *device);        /* of the last failure; "" before one */
+int32_t astro_close_device(void *device);                    /* always frees; NULL is nothing */
 
 #ifdef __cplusplus
 }

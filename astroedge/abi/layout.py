@@ -6,12 +6,14 @@ A test compiles the header and compares every code, member, size and offset with
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char, c_char_p, c_double, c_int64, c_uint32, c_uint64, c_void_p
 
 from astroedge.abi.limits import MAX_THREADS
 
 OK, STOPPED = 0, 1
 E_CALL, E_ALIGNMENT, E_NAN, E_RANGE, E_STRIDE, E_TICK = -1, -2, -3, -4, -5, -6
+E_DEVICE, E_DRIVER, E_NO_DEVICE, E_ORDINAL, E_CAPABILITY, E_DEVICE_MEMORY, E_FORKED = -7, -8, -9, -10, -11, -12, -13
+STATE, WORKSPACE = 0, 1  # what astro_read_device reads
 
 # Names of codes that count from 0.
 DTYPES = (
@@ -20,6 +22,8 @@ DTYPES = (
 )
 INITIALS = ("fill", "weights")
 DRAWS = ("index", "spike", "uniform", "values")
+
+DEVICES = ("cuda",)  # what astro_info.device is where it is not ""
 
 
 class AstroValue(ctypes.Structure):
@@ -97,6 +101,27 @@ class AstroInfo(ctypes.Structure):
         ("activity_count", c_uint64),
         ("activity", POINTER(AstroActivity)),
         ("golden", AstroGolden),
+        ("device", c_char_p),
+    )
+
+
+class AstroOpening(ctypes.Structure):
+    """astro_opening."""
+
+    _fields_ = (
+        ("size", c_uint64),
+        ("weights", c_void_p),
+        ("ordinal", c_uint32),
+        ("wanted_blocks", c_uint32),
+        ("device", c_void_p),
+        ("memory", c_uint64),
+        ("blocks", c_uint32),
+        ("capability", c_uint32),
+        ("image", c_uint32),
+        ("compiled", c_uint32),
+        ("driver", c_uint32),
+        ("name", c_char * 128),
+        ("message", c_char * 512),
     )
 
 
@@ -120,6 +145,9 @@ class AstroCall(ctypes.Structure):
         ("bad_element", c_uint64),
         ("team", c_void_p),
         ("steps_checked", c_uint64),
+        ("device", c_void_p),
+        ("timed", c_uint64),
+        ("device_seconds", c_double),
     )
 
 

@@ -192,6 +192,35 @@ class TargetIdentity:
 
 
 @dataclass(frozen=True)
+class DeviceImage:
+    """A GPU's code in the library: a "cubin" for a chip, or "ptx" for it and later ones.
+
+    `capability` is the chip's compute capability times ten.
+    """
+
+    capability: int
+    kind: str
+    nbytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """What computes a tick in the place of the processor: `kind` is "cuda".
+
+    The kernel `kernel` is launched in blocks of `block` threads, of which more than `blocks` gain nothing, and all of
+    them wait for each other `barriers` times a tick.
+    """
+
+    kind: str
+    kernel: str
+    block: int
+    blocks: int
+    barriers: int
+    images: tuple[DeviceImage, ...]
+
+
+@dataclass(frozen=True)
 class FileRecord:
     """A file of the bundle: name inside the folder, size in bytes, SHA-256."""
 
@@ -210,6 +239,8 @@ class Manifest:
     `threads` is among how many threads a tick can be divided: the parts of its most divisible call, or 1 if the library
     has no tick for a team of threads. `default_threads` is how many are worth it where the host leaves the choice: 1
     for a step that is over before a sleeping thread has woken up.
+
+    `device` is the GPU's code, None where the processor that loads the library computes the tick.
     """
 
     model: str
@@ -233,6 +264,7 @@ class Manifest:
     abi_version: int = ABI_VERSION
     dequantised_sha256: str | None = None
     stored: tuple[WeightRecord, ...] = ()
+    device: Device | None = None
 
     @property
     def products(self) -> int:
@@ -252,11 +284,14 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """The JSON form, versioned; tuples become lists.
 
-        What is known only after linking comes first, then what the library is linked for: `weights` and all the rest.
+        What is known only after linking comes first, then what the library is linked for: `weights` and all the rest;
+        `device` is there only where it is not None.
         """
         record = {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "step"}
         first = {name: record.pop(name) for name in ("abi_version", "library", "assets")}
         weights, step = record.pop("weights"), self.step.to_json()
+        if self.device is None:
+            del record["device"]
         return {"format": FORMAT, "version": MANIFEST_VERSION, **first, "weights": weights, "step": step, **record}
 
     @staticmethod
@@ -352,4 +387,10 @@ def _read_manifest(record: Mapping[str, Any]) -> Manifest:
         abi_version=record["abi_version"],
         dequantised_sha256=record["dequantised_sha256"],
         stored=_read_all(WeightRecord, record["stored"]),
+        device=_read_device(record["device"]) if "device" in record else None,
     )
+
+
+def _read_device(record: Mapping[str, Any]) -> Device:
+    rest = {key: value for key, value in record.items() if key != "images"}
+    return Device(**rest, images=_read_all(DeviceImage, record["images"]))

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from astroedge.abi.layout import DTYPES
+from astroedge.abi.layout import DEVICES, DTYPES
 from astroedge.abi.limits import (
     ABI_VERSION,
     ALIGNMENT,
@@ -22,7 +22,7 @@ from astroedge.abi.limits import (
 )
 from astroedge.bundle.drawn_values import table_is_right
 from astroedge.bundle.initial_state import fill_value
-from astroedge.bundle.manifest import BufferField, FileRecord, InputField, Layout, Manifest
+from astroedge.bundle.manifest import BufferField, Device, FileRecord, InputField, Layout, Manifest
 from astroedge.errors import BundleError, IncompatibleError
 from astroedge.step.spec import StateSpec, TensorSpec
 
@@ -61,6 +61,8 @@ def check_manifest(manifest: Manifest) -> None:
     counts = (manifest.default_threads, manifest.threads)
     right = all(map(_is_count, counts)) and 1 <= counts[0] <= counts[1] <= MAX_THREADS
     _require(right, f"default_threads and threads are {counts}")
+    if manifest.device is not None:
+        _check_device(manifest.device, counts)
 
 
 def _require(right: bool, message: str) -> None:
@@ -150,6 +152,23 @@ def _check_activity(manifest: Manifest) -> None:
     for item in manifest.activity:
         inside = _is_count(item.offset) and item.offset % 8 == 0 and item.offset + 8 <= size
         _require(inside and _is_count(item.size), f"the counter of {item.name!r} lies outside the workspace")
+
+
+def _check_device(device: Device, threads: tuple[int, int]) -> None:
+    """A GPU's code has a name and a size that C can hold, and images that differ in what they are for."""
+    _require(device.kind in DEVICES, f"its device is {device.kind!r}")
+    _require(threads == (1, 1), f"a GPU computes its ticks and it has threads {threads}")
+    _require(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", device.kernel) is not None, f"a kernel is {device.kernel!r}")
+    sizes = (device.block, device.blocks, device.barriers)
+    right = all(map(_is_count, sizes)) and 1 <= device.block <= 1024 and 1 <= device.blocks < 2**31
+    _require(right, f"block, blocks and barriers are {sizes}")
+    for image in device.images:
+        where = f"the {image.kind!r} for {image.capability!r}"
+        _require(image.kind in ("cubin", "ptx") and _is_count(image.capability), f"it has {where}")
+        digest = isinstance(image.sha256, str) and _SHA256.fullmatch(image.sha256) is not None
+        _require(_is_count(image.nbytes) and digest, f"{where} has no size or SHA-256")
+    kinds = {(image.kind, image.capability) for image in device.images}
+    _require(len(kinds) == len(device.images) and 1 <= len(kinds) <= LARGEST_TABLE, "its images are none, or two alike")
 
 
 def _check_files(manifest: Manifest) -> None:

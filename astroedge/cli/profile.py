@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import threads_option
+from astroedge.cli.shared.options import device_option, threads_option
 
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @threads_option
+@device_option
 def profile_command(
     bundle: Path,
     steps: int | None,
@@ -32,6 +33,7 @@ def profile_command(
     json_path: str | None,
     csv_path: Path | None,
     threads: int | None,
+    device: int | None,
 ) -> None:
     """Measure what a step of BUNDLE costs on this machine.
 
@@ -42,7 +44,9 @@ def profile_command(
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
-    profile = profile_bundle(bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads)
+    profile = profile_bundle(
+        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=device
+    )
     files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()

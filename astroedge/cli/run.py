@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import astroedge
-from astroedge.cli.shared.options import threads_option
+from astroedge.cli.shared.options import device_option, threads_option
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     help="With --ticks, what the outputs of a row come to, by default their sum; of equal classes the lowest is taken.",
 )
 @threads_option
+@device_option
 def run_command(
     bundle: Path,
     prompt: str | None,
@@ -49,6 +50,7 @@ def run_command(
     ticks: int | None,
     readout: str | None,
     threads: int | None,
+    device: int | None,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
@@ -66,7 +68,7 @@ def run_command(
         raise click.UsageError("--prompt and --input exclude each other.")
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
-    with astroedge.load(bundle, threads=threads) as session:
+    with astroedge.load(bundle, threads=threads, device=device) as session:
         if source is not None:
             _run_data(session, source, output, ticks, readout or "sum")
         elif output is not None or ticks is not None:

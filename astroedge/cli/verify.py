@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import threads_option
+from astroedge.cli.shared.options import device_option, threads_option
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--tolerance", metavar="X", type=float, help="Accept differences up to X; else as it was compiled.")
 @click.option("--allow-flips", metavar="N", type=click.IntRange(min=0), help="Accept N spikes within the tolerance.")
 @threads_option
+@device_option
 def verify_command(
     bundle: Path,
     graph: Path | None,
@@ -34,6 +35,7 @@ def verify_command(
     tolerance: float | None,
     allow_flips: int | None,
     threads: int | None,
+    device: int | None,
 ) -> None:
     """Verify BUNDLE on this machine.
 
@@ -57,6 +59,7 @@ def verify_command(
         inputs=source,
         seed=seed,
         threads=threads,
+        device=device,
         tolerance=tolerance,
         allow_flips=allow_flips,
     )

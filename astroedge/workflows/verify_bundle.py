@@ -94,11 +94,12 @@ def examine_file(
     inputs: str | os.PathLike[str] | None,
     seed: int | None,
     threads: int | None = None,
+    device: int | None = None,
     tolerance: float | None = None,
     allow_flips: int | None = None,
 ) -> VerifyReport:
     """What `examine` finds on inputs from a file, or drawn from a seed of one's own."""
-    with load(path, threads=threads) as session:
+    with load(path, threads=threads, device=device) as session:
         data: Mapping[str, Array] | None = None
         if inputs is not None:
             data = read_arrays(inputs, session.spec.inputs)

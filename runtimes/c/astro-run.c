@@ -4,7 +4,8 @@
  *     astro-run BUNDLE --hash STEPS      run on drawn inputs; prints "tick state outputs" at 1, 10, 100, … and the last
  *     astro-run BUNDLE --raw             input records from standard input, output records to standard output
  *
- * With --threads N behind, N threads compute each tick, to the same bits.
+ * With --threads N behind, N threads compute each tick, to the same bits; with --device N, GPU number N does, for a bundle
+ * that was compiled for one (0 without it).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ static int run_and_hash(astro_session *session, uint64_t steps, astro_failure *f
             return code;
         if (session->ticks == next || session->ticks == steps) {
             char state[65], outputs[65];
-            astro_hash(session, state, outputs);
+            if (astro_hash(session, state, outputs, failure))
+                return failure->code;
             printf("%" PRIu64 " %s %s\n", session->ticks, state, outputs);
         }
         if (session->ticks == next)
@@ -65,33 +67,42 @@ static int run_raw(astro_session *session, astro_failure *failure)
 
 static int usage(void)
 {
-    fputs("usage: astro-run BUNDLE (--golden | --hash STEPS | --raw) [--threads N]\n", stderr);
+    fputs("usage: astro-run BUNDLE (--golden | --hash STEPS | --raw) [--threads N | --device N]\n", stderr);
     return 2;
 }
 
-/* A whole positive decimal number, 0 for anything else. */
-static uint64_t positive(const char *text)
+/* A whole decimal number; UINT64_MAX for anything else. */
+static uint64_t number(const char *text)
 {
     char *end;
     uint64_t value = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == 0 ? value : 0;
+    return *text >= '0' && *text <= '9' && *end == 0 ? value : UINT64_MAX;
+}
+
+/* The same, 0 for anything else. */
+static uint64_t positive(const char *text)
+{
+    uint64_t value = number(text);
+    return value == UINT64_MAX ? 0 : value;
 }
 
 int main(int count, char **arguments)
 {
     astro_session session;
     astro_failure failure;
-    uint64_t threads = 1;
-    if (count > 3 && strcmp(arguments[count - 2], "--threads") == 0) {
-        threads = positive(arguments[count - 1]);
+    uint64_t threads = 1, device = 0;
+    int on_gpu = count > 3 && strcmp(arguments[count - 2], "--device") == 0;
+    if (on_gpu || (count > 3 && strcmp(arguments[count - 2], "--threads") == 0)) {
+        *(on_gpu ? &device : &threads) = on_gpu ? number(arguments[count - 1]) : positive(arguments[count - 1]);
         count -= 2;
     }
     int golden = count == 3 && strcmp(arguments[2], "--golden") == 0;
     int raw = count == 3 && strcmp(arguments[2], "--raw") == 0;
     uint64_t steps = count == 4 && strcmp(arguments[2], "--hash") == 0 ? positive(arguments[3]) : 0;
-    if ((!golden && !raw && steps == 0) || threads == 0 || threads > ASTRO_MAX_THREADS)
+    if ((!golden && !raw && steps == 0) || threads == 0 || threads > ASTRO_MAX_THREADS || device > INT32_MAX)
         return usage();
-    int code = astro_open(&session, arguments[1], &failure);
+    int code = on_gpu ? astro_open_on_gpu(&session, arguments[1], (uint32_t)device, &failure)
+                      : astro_open(&session, arguments[1], &failure);
     if (code == 0) {
         code = astro_use_threads(&session, (uint32_t)threads, &failure);
         if (code == 0 && golden)

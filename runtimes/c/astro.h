@@ -13,6 +13,8 @@
  * tells in one line what happened. A session belongs to one stream and one thread. It needs Linux with memfd_create and
  * /proc, and a C library with dlopen, no more. While one thread opens a bundle, no other may fork: the child could not
  * open or close any.
+ *
+ * A step that was compiled for a GPU is computed there, by the same functions; NVIDIA's driver must be here.
  */
 #ifndef ASTRO_H
 #define ASTRO_H
@@ -27,7 +29,8 @@
 extern "C" {
 #endif
 
-/* An open bundle and one stream of it. `call` holds the five buffers, to be read and written between ticks. */
+/* An open bundle and one stream of it. `call` holds the five buffers, to be read and written between ticks. Where a GPU
+ * computes, `state` is a place for a copy (astro_get_state, astro_set_state), and weights and workspace are NULL. */
 typedef struct astro_session {
     const astro_info *info;
     astro_call call;
@@ -36,6 +39,7 @@ typedef struct astro_session {
     int32_t (*work)(astro_team *team, uint32_t index); /* NULL: the step is too small to be divided among threads */
     int32_t (*dismiss)(astro_team *team);
     struct astro_workers *workers;
+    struct astro_gpu *gpu; /* NULL: this processor computes */
     void *library;
     uint64_t ticks; /* since the reset */
 } astro_session;
@@ -50,6 +54,9 @@ int astro_open(astro_session *session, const char *folder, astro_failure *failur
  * folders that only an administrator can change. */
 int astro_open_trusting_weights(astro_session *session, const char *folder, astro_failure *failure);
 
+/* The same for a bundle that a GPU computes, on GPU number `ordinal`; astro_open takes number 0. */
+int astro_open_on_gpu(astro_session *session, const char *folder, uint32_t ordinal, astro_failure *failure);
+
 /* Compute the ticks of a session with this many threads from now on, the caller's among them; at first it is 1. The
  * bits do not depend on it. A process that forks goes on in one of the two processes only, or with 1 thread. */
 int astro_use_threads(astro_session *session, uint32_t threads, astro_failure *failure);
@@ -57,8 +64,13 @@ int astro_use_threads(astro_session *session, uint32_t threads, astro_failure *f
 /* Free everything; the session and pointers into it are then invalid. */
 void astro_close(astro_session *session);
 
-/* Go back to the initial state; outputs and activity counters become 0. */
-void astro_reset(astro_session *session);
+/* Go back to the initial state; outputs and activity counters become 0 (but for a GPU's counters, which go on). */
+int astro_reset(astro_session *session, astro_failure *failure);
+
+/* Copy the state between a GPU and call.state, one way and the other; where this processor computes there is nothing to
+ * copy. */
+int astro_get_state(astro_session *session, astro_failure *failure);
+int astro_set_state(astro_session *session, astro_failure *failure);
 
 /* Where an input is written, or an output read, laid out as its astro_field says; NULL for an unknown name. */
 void *astro_input(astro_session *session, const char *name);
@@ -71,7 +83,7 @@ int astro_tick(astro_session *session, astro_failure *failure);
 void astro_draw(astro_session *session, uint64_t *seed);
 
 /* SHA-256 of the state buffer and of the outputs buffer as they are, in hexadecimal. */
-void astro_hash(const astro_session *session, char state[65], char outputs[65]);
+int astro_hash(astro_session *session, char state[65], char outputs[65], astro_failure *failure);
 
 /* Replay the golden trace from a reset and compare its hashes; the state is initial afterwards. */
 int astro_replay(astro_session *session, astro_failure *failure);

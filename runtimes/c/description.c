@@ -191,11 +191,21 @@ static int check_golden(const astro_golden *golden, astro_failure *failure)
     return 0;
 }
 
+/* An earlier library, of the time before GPUs, says nothing of it. */
+static int is_known_device(const astro_info *info)
+{
+    if (info->size < sizeof *info)
+        return 1;
+    return info->device && (*info->device == 0 || strcmp(info->device, "cuda") == 0);
+}
+
 int check_description(const astro_info *info, astro_failure *failure)
 {
     if (!info->model || !info->target || !info->features || !is_hash(info->graph_sha256) ||
         !is_hash(info->weights_sha256) || !is_hash(info->manifest_sha256))
         return wrong(failure, "the step", "a name or a digest is missing");
+    if (!is_known_device(info))
+        return wrong(failure, "the device", "it is none that this host knows");
     if (!is_buffer_size(info->weights_size) || !is_buffer_size(info->workspace_size))
         return wrong(failure, "the weights or the workspace", "the size cannot be");
     if (check_layout(&info->inputs, "the inputs", failure) || check_layout(&info->outputs, "the outputs", failure) ||

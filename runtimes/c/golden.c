@@ -115,20 +115,22 @@ void astro_draw(astro_session *session, uint64_t *seed)
     }
 }
 
-void astro_hash(const astro_session *session, char state[65], char outputs[65])
+int astro_hash(astro_session *session, char state[65], char outputs[65], astro_failure *failure)
 {
+    if (astro_get_state(session, failure))
+        return failure->code;
     sha256_of(session->call.state, session->info->state.size, state);
     sha256_of(session->call.outputs, session->info->outputs.size, outputs);
+    return 0;
 }
 
 int astro_replay(astro_session *session, astro_failure *failure)
 {
     const astro_golden *golden = &session->info->golden;
     uint64_t seed = golden->seed;
-    int code = 0;
     if (golden->count == 0)
         return astro_fail(failure, ASTRO_NOT_VERIFIED, "The bundle has no golden trace; compile the graph again.");
-    astro_reset(session);
+    int code = astro_reset(session, failure);
     for (uint64_t index = 0; index < golden->count && code == 0; index++) {
         const astro_golden_tick *expected = &golden->ticks[index];
         char state[65], outputs[65];
@@ -136,13 +138,15 @@ int astro_replay(astro_session *session, astro_failure *failure)
             astro_draw(session, &seed);
             code = astro_tick(session, failure);
         }
-        astro_hash(session, state, outputs);
+        if (code == 0)
+            code = astro_hash(session, state, outputs, failure);
         if (code == 0 && (strcmp(state, expected->state) != 0 || strcmp(outputs, expected->outputs) != 0))
             code = astro_fail(failure, ASTRO_NOT_VERIFIED,
                               "The %s differ from the golden trace at tick %" PRIu64
                               ": this processor computes other bits than the bundle promises.",
                               strcmp(state, expected->state) != 0 ? "states" : "outputs", expected->tick);
     }
-    astro_reset(session);
-    return code;
+    astro_failure second;
+    int again = astro_reset(session, code ? &second : failure);
+    return code ? code : again;
 }

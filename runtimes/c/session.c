@@ -11,6 +11,7 @@
 
 #include "bundle_reader.h"
 #include "description.h"
+#include "gpu.h"
 #include "library.h"
 #include "processor.h"
 #include "threads.h"
@@ -33,12 +34,14 @@ static int bind_entries(astro_session *session, astro_failure *failure)
     if (!describe || !session->step || !session->run)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library lacks an entry; compile the graph again.");
     session->info = describe();
-    if (session->info->size < sizeof(astro_info) || session->info->abi_version != ASTRO_ABI_VERSION ||
+    /* An earlier library, of the time before GPUs, tells all but who computes. */
+    const size_t size = offsetof(astro_info, device);
+    if (session->info->size < size || session->info->abi_version != ASTRO_ABI_VERSION ||
         session->info->alignment != ASTRO_ALIGNMENT)
         return astro_fail(failure, ASTRO_INCOMPATIBLE,
                           "The library has binary interface %" PRIu32 " and %" PRIu64
                           " bytes to tell of itself, this host calls %u and reads %zu.",
-                          session->info->abi_version, session->info->size, ASTRO_ABI_VERSION, sizeof(astro_info));
+                          session->info->abi_version, session->info->size, ASTRO_ABI_VERSION, size);
     if (check_description(session->info, failure))
         return failure->code;
     return check_features(session->info->features, failure);
@@ -59,16 +62,24 @@ static int load_weights(astro_session *session, int folder, const file_record *r
     return session->call.weights ? 0 : failure->code;
 }
 
+/* Whether the step is computed by a GPU. */
+static int is_on_gpu(const astro_session *session)
+{
+    const astro_info *info = session->info;
+    return info->size >= sizeof *info && *info->device;
+}
+
 static int allocate_buffers(astro_session *session, astro_failure *failure)
 {
     const astro_info *info = session->info;
+    const int on_gpu = is_on_gpu(session);
     session->call.size = sizeof session->call;
     session->call.steps = 1;
     session->call.inputs = allocate(info->inputs.size);
     session->call.outputs = allocate(info->outputs.size);
     session->call.state = allocate(info->state.size);
-    session->call.workspace = allocate(info->workspace_size);
-    if (!session->call.inputs || !session->call.outputs || !session->call.state || !session->call.workspace)
+    session->call.workspace = on_gpu ? NULL : allocate(info->workspace_size);
+    if (!session->call.inputs || !session->call.outputs || !session->call.state || (!session->call.workspace && !on_gpu))
         return astro_fail(failure, ASTRO_INCOMPATIBLE, "The buffers of the step do not fit into memory.");
     memset((void *)(uintptr_t)session->call.inputs, 0, info->inputs.size);
     return 0;
@@ -101,63 +112,6 @@ static int open_library(astro_session *session, int folder, const bundle_files *
     return code;
 }
 
-/* The checks come in the order that Python has, so that both refuse a bundle for the same reason. */
-static int open_files(astro_session *session, int folder, const bundle_files *files, int trust,
-                      astro_failure *failure)
-{
-    if (check_sizes(folder, files, failure) || open_library(session, folder, files, failure) ||
-        load_weights(session, folder, &files->weights, trust, failure) || allocate_buffers(session, failure))
-        return failure->code;
-    return check_assets(folder, files, failure);
-}
-
-static int open_session(astro_session *session, int folder, int trust, astro_failure *failure)
-{
-    bundle_files files;
-    int code = read_manifest(folder, &files, failure);
-    if (code == 0)
-        code = open_files(session, folder, &files, trust, failure);
-    free(files.assets);
-    return code;
-}
-
-static int open_folder(astro_session *session, const char *folder, int trust, astro_failure *failure)
-{
-    memset(session, 0, sizeof *session);
-    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s is no bundle (%s).", folder, strerror(errno));
-    int code = open_session(session, descriptor, trust, failure);
-    close(descriptor);
-    if (code)
-        astro_close(session);
-    else
-        astro_reset(session);
-    return code;
-}
-
-int astro_open(astro_session *session, const char *folder, astro_failure *failure)
-{
-    return open_folder(session, folder, 0, failure);
-}
-
-int astro_open_trusting_weights(astro_session *session, const char *folder, astro_failure *failure)
-{
-    return open_folder(session, folder, 1, failure);
-}
-
-void astro_close(astro_session *session)
-{
-    end_team(session);
-    release_weights(session->call.weights);
-    free((void *)(uintptr_t)session->call.inputs);
-    free(session->call.outputs);
-    free(session->call.state);
-    free(session->call.workspace);
-    release_library(session->library);
-    memset(session, 0, sizeof *session);
-}
-
 static void initialise(uint8_t *target, const astro_field *field, const uint8_t *weights)
 {
     if (field->initial == ASTRO_INITIAL_WEIGHTS) {
@@ -168,16 +122,110 @@ static void initialise(uint8_t *target, const astro_field *field, const uint8_t 
         memcpy(target + byte, &field->initial_bits, size);
 }
 
-void astro_reset(astro_session *session)
+static void initialise_state(astro_session *session)
 {
     const astro_info *info = session->info;
     uint8_t *state = session->call.state;
     memset(state, 0, info->state.size);
-    memset(session->call.outputs, 0, info->outputs.size);
-    memset(session->call.workspace, 0, info->workspace_size);
     for (uint64_t index = 0; index < info->state.count; index++)
         initialise(state + info->state.fields[index].offset, &info->state.fields[index], session->call.weights);
+}
+
+/* How a host wants a bundle to be opened; `ordinal` is NULL where it does not say. */
+typedef struct wishes {
+    int trust;
+    const uint32_t *ordinal;
+} wishes;
+
+/* The stream's place on a GPU, after which the weights are there alone. */
+static int open_device(astro_session *session, const uint32_t *ordinal, astro_failure *failure)
+{
+    if (!is_on_gpu(session) && ordinal)
+        return astro_fail(failure, ASTRO_BAD_INPUT, "The bundle is compiled for %s, whose processor computes, not a GPU.",
+                          session->info->target);
+    if (!is_on_gpu(session))
+        return 0;
+    initialise_state(session);
+    if (open_gpu(session, ordinal ? *ordinal : 0, failure))
+        return failure->code;
+    release_weights(session->call.weights);
+    session->call.weights = NULL;
+    return 0;
+}
+
+/* The checks come in the order that Python has, so that both refuse a bundle for the same reason. */
+static int open_files(astro_session *session, int folder, const bundle_files *files, const wishes *wanted,
+                      astro_failure *failure)
+{
+    if (check_sizes(folder, files, failure) || open_library(session, folder, files, failure) ||
+        load_weights(session, folder, &files->weights, wanted->trust, failure) || allocate_buffers(session, failure) ||
+        open_device(session, wanted->ordinal, failure))
+        return failure->code;
+    return check_assets(folder, files, failure);
+}
+
+static int open_session(astro_session *session, int folder, const wishes *wanted, astro_failure *failure)
+{
+    bundle_files files;
+    int code = read_manifest(folder, &files, failure);
+    if (code == 0)
+        code = open_files(session, folder, &files, wanted, failure);
+    free(files.assets);
+    return code;
+}
+
+static int open_folder(astro_session *session, const char *folder, const wishes *wanted, astro_failure *failure)
+{
+    memset(session, 0, sizeof *session);
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return astro_fail(failure, ASTRO_BAD_BUNDLE, "%s is no bundle (%s).", folder, strerror(errno));
+    int code = open_session(session, descriptor, wanted, failure);
+    close(descriptor);
+    if (code == 0)
+        code = astro_reset(session, failure);
+    if (code)
+        astro_close(session);
+    return code;
+}
+
+int astro_open(astro_session *session, const char *folder, astro_failure *failure)
+{
+    return open_folder(session, folder, &(const wishes){0, NULL}, failure);
+}
+
+int astro_open_on_gpu(astro_session *session, const char *folder, uint32_t ordinal, astro_failure *failure)
+{
+    return open_folder(session, folder, &(const wishes){0, &ordinal}, failure);
+}
+
+int astro_open_trusting_weights(astro_session *session, const char *folder, astro_failure *failure)
+{
+    return open_folder(session, folder, &(const wishes){1, NULL}, failure);
+}
+
+void astro_close(astro_session *session)
+{
+    end_team(session);
+    close_gpu(session);
+    release_weights(session->call.weights);
+    free((void *)(uintptr_t)session->call.inputs);
+    free(session->call.outputs);
+    free(session->call.state);
+    free(session->call.workspace);
+    release_library(session->library);
+    memset(session, 0, sizeof *session);
+}
+
+int astro_reset(astro_session *session, astro_failure *failure)
+{
+    memset(session->call.outputs, 0, session->info->outputs.size);
     session->ticks = 0;
+    if (session->gpu)
+        return reset_gpu(session, failure);
+    memset(session->call.workspace, 0, session->info->workspace_size);
+    initialise_state(session);
+    return 0;
 }
 
 static const astro_field *find(const astro_layout *layout, const char *name)
@@ -208,6 +256,8 @@ int astro_tick(astro_session *session, astro_failure *failure)
         session->ticks++;
         return 0;
     }
+    if (session->gpu && status <= ASTRO_E_DEVICE)
+        return fail_as_gpu(session, status, failure);
     if (status != ASTRO_E_NAN && status != ASTRO_E_RANGE)
         return astro_fail(failure, ASTRO_FAILED, "The compiled step failed with status %" PRId32 ".", status);
     if (call->bad_input >= session->info->inputs.count)

@@ -26,7 +26,7 @@ def check_description(library: ctypes.CDLL, manifest: Manifest, linked_digest: s
     library.astro_describe.restype = POINTER(AstroInfo)
     library.astro_describe.argtypes = ()
     info: AstroInfo = library.astro_describe().contents
-    size = ctypes.sizeof(AstroInfo)
+    size = AstroInfo.device.offset  # what an earlier library, of the time before GPUs, tells
     if (info.abi_version, info.alignment) != (ABI_VERSION, ALIGNMENT) or info.size < size:
         raise IncompatibleError(
             f"The bundle's library has binary interface {info.abi_version} and {info.size} bytes to tell of itself, "
@@ -88,6 +88,7 @@ def _said(info: AstroInfo, manifest: Manifest) -> dict[str, object]:
         "the model": _text(info.model),
         "the target": _text(info.target),
         "the CPU features": _text(info.features),
+        "the device": _text(info.device) if info.size >= ctypes.sizeof(AstroInfo) else "",
         "the graph": _text(info.graph_sha256),
         "the weights": (_text(info.weights_sha256), info.weights_size),
         "the manifest": _text(info.manifest_sha256),
@@ -110,6 +111,7 @@ def _promised(manifest: Manifest) -> dict[str, object]:
         "the model": manifest.model,
         "the target": manifest.target.name,
         "the CPU features": " ".join(manifest.target.features),
+        "the device": "" if manifest.device is None else manifest.device.kind,
         "the graph": manifest.graph_sha256,
         "the weights": (manifest.weights.sha256, layout.weights_size),
         "the inputs": (layout.inputs_size, [(*_field(item), *_input(item)) for item in layout.inputs]),

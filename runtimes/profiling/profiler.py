@@ -23,6 +23,7 @@ from astroedge.errors import InputError
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import draw_inputs
 from astroedge.runtimes.checking.verify import choose_inputs, refuse_other_graph
+from astroedge.runtimes.profiling.gpu_time import read_gpu
 from astroedge.runtimes.profiling.memory_use import resident_bytes
 from astroedge.runtimes.profiling.sensors import (
     EnergyCounter,
@@ -55,13 +56,17 @@ def profile(
     compare: StepGraph | None = None,
     keep_samples: bool = False,
     threads: int | None = None,
+    device: int | None = None,
 ) -> Profile:
     """Measure a bundle, or a loaded session, on this machine.
 
     `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None. `steps` is how many ticks of them are
     timed, all of the given ones or 1000 drawn ones when None, after `warmup` untimed steps. With `compare`, the graph
     the bundle was compiled from, ONNX Runtime is measured in turns with it, on as many threads. `keep_samples` keeps
-    the raw times. `threads` is as in `astroedge.load`; a session has its own.
+    the raw times. `threads` and `device` are as in `astroedge.load`; a session has its own.
+
+    On a GPU the profile has the memory taken there, the time of a launch by the GPU's own clock and what a step takes
+    beyond it.
 
     Load time, first step and added memory need a bundle or its path; for a session they are unavailable, and its stream
     goes on afterwards as if nothing had happened, but for its activity counts. Raises VerificationError when `compare`
@@ -70,9 +75,11 @@ def profile(
     if isinstance(bundle, CompiledSession):
         if threads not in (None, bundle.threads):
             raise InputError(f"The session was loaded with threads={bundle.threads}; load it with {threads} instead.")
+        if device is not None and (bundle.gpu is None or bundle.gpu.ordinal != device):
+            raise InputError(f"The session was not loaded with device={device}; load it so instead.")
         readings = _unavailable("a session was given that had been loaded before; give the bundle to measure it")
         return _measure(bundle, readings, steps, warmup, inputs, compare, keep_samples)
-    session, readings = _load_and_step(bundle, inputs, threads)
+    session, readings = _load_and_step(bundle, inputs, threads, device)
     with session:
         return _measure(session, readings, steps, warmup, inputs, compare, keep_samples)
 
@@ -84,12 +91,15 @@ def _unavailable(reason: str) -> list[Reading]:
 
 
 def _load_and_step(
-    bundle: Bundle | str | os.PathLike[str], inputs: Mapping[str, Array] | None, threads: int | None
+    bundle: Bundle | str | os.PathLike[str],
+    inputs: Mapping[str, Array] | None,
+    threads: int | None,
+    device: int | None,
 ) -> tuple[CompiledSession, list[Reading]]:
     """Load a bundle and do one step; how long both took and how much memory they added."""
     before = resident_bytes()
     begin = perf_counter_ns()
-    session = load(bundle, threads=threads)
+    session = load(bundle, threads=threads, device=device)
     loaded = perf_counter_ns()
     fields, seed = session.manifest.layout.inputs, session.manifest.golden.seed
     given = draw_inputs(fields, seed, 0, 1) if inputs is None else inputs
@@ -134,7 +144,7 @@ def _measure(
         samples, heat = _time_steps(session, ticks)
         after = session.activity()
         active = {name: after[name].active - before[name].active for name in after}
-        readings += [_time_run(session, data, steps), *_sizes(session), *heat]
+        readings += [_time_run(session, data, steps), *_sizes(session), *read_gpu(session, ticks, samples), *heat]
         comparison = None if compare is None else _take_turns(session, compare, ticks)
     finally:
         session.restore(saved)

@@ -12,12 +12,13 @@ from numpy import ndarray
 from numpy.typing import NDArray
 
 from astroedge.abi.aligned import address_of, aligned_zeros
-from astroedge.abi.layout import STOPPED, AstroCall
+from astroedge.abi.layout import E_DEVICE, STOPPED, AstroCall
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Manifest
 from astroedge.bundle.manifest_check import check_manifest
 from astroedge.errors import AstroEdgeError, IncompatibleError
 from astroedge.runtimes.library.c_interface import check_description
+from astroedge.runtimes.library.gpu import Gpu, GpuStream, choose_device
 from astroedge.runtimes.library.native_library import load_library
 from astroedge.runtimes.library.processor import check_processor
 from astroedge.runtimes.session.call_arguments import check_out, count_ticks
@@ -31,7 +32,8 @@ from astroedge.runtimes.session.session_errors import (
 )
 from astroedge.runtimes.session.session_team import BUSY
 from astroedge.runtimes.session.stop_signal import stop_on_signal
-from astroedge.runtimes.session.stream_state import StreamState, read_only
+from astroedge.runtimes.session.stream_memory import GpuMemory, HostMemory, StreamMemory, read_only
+from astroedge.runtimes.session.stream_state import StreamState
 from astroedge.runtimes.session.team import choose_threads
 from astroedge.session import Array, InputValue
 from astroedge.step.spec import StepSpec
@@ -48,10 +50,19 @@ class CompiledSession(StreamState, Presenter):
 
     Outputs are plain NumPy arrays that outlive the session. The weights are shared by all sessions of the bundle in
     this process and go with the last; the library stays in memory until the process ends. `threads` is how many threads
-    compute a tick; the bits do not depend on it.
+    compute a tick; the bits do not depend on it. Where a GPU computes, `gpu` says which, and the weights are
+    there alone; the bits do not depend on `blocks` either, the size of the grid (0: the bundle's).
     """
 
-    def __init__(self, bundle: Bundle, *, trust_weights: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        trust_weights: bool = False,
+        threads: int | None = None,
+        device: int | None = None,
+        blocks: int = 0,
+    ) -> None:
         manifest = bundle.manifest
         check_manifest(manifest)
         library = bundle.library()
@@ -59,17 +70,24 @@ class CompiledSession(StreamState, Presenter):
         self.bundle = bundle
         self._library = load_library(library)
         check_description(self._library, manifest, bundle.linked_digest)
-        threads = choose_threads(manifest, threads)
-        self._weights = bundle.weights(trust=trust_weights)
+        threads, device = choose_threads(manifest, threads), choose_device(manifest, device)
+        weights = bundle.weights(trust=trust_weights)
         try:
             self._allocate(manifest)
+            self._memory = self._open_memory(manifest, weights, device, blocks)
         except (MemoryError, ValueError) as error:  # NumPy has ValueError for what no address reaches
             raise IncompatibleError(
                 f"The buffers of the step do not fit into this machine's memory ({error}); compile a smaller model."
             ) from error
         self._bind(manifest)
-        super().__init__(self._library, threads, (self._call, self._run_call))
+        super().__init__(self._library, threads, (self._call, self._run_call), on_gpu=manifest.device is not None)
         self.reset()
+
+    def _open_memory(self, manifest: Manifest, weights: NDArray[np.uint8], device: int, blocks: int) -> StreamMemory:
+        """Where the stream lies, and with it the weights."""
+        if manifest.device is None:
+            return HostMemory(manifest, weights)
+        return GpuMemory(manifest, GpuStream(self._library, manifest, weights, device, blocks), weights)
 
     def _allocate(self, manifest: Manifest) -> None:
         """The buffers of the C interface and the views on them."""
@@ -81,7 +99,6 @@ class CompiledSession(StreamState, Presenter):
         # What `step` goes through at every tick, looked up once.
         self._accepted = tuple((name, slot.dtype, slot.shape, slot.view) for name, slot in self._slots.items())
         self._copies = tuple((name, view.copy) for name, view in self._output_views.items())
-        self._allocate_state()
 
     def _bind(self, manifest: Manifest) -> None:
         """The call structures, filled once, and the entries that take them."""
@@ -89,9 +106,7 @@ class CompiledSession(StreamState, Presenter):
             size=ctypes.sizeof(AstroCall),
             inputs=address_of(self._inputs),
             outputs=address_of(self._outputs),
-            state=address_of(self._state),
-            weights=address_of(self._weights),
-            workspace=address_of(self._workspace),
+            **self._memory.buffers,
         )
         self._call_reference = ctypes.byref(self._call)
         self._run_call = AstroCall.from_buffer_copy(self._call)
@@ -106,6 +121,12 @@ class CompiledSession(StreamState, Presenter):
     def spec(self) -> StepSpec:
         """What a tick takes, gives and carries over."""
         return self.bundle.manifest.step
+
+    @property
+    def gpu(self) -> Gpu | None:
+        """The GPU that computes the ticks; None where this machine's processor does."""
+        self._check_available()
+        return self._memory.stream.gpu if isinstance(self._memory, GpuMemory) else None
 
     def step(self, /, *unnamed: object, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
         """One tick; returns the outputs by name.
@@ -144,7 +165,7 @@ class CompiledSession(StreamState, Presenter):
             status = self._native_step(self._call_reference)
             in_native_code = False
             if status:
-                raise refused_by_step(status, self._call, self.manifest.layout, self._inputs, None)
+                raise self._refusal(status, self._call, self._inputs, None)
             self._ticks += 1  # Python handles signals at calls and jumps back: none since the tick
             if out is None:
                 outputs = {}
@@ -193,6 +214,16 @@ class CompiledSession(StreamState, Presenter):
         finally:
             self._unavailable = ""
 
+    def time_on_gpu(self, /, **inputs: InputValue) -> float:
+        """One tick; returns the seconds that the GPU computed, by its own clock, and 0.0 where none computes."""
+        self._check_available()
+        self._call.timed = 1
+        try:
+            self.step(**inputs)
+        finally:
+            self._call.timed = 0
+        return float(self._call.device_seconds)
+
     @property
     def output_bytes(self) -> NDArray[np.uint8]:
         """The outputs buffer of the last `step`, padding included, read only: what a golden trace hashes."""
@@ -202,6 +233,8 @@ class CompiledSession(StreamState, Presenter):
     def close(self) -> None:
         """Let go of threads, buffers and weights; arrays that were given out stay valid. Closing twice does nothing."""
         self._end_team()
+        if "_memory" in self.__dict__:
+            self._memory.close()
         for name in self.__dict__.keys() - {"bundle", "threads", "_unavailable"}:
             del self.__dict__[name]
 
@@ -250,7 +283,13 @@ class CompiledSession(StreamState, Presenter):
                 flag.clear()
         if status:
             bad = done + call.bad_step
-            raise refused_by_step(status, call, self.manifest.layout, records.record(min(bad, records.ticks - 1)), bad)
+            raise self._refusal(status, call, records.record(min(bad, records.ticks - 1)), bad)
+
+    def _refusal(self, status: int, call: AstroCall, record: NDArray[np.uint8], tick: int | None) -> AstroEdgeError:
+        """The error that a negative status is; arguments as of `refused_by_step`."""
+        if status <= E_DEVICE and isinstance(self._memory, GpuMemory):
+            return self._memory.stream.failure(status)
+        return refused_by_step(status, call, self.manifest.layout, record, tick)
 
 
 def _dense(array: Array) -> Array:

@@ -15,6 +15,10 @@ from astroedge.runtimes.session.team import Team
 CLOSED = "The session is closed; load the bundle again."
 BUSY = "The session is in the middle of a tick in another thread or signal handler; give every stream its own session."
 FORKED = "The session's threads stayed in the process that this one was forked from."
+FORKED_GPU = (
+    "The session's stream is on a GPU, which stayed with the process that this one was forked from; start processes "
+    'afresh (multiprocessing\'s "spawn") and load the bundle there.'
+)
 TORN = (
     "This process was forked while another thread computed a tick of the session, whose state here is that of no tick; "
     "reset it or restore a snapshot, or load the bundle again."
@@ -25,10 +29,14 @@ class TeamOwner:
     """What may be asked of a session at the moment, and the team that computes its ticks, if `threads` is not 1."""
 
     threads: int
+    _on_gpu = False
 
-    def __init__(self, library: ctypes.CDLL, threads: int, calls: tuple[AstroCall, ...]) -> None:
-        """`calls` are the structures that name the team."""
+    def __init__(
+        self, library: ctypes.CDLL, threads: int, calls: tuple[AstroCall, ...], *, on_gpu: bool = False
+    ) -> None:
+        """`calls` are the structures that name the team; a stream on a GPU does not survive a fork."""
         self.threads = threads
+        self._on_gpu = on_gpu
         # Why a call is refused at the moment; "" when it is not.
         self._unavailable = ""
         self._library = library
@@ -80,7 +88,9 @@ def _lose_threads() -> None:
     """In a forked process, which has no thread but its own: a tick that another one was computing ends never."""
     running = _owners_at_work()
     for owner in list(_OWNERS):
-        if owner._unavailable == BUSY:
+        if owner._on_gpu:
+            owner._unavailable = CLOSED if owner._unavailable == CLOSED else FORKED_GPU
+        elif owner._unavailable == BUSY:
             if any(owner is other for other in running):
                 owner._go_on_alone()
             else:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.bundle.initial_state import write_initial_state
 from astroedge.bundle.manifest import Layout, Manifest, StateField
 from astroedge.errors import InputError
 from astroedge.runtimes.session.input_slot import field_view, plain
@@ -74,8 +74,10 @@ def decode_snapshot(manifest: Manifest, content: Any) -> tuple[NDArray[np.uint8]
     return np.frombuffer(content, np.uint8, offset=start), ticks
 
 
-def check_state(layout: Layout, weights: NDArray[np.uint8], state: object) -> NDArray[np.uint8]:
+def check_state(layout: Layout, initial: Callable[[], NDArray[np.uint8]], state: object) -> NDArray[np.uint8]:
     """Bytes that could be a state of this layout, as a plain array; nothing in them says whose they are.
+
+    `initial` gives the state before the first tick.
 
     Raises InputError for another dtype or shape, a bool that is neither 0 nor 1, anything but 0 between fields, and a
     NaN in a state that starts without one.
@@ -91,7 +93,7 @@ def check_state(layout: Layout, weights: NDArray[np.uint8], state: object) -> ND
     array = array.copy()
     rest = array.copy()
     for field in layout.state:
-        _check_field(layout, weights, field, field_view(array, field))
+        _check_field(initial, field, field_view(array, field))
         rest[field.offset : field.offset + field.nbytes] = 0
     if rest.any():
         raise InputError(f"Byte {int(rest.argmax())} of the state lies between two states and is not 0; {_FOREIGN}")
@@ -101,14 +103,12 @@ def check_state(layout: Layout, weights: NDArray[np.uint8], state: object) -> ND
 _FOREIGN = "these bytes come from another step: use session.snapshot() and restore(), which tell streams apart."
 
 
-def _check_field(layout: Layout, weights: NDArray[np.uint8], field: StateField, values: Array) -> None:
+def _check_field(initial: Callable[[], NDArray[np.uint8]], field: StateField, values: Array) -> None:
     if field.dtype == "bool" and values.view(np.uint8).max() > 1:
         raise InputError(f"State {field.name!r} holds a byte that is no bool; {_FOREIGN}")
     if values.dtype.kind != "f" or not np.isnan(values).any():
         return
-    initial = np.zeros(layout.state_size, np.uint8)
-    write_initial_state(layout, weights, initial)
-    if not np.isnan(field_view(initial, field)).any():
+    if not np.isnan(field_view(initial(), field)).any():
         element = [int(index) for index in np.argwhere(np.isnan(values))[0]]
         raise InputError(f"State {field.name!r} holds a NaN at {element}; a stream that has one is kept by snapshot().")
 

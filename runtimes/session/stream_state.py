@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.abi.aligned import aligned_zeros
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.initial_state import write_initial_state
 from astroedge.bundle.manifest import Manifest
-from astroedge.runtimes.session.input_slot import field_view
 from astroedge.runtimes.session.session_team import FORKED, TORN, TeamOwner
 from astroedge.runtimes.session.snapshot import check_state, decode_snapshot, encode_snapshot
+from astroedge.runtimes.session.stream_memory import StreamMemory
 from astroedge.session import Array, SpikeCount
 
 
@@ -22,22 +19,9 @@ class StreamState(TeamOwner):
     """The state of one stream: read, set, saved and put back."""
 
     bundle: Bundle
-    _weights: NDArray[np.uint8]
-
-    def _allocate_state(self) -> None:
-        """The buffers that outlive a tick, and the views on them."""
-        layout = self.manifest.layout
-        self._state = aligned_zeros(layout.state_size)
-        self._workspace = aligned_zeros(layout.workspace_size)
-        self._state_view = read_only(self._state.view())
-        public = {item.name: read_only(field_view(self._state, item)) for item in layout.state if not item.private}
-        self._states = MappingProxyType(public)
-        self._counters = {
-            item.name: (self._workspace[item.offset : item.offset + 8].view(np.uint64), item.size)
-            for item in self.manifest.activity
-        }
-        self._ticks = 0  # since activity is counted
-        self._earlier_ticks = 0  # of the stream, before that; less than 0 after a reset
+    _memory: StreamMemory
+    _ticks = 0  # since activity is counted
+    _earlier_ticks = 0  # of the stream, before that; less than 0 after a reset
 
     @property
     def manifest(self) -> Manifest:
@@ -48,10 +32,11 @@ class StreamState(TeamOwner):
     def state(self) -> NDArray[np.uint8]:
         """The state buffer as bytes, public and private states, read only; a `.copy()` can be assigned again.
 
+        Of a stream on a GPU it is a copy of the present state, otherwise a view that goes on with it.
         To keep a stream, or to take it to another session, use `snapshot`, which says whose state it is.
         """
         self._check_available()
-        return self._state_view
+        return self._memory.state()
 
     @state.setter
     def state(self, content: NDArray[np.uint8]) -> None:
@@ -60,15 +45,15 @@ class StreamState(TeamOwner):
         Raises InputError for anything that cannot be such a copy; whose state it is nothing in it says.
         """
         self._check_replaceable()
-        state = check_state(self.manifest.layout, self._weights, content)
+        state = check_state(self.manifest.layout, self._memory.initial, content)
         self._mend()
-        self._state[:] = state
+        self._memory.write(state)
 
     @property
     def states(self) -> Mapping[str, Array]:
-        """The public states by name, shaped, as read-only views of the present state."""
+        """The public states by name, shaped, as read-only views of the present state (on a GPU, copies)."""
         self._check_available()
-        return self._states
+        return self._memory.states()
 
     @property
     def ticks(self) -> int:
@@ -89,28 +74,28 @@ class StreamState(TeamOwner):
         self._check_replaceable()
         state, ticks = decode_snapshot(self.manifest, content)
         self._mend()
-        self._state[:] = state
+        self._memory.write(state)
         self._earlier_ticks = ticks - self._ticks
 
     def overwrite_state(self, content: NDArray[np.uint8]) -> None:
         """Put bytes into the state as they are, uint8 of its size: where another computation of this step stands."""
         self._check_replaceable()
         self._mend()
-        self._state[:] = content
+        self._memory.write(content)
 
     def reset(self) -> None:
         """Go back to the initial state; activity counts go on."""
         self._check_replaceable()
         self._mend()
-        write_initial_state(self.manifest.layout, self._weights, self._state)
+        self._memory.reset()
         self._earlier_ticks = -self._ticks
 
     def activity(self) -> dict[str, SpikeCount]:
         """How often each spike tensor fired since the session was loaded or `reset_activity` was called."""
         self._check_available()
         return {
-            name: SpikeCount(int(counter[0]), self._ticks * size, self._ticks)
-            for name, (counter, size) in self._counters.items()
+            item.name: SpikeCount(count, self._ticks * item.size, self._ticks)
+            for item, count in zip(self.manifest.activity, self._memory.counts(), strict=True)
         }
 
     def reset_activity(self) -> None:
@@ -131,13 +116,6 @@ class StreamState(TeamOwner):
             self._restart_counting()
 
     def _restart_counting(self) -> None:
-        for counter, _ in self._counters.values():
-            counter[0] = 0
+        self._memory.restart_counts()
         self._earlier_ticks += self._ticks
         self._ticks = 0
-
-
-def read_only(array: Array) -> Array:
-    """The array itself, from now on for reading."""
-    array.flags.writeable = False
-    return array

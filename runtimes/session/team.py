@@ -32,6 +32,8 @@ def choose_threads(manifest: Manifest, threads: int | None) -> int:
         return max(1, min(manifest.default_threads, usable_cores()))
     if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
         raise InputError(f"threads={threads!r} must be a whole number from 1 to {MAX_THREADS}.")
+    if threads > 1 and manifest.device is not None:
+        raise InputError(f"threads={threads}, but the ticks of {manifest.model!r} are a GPU's; leave threads= out.")
     if threads > 1 and manifest.threads == 1:
         raise InputError(
             f"threads={threads}, but the step of {manifest.model!r} is too small to gain by a second thread, so its "

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
+
+from astroedge.bundle.manifest import Device, DeviceImage
+
+SHIM_SOURCES = ("cuda.c", "cuda_driver.c", "cuda_gpu.c", "cuda_stream.c")
+"""What launches it, among the files of `targets/link/shim`."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +37,12 @@ class DeviceCode:
     blocks: int
     barriers: int
     images: tuple[Image, ...]
+
+    @property
+    def record(self) -> Device:
+        """What a bundle's manifest keeps of it."""
+        images = (
+            DeviceImage(item.capability, item.kind, len(item.data), sha256(item.data).hexdigest())
+            for item in self.images
+        )
+        return Device("cuda", self.kernel, self.block, self.blocks, self.barriers, tuple(images))

@@ -1,4 +1,4 @@
-"""From an object to the library of a bundle: the C shim, the manifest as C data, the linker.
+"""From an object, or a GPU's code, to the library of a bundle: the C shim, the manifest as C data, the linker.
 
-Imports nouns and `boards`; its C includes `astroedge/abi` alone.
+Imports nouns, `boards` and `cuda`; its C includes `astroedge/abi` alone.
 """

@@ -1,8 +1,9 @@
 """Object → shared library: the compiled tick, the C shim and the manifest's data, linked into what a bundle carries.
 
 The library exports `astro_describe`, `astro_step` and `astro_run`, with a tick for a team of threads also `astro_work`
-and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything else. Its bytes
-depend on the object, the manifest, the target and the linker alone.
+and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything else. Of a step
+that a GPU computes it holds the kernel's images in the place of the tick, exports what opens a device and needs the C
+library. Its bytes depend on the object or the images, the manifest, the target and the linker alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -22,6 +23,8 @@ from astroedge.bundle.manifest import Manifest
 from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
+from astroedge.targets.cuda.device_code import SHIM_SOURCES, DeviceCode
+from astroedge.targets.link.device_data import image_file, render_device_code, render_images
 from astroedge.targets.link.shim_data import render_shim_data
 
 _SHIM = Path(__file__).resolve().with_name("shim")
@@ -29,6 +32,11 @@ _HEADERS = tuple(f"-I{path}" for path in (_SHIM, Path(abi.__file__).resolve().pa
 LINK_SECONDS = 300  # hundreds of times what the largest step takes
 _EXPORTS = ("astro_describe", "astro_run", "astro_step")
 _TEAM_EXPORTS = ("astro_dismiss", "astro_work")
+_DEVICE_EXPORTS = (
+    *("astro_close_device", "astro_device_message", "astro_open_device", "astro_read_device"),
+    "astro_write_device",
+)
+_SHIM_SOURCES = ("shim.c", "checks.c", "memory.c")
 
 _COMPILE = (
     *("-std=c11", "-O2", "-fPIC", "-ffreestanding", "-fno-builtin", "-ffp-contract=off", "-fno-stack-protector"),
@@ -41,6 +49,8 @@ _LINK = (
 )
 # Fast math calls the C library for functions that have no exact form: all that such a library takes from outside.
 _FAST_MATH = ("-Wl,--as-needed", "-lm", "-lc")
+# dlopen is in a library of its own before glibc 2.34.
+_DEVICE_LIBRARIES = ("-Wl,--as-needed", "-ldl", "-lc")
 
 
 @dataclass(frozen=True)
@@ -84,30 +94,58 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_o
     function that no one provides.
     """
     linker = find_linker(target)
+    team = team_object is not None
     exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
-    sources = {
-        "shim_data.c": render_shim_data(manifest).encode("ascii"),
-        "exports.map": f"{{ global: {'; '.join(exports)}; local: *; }};\n".encode("ascii"),
-    }
-    shim = _shim_objects(linker, team_object is not None)
+    shim = _shim_objects(linker, (*_SHIM_SOURCES, *(["team.c"] if team else [])), team)
     objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
+    files = _sources(manifest, exports) | objects
+    inputs = [*shim, "shim_data.c", *(file for file in objects if file not in shim)]
+    return _link(linker, files, [*inputs, *(_FAST_MATH if manifest.math == "fast" else ())])
+
+
+def link_device_library(code: DeviceCode, manifest: Manifest, target: Target) -> bytes:
+    """Link a step that a GPU computes into the shared library of a bundle and return the library's bytes.
+
+    The library is one for `target.arch`, the host's processor, as `link_library` makes it from a compiled tick; the
+    kernel's images are data in it.
+
+    Raises LinkError with the tool's first error when compiling or linking fails.
+    """
+    linker = find_linker(target)
+    shim = _shim_objects(linker, (*SHIM_SOURCES, "checks.c"), team=False)
+    images = {image_file(index): image.data for index, image in enumerate(code.images)}
+    sources = {
+        "device_code.c": render_device_code(code).encode("ascii"),
+        "images.s": render_images(code.images).encode("ascii"),
+    }
+    files = {**_sources(manifest, _EXPORTS + _DEVICE_EXPORTS), **shim, **images, **sources}
+    return _link(linker, files, [*shim, "shim_data.c", *sources, *_DEVICE_LIBRARIES])
+
+
+def _sources(manifest: Manifest, exports: Sequence[str]) -> dict[str, bytes]:
+    """What is written anew for every library, by the names of the files."""
+    return {
+        "shim_data.c": render_shim_data(manifest).encode("ascii"),
+        "exports.map": f"{{ global: {'; '.join(sorted(exports))}; local: *; }};\n".encode("ascii"),
+    }
+
+
+def _link(linker: Linker, files: Mapping[str, bytes], inputs: Sequence[str]) -> bytes:
+    """Link inputs, all of which are among the files or libraries, and return the library."""
     with scratch_folder("link") as folder:
-        for file, content in (sources | objects).items():
+        for file, content in files.items():
             (folder / file).write_bytes(content)
-        libraries = _FAST_MATH if manifest.math == "fast" else ()
         options = [*_COMPILE, *_LINK, *linker.link_options, *_HEADERS]
-        inputs = [*shim, "shim_data.c", *(file for file in objects if file not in shim)]
-        run_compiler(linker, [*options, *inputs, *libraries, "-o", "step.so"], folder)
+        run_compiler(linker, [*options, *inputs, "-o", "step.so"], folder)
         return (folder / "step.so").read_bytes()
 
 
 @cache
-def _shim_objects(linker: Linker, team: bool) -> dict[str, bytes]:
+def _shim_objects(linker: Linker, sources: Sequence[str], team: bool) -> dict[str, bytes]:
     """What is the same in every library of a target, compiled once a process from the sources beside this file.
 
     Nothing of a path gets into it: names of files are debugging information, which is not kept.
     """
-    sources = ["shim.c", "memory.c", *(["team.c"] if team else [])]
     options = [*_COMPILE, *_HEADERS, *(["-DASTROEDGE_TEAM"] if team else [])]
     objects = {}
     with scratch_folder("link") as folder:

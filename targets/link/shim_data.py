@@ -10,7 +10,7 @@ from astroedge.bundle.drawn_values import value_bits
 from astroedge.bundle.initial_state import fill_bits
 from astroedge.bundle.manifest import Activity, BufferField, GoldenTick, InputField, Manifest, StateField
 from astroedge.bundle.manifest_file import linked_digest
-from astroedge.errors import LinkError
+from astroedge.targets.link.c_text import c_text
 
 
 def render_shim_data(manifest: Manifest) -> str:
@@ -42,12 +42,12 @@ def _render_info(manifest: Manifest) -> list[str]:
         "    .size = sizeof(astro_info),",
         f"    .abi_version = {manifest.abi_version}u,",
         f"    .alignment = {ALIGNMENT}u,",
-        f"    .model = {_text(manifest.model)},",
-        f"    .target = {_text(manifest.target.name)},",
-        f"    .graph_sha256 = {_text(manifest.graph_sha256)},",
-        f"    .weights_sha256 = {_text(manifest.weights.sha256)},",
-        f"    .manifest_sha256 = {_text(linked_digest(manifest))},",
-        f"    .features = {_text(' '.join(manifest.target.features))},",
+        f"    .model = {c_text(manifest.model)},",
+        f"    .target = {c_text(manifest.target.name)},",
+        f"    .graph_sha256 = {c_text(manifest.graph_sha256)},",
+        f"    .weights_sha256 = {c_text(manifest.weights.sha256)},",
+        f"    .manifest_sha256 = {c_text(linked_digest(manifest))},",
+        f"    .features = {c_text(' '.join(manifest.target.features))},",
         f"    .inputs = {{{_unsigned(layout.inputs_size)}, {len(layout.inputs)}u, {_table(layout.inputs, 'inputs')}}},",
         f"    .outputs = {{{_unsigned(layout.outputs_size)}, {len(layout.outputs)}u, "
         f"{_table(layout.outputs, 'outputs')}}},",
@@ -57,6 +57,7 @@ def _render_info(manifest: Manifest) -> list[str]:
         f"    .activity_count = {len(manifest.activity)}u,",
         f"    .activity = {_table(manifest.activity, 'activity')},",
         f"    .golden = {{{_unsigned(golden.seed)}, {len(golden.ticks)}u, {_table(golden.ticks, 'golden')}}},",
+        f"    .device = {c_text('' if manifest.device is None else manifest.device.kind)},",
         "};",
     ]
 
@@ -85,7 +86,7 @@ def _render_values(item: InputField) -> list[str]:
 
 def _render_field(shape: str, values: str, item: BufferField) -> str:
     members = [
-        f".name = {_text(item.name)}",
+        f".name = {c_text(item.name)}",
         f".shape = {shape if item.shape else '0'}",
         f".dtype = {_constant('', item.dtype, DTYPES)}",
         f".rank = {len(item.shape)}u",
@@ -114,11 +115,11 @@ def _render_field(shape: str, values: str, item: BufferField) -> str:
 
 
 def _render_activity(item: Activity) -> str:
-    return f"{_text(item.name)}, {_unsigned(item.size)}, {_unsigned(item.offset)}"
+    return f"{c_text(item.name)}, {_unsigned(item.size)}, {_unsigned(item.offset)}"
 
 
 def _render_tick(item: GoldenTick) -> str:
-    return f"{_unsigned(item.tick)}, {_text(item.state)}, {_text(item.outputs)}"
+    return f"{_unsigned(item.tick)}, {c_text(item.state)}, {c_text(item.outputs)}"
 
 
 def _render_table(kind: str, name: str, rows: Iterable[str]) -> list[str]:
@@ -144,15 +145,3 @@ def _unsigned(value: int) -> str:
 def _signed(value: int) -> str:
     # The most negative number has no literal of its own in C.
     return f"(-INT64_C({-value - 1}) - 1)" if value < 0 else f"INT64_C({value})"
-
-
-def _text(value: str) -> str:
-    """A C string literal: UTF-8, everything but plain letters, digits and a few signs as three octal digits.
-
-    Three digits end an octal escape, so no following character can become part of it, and no trigraph, quote or line
-    break can appear.
-    """
-    if "\0" in value:
-        raise LinkError(f"The name {value!r} holds a NUL character, which ends a C string; rename it in the model.")
-    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+/ "
-    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in value.encode("utf-8")) + '"'

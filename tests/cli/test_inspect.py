@@ -8,8 +8,13 @@ from pathlib import Path
 from onnx import numpy_helper
 
 from astroedge.step.graph import StepGraph
+from astroedge.targets import link_bundle
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.pipeline import CompiledStep
+from astroedge.targets.cuda.device_code import DeviceCode, Image
 from tests.conftest import Compiled
 from tests.support.builds import build
+from tests.support.bundles import tiny_manifest, weights_bytes
 from tests.support.command import Command
 from tests.support.graphs import lif_layer
 
@@ -95,3 +100,18 @@ def test_what_is_neither_is_one_line(astroedge_command: Command, tmp_path: Path)
     """A folder without a manifest is no bundle, a missing file no graph."""
     assert astroedge_command("inspect", tmp_path).failed_with(50)
     assert astroedge_command("inspect", tmp_path / "none.onnx").failed_with(20)
+
+
+def test_bundle_shows_a_gpus_code(astroedge_command: Command, tmp_path: Path) -> None:
+    """How the kernel is launched, and for which chips each image is; no driver is needed but for running it."""
+    images = (Image(72, "cubin", bytes(2000)), Image(87, "cubin", bytes(3000)), Image(72, "ptx", b".version 7.4\n\0"))
+    code, native = DeviceCode("astroedge_run", 128, 24, 13, images), resolve_target("native")
+    step = CompiledStep(b"", None, weights_bytes(), tiny_manifest(native), device=code)
+    link_bundle(step, native).save(tmp_path / "gpu.astro")
+    shown = astroedge_command("inspect", tmp_path / "gpu.astro").out
+    assert "up to 24 blocks of 128 threads, which wait for each other 13 times a tick." in " ".join(shown.split())
+    for line in (r"7\.2 +cubin +2\.0 kB +those from 7\.2 to 7\.9", r"7\.2 +ptx +14 B +those from 7\.2 on"):
+        assert re.search(line, shown), line
+    for command in ("verify", "profile", "run"):
+        result = astroedge_command(command, tmp_path / "gpu.astro", "--device", "99")
+        assert (result.code, len(result.err.splitlines())) in ((51, 1), (60, 1)), result.err  # no driver, no such GPU

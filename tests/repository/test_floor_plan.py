@@ -83,7 +83,10 @@ WORDS = {
 
 # The same for C: a file and its header are one, and include those before them.
 C_PLAN = {
-    "targets/link/shim": ("astro_abi", "fp_mode", "memory", "team", "shim"),
+    "targets/link/shim": (
+        *("astro_abi", "fp_mode", "memory", "checks", "team", "shim"),
+        *("device_code", "cuda_driver", "cuda_gpu", "cuda_stream", "cuda"),
+    ),
     "runtimes/c": (
         *(
             "astro_abi",
@@ -97,6 +100,7 @@ C_PLAN = {
             "library",
             "astro",
             "threads",
+            "gpu",
             "golden",
             "session",
         ),

@@ -10,3 +10,10 @@ threads_option = click.option(
     type=click.IntRange(min=1),
     help="Threads that compute a tick; without it 1, or for a large step as many as it is worth. Never changes a bit.",
 )
+
+device_option = click.option(
+    "--device",
+    metavar="N",
+    type=click.IntRange(min=0, max=2**31 - 1),
+    help="Which GPU computes a bundle that was compiled for one; without it the first.",
+)

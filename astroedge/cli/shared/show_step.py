@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import Manifest
+from astroedge.bundle.manifest import DeviceImage, Manifest
 from astroedge.cli.shared.display import percent, print_line, print_table, shape, size
 from astroedge.parity import USUAL
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
@@ -87,6 +87,7 @@ def show_bundle(bundle: Bundle) -> None:
     print_line(count_kernels(manifest))
     if pruned := pruned_summary(manifest):
         print_line(pruned)
+    _show_device(manifest)
     _show_memory(manifest)
     _show_proof(manifest)
 
@@ -141,11 +142,38 @@ def _show_matrices(manifest: Manifest) -> None:
     print_table(("matrix", "inputs × outputs", "kernel", "input fires", "size", "why"), rows, "Matrices")
 
 
+def _show_device(manifest: Manifest) -> None:
+    """The GPU's code: what one tick is there, and for which chips it was built."""
+    device = manifest.device
+    if device is None:
+        return
+    print_line(
+        f"A GPU ({device.kind}) computes it: one launch of {device.kernel} for many ticks, in up to "
+        f"{device.blocks} blocks of {device.block} threads, which wait for each other {device.barriers} times a tick."
+    )
+    rows = [
+        (_dotted(item.capability), item.kind, size(item.nbytes), _runs_on(item), item.sha256[:16] + "…")
+        for item in device.images
+    ]
+    print_table(("compute capability", "code", "size", "runs on", "SHA-256"), rows, "Images in the library")
+
+
+def _runs_on(image: DeviceImage) -> str:
+    if image.kind == "ptx":
+        return f"those from {_dotted(image.capability)} on, once the driver has compiled it"
+    return f"those from {_dotted(image.capability)} to {image.capability // 10}.9"
+
+
+def _dotted(capability: int) -> str:
+    return f"{capability // 10}.{capability % 10}"
+
+
 def _show_memory(manifest: Manifest) -> None:
     layout = manifest.layout
     private = sum(item.nbytes for item in layout.state if item.private)
+    place = "a process" if manifest.device is None else "a process, on the GPU"
     rows = [
-        ("weights", size(layout.weights_size), "one copy in a process, shared by its streams"),
+        ("weights", size(layout.weights_size), f"one copy in {place}, shared by its streams"),
         ("state", size(layout.state_size), f"{size(private)} of it private to the compiler" if private else "a stream"),
         ("workspace", size(layout.workspace_size), "a stream"),
         ("inputs and outputs", size(layout.inputs_size + layout.outputs_size), "a stream"),

@@ -28,12 +28,12 @@ static void hash(astro_session *session, char state[65])
     astro_failure failure;
     char outputs[65];
     uint64_t seed = 7;
-    astro_reset(session);
+    CHECK(astro_reset(session, &failure) == 0);
     for (int tick = 0; tick < 20; tick++) {
         astro_draw(session, &seed);
         CHECK(astro_tick(session, &failure) == 0);
     }
-    astro_hash(session, state, outputs);
+    CHECK(astro_hash(session, state, outputs, &failure) == 0);
 }
 
 int main(int count, char **arguments)

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 import astroedge
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import BundleFiles
 from astroedge.errors import AstroEdgeError, BundleError, InputError
 from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.runtimes.session.stream_memory import HostMemory
 from tests.support.bundles import (
     FEATURES,
     NEURONS,
@@ -155,6 +157,12 @@ def test_sessions_of_one_bundle_are_independent(bundle: Bundle) -> None:
         assert two.activity()["lif.spikes"].active == 0
 
 
+def weights_of(session: CompiledSession) -> NDArray[np.uint8]:
+    """The weights that a session reads."""
+    assert isinstance(session._memory, HostMemory)
+    return session._memory.weights
+
+
 @pytest.mark.guard
 def test_sessions_of_one_bundle_share_its_weights(bundle: Bundle) -> None:
     """However many streams there are, the weights are in memory once.
@@ -162,7 +170,7 @@ def test_sessions_of_one_bundle_share_its_weights(bundle: Bundle) -> None:
     A guard: copies would compute the same numbers.
     """
     with astroedge.load(bundle) as one, astroedge.load(bundle) as two:
-        assert np.shares_memory(one._weights, two._weights)
+        assert np.shares_memory(weights_of(one), weights_of(two))
 
 
 def test_activity_counts_from_the_last_reset_of_it(session: CompiledSession) -> None:

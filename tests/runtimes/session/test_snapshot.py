@@ -119,10 +119,10 @@ def test_a_byte_that_is_no_bool_is_refused(session: CompiledSession) -> None:
     last = replace(layout.state[-1], dtype="bool")
     layout = replace(layout, state=(*layout.state[:-1], last))
     state = session.state.copy()
-    assert np.array_equal(check_state(layout, session._weights, state), state)
+    assert np.array_equal(check_state(layout, session._memory.initial, state), state)
     state[last.offset + 3] = 2
     with pytest.raises(InputError, match="no bool"):
-        check_state(layout, session._weights, state)
+        check_state(layout, session._memory.initial, state)
 
 
 def test_a_stream_that_holds_nan_is_kept(session: CompiledSession) -> None:

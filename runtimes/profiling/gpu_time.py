@@ -1,0 +1,32 @@
+"""What a step takes on a GPU: memory there, time by the GPU's own clock, and the rest of a call, which is launching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.step_profile import Reading
+
+TIMED_STEPS = 200
+
+
+def read_gpu(session: CompiledSession, ticks: Sequence[Mapping[str, Any]], samples: Sequence[int]) -> list[Reading]:
+    """The readings of a session on a GPU; none for one on a processor.
+
+    `ticks` are arguments of steps, some of which are made once more; `samples` the times of steps in nanoseconds as the
+    caller saw them.
+    """
+    gpu = session.gpu
+    if gpu is None:
+        return []
+    names = [item.name for item in session.spec.inputs]
+    times = [session.time_on_gpu(**{name: tick[name] for name in names}) * 1e9 for tick in ticks[:TIMED_STEPS]]
+    computing = median(times)
+    where = f"{gpu.name}, compute capability {gpu.capability}, driver for CUDA {gpu.driver}, {gpu.blocks} blocks"
+    return [
+        Reading("device memory", float(gpu.memory), "bytes", "measured", f"weights and buffers on {where}"),
+        Reading("device time", computing, "ns", "measured", f"a launch by its events, median of {len(times)} steps"),
+        Reading("launch overhead", median(samples) - computing, "ns", "measured", "median step less device time"),
+    ]
