@@ -16,7 +16,7 @@ from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Moments
-from astroedge.targets.compiler.program.step_program import StepProgram
+from astroedge.targets.compiler.program.step_program import StepProgram, Value
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
 from astroedge.targets.cuda.device_code import DeviceCode
@@ -44,6 +44,7 @@ class Compilation:
     code: bytes = field(init=False)
     team_code: bytes | None = field(init=False)
     moments: Moments = field(init=False)
+    points: dict[Value, frozenset[Value]] = field(init=False)
     levels: list[int] = field(init=False)
     forms: list[DeviceForm] = field(init=False)
     text: str = field(init=False)

@@ -16,7 +16,7 @@ from astroedge.targets.compiler.cuda.build_device import build_device
 from astroedge.targets.compiler.cuda.choose_device_kernels import choose_device_kernels
 from astroedge.targets.compiler.cuda.divide_calls import divide_calls
 from astroedge.targets.compiler.cuda.kernel_text import kernel_text
-from astroedge.targets.compiler.cuda.levels import order_by_levels, sort_plan
+from astroedge.targets.compiler.cuda.levels import order_by_levels, points_read, sort_plan
 from astroedge.targets.compiler.emit.lower_kernel import KERNEL_FACTS, KERNEL_PASSES
 from astroedge.targets.compiler.emit.lower_module import MODULE_FACTS, MODULE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import make_manifest, pack_weights
@@ -31,6 +31,7 @@ DEVICE_FACTS = {
     **{fact: FACTS[fact] for fact in ("choice", "program.kernels", "program.merged", "packed", "manifest")},
     "moments": "calls stand in the order of their levels: those of one level need not wait for each other",
     "plan": "every value has its place in one of the five buffers, of those needed in one level each its own",
+    "points": "of every call it is known what it reads only at the element that it writes",
     "plan.scheduled": "every call has a function of loops over single elements, or is one of the library",
     "levels": "the planned calls stand in the order of the levels that their bytes allow",
     "forms": "of every call it is known how all threads make it",
@@ -64,12 +65,16 @@ def _plan_memory(state: Compilation) -> None:
     state.plan = plan_memory(state.program, counters, stored, copy_kernel, state.moments)
 
 
+def _points_read(state: Compilation) -> None:
+    state.points = points_read(state.plan.calls)
+
+
 def _schedule_calls(state: Compilation) -> None:
     state.plan = replace(state.plan, calls=schedule_calls(state.plan.calls, state.request.target))
 
 
 def _sort_plan(state: Compilation) -> None:
-    state.plan, state.levels = sort_plan(state.plan)
+    state.plan, state.forms, state.levels = sort_plan(state.plan, state.forms, state.points)
 
 
 def _divide_calls(state: Compilation) -> None:
@@ -81,7 +86,7 @@ def _kernel_text(state: Compilation) -> None:
 
 
 def _build_device(state: Compilation) -> None:
-    state.device = build_device(state.text, state.plan.calls, state.forms, state.levels, state.request.target)
+    state.device = build_device(state.text, state.forms, state.levels, state.request.target)
 
 
 def _pack_weights(state: Compilation) -> None:
@@ -105,9 +110,10 @@ DEVICE_PASSES: tuple[Pass[Compilation], ...] = (
     ),
     Pass.of(order_by_levels, requires=("program.merged",), ensures=("moments",), run=_order_by_levels),
     Pass.of(plan_memory, requires=("spec", "choice", "moments"), ensures=("plan",), run=_plan_memory),
-    Pass.of(schedule_calls, requires=("plan",), ensures=("plan.scheduled",), run=_schedule_calls),
-    Pass.of(sort_plan, requires=("plan.scheduled",), ensures=("levels",), run=_sort_plan),
-    Pass.of(divide_calls, requires=("levels",), ensures=("forms",), run=_divide_calls),
+    Pass.of(points_read, requires=("plan",), ensures=("points",), run=_points_read),
+    Pass.of(schedule_calls, requires=("plan", "points"), ensures=("plan.scheduled",), run=_schedule_calls),
+    Pass.of(divide_calls, requires=("plan.scheduled",), ensures=("forms",), run=_divide_calls),
+    Pass.of(sort_plan, requires=("forms", "points"), ensures=("levels",), run=_sort_plan),
     Pass.of(kernel_text, requires=("levels", "forms"), ensures=("text",), run=_kernel_text),
     Pass.of(build_device, requires=("levels", "forms", "text"), ensures=("device",), run=_build_device),
     Pass.of(pack_weights, requires=("plan",), ensures=("packed",), run=_pack_weights),

@@ -15,7 +15,8 @@ from astroedge.targets import quantise
 from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
-from astroedge.targets.compiler.cuda.kernel_text import BLOCK_THREADS, ENTRY
+from astroedge.targets.compiler.cuda.divide_calls import BLOCK_THREADS
+from astroedge.targets.compiler.cuda.kernel_text import ENTRY
 from astroedge.targets.compiler.device_passes import DEVICE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import pack_weights
 from astroedge.targets.pass_list import run_passes

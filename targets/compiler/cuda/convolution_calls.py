@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from astroedge.bundle.manifest import DESPITE, NO_SPIKES
+from astroedge.errors import CompileError
 from astroedge.targets.compiler.cuda.product_calls import ChosenCalls
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.decide_kernel import DENSE, EVENT
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.convolutions.convolution import Convolution
-from astroedge.targets.kernels.cuda.convolutions import FEW_OUTPUTS, WindowSums, pack_taps, pack_windows
+from astroedge.targets.kernels.cuda.convolutions import FEW_OUTPUTS, WindowSums, has_near_taps, pack_taps, pack_windows
 
 MOST_FIRING = 0.5
 """The rate above which silent inputs save less than it takes to list the others."""
@@ -29,14 +30,19 @@ class ConvolutionCalls:
     def choose(self, product: ConvolutionProduct, images: Value, matrix: Value, result: Value) -> ChosenCalls:
         """The call that makes `result` of `images` and W[taps, outputs].
 
-        Raises CompileError for more inputs than exact integer sums allow.
+        Raises CompileError for more inputs than exact integer sums allow, and for windows that are too large.
         """
         conv, sparsity, storage = product.shape, product.sparsity, self.weights.storage(matrix)
         storage.check_rows(conv.taps)
+        if not has_near_taps(conv):
+            raise CompileError(
+                f"The convolution {product.name!r} has windows of more than 32,768 rows or columns, for which a GPU "
+                "has no kernel; compile it for the board's CPU."
+            )
         kernel, reason = self._decide(product, matrix)
         form = f"windows {conv.groups} {conv.kernel}"
         stored = self.weights.packed(product.name, matrix, form, lambda weights: pack_windows(weights, conv))
-        sums = WindowSums(conv, sparsity is None or not sparsity.binary, kernel == EVENT, storage)
+        sums = WindowSums(conv, sparsity is None or not sparsity.binary, kernel == EVENT, storage, len(stored) > 1)
         reads = (images, stored[0], self._taps_of(conv), *stored[1:])
         rate = 1.0 if sparsity is None or kernel == DENSE else sparsity.rate
         touched = round(rate * stored[0].nbytes * conv.batch * conv.out_pixels)

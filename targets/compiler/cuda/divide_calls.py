@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import tvm_ffi
 from tvm import tirx
 
 from astroedge.targets.compiler.program.equal_functions import EqualFunctions
 from astroedge.targets.compiler.program.step_program import KernelCall
-from astroedge.targets.compiler.threads.divide_loops import divide_loops, undivided
-from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION
+from astroedge.targets.compiler.threads.divide_loops import PART, TeamForm, divide_loops, undivided
+from astroedge.targets.cuda.library_call import IN_TURN, LIBRARY_BLOCKS, LIBRARY_FUNCTION
 from astroedge.targets.cuda.scalar_lanes import scalar_lanes
 from astroedge.targets.pass_list import UnknownForm
 
 MOST_THREADS = 2**18
 """More threads than any chip runs at once."""
 
+BLOCK_THREADS = 128
+
 MOST_SERIAL = 4096
 """Elements that a thread may store one after the other: each takes about what a CPU takes for thirty."""
+
+SCHEDULED = ("element-wise", "copy")
+"""Kinds of calls whose loops walk their results in order."""
 
 USUAL_THREADS = 16384  # of a small chip, for what is divided among all of them
 
@@ -28,12 +34,14 @@ class DeviceForm:
     """How a GPU makes a call.
 
     `function` is None where the library has it; else it takes two int32 after its arrays, thread and threads, if it is
-    `divided`. `parts` threads have something to do, 0 if only the library knows.
+    `divided`. `parts` threads have something to do. With `in_turn` thread t writes the
+    elements t, t + threads and so on of the results, and no other thread does.
     """
 
     function: tirx.PrimFunc | None
     divided: bool
     parts: int
+    in_turn: bool = False
 
 
 def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
@@ -47,14 +55,18 @@ def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
 
 def _form(call: KernelCall, made: EqualFunctions[DeviceForm]) -> DeviceForm:
     if LIBRARY_FUNCTION in call.function.attrs:
-        return DeviceForm(None, False, 0)
+        threads = int(call.function.attrs[LIBRARY_BLOCKS]) * BLOCK_THREADS
+        return DeviceForm(None, False, threads, bool(call.function.attrs[IN_TURN]))
     return made.get(call.function, lambda: _divided(call))
 
 
 def _divided(call: KernelCall) -> DeviceForm:
     function = scalar_lanes(call.function)
     team = divide_loops(function, MOST_THREADS, in_turn=True)
-    form = DeviceForm(undivided(function), False, 1) if team is None else DeviceForm(team.function, True, team.parts)
+    if team is None:
+        form = DeviceForm(undivided(function), False, 1)
+    else:
+        form = DeviceForm(team.function, True, team.parts, _is_one_loop(call, team))
     assert form.function is not None
     longest = serial_stores(form.function.body) * -(-form.parts // USUAL_THREADS)
     if longest > MOST_SERIAL and longest > _share(call):
@@ -63,6 +75,14 @@ def _divided(call: KernelCall) -> DeviceForm:
             "board's processor."
         )
     return form
+
+
+def _is_one_loop(call: KernelCall, team: TeamForm) -> bool:
+    """Whether the scheduled loops of a call are divided as one, a turn for each element of every result."""
+    arrays: list[tirx.AllocBuffer] = []
+    tvm_ffi.structural_walk(team.function.body, (tirx.AllocBuffer, lambda item: arrays.append(item)))
+    divided = sum(item.buffer.name == PART for item in arrays)
+    return call.kind in SCHEDULED and divided == 1 and all(prod(value.shape) == team.parts for value in call.writes)
 
 
 def _share(call: KernelCall) -> int:

@@ -20,19 +20,18 @@ from pathlib import Path
 from tvm import tirx
 
 from astroedge.targets import cuda
-from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
+from astroedge.targets.compiler.cuda.divide_calls import BLOCK_THREADS, DeviceForm
 from astroedge.targets.compiler.emit.lower_kernel import lower_to_loops
 from astroedge.targets.compiler.program.equal_functions import EqualFunctions
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.cuda.device_arithmetic import C_TYPES
 from astroedge.targets.cuda.device_functions import device_functions
-from astroedge.targets.cuda.library_call import LIBRARY_FUNCTION, LIBRARY_SIZES
+from astroedge.targets.cuda.library_call import FIRST_BLOCK, LIBRARY_FUNCTION, LIBRARY_SIZES
 from astroedge.targets.cuda.plain_storage import STORED
 from astroedge.targets.kernels.cuda.library_text import library_text
 
 ENTRY = "astroedge_run"
-BLOCK_THREADS = 128
 WAIT = "ae_grid_sync(control + {word});"
 """Waits that follow each other use different words, so that whoever wakes up late learns nothing of the next one."""
 
@@ -83,11 +82,14 @@ class _Tick:
         if form.function is None:
             name = str(call.function.attrs[LIBRARY_FUNCTION])
             self.library.add(name)
-            sizes = [str(size) for size in call.function.attrs[LIBRARY_SIZES]]
+            first = "0" if form.in_turn else str(self._first // BLOCK_THREADS)
+            sizes = [first if size == FIRST_BLOCK else str(size) for size in call.function.attrs[LIBRARY_SIZES]]
             self.lines.append(f"{name}({', '.join([*arguments, *sizes])});")
+            self._first += -(-form.parts // BLOCK_THREADS) * BLOCK_THREADS
             return
         name = self._known.get(form.function, lambda: self._define(call, form))
-        thread = f"ae_turn(thread, threads, {self._first})" if self._first else "thread"
+        # What is in turn may be read in the same level by who counts on the same turns.
+        thread = f"ae_turn(thread, threads, {self._first})" if self._first and not form.in_turn else "thread"
         if form.divided:
             self.lines.append(f"{name}({', '.join([*arguments, thread, 'threads'])});")
         else:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
+from math import prod
 
+from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
+from astroedge.targets.compiler.program.blocks import is_pointwise
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Place, may_overwrite
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
@@ -38,39 +42,98 @@ def order_by_levels(program: StepProgram) -> tuple[StepProgram, Moments]:
     return replace(program, calls=ordered), lambda calls, places: levels_of(calls, places, in_place)
 
 
-def sort_plan(plan: MemoryPlan) -> tuple[MemoryPlan, list[int]]:
-    """The planned calls in the order of their levels, which their bytes decide now, and these levels, from 0 up."""
-    levels = levels_of(plan.calls, plan.places, {})
+def points_read(calls: Sequence[KernelCall]) -> dict[Value, frozenset[Value]]:
+    """What each unscheduled call reads only at the element that it writes, by the first value that it writes."""
+    return {call.writes[0]: frozenset(value for value in call.reads if _at_points(call, value)) for call in calls}
+
+
+def _at_points(call: KernelCall, value: Value) -> bool:
+    places = [place for place, other in enumerate(call.reads) if other is value]
+    return value.kind != "weight" and all(is_pointwise(call.function, place) for place in places)
+
+
+def sort_plan(
+    plan: MemoryPlan, forms: Sequence[DeviceForm], points: Mapping[Value, frozenset[Value]]
+) -> tuple[MemoryPlan, list[DeviceForm], list[int]]:
+    """Sort the planned calls by their levels, which their bytes decide now; the levels count from 0.
+
+    What a thread makes and reads at its own elements only, `points` of a call of the `forms` in turn, it need not wait
+    for: such calls stand in one level, one behind the other.
+    """
+    own = [_own_values(call, form, points) for call, form in zip(plan.calls, forms, strict=True)]
+    levels = levels_of(plan.calls, plan.places, {}, own)
     order = sorted(range(len(levels)), key=lambda index: levels[index])
-    return replace(plan, calls=[plan.calls[index] for index in order]), [levels[index] for index in order]
+    sorted_plan = replace(plan, calls=[plan.calls[index] for index in order])
+    return sorted_plan, [forms[index] for index in order], [levels[index] for index in order]
 
 
-def levels_of(calls: Sequence[KernelCall], places: Places, in_place: Mapping[Value, Value]) -> list[int]:
+def _own_values(call: KernelCall, form: DeviceForm, points: Mapping[Value, frozenset[Value]]) -> frozenset[Value]:
+    """The values of which every thread touches its own elements alone: t, t + threads and so on."""
+    if not form.in_turn:
+        return frozenset()
+    read = points.get(call.writes[0], frozenset()) if form.function is not None else frozenset()
+    size = prod(call.writes[0].shape)
+    return frozenset(call.writes) | {value for value in read if prod(value.shape) == size}
+
+
+def levels_of(
+    calls: Sequence[KernelCall],
+    places: Places,
+    in_place: Mapping[Value, Value],
+    own_values: Sequence[frozenset[Value]] = (),
+) -> list[int]:
     """The first level in which each call can run, if those before it in `calls` come first where it matters.
 
-    `in_place` are values without a place that will overwrite another one.
+    `in_place` are values without a place that will overwrite another one; `own_values` those of each call that every
+    thread touches at its own elements alone.
     """
     bytes_of = _Bytes(places, in_place)
     levels: list[int] = []
-    for call in calls:
-        reads = [bytes_of.find(value) for value in call.reads]
-        writes = [bytes_of.find(value) for value in call.writes]
-        level = max((area.written + 1 for spans in reads for area in spans), default=0)
-        level = max([level, *(max(area.written, area.read) + 1 for spans in writes for area in spans)])
-        for area in (area for spans in reads for area in spans):
-            area.read = max(area.read, level)
-        for area in (area for spans in writes for area in spans):
-            area.written = max(area.written, level)
+    none: frozenset[Value] = frozenset()
+    for call, own in zip(calls, own_values or repeat(none), strict=False):
+        reads = [(touched, _elements(value, own)) for value in call.reads if (touched := bytes_of.find(value))]
+        writes = [(touched, _elements(value, own)) for value in call.writes if (touched := bytes_of.find(value))]
+        level = 0
+        for (first, *others), elements in reads:
+            level = max([level, first.written.next_of(elements), *(area.written.next_of(0) for area in others)])
+        for (first, *others), elements in writes:
+            level = max(level, first.written.next_of(elements), first.read.next_of(elements))
+            level = max([level, *(max(area.written.next_of(0), area.read.next_of(0)) for area in others)])
+        for (first, *_), elements in reads:
+            first.read.add(elements, level)
+        for (first, *_), elements in writes:
+            first.written.add(elements, level)
         levels.append(level)
     return levels
 
 
+def _elements(value: Value, own: frozenset[Value]) -> int:
+    """How many elements a value has of which each thread touches its own, 0 for any other use."""
+    return prod(value.shape) if value in own else 0
+
+
+class _Uses:
+    """The last level in which bytes were used in each way: as so many elements, each by its own thread, or (0) else."""
+
+    def __init__(self) -> None:
+        self.last: dict[int, int] = {}
+
+    def add(self, elements: int, level: int) -> None:
+        """Note a use."""
+        self.last[elements] = max(self.last.get(elements, -1), level)
+
+    def next_of(self, elements: int) -> int:
+        """The level of what has to come after all these uses: the same where each thread meets its own elements."""
+        alike = [level + (elements == 0 or elements != other) for other, level in self.last.items()]
+        return max(alike, default=0)
+
+
 class _Area:
-    """Bytes that are touched together: the last level that reads and the last that writes them, −1 for none."""
+    """Bytes that are touched together, and when."""
 
     def __init__(self, start: int, end: int) -> None:
         self.start, self.end = start, end
-        self.read = self.written = -1
+        self.read, self.written = _Uses(), _Uses()
 
 
 class _Bytes:
@@ -83,10 +146,7 @@ class _Bytes:
         self.found: dict[Value, list[_Area]] = {}
 
     def find(self, value: Value) -> list[_Area]:
-        """The areas of a value; none for what is never written.
-
-        Areas are those of the values met so far: one that overlaps several is in each of their lists.
-        """
+        """The area of a value and then those of others that overlap it; none for what is never written."""
         value = self.in_place.get(value, value) if value not in self.places else value
         if value.kind in ("input", "weight"):
             return []

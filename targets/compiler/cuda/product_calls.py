@@ -40,12 +40,17 @@ class ProductCalls:
         self.blocks = blocks
 
     def choose(self, product: Product, left: Value, right: Value, result: Value) -> ChosenCalls:
-        """The calls that make `result` of the product of `left` and `right`."""
+        """The calls that make `result` of the product of `left` and `right`.
+
+        Raises CompileError for more inputs than exact integer sums allow.
+        """
         kernel, reason = self._decide(product, right)
         stored = self._stored(product, right)
         if product.dtype != "float32":
             return ChosenCalls(self._integers(product, (left, *stored), result), kernel, reason, stored)
         rows = self._shape(product, left, right, kernel == EVENT)
+        if not rows.fixed:
+            rows.storage.check_rows(product.rows)
         return ChosenCalls(self._calls(product, rows, (left, *stored), result), kernel, reason, stored)
 
     def _decide(self, product: Product, right: Value) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from tvm import tirx
 from astroedge.abi.limits import MAX_THREADS
 from astroedge.targets.tir_builder import INDEPENDENT, rewrite
 
+PART = "part"  # the array that holds where a thread starts and how many iterations it does
 FEW = 4  # with fewer parts than this, the loop that has more of them is divided
 
 
@@ -136,7 +137,7 @@ class _Divider:
 
     def _own_iterations(self, first: Any, count: Any) -> tuple[Any, Any, list[tirx.Stmt]]:
         """Where a thread starts and how many iterations it does, out of an array, and what fills that."""
-        part = tirx.decl_buffer((2,), "int32", name="part")
+        part = tirx.decl_buffer((2,), "int32", name=PART)
         filled = [tirx.AllocBuffer(part), tirx.BufferStore(part, first, [0]), tirx.BufferStore(part, count, [1])]
         return tirx.BufferLoad(part, [0]), tirx.BufferLoad(part, [1]), filled
 

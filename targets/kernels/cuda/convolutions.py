@@ -59,12 +59,16 @@ class WindowForm:
 
 @dataclass(frozen=True)
 class WindowSums:
-    """`conv` by weights in `storage`, event-driven if `skips`; `graded` as in `RowsProduct`."""
+    """`conv` by weights in `storage`, event-driven if `skips`; `graded` as in `RowsProduct`.
+
+    `scaled` says that the weights are integers with scales; others are whole numbers.
+    """
 
     conv: Convolution
     graded: bool
     skips: bool
     storage: Storage = FLOAT32
+    scaled: bool = False
 
     def form(self, blocks: int) -> WindowForm:
         """How a device divides it where `blocks` blocks of threads run at once."""
@@ -87,7 +91,7 @@ class WindowSums:
             ("weights", (conv.taps * conv.outputs,), element_dtype(self.storage)),
             ("taps", (2 * conv.taps,), "int32"),
         ]
-        if self.storage.is_integer:
+        if self.scaled:
             arrays.append(("scales", (conv.outputs,), "float32"))
         arrays.append(("y", (conv.batch * conv.outputs * conv.out_pixels,), "float32"))
         shape = f"ae_{form.name}"

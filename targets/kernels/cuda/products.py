@@ -6,7 +6,7 @@ Weights lie row by row, as `pack_rows` packs them: threads take neighbouring col
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,8 +31,9 @@ _STRIP = 8  # AE_STRIP of the library
 _MANY = 16  # rows by one matrix that are worth keeping its weights in a cache for
 _TOTALS = 2048  # sums in shared memory
 
-_WORTH_SPLITTING = 48
-"""Inputs that a thread reads one after the other for less than what another barrier takes."""
+_AHEAD = 8  # AE_AHEAD of the library: weights a thread waits for at the same time, twice as many if only added
+_LISTED, _LOADED, _FINISHED = 0.5, 0.3, 2.0
+"""Microseconds (estimated) of reading and listing 256 inputs, of waiting for weights, and of a barrier and `finish`."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class RowsProduct:
             tasks = strips * -(-self.storage.data_size(self.columns) // _WARP)
             return RowsForm("strips", split=self.rows > BLOCK and tasks * _WARP < blocks * THREADS)
         tasks = self.batch * -(-self.storage.data_size(self.columns) // THREADS)
-        slow = rate * self.rows > _WORTH_SPLITTING
-        return RowsForm("fixed" if self.fixed else "rows", split=self.rows > BLOCK and tasks < blocks and slow)
+        waits = ceil(rate * BLOCK / (_AHEAD if self.graded or not self.skips else 2 * _AHEAD))
+        saved = (ceil(self.rows / BLOCK) - 1) * (_LISTED + _LOADED * waits)
+        return RowsForm("fixed" if self.fixed else "rows", split=tasks < blocks and saved > _FINISHED)
 
     def product(self, form: RowsForm) -> tirx.PrimFunc:
         """Kernel (x, weights, [scales], y), or (x, weights, sums) if the form is split, for `finish`.
@@ -125,7 +127,9 @@ class RowsProduct:
         name = f"ae_{form.name}<{', '.join((f'ae_{self.storage.name}', *flags))}>"
         kind = "event_gemv" if self.skips else "dense_gemv"
         sizes: tuple[int | str, ...] = (FIRST_BLOCK, self.rows, self.columns, self.batch, *last)
-        return library_call(kind, name, arrays, sizes, self._blocks(form))
+        whole_columns = self.storage.data_size(self.columns) == self.columns
+        in_turn = form == RowsForm("rows", split=False) and self.batch == 1 and whole_columns
+        return library_call(kind, name, arrays, sizes, self._blocks(form), in_turn)
 
     def finish(self) -> tirx.PrimFunc:
         """Kernel (sums, [scales], y): the split sums added up, with the scales of integers."""
@@ -133,7 +137,7 @@ class RowsProduct:
         arrays.append(("y", (self.batch * self.columns,), "float32"))
         sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch)
         name = f"ae_finish<ae_{self.storage.name}>"
-        return library_call("finish_gemv", name, arrays, sizes, _filled(self.batch * self.columns))
+        return library_call("finish_gemv", name, arrays, sizes, _filled(self.batch * self.columns), in_turn=True)
 
     def _blocks(self, form: RowsForm) -> int:
         """Blocks that find something to do."""

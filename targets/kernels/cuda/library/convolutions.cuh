@@ -36,6 +36,7 @@ __device__ __forceinline__ int ae_block_end(const ae_conv &conv, int begin) {
     return begin + conv.length < turn ? begin + conv.length : turn;
 }
 
+/* Integers without scales are weights of the graph that are whole numbers. */
 template <class W>
 __device__ __forceinline__ float ae_scaled(const float *scales, int output, float total) {
     return W::BY_COLUMN && scales ? __fmul_rn(__ldg(scales + output), total) : total;

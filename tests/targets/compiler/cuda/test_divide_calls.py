@@ -34,7 +34,7 @@ def test_each_call_has_a_form() -> None:
         ]
     )
     assert [(form.function is None, form.divided, form.parts) for form in forms] == [
-        (True, False, 0), (False, True, 6), (False, False, 1),
+        (True, False, 128), (False, True, 6), (False, False, 1),
     ]  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from itertools import count
 
 from tvm import te
 
-from astroedge.targets.compiler.cuda.levels import levels_of, order_by_levels, sort_plan
-from astroedge.targets.compiler.program.plan_memory import Place, plan_memory
+from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
+from astroedge.targets.compiler.cuda.levels import levels_of, order_by_levels, points_read, sort_plan
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Place, plan_memory
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
@@ -40,7 +41,8 @@ def turn(operand: Value) -> tuple[KernelCall, Value]:
 def planned(program: StepProgram) -> tuple[list[KernelCall], list[int], dict[Value, Place]]:
     """The calls as they run, their levels, and the places of all values."""
     program, moments = order_by_levels(program)
-    plan, levels = sort_plan(plan_memory(program, [], {}, copy_kernel, moments))
+    plan = plan_memory(program, [], {}, copy_kernel, moments)
+    plan, _, levels = sort_plan(plan, [DeviceForm(None, False, 0)] * len(plan.calls), {})
     return plan.calls, levels, plan.places
 
 
@@ -69,6 +71,34 @@ def test_bytes_decide_in_the_end() -> None:
     assert levels_of([first, third, second], places, {}) == [0, 1, 2]
     places[b] = Place("workspace", 64)
     assert levels_of([first, third, second], places, {}) == [0, 1, 0]
+
+
+def test_values_over_one_larger_one_do_not_wait_for_each_other() -> None:
+    """Two that share no byte with each other run together, though both lie over a third."""
+    x = value("input", 64)
+    (large, a), (low, b), (high, c) = add(x, size=64), add(value("input")), add(value("input"))
+    places = {a: Place("workspace", 0), b: Place("workspace", 0), c: Place("workspace", 128)}
+    assert levels_of([large, low, high], places, {}) == [0, 1, 1]
+
+
+def test_a_thread_waits_for_no_element_of_its_own() -> None:
+    """Calls whose threads take turns in the same way share a level, but not with one that reads otherwise."""
+    x = value("input")
+    first, a = add(x)
+    second, b = add(a, x)
+    third, c = turn(b)
+    points = points_read([first, second, third])
+    assert points[a] == {x}
+    assert points[b] == {a, x}
+    assert points[c] == set()
+    places = {item: Place("workspace", 64 * number) for number, item in enumerate((a, b, c))}
+    plan = MemoryPlan([first, second, third], places, {}, [], [], [])
+    in_turn = DeviceForm(copy_kernel(x), True, 16, True)
+    _, _, levels = sort_plan(plan, [in_turn] * 3, points)
+    assert levels == [0, 0, 1]
+    otherwise = DeviceForm(copy_kernel(x), True, 4)
+    _, _, levels = sort_plan(plan, [otherwise, in_turn, in_turn], points)
+    assert levels == [0, 1, 2]
 
 
 def test_a_state_is_overwritten_where_that_costs_no_level() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from astroedge.bundle.manifest import DESPITE
+from astroedge.errors import CompileError
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.compiler.cuda.convolution_calls import ConvolutionCalls
 from astroedge.targets.compiler.cuda.library_forms import in_library
@@ -111,6 +112,25 @@ def test_convolutions_of_one_form_share_their_taps() -> None:
     assert _names(single.calls) == ["ae_convolve<ae_float32, ae_single>"]
     often = ConvolutionProduct("d", conv, replace(SPIKES, rate=0.8))
     assert calls.choose(often, images, _weight(72, 16), result).kernel == "dense"
+
+
+def test_whole_numbers_have_no_scales() -> None:
+    """Weights that a graph has as whole numbers are bytes; every array of the call is there."""
+    calls = ConvolutionCalls("auto", WeightValues(StoredWeights()), 64)
+    data = RNG.integers(-9, 9, (72, 16)).astype(np.int8)
+    product = ConvolutionProduct("W", Convolution(1, 8, 9, 9, 16, (3, 3)), None)
+    whole = Value("W", data.shape, "int8", "weight", data)
+    (call,) = calls.choose(product, _value("x", 1, 8, 9, 9), whole, _value("y", 1, 16, 7, 7)).calls
+    assert [str(item.dtype) for item in call.function.params] == ["float32", "int8", "int32", "float32"]
+    assert len(call.reads) == 3
+
+
+def test_windows_that_are_too_large_are_refused() -> None:
+    """The taps of a window must lie within 32,768 rows and columns of each other."""
+    calls = ConvolutionCalls("auto", WeightValues(StoredWeights()), 64)
+    far = ConvolutionProduct("W", Convolution(1, 1, 1, 70000, 4, (1, 2), dilation=(1, 65000)), None)
+    with pytest.raises(CompileError, match=r"'W' has windows of more than 32,768 .* compile it for the board's CPU"):
+        calls.choose(far, _value("x", 1, 1, 1, 70000), _weight(2, 4), _value("y", 1, 4, 1, 5000))
 
 
 def test_lowered_kernels_become_functions_of_the_library() -> None:

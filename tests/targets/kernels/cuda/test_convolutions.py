@@ -21,6 +21,7 @@ from astroedge.targets.kernels.convolutions.dense_conv import (
 from astroedge.targets.kernels.cuda.convolutions import WindowForm, WindowSums, pack_taps, pack_windows
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT8
 from astroedge.targets.precision.weight_format import store as quantise
+from astroedge.targets.precision.weight_format import store_integers
 from tests.support.kernels.cuda_library import CudaLibrary
 from tests.support.kernels.harness import run, same_bits
 from tests.support.kernels.reference_convolution import convolve, matrix
@@ -58,13 +59,16 @@ def _case(place: int, conv: Convolution, graded: bool) -> Case:
     if graded:
         x *= rng.standard_normal(x.shape).astype(np.float32)
     stored = quantise(matrix(weights), storage)
+    if place == len(SHAPES) - 1:  # whole numbers of the graph
+        stored = store_integers(quantise(matrix(weights), INT8).values)
+        storage = stored.storage
     rounded = np.ascontiguousarray(stored.values.astype(np.float32).T).reshape(weights.shape)
     expected = convolve(x, rounded, conv)
     data, scales = pack_windows(stored, conv)
     operands = [x, data, pack_taps(conv)]
     if scales is not None:
         operands, expected = [*operands, scales], expected * scales[:, None, None]
-    sums = {form.name: WindowSums(conv, graded, form.name == "event", storage) for form in FORMS}
+    sums = {form.name: WindowSums(conv, graded, form.name == "event", storage, scales is not None) for form in FORMS}
     return Case(sums, operands, expected)
 
 

@@ -204,7 +204,7 @@ def test_a_product_is_divided_as_its_size_and_the_device_want() -> None:
     product = RowsProduct(1, 2048, 512, 1, True, False, True)
     assert product.form(1.0, 64) == SPLIT
     assert replace(product, rows=256).form(1.0, 64) == WHOLE
-    assert replace(product, skips=True).form(0.01, 64) == WHOLE
+    assert replace(product, rows=600, skips=True).form(0.01, 64) == WHOLE
     assert replace(product, skips=True, batch=512, per_matrix=512).form(0.1, 64).streams == 64
     assert replace(product, batch=64, per_matrix=64).form(1.0, 64) == STRIPS[1]
     assert replace(product, batch=512, per_matrix=512).form(1.0, 64) == STRIPS[0]
