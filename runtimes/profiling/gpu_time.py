@@ -24,9 +24,25 @@ def read_gpu(session: CompiledSession, ticks: Sequence[Mapping[str, Any]], sampl
     names = [item.name for item in session.spec.inputs]
     times = [session.time_on_gpu(**{name: tick[name] for name in names}) * 1e9 for tick in ticks[:TIMED_STEPS]]
     computing = median(times)
+    read = weights_read(session)
     where = f"{gpu.name}, compute capability {gpu.capability}, driver for CUDA {gpu.driver}, {gpu.blocks} blocks"
     return [
         Reading("device memory", float(gpu.memory), "bytes", "measured", f"weights and buffers on {where}"),
         Reading("device time", computing, "ns", "measured", f"a launch by its events, median of {len(times)} steps"),
         Reading("launch overhead", median(samples) - computing, "ns", "measured", "median step less device time"),
+        Reading(
+            "weight bandwidth", read / computing, "GB/s", "estimated", f"{read:,.0f} bytes a step in the device time"
+        ),
     ]
+
+
+def weights_read(session: CompiledSession) -> float:
+    """About how many bytes of matrices the steps since the reset have read in one, on average.
+
+    Of a matrix that is read by its active inputs only their rows, by the firing rates counted; of any other all.
+    """
+    counts, total = session.activity(), 0.0
+    for matrix in session.manifest.matrices:
+        count = counts.get(matrix.spikes or "")
+        total += matrix.nbytes * (count.firing_rate if count is not None and matrix.kernel == "event" else 1.0)
+    return total

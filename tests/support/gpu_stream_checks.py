@@ -199,6 +199,7 @@ def check_reports() -> None:
     for name in ("device time", "launch overhead"):
         assert found.reading(name).label == "measured", name
     assert found.step.p50 >= found.reading("launch overhead").value  # type: ignore[operator]
+    assert found.reading("weight bandwidth").value > 0  # type: ignore[operator]
     assert 0 < found.spikes[0].rate < 1
     with pytest.raises(KeyError):
         profile(CPU, steps=20, warmup=2).reading("device time")
