@@ -1,8 +1,10 @@
-/* What the functions of the library share. The text that includes them defines AE_SHARED_BYTES, the most that one needs.
+/* What the functions of the library share. The text that includes them defines AE_SHARED_BYTES, the most that one
+ * needs.
  *
- * Every function `ae_…` that a step calls is called by all threads of all blocks (AE_THREADS a block) and divides its
- * tasks over the blocks, from `first_block` on. Blocks never wait for each other inside one, and no two write the same element. Products are
- * rounded before they are added (__fmul_rn), whatever the compiler may do; sums are in the order of docs/exactness.md.
+ * Every function `ae_…` that a step calls is called by all threads of all blocks (AE_THREADS a block) and divides
+ * its tasks over the blocks, from `first_block` on. Blocks never wait for each other inside one, and no two write
+ * the same element. Products are rounded before they are added (__fmul_rn), whatever the compiler may do; sums are
+ * in the order of docs/exactness.md.
  *
  * The arrays may be written by earlier calls of the same launch: only weights are read by __ldg. */
 #ifndef AE_COMMON_CUH
@@ -22,7 +24,8 @@ __shared__ ae_quad ae_shared[AE_SHARED_BYTES / 16];
 #define AE_FIRST_BLOCK 0
 #endif
 
-/* The number of this block when counting begins at `first`: small calls without a barrier between go to different ones. */
+/* The number of this block when counting begins at `first`: small calls without a barrier between go to different
+ * ones. */
 __device__ __forceinline__ int ae_block(int first) {
     const int block = (int)blockIdx.x - first % (int)gridDim.x;
     return block < 0 ? block + (int)gridDim.x : block;
@@ -52,9 +55,9 @@ template <bool CONSTANT, class E> __device__ __forceinline__ E ae_weight(const E
     return CONSTANT ? __ldg(place) : *place;
 }
 
-/* The columns that byte `byte` of a row of `columns` int4 weights holds: chunks of 64 columns, then of 32, 16 … for the
- * rest, each chunk with its first half in the low nibbles and its second half in the high ones. `high` is −1 where there
- * is none. */
+/* The columns that byte `byte` of a row of `columns` int4 weights holds: chunks of 64 columns, then of 32, 16 … for
+ * the rest, each chunk with its first half in the low nibbles and its second half in the high ones. `high` is −1
+ * where there is none. */
 __device__ __forceinline__ void ae_nibble_columns(int byte, int columns, int &low, int &high) {
     const int whole = columns / 64;
     int first = byte / 32 * 64, place = byte % 32, width = 64;

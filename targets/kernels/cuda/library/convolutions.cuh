@@ -1,14 +1,16 @@
 /* Convolutions of plain images [batch, channels, height, width] by weights [group, tap, output of the group].
  *
- * Taps are in the order of a sum: kernel row, kernel column, channel. `taps` tells of each two numbers: how far it lies from
- * the window's first element in memory, and (rows below it) << 16 | columns beside it. Sums are made in blocks of `length`
- * taps, counted anew every `period`; block sums are added up ascending, and the scale of integer weights comes last. */
+ * Taps are in the order of a sum: kernel row, kernel column, channel. `taps` tells of each two numbers: how far it
+ * lies from the window's first element in memory, and (rows below it) << 16 | columns beside it. Sums are made in
+ * blocks of `length` taps, counted anew every `period`; block sums are added up ascending, and the scale of integer
+ * weights comes last. */
 #ifndef AE_CONVOLUTIONS_CUH
 #define AE_CONVOLUTIONS_CUH
 #define AE_PIXELS 8 /* neighbouring outputs whose dense sums a thread makes at the same time */
 
 struct ae_conv {
-    int batch, channels, height, width, outputs, out_height, out_width, stride_y, stride_x, top, left, groups, taps, length, period;
+    int batch, channels, height, width, outputs, out_height, out_width, stride_y, stride_x, top, left, groups, taps,
+        length, period;
 };
 struct ae_tap { int offset, place; };
 
@@ -19,7 +21,8 @@ __device__ __forceinline__ void ae_window(const ae_conv &conv, int pixel, int &r
 }
 
 /* The element of a tap, 0 in the padding; `own` is the first channel of the window's group. */
-__device__ __forceinline__ float ae_image(const ae_conv &conv, const float *own, const ae_tap &tap, int row, int column) {
+__device__ __forceinline__ float ae_image(const ae_conv &conv, const float *own, const ae_tap &tap, int row,
+    int column) {
     const bool inside = (unsigned)(row + (tap.place >> 16)) < (unsigned)conv.height &&
                         (unsigned)(column + (tap.place & 0xffff)) < (unsigned)conv.width;
     return inside ? own[row * conv.width + column + tap.offset] : 0.0f;
@@ -46,7 +49,8 @@ __device__ __forceinline__ float ae_scaled(const float *scales, int output, floa
  * apart. GRADED: times the element, else the active ones are 1. Weights are finite. */
 template <class W, bool GRADED, int EACH>
 __device__ __noinline__ void ae_event_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y,
+    int first_block, const ae_conv &conv) {
     constexpr int AHEAD = EACH == 4 ? 4 : AE_AHEAD, LOOKED = 4;
     typedef typename ae_either<GRADED, float, typename W::whole>::type sum_type;
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
@@ -108,7 +112,8 @@ __device__ __noinline__ void ae_event_windows(
 #pragma unroll
                         for (int e = 0; e < EACH; e++) {
                             const typename W::whole number = W::number(found[u][e], 0);
-                            sums[e] = sums[e] + (GRADED ? (sum_type)__fmul_rn(value[u], (float)number) : (sum_type)number);
+                            sums[e] = sums[e] + (GRADED ? (sum_type)__fmul_rn(value[u], (float)number) :
+                                (sum_type)number);
                         }
             }
             __syncwarp();
@@ -135,20 +140,24 @@ struct ae_window_taps {
 /* Dense: a warp puts 32 taps of AE_PIXELS windows into shared memory; a lane has one output of all of them. */
 template <class W>
 __device__ __noinline__ void ae_dense_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y,
+    int first_block, const ae_conv &conv) {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, pixels = conv.out_height * conv.out_width;
     ae_window_taps &windows = ((ae_window_taps *)ae_shared)[warp];
-    const int depth = conv.outputs / conv.groups, tiles = (depth + 31) / 32, strips = (pixels + AE_PIXELS - 1) / AE_PIXELS;
+    const int depth = conv.outputs / conv.groups, tiles = (depth + 31) / 32;
+    const int strips = (pixels + AE_PIXELS - 1) / AE_PIXELS;
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
     for (int task = ae_block(first_block) * (AE_THREADS / 32) + warp; task < conv.batch * conv.groups * tiles * strips;
          task += gridDim.x * (AE_THREADS / 32)) {
         const int strip = task % strips, tile = task / strips % tiles, group = task / strips / tiles % conv.groups;
         const int image = task / strips / tiles / conv.groups, output = tile * 32 + lane, start = strip * AE_PIXELS;
         const float *own = images + ((long long)image * conv.channels + group * inputs) * size;
-        const typename W::element *place = weights + (long long)group * conv.taps * depth + (output < depth ? output : 0);
+        const typename W::element *place = weights + (long long)group * conv.taps * depth +
+            (output < depth ? output : 0);
         float total[AE_PIXELS] = {};
         if (lane < AE_PIXELS)
-            ae_window(conv, start + lane < pixels ? start + lane : pixels - 1, windows.rows[lane], windows.columns[lane]);
+            ae_window(conv, start + lane < pixels ? start + lane : pixels - 1, windows.rows[lane],
+                windows.columns[lane]);
         __syncwarp();
         for (int begin = 0, end; begin < conv.taps; begin = end) {
             end = ae_block_end(conv, begin);
@@ -186,10 +195,12 @@ __device__ __noinline__ void ae_dense_windows(
 /* Dense, for groups of few outputs: a thread makes one output pixel, its neighbours in the block the next ones. */
 template <class W>
 __device__ __noinline__ void ae_single_windows(
-    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+    const float *images, const typename W::element *weights, const int *taps, const float *scales, float *y,
+    int first_block, const ae_conv &conv) {
     const int pixels = conv.out_height * conv.out_width, depth = conv.outputs / conv.groups;
     const int size = conv.height * conv.width, inputs = conv.channels / conv.groups;
-    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < conv.batch * conv.outputs * pixels; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < conv.batch * conv.outputs * pixels;
+        i += gridDim.x * AE_THREADS) {
         const int output = i / pixels % conv.outputs, group = output / depth;
         const float *own = images + ((long long)(i / pixels / conv.outputs) * conv.channels + group * inputs) * size;
         const typename W::element *place = weights + (long long)group * conv.taps * depth + output % depth;
@@ -210,26 +221,30 @@ __device__ __noinline__ void ae_single_windows(
     }
 }
 
-/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights, but not those of
- * a graph that is integers itself. */
+/* The calls of a step: SHAPE is ae_event<GRADED, EACH>, ae_dense or ae_single; scales only beside int8 weights, but
+ * not those of a graph that is integers itself. */
 template <bool GRADED, int EACH> struct ae_event {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
-        ae_event_windows<W, GRADED, EACH>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block,
+            const ae_conv &conv) {
+        ae_event_windows<W, GRADED, EACH>(images, (const typename W::element *)weights, taps, scales, y, first_block,
+            conv);
     }
 };
 struct ae_dense {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block,
+            const ae_conv &conv) {
         ae_dense_windows<W>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
 struct ae_single {
     template <class W>
     static __device__ __forceinline__ void run(
-        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, const ae_conv &conv) {
+        const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block,
+            const ae_conv &conv) {
         ae_single_windows<W>(images, (const typename W::element *)weights, taps, scales, y, first_block, conv);
     }
 };
@@ -241,7 +256,8 @@ __device__ __forceinline__ void ae_convolve(
 }
 template <class W, class SHAPE, class... SIZES>
 __device__ __forceinline__ void ae_convolve(
-    const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block, int batch, SIZES... sizes) {
+    const float *images, const void *weights, const int *taps, const float *scales, float *y, int first_block,
+    int batch, SIZES... sizes) {
     const ae_conv conv = {batch, sizes...};
     SHAPE::template run<W>(images, weights, taps, scales, y, first_block, conv);
 }

@@ -2,11 +2,12 @@
 #ifndef AE_EMBEDDING_CUH
 #define AE_EMBEDDING_CUH
 
-/* y[i, :] = table[indices[i], :], times the scale of the entry or of each unit of its elements; an index outside the table
- * takes the nearest entry. A thread gives the columns of one stored element. */
+/* y[i, :] = table[indices[i], :], times the scale of the entry or of each unit of its elements; an index outside the
+ * table takes the nearest entry. A thread gives the columns of one stored element. */
 template <class W, class I>
 __device__ __noinline__ void ae_embedding_rows(
-    const I *indices, const typename W::element *table, const float *scales, float *y, int first_block, int count, int entries, int width) {
+    const I *indices, const typename W::element *table, const float *scales, float *y, int first_block, int count,
+        int entries, int width) {
     const int pitch = (width + W::WIDTH - 1) / W::WIDTH, groups = W::BY_UNIT ? (width + W::UNIT - 1) / W::UNIT : 1;
     for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < count * pitch; i += gridDim.x * AE_THREADS) {
         const I index = indices[i / pitch];
@@ -25,12 +26,15 @@ __device__ __noinline__ void ae_embedding_rows(
     }
 }
 template <class W, class I>
-__device__ __forceinline__ void ae_embedding(const I *indices, const void *table, float *y, int first_block, int count, int entries, int width) {
-    ae_embedding_rows<W>(indices, (const typename W::element *)table, (const float *)0, y, first_block, count, entries, width);
+__device__ __forceinline__ void ae_embedding(const I *indices, const void *table, float *y, int first_block,
+    int count, int entries, int width) {
+    ae_embedding_rows<W>(indices, (const typename W::element *)table, (const float *)0, y, first_block, count,
+        entries, width);
 }
 template <class W, class I>
 __device__ __forceinline__ void ae_embedding(
-    const I *indices, const void *table, const float *scales, float *y, int first_block, int count, int entries, int width) {
+    const I *indices, const void *table, const float *scales, float *y, int first_block, int count, int entries,
+    int width) {
     ae_embedding_rows<W>(indices, (const typename W::element *)table, scales, y, first_block, count, entries, width);
 }
 #endif

@@ -10,9 +10,10 @@ struct ae_fixed_block {
     int values[AE_BLOCK];
 };
 
-/* Put 256 inputs from `first` in fixed point; returns their factor, NaN where one is infinite or NaN. All threads of the
- * block call it. */
-template <class X> __device__ __forceinline__ float ae_fix_block(ae_fixed_block &block, const X *x, int first, int rows) {
+/* Put 256 inputs from `first` in fixed point; returns their factor, NaN where one is infinite or NaN. All threads of
+ * the block call it. */
+template <class X> __device__ __forceinline__ float ae_fix_block(ae_fixed_block &block, const X *x, int first,
+    int rows) {
     constexpr int PARTS = AE_BLOCK / AE_THREADS;
     float value[PARTS];
     int peak = 0;
@@ -35,7 +36,8 @@ template <class X> __device__ __forceinline__ float ae_fix_block(ae_fixed_block 
     const float multiplier = __int_as_float((283 - exponent) << 23);
 #pragma unroll
     for (int part = 0; part < PARTS; part++)
-        block.values[part * AE_THREADS + threadIdx.x] = exponent == 255 ? 0 : __float2int_rn(__fmul_rn(value[part], multiplier));
+        block.values[part * AE_THREADS + threadIdx.x] = exponent == 255 ? 0 :
+            __float2int_rn(__fmul_rn(value[part], multiplier));
     __syncthreads();
     return __int_as_float(exponent == 255 ? 0x7fc00000 : (exponent - 29) << 23);
 }
@@ -43,14 +45,16 @@ template <class X> __device__ __forceinline__ float ae_fix_block(ae_fixed_block 
 /* The products of `batch` rows of x in fixed point by W[rows, columns]; the other parameters are those of ae_rows. */
 template <class W, class X>
 __device__ __noinline__ void ae_fixed_by_units(
-    const X *x, const typename W::element *weights, const float *scales, float *out, int first_block, int rows, int columns, int batch,
-    int split) {
+    const X *x, const typename W::element *weights, const float *scales, float *out, int first_block, int rows,
+    int columns, int batch, int split) {
     ae_fixed_block &fixed = *(ae_fixed_block *)ae_shared;
     constexpr int UNITS = AE_BLOCK / W::UNIT;
     const int pitch = (columns + W::WIDTH - 1) / W::WIDTH, tiles = (pitch + AE_THREADS - 1) / AE_THREADS;
-    const int blocks = (rows + AE_BLOCK - 1) / AE_BLOCK, units = (rows + W::UNIT - 1) / W::UNIT, parts = split ? blocks : 1;
+    const int blocks = (rows + AE_BLOCK - 1) / AE_BLOCK, units = (rows + W::UNIT - 1) / W::UNIT;
+    const int parts = split ? blocks : 1;
     for (int task = ae_block(first_block); task < batch * parts * tiles; task += gridDim.x) {
-        const int element = task % tiles * AE_THREADS + threadIdx.x, part = task / tiles % parts, m = task / tiles / parts;
+        const int element = task % tiles * AE_THREADS + threadIdx.x, part = task / tiles % parts;
+        const int m = task / tiles / parts;
         int column[W::WIDTH];
         float total[W::WIDTH];
         ae_columns<W>(element, columns, column);
@@ -83,17 +87,22 @@ __device__ __noinline__ void ae_fixed_by_units(
 #pragma unroll
         for (int c = 0; c < W::WIDTH; c++)
             if (!split && column[c] >= 0)
-                out[(long long)m * columns + column[c]] = W::BY_COLUMN ? __fmul_rn(__ldg(scales + column[c]), total[c]) : total[c];
+                out[(long long)m * columns + column[c]] =
+                    W::BY_COLUMN ? __fmul_rn(__ldg(scales + column[c]), total[c]) : total[c];
     }
 }
 template <class W, class X>
-__device__ __forceinline__ void ae_fixed(const X *x, const void *weights, float *out, int first_block, int rows, int columns, int batch, int split) {
-    ae_fixed_by_units<W>(x, (const typename W::element *)weights, (const float *)0, out, first_block, rows, columns, batch, split);
+__device__ __forceinline__ void ae_fixed(const X *x, const void *weights, float *out, int first_block, int rows,
+    int columns, int batch, int split) {
+    ae_fixed_by_units<W>(x, (const typename W::element *)weights, (const float *)0, out, first_block, rows, columns,
+        batch, split);
 }
 template <class W, class X>
 __device__ __forceinline__ void ae_fixed(
-    const X *x, const void *weights, const float *scales, float *out, int first_block, int rows, int columns, int batch, int split) {
-    ae_fixed_by_units<W>(x, (const typename W::element *)weights, scales, out, first_block, rows, columns, batch, split);
+    const X *x, const void *weights, const float *scales, float *out, int first_block, int rows, int columns,
+    int batch, int split) {
+    ae_fixed_by_units<W>(x, (const typename W::element *)weights, scales, out, first_block, rows, columns, batch,
+        split);
 }
 
 /* y[m, :] = Σ over k of x[m, k] · W[k, :] of integers, modulo the range of T; `per_matrix` rows m by each matrix. Where
@@ -103,20 +112,23 @@ __device__ __noinline__ void ae_integers(
     const T *x, const E *weights, T *y, int first_block, int rows, int columns, int batch, int per_matrix, int split) {
     typedef typename ae_either<sizeof(T) == 8, unsigned long long, unsigned>::type modular;
     const int parts = split ? (rows + AE_BLOCK - 1) / AE_BLOCK : 1, length = split ? AE_BLOCK : rows;
-    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * parts * columns; i += gridDim.x * AE_THREADS) {
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * parts * columns;
+        i += gridDim.x * AE_THREADS) {
         const int column = i % columns, first = i / columns % parts * length, m = i / columns / parts;
         const int count = rows - first < length ? rows - first : length;
         const E *place = weights + ((long long)(m / per_matrix) * rows + first) * columns + column;
         const T *own = x + (long long)m * rows + first;
         modular total = 0;
 #pragma unroll 8
-        for (int k = 0; k < count; k++) total += (modular)own[k] * (modular)ae_weight<CONSTANT>(place + (long long)k * columns);
+        for (int k = 0; k < count; k++)
+            total += (modular)own[k] * (modular)ae_weight<CONSTANT>(place + (long long)k * columns);
         y[i] = (T)total;
     }
 }
 
 /* y[m, :] = the sums of blocks, [batch, blocks, columns], added up. */
-template <class T> __device__ __noinline__ void ae_add_integers(const T *sums, T *y, int first_block, int rows, int columns, int batch) {
+template <class T> __device__ __noinline__ void ae_add_integers(const T *sums, T *y, int first_block, int rows,
+    int columns, int batch) {
     typedef typename ae_either<sizeof(T) == 8, unsigned long long, unsigned>::type modular;
     const int blocks = (rows + AE_BLOCK - 1) / AE_BLOCK;
     for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * columns; i += gridDim.x * AE_THREADS) {

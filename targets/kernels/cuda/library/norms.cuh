@@ -5,8 +5,8 @@
 #ifndef AE_NORMS_CUH
 #define AE_NORMS_CUH
 
-/* The larger and the smaller of two numbers: the second where either is a NaN, as on CPUs. Of floats it is written so that
- * the compiler makes no max.f32 of it, which is another function of NaN and of zeros. */
+/* The larger and the smaller of two numbers: the second where either is a NaN, as on CPUs. Of floats it is written
+ * so that the compiler makes no max.f32 of it, which is another function of NaN and of zeros. */
 template <class T> __device__ __forceinline__ T ae_larger(T a, T b) { return a > b ? a : b; }
 template <class T> __device__ __forceinline__ T ae_smaller(T a, T b) { return a < b ? a : b; }
 #ifdef __CUDACC_RTC__
@@ -102,7 +102,8 @@ __device__ __noinline__ void ae_reduce(const T *x, T *y, I identity, int first_b
 
 /* y[o, :] = (x[o, :] − mean) · (1 / sqrt(variance + epsilon)) · gamma + beta; `per` threads a vector, 32 or all. */
 __device__ __noinline__ void ae_norm(
-    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer, int width, int per) {
+    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer,
+    int width, int per) {
     const int groups = AE_THREADS / per;
     for (int base = ae_block(first_block) * groups; base < outer; base += gridDim.x * groups) {
         const int o = base + threadIdx.x / per;
@@ -120,14 +121,17 @@ __device__ __noinline__ void ae_norm(
     }
 }
 __device__ __forceinline__ void ae_layer_norm(
-    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer, int width, int per) {
+    const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer,
+    int width, int per) {
     ae_norm(x, gamma, beta, y, epsilon, first_block, outer, width, per);
 }
-__device__ __forceinline__ void ae_layer_norm(const float *x, float *y, float epsilon, int first_block, int outer, int width, int per) {
+__device__ __forceinline__ void ae_layer_norm(const float *x, float *y, float epsilon, int first_block, int outer,
+    int width, int per) {
     ae_norm(x, (const float *)0, (const float *)0, y, epsilon, first_block, outer, width, per);
 }
 
-/* y[o, :] = e^(x[o, :] − max) / Σ e^(x[o, :] − max), or its logarithm (x[o, :] − max) − log Σ; `per` threads a vector. */
+/* y[o, :] = e^(x[o, :] − max) / Σ e^(x[o, :] − max), or its logarithm (x[o, :] − max) − log Σ; `per` threads a
+ * vector. */
 template <bool LOG>
 __device__ __noinline__ void ae_softmax(const float *x, float *y, int first_block, int outer, int width, int per) {
     const int groups = AE_THREADS / per;
