@@ -24,7 +24,8 @@ BOARDS = Path(__file__).resolve().parent
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._:,-]*")
 _GPU = re.compile(r"sm_[1-9][0-9]{1,2}")
-_LEAST_GPU = 60  # the first with cooperative launches
+LEAST_GPU = 60
+"""The first compute capability, times ten, with cooperative launches."""
 _GLIBC = re.compile(r"2\.\d{1,2}")
 
 
@@ -84,8 +85,8 @@ class Target:
                 getattr(self, name) >= 0, name, getattr(self, name), "0 where there is none or it is not known, or more"
             )
         for chip in self.gpu:
-            right = bool(_GPU.fullmatch(chip)) and int(chip.removeprefix("sm_")) >= _LEAST_GPU
-            _check(right, "gpu", chip, f"chips from sm_{_LEAST_GPU} on, such as sm_87")
+            right = bool(_GPU.fullmatch(chip)) and int(chip.removeprefix("sm_")) >= LEAST_GPU
+            _check(right, "gpu", chip, f"chips from sm_{LEAST_GPU} on, such as sm_87")
         for text in self.attributes:
             _check(text[:1] in ("+", "-"), "attributes", text, "LLVM attributes, each with + or - before it")
 

@@ -61,7 +61,7 @@ def gpu_target(text: str) -> Target | None:
 
     None for another text. What is loaded there needs no more of the processor than any of its architecture has.
 
-    Raises TargetError where "cuda" finds no GPU.
+    Raises TargetError where "cuda" finds no GPU, and for chips that are not written so.
     """
     if text == CUDA:
         gpu, native = find_gpus()[0], detect_native()
@@ -76,10 +76,12 @@ def gpu_target(text: str) -> Target | None:
             memory_bytes=gpu.memory_bytes,
         )
     named = _CHIPS.fullmatch(text)
+    if named is None and text.lower().startswith(f"{CUDA}:"):
+        raise TargetError(f"{text!r} names no chips: write them as {CUDA}:sm_87 or {CUDA}:sm_72,sm_87, without spaces.")
     if named is None:
         return None
     generic = shipped_boards()[ARCHITECTURES[this_machine().arch].generic]
-    chips = named[1].split(",")
+    chips = dict.fromkeys(named[1].split(","))
     return replace(
         generic, name=text, description=f"A GPU, {named[1]}", gpu=tuple(chips), processor=generic.name, notes=""
     )

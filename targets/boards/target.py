@@ -43,7 +43,7 @@ def resolve_target(target: str | os.PathLike[str] | Target) -> Target:
     boards = shipped_boards()
     found = boards.get(text) or gpu_target(text)
     if found is None:
-        raise TargetError(_unknown(text, [NATIVE, CUDA, *boards]))
+        raise TargetError(_unknown(text, [NATIVE, CUDA, f"{CUDA}:sm_87", *boards]))
     return found
 
 

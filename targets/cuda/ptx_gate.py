@@ -71,7 +71,7 @@ ALLOWED = (
 """Instructions with their modifiers, as regular expressions."""
 
 _IS_ALLOWED = re.compile("|".join(f"(?:{form})" for form in ALLOWED))
-_INSTRUCTION = re.compile(r"(?:@!?%p\d+\s+)?([a-z][a-z0-9]*(?:\.[A-Za-z0-9_]+|::\w+)*)(?=\s|$)")
+_INSTRUCTION = re.compile(r"(?:@!?[%$\w]+\s+)?([a-z][a-z0-9]*(?:\.[A-Za-z0-9_]+|::\w+)*)(?=\s|$)")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _LABEL = re.compile(r"[$%\w]+:\s*")
 
@@ -99,3 +99,5 @@ def instructions(ptx: str) -> Iterator[str]:
         found = _INSTRUCTION.match(statement)
         if found:
             yield found[1]
+        elif statement.startswith("@"):
+            yield statement.split()[0]

@@ -70,7 +70,7 @@ def plan_memory(
 
     `counters` start the workspace in order, eight bytes each; `initial` are state tensors to store beside the weights;
     `copy` makes the kernel that moves a value. `moments` says of calls, with the places known so far, when each runs:
-    those of one moment run at the same time, in any order.
+    those of one moment run at the same time, in any order. The plan has the calls in the order of their moments.
     """
     places: dict[Value, Place] = {}
     inputs_size = _place_in_order(program.inputs, "inputs", places)
@@ -83,7 +83,8 @@ def plan_memory(
     _append_moves(calls, moves, copy)
     for index, value in enumerate(counters):
         places[value] = Place("workspace", index * COUNTER_BYTES)
-    workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES), moments(calls, places))
+    calls, times = _in_order_of_time(calls, moments(calls, places))
+    workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES), times)
     stored = {
         name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
     }
@@ -177,6 +178,12 @@ def _still_read(move: _Move, pending: list[_Move]) -> bool:
     return any(other.source is move.target for other in pending if other is not move)
 
 
+def _in_order_of_time(calls: list[KernelCall], moments: Sequence[int]) -> tuple[list[KernelCall], list[int]]:
+    """The calls by their moments: a copy that ends the tick may run long before, and its source's bytes be used anew."""
+    order = sorted(range(len(calls)), key=lambda index: moments[index])
+    return [calls[index] for index in order], [moments[index] for index in order]
+
+
 def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFunc]) -> KernelCall:
     return KernelCall(copy(source), (source,), (target,), "copy", ("copy",))
 
@@ -185,7 +192,7 @@ def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: 
     """Give the remaining computed values offsets such that values alive together do not overlap; return the size."""
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
-    for moment, call in sorted(zip(moments, calls, strict=True), key=lambda item: item[0]):
+    for moment, call in zip(moments, calls, strict=True):
         for value in (*call.reads, *call.writes):
             if value.kind == "computed" and value not in places:
                 first.setdefault(value, moment)

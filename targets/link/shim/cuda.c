@@ -125,6 +125,16 @@ EXPORTED int32_t astro_read_device(void *device, uint32_t memory, uint64_t offse
     return status;
 }
 
+/* On the stream of the launches, and waited for: a plain copy from memory that is not pinned returns while it is on its way,
+ * and no stream of ours would wait for it. */
+static int32_t cuda_take_state(cuda_stream *stream, const void *state, uint64_t size)
+{
+    CUresult result = cuda.cuMemcpyHtoDAsync_v2(stream->state, state, size, stream->stream);
+    if (result == CUDA_SUCCESS)
+        result = cuda.cuStreamSynchronize(stream->stream);
+    return cuda_check(stream->message, result, "to take the state");
+}
+
 EXPORTED int32_t astro_write_device(void *device, const void *state)
 {
     cuda_stream *stream = device;
@@ -135,7 +145,7 @@ EXPORTED int32_t astro_write_device(void *device, const void *state)
     if (status != ASTRO_OK)
         return status;
     if (size)
-        status = cuda_check(stream->message, cuda.cuMemcpyHtoD_v2(stream->state, state, size), "to take the state");
+        status = cuda_take_state(stream, state, size);
     stream->is_dead = status != ASTRO_OK;
     cuda_leave();
     return status;

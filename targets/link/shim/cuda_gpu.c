@@ -37,12 +37,23 @@ int32_t cuda_check_memory(const cuda_gpu *gpu, cuda_message message, CUresult re
 
 /* --- the code that fits ----------------------------------------------------------------------------------------------- */
 
-/* Whether an image may run: a cubin on its own major number and minor ones from its own on, a PTX on all later chips. */
+/* Whether a chip is a Jetson's (or another Tegra's): its machine code is its own. */
+static int is_tegra(uint32_t capability)
+{
+    return capability == 62 || capability == 72 || capability == 87 || capability == 101 || capability == 110;
+}
+
+/* Whether an image may run: a PTX on all later chips, a cubin on its own major number and minor ones from its own on, but
+ * for those of Tegras and on them, which are only for each other. */
 static int fits(const device_image *image, uint32_t capability)
 {
+    if (image->capability == capability)
+        return 1;
     if (image->capability > capability)
         return 0;
-    return image->is_ptx || image->capability / 10 == capability / 10;
+    if (image->is_ptx)
+        return 1;
+    return image->capability / 10 == capability / 10 && !is_tegra(image->capability) && !is_tegra(capability);
 }
 
 /* Cubins before PTX, then the later chip's. */
@@ -70,7 +81,21 @@ static int is_refusal(CUresult result)
 {
     return result == CUDA_ERROR_INVALID_IMAGE || result == CUDA_ERROR_NO_BINARY_FOR_GPU ||
            result == CUDA_ERROR_INVALID_PTX || result == CUDA_ERROR_JIT_COMPILER_NOT_FOUND ||
-           result == CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+           result == CUDA_ERROR_UNSUPPORTED_PTX_VERSION || result == CUDA_ERROR_JIT_COMPILATION_DISABLED;
+}
+
+/* The step in an image. Drivers that load lazily refuse some images only where the step is looked for. */
+static CUresult load_step(cuda_gpu *gpu, const device_image *image)
+{
+    CUresult result = cuda.cuModuleLoadData(&gpu->module, image->data);
+    if (result == CUDA_SUCCESS) {
+        result = cuda.cuModuleGetFunction(&gpu->function, gpu->module, astroedge_device_code.kernel);
+        if (is_refusal(result))
+            cuda.cuModuleUnload(gpu->module);
+    }
+    if (is_refusal(result))
+        gpu->module = 0;
+    return result;
 }
 
 static int32_t load_image(cuda_gpu *gpu, cuda_message message)
@@ -78,14 +103,13 @@ static int32_t load_image(cuda_gpu *gpu, cuda_message message)
     const device_image *image = next_image(gpu->capability, 0);
     const char *said = "none is for it";
     while (image) {
-        CUresult result = cuda.cuModuleLoadData(&gpu->module, image->data);
+        CUresult result = load_step(gpu, image);
         gpu->image = image->capability;
         gpu->compiled = image->is_ptx;
         if (result == CUDA_ERROR_OUT_OF_MEMORY)
             return cuda_check_memory(gpu, message, result, 0, "of the GPU's memory for its code");
         if (!is_refusal(result))
             return cuda_check(message, result, "to load the step's code");
-        gpu->module = 0;
         if (cuda.cuGetErrorName(result, &said) != CUDA_SUCCESS || said == 0)
             said = "the driver refused it";
         image = next_image(gpu->capability, image);
@@ -150,12 +174,9 @@ static int32_t prepare_kernel(cuda_gpu *gpu, uint32_t processors, cuda_message m
 {
     const device_code *code = &astroedge_device_code;
     int blocks = 0;
-    int32_t status = cuda_check(message, cuda.cuModuleGetFunction(&gpu->function, gpu->module, code->kernel),
-                                "to find the step in its code");
-    if (status == ASTRO_OK)
-        status = cuda_check(
-            message, cuda.cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, gpu->function, (int)code->block, 0),
-            "to tell how much of the step it runs at once");
+    int32_t status = cuda_check(
+        message, cuda.cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, gpu->function, (int)code->block, 0),
+        "to tell how much of the step it runs at once");
     if (status == ASTRO_OK && blocks < 1)
         return cuda_fail(message, ASTRO_E_CAPABILITY,
                          "%s (GPU %u) has too few registers for a block of the step; compile the graph for this machine's "
@@ -172,6 +193,8 @@ static int32_t send_weights(cuda_gpu *gpu, const void *weights, cuda_message mes
                                        "of the GPU's memory for its weights");
     if (status == ASTRO_OK && size)
         status = cuda_check(message, cuda.cuMemcpyHtoD_v2(gpu->weights, weights, size), "to take the weights");
+    if (status == ASTRO_OK && size) /* the copy may still be on its way, and streams of launches do not wait for it */
+        status = cuda_check(message, cuda.cuStreamSynchronize(0), "to take the weights");
     return status;
 }
 

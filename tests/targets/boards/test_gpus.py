@@ -46,11 +46,20 @@ def test_chips_by_name_stand_beside_this_processor() -> None:
     assert resolve_target(target) is target
 
 
-@pytest.mark.parametrize("text", ["cuda:sm_87x", "cuda:87", "cuda:", "cuda:sm_87,", "sm_87", "cudaa"])
+@pytest.mark.parametrize(
+    "text", ["cuda:sm_87x", "cuda:87", "cuda:8.7", "cuda:", "cuda:sm_87,", "cuda:sm_72, sm_87", "CUDA:sm_87"]
+)
+def test_chips_in_another_spelling_are_told_how_they_are_written(text: str) -> None:
+    """With an example, where a list of boards would not help."""
+    with pytest.raises(TargetError, match=r"names no chips: write them as cuda:sm_87 or cuda:sm_72,sm_87"):
+        resolve_target(text)
+
+
+@pytest.mark.parametrize("text", ["sm_87", "cudaa", "gpu"])
 def test_other_text_is_no_gpu(text: str) -> None:
-    """And is answered as an unknown target is."""
+    """And is answered as an unknown target is, with GPUs among what there is."""
     assert gpu_target(text) is None
-    with pytest.raises(TargetError, match="no target"):
+    with pytest.raises(TargetError, match=r"no target .* Known: native, cuda, cuda:sm_87"):
         resolve_target(text)
 
 

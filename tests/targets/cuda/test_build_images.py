@@ -74,8 +74,15 @@ def test_text_whose_bits_could_differ_is_refused(nvrtc: Nvrtc, extra: str, reaso
 
 def test_unknown_chip_is_refused_with_the_known(nvrtc: Nvrtc) -> None:
     """A chip that this NVRTC does not build for is named, with those it does."""
-    with pytest.raises(CompileError, match=r"builds nothing for sm_999: .*sm_72.*sm_87"):
-        build_images(KERNEL, ["sm_999"], nvrtc)
+    with pytest.raises(CompileError, match=r"builds nothing for sm_63; it knows sm_60, .*sm_72.*sm_87"):
+        build_images(KERNEL, ["sm_63"], nvrtc)
+
+
+def test_chip_of_the_future_gets_text_of_the_newest_known(nvrtc: Nvrtc) -> None:
+    """Which its driver compiles; the text says the version that knows its chip."""
+    (image,) = build_images(KERNEL.replace("EXTRA", ""), ["sm_999"], nvrtc)
+    assert (image.capability, image.kind) == (max(nvrtc.capabilities), "ptx")
+    assert image.data.startswith(b".version 7.8\n.target sm_90\n")
 
 
 def test_damaged_machine_code_is_told(images: tuple[Image, ...]) -> None:

@@ -80,10 +80,17 @@ def test_instruction_of_one_result_passes(name: str) -> None:
     check_ptx(TEXT.replace("INSERTED", f"{name} %x, %y, %z;"))
 
 
+def test_guarded_statement_of_no_known_form_is_refused() -> None:
+    """What cannot be read is not let pass."""
+    with pytest.raises(CompileError, match="holds @%p1"):
+        check_ptx(TEXT.replace("INSERTED", "@%p1 ;"))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_instruction_of_other_results_is_named(name: str) -> None:
     """Fused, approximate, flushing and unknown ones are refused wherever they stand."""
-    with pytest.raises(CompileError, match=f"holds {name},? "):
-        check_ptx(TEXT.replace("INSERTED", f"@%p1 {name} %x, %y, %z;"))
+    for guard in ("", "@%p1 ", "@!%p1 ", "@p ", "@!q ", "@%pp1 ", "@$own\t"):
+        with pytest.raises(CompileError, match=f"holds {name},? "):
+            check_ptx(TEXT.replace("INSERTED", f"{guard}{name} %x, %y, %z;"))
     with pytest.raises(CompileError, match="and 1 other kinds"):
         check_ptx(TEXT.replace("INSERTED", f"{name} %x, %y, %z; fma.rn.f64 %x, %y, %z, %z;"))
