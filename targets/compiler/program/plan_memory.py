@@ -179,7 +179,7 @@ def _still_read(move: _Move, pending: list[_Move]) -> bool:
 
 
 def _in_order_of_time(calls: list[KernelCall], moments: Sequence[int]) -> tuple[list[KernelCall], list[int]]:
-    """The calls by their moments: a copy that ends the tick may run long before, and its source's bytes be used anew."""
+    """The calls by their moments: a copy that ends the tick may run long before, and its source be overwritten."""
     order = sorted(range(len(calls)), key=lambda index: moments[index])
     return [calls[index] for index in order], [moments[index] for index in order]
 
