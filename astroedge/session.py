@@ -35,16 +35,19 @@ class SteppedSession(Protocol):
 
     @property
     def state(self) -> NDArray[np.uint8]:
-        """The whole state as bytes, read only."""
+        """The whole state as bytes, read only: on a GPU a copy, elsewhere a view that goes on with it."""
         ...
 
     def overwrite_state(self, content: NDArray[np.uint8]) -> None:
-        """Put bytes into the state as they are, uint8 of its size: where another computation of this step stands."""
+        """Put bytes into the state as they are, uint8 of its size: where another computation of this step stands.
+
+        Raises InputError for another size or dtype.
+        """
         ...
 
     @property
     def states(self) -> Mapping[str, Array]:
-        """The public states by name, shaped, as read-only views of the present state."""
+        """The public states by name, shaped, as read-only views of the present state (on a GPU, copies)."""
         ...
 
     def step(self, /, **inputs: InputValue) -> dict[str, Array]:

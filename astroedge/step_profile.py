@@ -80,6 +80,11 @@ def nearest_rank(ordered: Sequence[int], percent: int) -> int:
     return ordered[max(1, -(-percent * len(ordered) // 100)) - 1]
 
 
+def format_ratio(ratio: float, decimals: int) -> str:
+    """A ratio of two times with so many decimals; one below 0.1 with two digits, so that it is not written as none."""
+    return f"{ratio:.{decimals}f}" if ratio >= 0.1 or ratio == 0 else f"{ratio:.2g}"
+
+
 @dataclass(frozen=True)
 class SpikeRate:
     """How often the neurons of one spike tensor fired: `rate` in this profile, `export_rate` on the export's data."""
@@ -141,7 +146,8 @@ class Profile:
 
     `inputs` says what was fed, `threads` how many threads computed a step. `step` times single calls of `Session.step`
     from Python; `readings` holds load time, first step, native throughput, memory, sizes, energy, temperatures and
-    throttling by name. `samples` are the raw step times in the order taken, empty unless they were asked for.
+    throttling by name. `machine` describes where it was measured, with "gpu" where a GPU computed. `samples` are the
+    raw step times in the order taken, empty unless they were asked for.
     """
 
     model: str
@@ -209,14 +215,17 @@ class Profile:
             unit = f"effective {matrix.kind}s per step"
             yield "synaptic operations", matrix.name, matrix.effective, unit, matrix.label, matrix.note
         if self.comparison is not None:
-            yield from self._comparison_rows(self.comparison)
+            yield from self._comparison_rows(self.comparison, "gpu" in self.machine)
         for name, text in self.machine.items():
             yield "machine", name, text, "", "measured", ""
 
     @staticmethod
-    def _comparison_rows(comparison: Comparison) -> Iterator[tuple[str, str, float | str | None, str, str, str]]:
-        group = f"{comparison.runtime} {comparison.version}"
-        spread = f"{comparison.lowest:.2f} to {comparison.highest:.2f} over {comparison.rounds} rounds"
+    def _comparison_rows(
+        comparison: Comparison, beside_gpu: bool
+    ) -> Iterator[tuple[str, str, float | str | None, str, str, str]]:
+        group = f"{comparison.runtime} {comparison.version}{' (processor)' if beside_gpu else ''}"
+        lowest, highest = (format_ratio(ratio, 2) for ratio in (comparison.lowest, comparison.highest))
+        spread = f"{lowest} to {highest} over {comparison.rounds} rounds"
         yield group, "p50", comparison.theirs, "ns", "measured", ""
         yield group, "p50 of the bundle beside it", comparison.ours, "ns", "measured", ""
         yield group, "times as long as the bundle", comparison.ratio, "", "measured", spread

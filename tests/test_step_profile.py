@@ -21,6 +21,7 @@ from astroedge.step_profile import (
     SpikeRate,
     SynapticOperations,
     Timing,
+    format_ratio,
     nearest_rank,
 )
 
@@ -101,6 +102,18 @@ def test_csv_holds_every_number_and_reads_back() -> None:
     assert float(by_name["synaptic operations", "W"]) == 1 / 3
     assert by_name["machine", "cpu"] == "Cortex-A72, r0p3"
     assert by_name["reading", "energy"] == ""
+
+
+def test_a_runtime_beside_a_gpu_is_said_to_be_on_the_processor() -> None:
+    """So that nobody takes it for ONNX Runtime on the same GPU; and a ratio far below 1 is not written as 0."""
+    profile = make_profile()
+    slow = Comparison("ONNX Runtime", "1.0", 3, 1050.0, 13.0, 0.0123, 0.0101, 0.0456)
+    beside = replace(profile, machine={"gpu": "GPU 0, Orin"}, comparison=slow)
+    assert {group for group, *_ in beside.rows()} - {group for group, *_ in profile.rows()} == {
+        "ONNX Runtime 1.0 (processor)"
+    }
+    assert [note for *_, note in beside.rows() if "rounds" in note] == ["0.01 to 0.046 over 3 rounds"]
+    assert [format_ratio(ratio, 1) for ratio in (0.0, 0.0123, 0.25, 4.0)] == ["0.0", "0.012", "0.2", "4.0"]
 
 
 def test_a_reading_cannot_pretend() -> None:

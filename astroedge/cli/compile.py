@@ -11,14 +11,20 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
 
 @click.command("compile")
 @click.argument("graph", type=click.Path(path_type=Path))
-@click.option("-t", "--target", default="native", show_default=True, help="A board (targets list) or a board file.")
+@click.option(
+    "-t",
+    "--target",
+    default="native",
+    show_default=True,
+    help="A board (targets list), native, cuda (this machine's GPU), cuda:sm_87, or a board file.",
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle to write (.astro).")
 @click.option(
     "--math",
     type=click.Choice(["exact", "fast"]),
     default="exact",
     show_default=True,
-    help="exact: the same bits on every target; fast: what the processor and its C library make of it.",
+    help="exact: the same bits on every target; fast: what the processor and its C library make of it (not for GPUs).",
 )
 @click.option(
     "--kernels",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.shared.options import device_option
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -47,6 +48,7 @@ RULES = {
 @click.option("--graph", type=click.Path(path_type=Path), help="The step graph, in ONNX Runtime beside them (host).")
 @click.option("--model", help="The PyTorch model, as export takes it, beside them (host).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
+@device_option
 def eval_command(
     bundles: tuple[Path, ...],
     data: Path,
@@ -56,6 +58,7 @@ def eval_command(
     graph: Path | None,
     model: str | None,
     json_path: str | None,
+    device: int | None,
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
@@ -80,6 +83,7 @@ def eval_command(
         model=model,
         readout=readout,
         ticks=ticks,
+        device=device,
         progress=lambda line: click.echo(f"… {line}", err=True),
     )
     if json_path is not None:

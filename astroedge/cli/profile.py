@@ -62,9 +62,9 @@ def profile_command(
 def _show(profile: Profile) -> None:
     from astroedge.cli.shared.display import duration, print_line, print_table
 
-    threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
     print_line(
-        f"Profile of {profile.model} for {profile.target}, {profile.precision}, {threads}; inputs {profile.inputs}"
+        f"Profile of {profile.model} for {profile.target}, {profile.precision}, {_computed_by(profile)}; "
+        f"inputs {profile.inputs}"
     )
     step = profile.step
     names = ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
@@ -77,6 +77,13 @@ def _show(profile: Profile) -> None:
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
     print_line(_summary(profile))
+
+
+def _computed_by(profile: Profile) -> str:
+    """The GPU that computed the steps, or how many threads."""
+    if "gpu" in profile.machine:
+        return f"computed by {profile.machine['gpu']}"
+    return "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
 
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
@@ -97,6 +104,7 @@ def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
 def _summary(profile: Profile) -> str:
     """The main figures in one sentence."""
     from astroedge.cli.shared.display import duration, percent
+    from astroedge.step_profile import format_ratio
 
     text = f"One step takes {duration(profile.step.p50)} from Python (p99 {duration(profile.step.p99)})"
     throughput = profile.reading("throughput").value
@@ -108,5 +116,7 @@ def _summary(profile: Profile) -> str:
         text += f"; {percent(done)} of the dense synaptic operations are done"
     if profile.comparison is not None:
         beside = profile.comparison
-        text += f"; {beside.runtime} takes {duration(beside.theirs)}, {beside.ratio:.1f} times as long"
+        where = " on the processor" if "gpu" in profile.machine else ""
+        times = format_ratio(beside.ratio, 1)
+        text += f"; {beside.runtime}{where} takes {duration(beside.theirs)}, {times} times as long"
     return text + "."

@@ -29,7 +29,10 @@ def list_command() -> None:
         for item in summarise_targets()
     ]
     print_table(("target", "processor", "runs here", "description"), rows)
-    click.echo("Also: native (this very machine), or the path of a board file of your own (targets show prints one).")
+    click.echo(
+        "Also: native (this very machine), cuda (this machine's GPU), cuda:sm_87 and the like, or the path of a board "
+        "file of your own (targets show prints one)."
+    )
 
 
 @targets_command.command("show")
@@ -44,12 +47,21 @@ def show_command(name: str) -> None:
 @targets_command.command("detect")
 def detect_command() -> None:
     """Say which target fits this machine."""
-    from astroedge.workflows.describe_targets import detect_machine
+    from astroedge.workflows.describe_targets import detect_gpus, detect_machine
 
     board, native = detect_machine()
     click.echo(f"This machine: {native.description.partition(': ')[2]}, {native.cores} cores, {native.arch}.")
     click.echo(f"Best shipped target: {board.name}, {board.description}.")
     click.echo(f"native compiles for {native.cpu} with {', '.join(native.features) or 'no flags'}.")
+    for number, gpu in enumerate(detect_gpus()):
+        click.echo(f"GPU {number}: {gpu.text()}. {_use(number, gpu.lack)}.")
+
+
+def _use(number: int, lack: str) -> str:
+    """What a GPU is to AstroEdge; `lack` is why no bundle runs on it."""
+    if lack:
+        return f"No bundle runs on it: {lack}"
+    return "The target cuda compiles for it" if number == 0 else f"Bundles for it run there with --device {number}"
 
 
 def _toml(fields: Iterable[tuple[str, Any]]) -> Iterable[str]:

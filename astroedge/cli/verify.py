@@ -39,7 +39,7 @@ def verify_command(
 ) -> None:
     """Verify BUNDLE on this machine.
 
-    Alone, its golden trace is replayed, which proves that this processor computes the same bits as the one that
+    Alone, its golden trace is replayed, which proves that this machine computes the same bits as the one that
     compiled it. With --graph it is compared with ONNX Runtime too, spike for spike. The exit code is 70 when anything
     disagrees.
     """

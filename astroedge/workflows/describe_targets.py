@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from astroedge.errors import TargetError
 
 if TYPE_CHECKING:
+    from astroedge.targets.boards.gpus import Gpu
     from astroedge.targets.boards.target import Target
 
 
@@ -40,6 +41,16 @@ def detect_machine() -> tuple[Target, Target]:
     from astroedge.targets.boards.detect import detect_board, detect_native
 
     return detect_board(), detect_native()
+
+
+def detect_gpus() -> list[Gpu]:
+    """The GPUs that NVIDIA's driver shows; none where there is no driver."""
+    from astroedge.targets.boards.gpus import find_gpus
+
+    try:
+        return find_gpus()
+    except TargetError:
+        return []
 
 
 def describe_target(name: str) -> dict[str, Any]:

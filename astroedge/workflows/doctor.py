@@ -15,7 +15,7 @@ from astroedge.errors import AstroEdgeError, LinkError, TargetError
 from astroedge.host_package import variables_for_imports
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.detect import detect_board
-from astroedge.targets.boards.gpus import find_gpus
+from astroedge.targets.boards.gpus import find_gpus, has_nvidia
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.cuda import nvrtc
 from astroedge.targets.families import ARCHITECTURES
@@ -83,7 +83,7 @@ def examine() -> list[Finding]:
     Each installed package is imported in a process of its own, so that one which crashes is found broken too; this
     takes some seconds. Nothing is changed and nothing is downloaded.
     """
-    findings = [_python(), _c_library(), _processor(), _gpu(), _temporary_files()]
+    findings = [_python(), _c_library(), _processor(), *_gpus(), _temporary_files()]
     tested = pinned_versions()
     findings += [_package(package, tested[package.name]) for package in PACKAGES]
     findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
@@ -132,14 +132,20 @@ def _processor() -> Finding:
         return Finding("Processor", MISSING, "", "running bundles", str(error))
 
 
-def _gpu() -> Finding:
-    """NVIDIA's driver, and the first GPU that it shows."""
+def _gpus(root: Path = Path("/")) -> list[Finding]:
+    """NVIDIA's driver, and the GPUs that it shows; nothing on a machine that has neither, which lacks nothing.
+
+    `root` is where the files of Linux start.
+    """
     purpose = "running bundles compiled for a GPU"
     try:
-        gpu = find_gpus()[0]
+        gpus = find_gpus()
     except TargetError as error:
-        return Finding("GPU", MISSING, "", purpose, str(error))
-    return Finding("GPU", OK, f"{gpu.name}, sm_{gpu.capability}", purpose)
+        return [Finding("GPU", MISSING, "", purpose, str(error))] if has_nvidia(root) else []
+    return [
+        Finding(f"GPU {number}", BROKEN if gpu.lack else OK, gpu.text(), purpose, gpu.lack)
+        for number, gpu in enumerate(gpus)
+    ]
 
 
 def _temporary_files() -> Finding:

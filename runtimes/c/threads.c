@@ -43,6 +43,10 @@ int astro_use_threads(astro_session *session, uint32_t threads, astro_failure *f
     if (threads < 1 || threads > ASTRO_MAX_THREADS)
         return astro_fail(failure, ASTRO_BAD_INPUT, "%" PRIu32 " threads are not between 1 and %u.", threads,
                           ASTRO_MAX_THREADS);
+    if (threads > 1 && session->gpu)
+        return astro_fail(failure, ASTRO_BAD_INPUT,
+                          "%" PRIu32 " threads, but the ticks of '%s' are a GPU's; leave the threads out.", threads,
+                          session->info->model);
     if (threads > 1 && (!session->work || !session->dismiss))
         return astro_fail(failure, ASTRO_BAD_INPUT, "The step is too small to be divided among threads.");
     end_team(session);

@@ -36,6 +36,18 @@ def read_gpu(session: CompiledSession, ticks: Sequence[Mapping[str, Any]], sampl
     ]
 
 
+def describe_gpu(session: CompiledSession) -> dict[str, str]:
+    """Number and name, compute capability and driver of the GPU a session is on, as text; nothing on a processor."""
+    gpu = session.gpu
+    if gpu is None:
+        return {}
+    return {
+        "gpu": f"GPU {gpu.ordinal}, {gpu.name}",
+        "gpu capability": gpu.capability,
+        "gpu driver": f"CUDA {gpu.driver}",
+    }
+
+
 def weights_read(session: CompiledSession) -> float:
     """About how many bytes of matrices the steps since the reset have read in one, on average.
 

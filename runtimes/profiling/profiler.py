@@ -23,7 +23,7 @@ from astroedge.errors import InputError
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import draw_inputs
 from astroedge.runtimes.checking.verify import choose_inputs, refuse_other_graph
-from astroedge.runtimes.profiling.gpu_time import read_gpu
+from astroedge.runtimes.profiling.gpu_time import describe_gpu, read_gpu
 from astroedge.runtimes.profiling.memory_use import resident_bytes
 from astroedge.runtimes.profiling.sensors import (
     EnergyCounter,
@@ -65,8 +65,8 @@ def profile(
     the bundle was compiled from, ONNX Runtime is measured in turns with it, on as many threads. `keep_samples` keeps
     the raw times. `threads` and `device` are as in `astroedge.load`; a session has its own.
 
-    On a GPU the profile has the memory taken there, the time of a launch by the GPU's own clock and what a step takes
-    beyond it.
+    On a GPU the profile has its name, the memory taken there, the time of a launch by the GPU's own clock and what a
+    step takes beyond it; ONNX Runtime computes on the processor all the same.
 
     Load time, first step and added memory need a bundle or its path; for a session they are unavailable, and its stream
     goes on afterwards as if nothing had happened, but for its activity counts. Raises VerificationError when `compare`
@@ -156,7 +156,7 @@ def _measure(
         inputs=f"drawn from seed {manifest.golden.seed}" if inputs is None else "given",
         warmup=warmup,
         threads=session.threads,
-        machine=describe_machine(),
+        machine=describe_machine() | describe_gpu(session),
         step=Timing.of(samples),
         readings=tuple(readings),
         spikes=tuple(
@@ -194,7 +194,7 @@ def _time_steps(session: CompiledSession, ticks: list[Tick]) -> tuple[list[int],
         _time_session(session, part, samples)
         power.append(read_power())
     return samples, [
-        _per_step(energy.read(), len(samples)),
+        _per_step(energy.read(), len(samples), session.gpu is not None),
         _average(power),
         *read_temperatures(),
         *read_throttling(),
@@ -290,10 +290,12 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _per_step(energy: Reading, steps: int) -> Reading:
-    """The energy of one step."""
-    value = None if energy.value is None else energy.value / steps
-    return Reading("energy per step", value, "J", energy.label, energy.note)
+def _per_step(energy: Reading, steps: int, on_gpu: bool) -> Reading:
+    """The energy of one step; the counters are the processor's, so without that of a GPU which computes it."""
+    if energy.value is None:
+        return Reading.unavailable("energy per step", "J", energy.note)
+    note = f"of the processor, without the GPU: {energy.note}" if on_gpu else energy.note
+    return Reading("energy per step", energy.value / steps, "J", energy.label, note)
 
 
 def _average(readings: list[Reading]) -> Reading:

@@ -82,6 +82,18 @@ def check_state(layout: Layout, initial: Callable[[], NDArray[np.uint8]], state:
     Raises InputError for another dtype or shape, a bool that is neither 0 nor 1, anything but 0 between fields, and a
     NaN in a state that starts without one.
     """
+    array = check_size(layout, state).copy()
+    rest = array.copy()
+    for field in layout.state:
+        _check_field(initial, field, field_view(array, field))
+        rest[field.offset : field.offset + field.nbytes] = 0
+    if rest.any():
+        raise InputError(f"Byte {int(rest.argmax())} of the state lies between two states and is not 0; {_FOREIGN}")
+    return array
+
+
+def check_size(layout: Layout, state: object) -> NDArray[np.uint8]:
+    """Bytes as many as this layout's state has, as a plain array; InputError for another dtype or shape."""
     array = plain(state)
     shape = (layout.state_size,)
     if array is None or array.dtype != np.uint8 or array.shape != shape:
@@ -90,13 +102,6 @@ def check_state(layout: Layout, initial: Callable[[], NDArray[np.uint8]], state:
             f"The state is set from a snapshot of it, uint8 {shape}, and got {got}; take one with session.state.copy() "
             "of the same bundle, or use session.snapshot() and restore()."
         )
-    array = array.copy()
-    rest = array.copy()
-    for field in layout.state:
-        _check_field(initial, field, field_view(array, field))
-        rest[field.offset : field.offset + field.nbytes] = 0
-    if rest.any():
-        raise InputError(f"Byte {int(rest.argmax())} of the state lies between two states and is not 0; {_FOREIGN}")
     return array
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Manifest
 from astroedge.runtimes.session.session_team import FORKED, TORN, TeamOwner
-from astroedge.runtimes.session.snapshot import check_state, decode_snapshot, encode_snapshot
+from astroedge.runtimes.session.snapshot import check_size, check_state, decode_snapshot, encode_snapshot
 from astroedge.runtimes.session.stream_memory import StreamMemory
 from astroedge.session import Array, SpikeCount
 
@@ -78,10 +78,14 @@ class StreamState(TeamOwner):
         self._earlier_ticks = ticks - self._ticks
 
     def overwrite_state(self, content: NDArray[np.uint8]) -> None:
-        """Put bytes into the state as they are, uint8 of its size: where another computation of this step stands."""
+        """Put bytes into the state as they are, uint8 of its size: where another computation of this step stands.
+
+        Raises InputError for another size or dtype.
+        """
         self._check_replaceable()
+        state = check_size(self.manifest.layout, content)
         self._mend()
-        self._memory.write(content)
+        self._memory.write(state)
 
     def reset(self) -> None:
         """Go back to the initial state; activity counts go on."""

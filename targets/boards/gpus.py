@@ -9,14 +9,17 @@ import ctypes
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from astroedge.errors import TargetError
-from astroedge.targets.boards.board_file import Target, shipped_boards
+from astroedge.targets.boards.board_file import LEAST_GPU, Target, shipped_boards
 from astroedge.targets.boards.detect import detect_native
 from astroedge.targets.families import ARCHITECTURES
 from astroedge.targets.families.machine import this_machine
 
 CUDA = "cuda"
+LEAST_DRIVER = (11, 0)
+"""The CUDA version that a bundle's library asks of a driver (targets/link/shim/cuda_driver.c)."""
 _CHIPS = re.compile(rf"{CUDA}:(sm_\d+(?:,sm_\d+)*)")
 # CUdevice_attribute of cuda.h.
 _MULTIPROCESSORS, _CLOCK_KHZ, _BUS_BITS, _MAJOR, _MINOR = 16, 36, 37, 75, 76
@@ -26,7 +29,7 @@ _MULTIPROCESSORS, _CLOCK_KHZ, _BUS_BITS, _MAJOR, _MINOR = 16, 36, 37, 75, 76
 class Gpu:
     """A GPU: its compute capability times ten, its multiprocessors, and of its memory bandwidth and size in bytes.
 
-    The bandwidth is 0 where the driver does not tell it.
+    The bandwidth is 0 where the driver does not tell it. `driver` is the CUDA version its driver is for, "12.6".
     """
 
     name: str
@@ -34,6 +37,37 @@ class Gpu:
     multiprocessors: int
     bandwidth_bytes: int
     memory_bytes: int
+    driver: str
+
+    def text(self) -> str:
+        """The GPU in a few words."""
+        return f"{self.name}, sm_{self.capability}, driver for CUDA {self.driver}"
+
+    @property
+    def lack(self) -> str:
+        """Why no bundle runs on it; "" where bundles for it do."""
+        if self.capability < LEAST_GPU:
+            return f"bundles run on chips from sm_{LEAST_GPU} on: use this machine's processor"
+        if tuple(map(int, self.driver.split("."))) < LEAST_DRIVER:
+            least = ".".join(map(str, LEAST_DRIVER))
+            return (
+                f"bundles need a driver for CUDA {least} or later: install a newer one (on a Jetson, a newer JetPack)"
+            )
+        return ""
+
+
+def has_nvidia(root: Path = Path("/")) -> bool:
+    """Whether this machine has NVIDIA's driver, or Linux shows a card of theirs or a Jetson.
+
+    `root` is where the files of Linux start.
+    """
+    if _load_driver() is not None:
+        return True
+    try:
+        compatible = (root / "proc/device-tree/compatible").read_bytes()
+    except OSError:
+        compatible = b""
+    return b"nvidia" in compatible or (root / "proc/driver/nvidia").exists()
 
 
 def find_gpus() -> list[Gpu]:
@@ -41,19 +75,20 @@ def find_gpus() -> list[Gpu]:
 
     Raises TargetError where there is no driver, or it shows no GPU.
     """
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
+    driver = _load_driver()
+    if driver is None:
         raise TargetError(
             "This machine has no NVIDIA driver (libcuda.so.1 is not found); install it, or compile for a board by its "
             f"name or for chips such as {CUDA}:sm_87."
-        ) from error
-    count = ctypes.c_int()
+        )
+    count, version = ctypes.c_int(), ctypes.c_int()
     _check(driver, driver.cuInit(0))
+    _check(driver, driver.cuDriverGetVersion(ctypes.byref(version)))
     _check(driver, driver.cuDeviceGetCount(ctypes.byref(count)))
     if not count.value:
         raise TargetError("NVIDIA's driver shows no GPU; is one hidden by CUDA_VISIBLE_DEVICES?")
-    return [_describe(driver, number) for number in range(count.value)]
+    cuda = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    return [_describe(driver, number, cuda) for number in range(count.value)]
 
 
 def gpu_target(text: str) -> Target | None:
@@ -87,8 +122,15 @@ def gpu_target(text: str) -> Target | None:
     )
 
 
-def _describe(driver: ctypes.CDLL, number: int) -> Gpu:
-    """What the driver says about one GPU."""
+def _load_driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
+def _describe(driver: ctypes.CDLL, number: int, version: str) -> Gpu:
+    """What the driver, which is for a CUDA version, says about one GPU."""
     device, name, memory = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_size_t()
     _check(driver, driver.cuDeviceGet(ctypes.byref(device), number))
     _check(driver, driver.cuDeviceGetName(name, len(name), device))
@@ -104,7 +146,14 @@ def _describe(driver: ctypes.CDLL, number: int) -> Gpu:
     # Two transfers a clock. Not every driver tells it: 0 then.
     bandwidth = 2 * attribute(_CLOCK_KHZ, optional=True) * 1000 * attribute(_BUS_BITS, optional=True) // 8
     capability = 10 * attribute(_MAJOR) + attribute(_MINOR)
-    return Gpu(name.value.decode("utf-8", "replace"), capability, attribute(_MULTIPROCESSORS), bandwidth, memory.value)
+    return Gpu(
+        name=name.value.decode("utf-8", "replace"),
+        capability=capability,
+        multiprocessors=attribute(_MULTIPROCESSORS),
+        bandwidth_bytes=bandwidth,
+        memory_bytes=memory.value,
+        driver=version,
+    )
 
 
 def _check(driver: ctypes.CDLL, status: int) -> None:

@@ -94,7 +94,12 @@ def _pack_weights(state: Compilation) -> None:
 
 
 def _make_manifest(state: Compilation) -> None:
-    state.manifest = make_manifest(state.request, state.spec, state.program, state.choice, state.plan, None)
+    manifest = make_manifest(state.request, state.spec, state.program, state.choice, state.plan, None)
+    kernels = (
+        replace(kernel, kind=f"{kernel.kind} by one thread") if form.alone else kernel
+        for kernel, form in zip(manifest.kernels, state.forms, strict=True)
+    )
+    state.manifest = replace(manifest, kernels=tuple(kernels))
 
 
 DEVICE_PASSES: tuple[Pass[Compilation], ...] = (

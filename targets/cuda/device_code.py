@@ -15,8 +15,9 @@ SHIM_SOURCES = ("cuda.c", "cuda_driver.c", "cuda_gpu.c", "cuda_stream.c")
 class Image:
     """The kernel for one chip.
 
-    `capability` is the chip's compute capability times ten, 87 for 8.7. A "cubin" runs on that chip and on those of the
-    same major number and a higher minor one; a "ptx" is text, which the driver of that or any later chip compiles.
+    `capability` is the chip's compute capability times ten, 87 for 8.7. A "cubin" runs on that chip and, unless one of
+    them is a Jetson's, on those of the same major number and a higher minor one; a "ptx" is text, which the driver of
+    that or any later chip compiles.
     """
 
     capability: int

@@ -170,11 +170,21 @@ def check_memory() -> None:
     """Where the GPU has no room the message says how much is needed, and nothing is left behind."""
     before = calls("cuMemAlloc_v2"), calls("cuMemHostAlloc")
     for later in range(1, 7):
-        with failing("cuMemAlloc_v2", 2, later), pytest.raises(IncompatibleError, match=r"needs \d+ bytes more"):
+        with (
+            failing("cuMemAlloc_v2", 2, later),
+            pytest.raises(IncompatibleError, match=r"needs [\d.]+ k?B more of the GPU's"),
+        ):
             astroedge.load(GPU)
     for later in range(1, 4):
-        with failing("cuMemHostAlloc", 2, later), pytest.raises(IncompatibleError, match="bytes more of pinned host"):
+        with (
+            failing("cuMemHostAlloc", 2, later),
+            pytest.raises(IncompatibleError, match=r"B more of pinned host memory, which this"),
+        ):
             astroedge.load(GPU)
+    with failing("cuDevicePrimaryCtxRetain", 2), pytest.raises(IncompatibleError, match=r"needs more of .* a context"):
+        astroedge.load(GPU)
+    with failing("cuDevicePrimaryCtxRetain", 1), pytest.raises(AstroEdgeError, match="failed to open a context: CUDA"):
+        astroedge.load(GPU)
     assert (calls("cuMemAlloc_v2"), calls("cuMemHostAlloc")) > before
     with astroedge.load(GPU) as session:
         session.step(**one_tick())

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 import astroedge
 from astroedge.bundle.container import Bundle
+from astroedge.cli.evaluate import eval_command
+from astroedge.cli.profile import profile_command
+from astroedge.cli.targets import detect_command
 from astroedge.errors import InputError
 from astroedge.runtimes.checking.verify import verify
 from astroedge.runtimes.profiling.profiler import profile
 from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.targets.boards.gpus import find_gpus
+from astroedge.workflows.doctor import _gpus as gpus
+from astroedge.workflows.evaluation.evaluate import evaluate
 from tests.support.bundles import draw_ticks, one_tick
-from tests.support.gpu_child import CPU, GPU, WIDE, assert_same, both, calls, tick
+from tests.support.gpu_child import CPU, FOLDER, GPU, WIDE, assert_same, both, calls, settings, tick
 
 
 def check_steps() -> None:
@@ -88,6 +96,9 @@ def check_states() -> None:
         assert np.array_equal(gpu.state, first)
         gpu.overwrite_state(spoilt)
         assert np.array_equal(gpu.state, spoilt)
+        for session in (gpu, cpu):
+            with pytest.raises(InputError, match="The state is set from"):
+                session.overwrite_state(spoilt[1:])
         gpu.overwrite_state(later)
         assert_same(gpu.step(**one_tick()), cpu.step(**one_tick()))
 
@@ -201,8 +212,48 @@ def check_reports() -> None:
     assert found.step.p50 >= found.reading("launch overhead").value  # type: ignore[operator]
     assert found.reading("weight bandwidth").value > 0  # type: ignore[operator]
     assert 0 < found.spikes[0].rate < 1
+    assert found.machine["gpu"] == "GPU 0, Emulated GPU"
+    assert (found.machine["gpu capability"], found.machine["gpu driver"]) == ("8.7", "CUDA 12.6")
+    shown = CliRunner().invoke(profile_command, [str(GPU), "--steps", "20", "--device", "1"])
+    assert "computed by GPU 1, Emulated GPU; inputs" in shown.output
+    assert "1 thread" not in shown.output
     with pytest.raises(KeyError):
         profile(CPU, steps=20, warmup=2).reading("device time")
+
+
+def check_machine() -> None:
+    """The GPUs, what their drivers are for and whether bundles run there are said; the bandwidth of one is known."""
+    assert find_gpus()[0].bandwidth_bytes == 64_000_000_000
+    text = "Emulated GPU, sm_87, driver for CUDA 12.6"
+    assert [(item.name, item.state, item.version, item.cure) for item in gpus()] == [
+        ("GPU 0", "ok", text, ""),
+        ("GPU 1", "ok", text, ""),
+    ]
+    detected = CliRunner().invoke(detect_command).output
+    assert f"GPU 0: {text}. The target cuda compiles for it." in detected
+    assert f"GPU 1: {text}. Bundles for it run there with --device 1." in detected
+    for setting, words in (("cc=5.3", "chips from sm_60 on"), ("driver=10020", r"a driver for CUDA 11\.0 or later")):
+        with settings(setting):
+            assert {item.state for item in gpus()} == {"broken"}
+            assert re.search(words, gpus()[0].cure)
+            assert "No bundle runs on it: bundles" in CliRunner().invoke(detect_command).output
+    with settings("fail=cuDeviceGetCount:" + f"{calls('cuDeviceGetCount') + 1}:3"):
+        assert [(item.name, item.state) for item in gpus()] == [("GPU", "missing")]
+
+
+def check_evaluation() -> None:
+    """A GPU's bundle is scored beside a processor's, on the GPU that is asked for, and answers the same."""
+    data, labels = FOLDER / "data.npz", FOLDER / "labels.npy"
+    np.savez(data, **{name: array[np.newaxis] for name, array in draw_ticks(20).items()})
+    np.save(labels, np.array([1]))
+    found = evaluate([GPU, CPU], data, labels, device=1)
+    assert found.contenders[0].metrics == found.contenders[1].metrics
+    with pytest.raises(InputError, match="no GPU 7"):
+        evaluate([GPU, CPU], data, labels, device=7)
+    refused = CliRunner().invoke(
+        eval_command, [str(CPU), "--data", str(data), "--labels", str(labels), "--device", "0"]
+    )
+    assert "whose processor computes" in str(refused.exception)
 
 
 def memory_of(bundle: Path) -> int:

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from ctypes.util import find_library
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +90,20 @@ def test_doctor_knows_every_dependency() -> None:
     assert cuda
     named = {cuda[1], *re.findall(r'^    "([\w-]+)', base[1] + host[1], re.MULTILINE)}
     assert named - {"tomli"} == {package.name for package in PACKAGES}
+
+
+@pytest.mark.skipif(find_library("cuda") is not None, reason="this machine has NVIDIA's driver")
+def test_gpu_is_a_gap_only_where_there_should_be_one(tmp_path: Path) -> None:
+    """A machine without anything of NVIDIA's lacks nothing; a Jetson without its driver does."""
+    assert doctor._gpus(tmp_path) == []
+    tree = tmp_path / "proc" / "device-tree" / "compatible"
+    tree.parent.mkdir(parents=True)
+    tree.write_bytes(b"raspberrypi,5-model-b\0brcm,bcm2712\0")
+    assert doctor._gpus(tmp_path) == []
+    tree.write_bytes(b"nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0")
+    (finding,) = doctor._gpus(tmp_path)
+    assert (finding.name, finding.state) == ("GPU", MISSING)
+    assert "no NVIDIA driver" in finding.cure
 
 
 def test_no_place_for_temporary_files_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PRUNED_ZEROS = 0.5  # the share of zeros from which a matrix counts as pruned
 NAMED = 6  # matrices that a line names at most
+JETSONS = (62, 72, 87, 101, 110)  # compute capabilities, times ten, whose machine code no other chip runs
 
 
 def show_graph(graph: StepGraph) -> None:
@@ -161,7 +162,9 @@ def _show_device(manifest: Manifest) -> None:
 def _runs_on(image: DeviceImage) -> str:
     if image.kind == "ptx":
         return f"those from {_dotted(image.capability)} on, once the driver has compiled it"
-    return f"those from {_dotted(image.capability)} to {image.capability // 10}.9"
+    if image.capability in JETSONS:
+        return f"{_dotted(image.capability)} alone, as a Jetson's code does"
+    return f"those from {_dotted(image.capability)} to {image.capability // 10}.9 that are no Jetsons"
 
 
 def _dotted(capability: int) -> str:

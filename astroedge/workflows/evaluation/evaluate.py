@@ -67,13 +67,15 @@ def evaluate(
     model: str | None = None,
     readout: str = "sum",
     ticks: int | None = None,
+    device: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score bundles on labelled data (see `labelled_data` and `score_step`), beside what they were made from.
 
     `graph` is the path of the step graph they were compiled from, run in ONNX Runtime; `model` names the PyTorch model
-    as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `progress` is
-    called with a line before each contender.
+    as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `device` is
+    the GPU that computes the bundles for one, as in `astroedge.load`; those for a processor may stand beside them.
+    `progress` is called with a line before each contender.
 
     Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
@@ -84,6 +86,7 @@ def evaluate(
     spec = _common_step(manifests, graph, reference)
     count_classes(spec)
     read = read_labelled(data, labels, spec, ticks)
+    has_gpu = any(manifest.device is not None for manifest in manifests.values())
     contenders = []
     if model is not None:
         say("PyTorch")
@@ -93,7 +96,8 @@ def evaluate(
         contenders.append(_score_graph(reference, read, readout))
     for path, manifest in manifests.items():
         say(os.fspath(path))
-        contenders.append(_score_bundle(path, manifest, reference, read, readout))
+        on_processor = has_gpu and manifest.device is None
+        contenders.append(_score_bundle(path, manifest, reference, read, readout, None if on_processor else device))
     counted = int((read.labels >= 0).sum())
     return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders))
 
@@ -137,9 +141,14 @@ def _score_graph(graph: StepGraph, data: LabelledData, readout: str) -> Contende
 
 
 def _score_bundle(
-    path: PathLike, manifest: Manifest, reference: StepGraph | None, data: LabelledData, readout: str
+    path: PathLike,
+    manifest: Manifest,
+    reference: StepGraph | None,
+    data: LabelledData,
+    readout: str,
+    device: int | None,
 ) -> Contender:
-    with load(path) as session:
+    with load(path, device=device) as session:
         metrics = score(session, data, readout)
     own = (manifest.graph_sha256, manifest.reference_sha256)
     note = "" if reference is None or reference.digest in own else "compiled from another graph"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import tvm_ffi
@@ -26,6 +26,9 @@ MOST_SERIAL = 4096
 SCHEDULED = ("element-wise", "copy")
 """Kinds of calls whose loops walk their results in order."""
 
+FEW_SERIAL = 64
+"""So many elements one after the other are not worth a word."""
+
 USUAL_THREADS = 16384  # of a small chip, for what is divided among all of them
 
 
@@ -35,13 +38,15 @@ class DeviceForm:
 
     `function` is None where the library has it; else it takes two int32 after its arrays, thread and threads, if it is
     `divided`. `parts` threads have something to do. With `in_turn` thread t writes the
-    elements t, t + threads and so on of the results, and no other thread does.
+    elements t, t + threads and so on of the results, and no other thread does. `alone` says that one thread makes more
+    than a few elements, while all others wait.
     """
 
     function: tirx.PrimFunc | None
     divided: bool
     parts: int
     in_turn: bool = False
+    alone: bool = False
 
 
 def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
@@ -74,7 +79,7 @@ def _divided(call: KernelCall) -> DeviceForm:
             f"a GPU is too slow for {longest} elements one after the other, which {call.kind} makes; compile for the "
             "board's processor."
         )
-    return form
+    return replace(form, alone=form.parts == 1 and longest > FEW_SERIAL)
 
 
 def _is_one_loop(call: KernelCall, team: TeamForm) -> bool:

@@ -34,6 +34,18 @@ int32_t cuda_check(cuda_message message, CUresult result, const char *doing)
     return cuda_fail(message, ASTRO_E_DEVICE, "The GPU's driver failed %s: %s (%d, %s).", doing, name, result, text);
 }
 
+void cuda_write_size(cuda_size text, uint64_t size)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB"};
+    double value = (double)size;
+    int unit = 0;
+    while (value >= 999.5 && unit < 3) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(text, sizeof(cuda_size), unit == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
 /* --- processes and threads ---------------------------------------------------------------------------------------- */
 
 int cuda_is_forked(void)

@@ -80,6 +80,10 @@ typedef struct cuda_driver {
 extern cuda_driver cuda;
 
 typedef char cuda_message[512];
+typedef char cuda_size[32];
+
+/* Bytes for people: "512 B", "4.2 kB", "1.7 GB"; powers of 1000. */
+void cuda_write_size(cuda_size text, uint64_t size);
 
 /* Write a message; returns the status. */
 int32_t cuda_fail(cuda_message message, int32_t status, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -23,16 +23,19 @@ void cuda_leave(void)
     cuda.cuCtxPopCurrent_v2(&context);
 }
 
-int32_t cuda_check_memory(const cuda_gpu *gpu, cuda_message message, CUresult result, uint64_t size, const char *of)
+int32_t cuda_check_memory(const cuda_gpu *gpu, cuda_message message, CUresult result, uint64_t size, const char *what)
 {
     size_t total = 0;
+    cuda_size needed, all_of_it;
     if (result != CUDA_ERROR_OUT_OF_MEMORY)
         return cuda_check(message, result, "to allocate memory");
     cuda.cuDeviceTotalMem_v2(&total, gpu->device);
+    cuda_write_size(needed, size);
+    cuda_write_size(all_of_it, total);
     return cuda_fail(message, ASTRO_E_DEVICE_MEMORY,
-                     "The step needs %llu bytes more %s, which are not free (%s, GPU %u, has %llu in all); close what "
-                     "else uses it, or compile a smaller model or precision.",
-                     (unsigned long long)size, of, gpu->name, gpu->ordinal, (unsigned long long)total);
+                     "The step needs %s%smore of the GPU's memory%s, which is not free (%s, GPU %u, has %s in all); close "
+                     "what else uses it, or compile a smaller model or precision.",
+                     size ? needed : "", size ? " " : "", what, gpu->name, gpu->ordinal, all_of_it);
 }
 
 /* --- the code that fits ----------------------------------------------------------------------------------------------- */
@@ -107,7 +110,7 @@ static int32_t load_image(cuda_gpu *gpu, cuda_message message)
         gpu->image = image->capability;
         gpu->compiled = image->is_ptx;
         if (result == CUDA_ERROR_OUT_OF_MEMORY)
-            return cuda_check_memory(gpu, message, result, 0, "of the GPU's memory for its code");
+            return cuda_check_memory(gpu, message, result, 0, " for its code");
         if (!is_refusal(result))
             return cuda_check(message, result, "to load the step's code");
         if (cuda.cuGetErrorName(result, &said) != CUDA_SUCCESS || said == 0)
@@ -190,7 +193,7 @@ static int32_t send_weights(cuda_gpu *gpu, const void *weights, cuda_message mes
 {
     const uint64_t size = astroedge_info.weights_size;
     int32_t status = cuda_check_memory(gpu, message, cuda.cuMemAlloc_v2(&gpu->weights, cuda_room(size)), size,
-                                       "of the GPU's memory for its weights");
+                                       " for its weights");
     if (status == ASTRO_OK && size)
         status = cuda_check(message, cuda.cuMemcpyHtoD_v2(gpu->weights, weights, size), "to take the weights");
     if (status == ASTRO_OK && size) /* the copy may still be on its way, and streams of launches do not wait for it */
@@ -204,7 +207,9 @@ static int32_t open_context(cuda_gpu *gpu, cuda_message message)
     CUresult result = cuda.cuDevicePrimaryCtxRetain(&context, gpu->device);
     if (result == CUDA_SUCCESS)
         gpu->context = context;
-    return cuda_check_memory(gpu, message, result, 0, "of the GPU's memory for a context");
+    else if (result != CUDA_ERROR_OUT_OF_MEMORY)
+        return cuda_check(message, result, "to open a context");
+    return cuda_check_memory(gpu, message, result, 0, " for a context");
 }
 
 /* What has been made of a GPU is freed by cuda_release_gpu, after a failure too. */

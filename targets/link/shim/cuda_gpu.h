@@ -33,7 +33,8 @@ void cuda_release_gpu(cuda_gpu *gpu);
 int32_t cuda_enter(const cuda_gpu *gpu, cuda_message message);
 void cuda_leave(void);
 
-/* The message and status of memory that there is none of, or of another failure. */
-int32_t cuda_check_memory(const cuda_gpu *gpu, cuda_message message, CUresult result, uint64_t size, const char *of);
+/* The message and status where the GPU has no memory for `what` (" for its code"), or of another failure. A `size` of 0 is
+ * one that is not known. */
+int32_t cuda_check_memory(const cuda_gpu *gpu, cuda_message message, CUresult result, uint64_t size, const char *what);
 
 #endif

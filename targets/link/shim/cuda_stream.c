@@ -19,7 +19,7 @@ static int32_t allocate(cuda_stream *stream, uint64_t size, CUdeviceptr *memory)
 {
     const size_t room = cuda_room(size);
     int32_t status = cuda_check_memory(stream->gpu, stream->message, cuda.cuMemAlloc_v2(memory, room), room,
-                                       "of the GPU's memory");
+                                       " for a stream");
     if (status == ASTRO_OK)
         status = cuda_check(stream->message, cuda.cuMemsetD8Async(*memory, 0, room, stream->stream), "to clear memory");
     if (status == ASTRO_OK)
@@ -27,11 +27,24 @@ static int32_t allocate(cuda_stream *stream, uint64_t size, CUdeviceptr *memory)
     return status;
 }
 
+/* The host's memory, of which a process may often pin less than there is. */
+static int32_t check_pinned(cuda_stream *stream, CUresult result, size_t room)
+{
+    cuda_size needed;
+    if (result != CUDA_ERROR_OUT_OF_MEMORY)
+        return cuda_check(stream->message, result, "to allocate pinned host memory");
+    cuda_write_size(needed, room);
+    return cuda_fail(stream->message, ASTRO_E_DEVICE_MEMORY,
+                     "The step needs %s more of pinned host memory, which this machine has not free; close what else uses "
+                     "its memory, or give the container more.",
+                     needed);
+}
+
 static int32_t allocate_pinned(cuda_stream *stream, uint64_t size, void **memory, CUdeviceptr *mapped)
 {
     const size_t room = cuda_room(size);
     CUresult result = cuda.cuMemHostAlloc(memory, room, CU_MEMHOSTALLOC_DEVICEMAP);
-    int32_t status = cuda_check_memory(stream->gpu, stream->message, result, room, "of pinned host memory");
+    int32_t status = check_pinned(stream, result, room);
     if (status != ASTRO_OK)
         return status;
     memset(*memory, 0, room);

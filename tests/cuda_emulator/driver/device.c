@@ -74,6 +74,8 @@ API CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
         case 16: *value = (int)setting("sms", 2); return SUCCESS;          /* multiprocessors */
         case 18: *value = (int)setting("integrated", 0); return SUCCESS;   /* memory is the host's */
         case 19: *value = 1; return SUCCESS;                               /* maps the host's memory */
+        case 36: *value = 2000000; return SUCCESS;                         /* memory clock, kHz */
+        case 37: *value = 128; return SUCCESS;                             /* memory bus, bits */
         case 39: *value = 2048; return SUCCESS;                            /* threads a multiprocessor */
         case 41: *value = 1; return SUCCESS;                               /* unified addresses */
         case 75: *value = (int)setting("cc", 87) / 10; return SUCCESS;     /* compute capability */

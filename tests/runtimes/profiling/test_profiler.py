@@ -14,10 +14,10 @@ import astroedge
 from astroedge.errors import InputError, VerificationError
 from astroedge.runtimes import load
 from astroedge.runtimes.profiling.memory_use import resident_bytes
-from astroedge.runtimes.profiling.profiler import profile
+from astroedge.runtimes.profiling.profiler import _per_step, profile
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.step.graph import StepGraph
-from astroedge.step_profile import Profile, Timing
+from astroedge.step_profile import Profile, Reading, Timing
 from tests.support.builds import build
 from tests.support.bundles import NEURONS, READOUTS, TinyModel, draw_ticks, make_tiny_bundle
 from tests.support.graphs import lif_layer, recurrent_net
@@ -62,6 +62,15 @@ def test_a_bundles_path_gives_every_number(tiny_path: Path) -> None:
     assert (result.step.count, result.warmup, result.comparison) == (60, 5, None)
     jsonschema.validate(result.to_json(), SCHEMA)
     assert Profile.from_json(result.to_json()) == result
+
+
+def test_energy_beside_a_gpu_is_said_to_be_without_it() -> None:
+    """The counters are the processor's; what could not be read keeps its reason."""
+    read = Reading("energy", 2.0, "J", "measured", "RAPL packages")
+    assert _per_step(read, 10, on_gpu=False) == Reading("energy per step", 0.2, "J", "measured", "RAPL packages")
+    assert _per_step(read, 10, on_gpu=True).note == "of the processor, without the GPU: RAPL packages"
+    missing = Reading.unavailable("energy", "J", "no counters")
+    assert _per_step(missing, 10, on_gpu=True) == Reading.unavailable("energy per step", "J", "no counters")
 
 
 def test_the_bundle_size_is_what_the_folder_holds(tiny_path: Path) -> None:
