@@ -18,7 +18,10 @@ MOST_THREADS = 2**18
 """More threads than any chip runs at once."""
 
 MOST_SERIAL = 4096
-"""Elements that a thread may store one after the other: each takes about what a CPU takes for thirty."""
+"""Numbers that a thread may store one after the other for one part: each takes about what a CPU takes for thirty."""
+
+MOST_IN_TURN = 65_536
+"""The same for all of its parts: where all threads have some, a GPU does more at once."""
 
 USUAL_THREADS = 16384  # of a small chip, for what is divided among all of them
 
@@ -56,8 +59,9 @@ def _divided(call: KernelCall) -> DeviceForm:
     team = divide_loops(function, MOST_THREADS, in_turn=True)
     form = DeviceForm(undivided(function), False, 1) if team is None else DeviceForm(team.function, True, team.parts)
     assert form.function is not None
-    longest = serial_stores(form.function.body) * -(-form.parts // USUAL_THREADS)
-    if longest > MOST_SERIAL and longest > _share(call):
+    of_part = serial_stores(form.function.body)
+    longest = of_part * -(-form.parts // USUAL_THREADS)
+    if (of_part > MOST_SERIAL or longest > MOST_IN_TURN) and longest > _share(call):
         raise UnknownForm(
             f"a GPU is too slow for {longest} elements one after the other, which {call.kind} makes; compile for the "
             "board's processor."
