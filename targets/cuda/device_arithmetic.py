@@ -19,9 +19,9 @@ import numpy as np
 import tvm_ffi
 from tvm import ir, tirx
 
-from astroedge.errors import CompileError
 from astroedge.targets.cuda.plain_storage import dtype_of
 from astroedge.targets.cuda.scalar_lanes import llvm_name
+from astroedge.targets.pass_list import UnknownForm
 
 C_TYPES = {
     "float32": "float", "float64": "double", "int8": "signed char", "uint8": "unsigned char", "int16": "short",
@@ -41,7 +41,7 @@ _WRAPPING = (tirx.Add, tirx.Sub, tirx.Mul, tirx.LShift)
 def device_arithmetic(function: tirx.PrimFunc) -> tirx.PrimFunc:
     """The function with floating-point arithmetic as CUDA C has it.
 
-    Raises CompileError for an LLVM intrinsic that has no form there.
+    Raises UnknownForm for an LLVM intrinsic that has no form there.
     """
     refused: list[str] = []  # an exception that crosses TVM's C++ loses its class
 
@@ -69,7 +69,7 @@ def device_arithmetic(function: tirx.PrimFunc) -> tirx.PrimFunc:
     ]
     body = tvm_ffi.structural_mutate(function.body, handlers)
     if refused:
-        raise CompileError(f"{refused[0]} has no form in CUDA C; this is a defect of the compiler.")
+        raise UnknownForm(f"{refused[0]} has no form in CUDA C; this is a defect of the compiler.")
     return function.with_body(body)
 
 

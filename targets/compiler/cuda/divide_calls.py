@@ -63,8 +63,8 @@ def _divided(call: KernelCall) -> DeviceForm:
     longest = of_part * -(-form.parts // USUAL_THREADS)
     if (of_part > MOST_SERIAL or longest > MOST_IN_TURN) and longest > _share(call):
         raise UnknownForm(
-            f"a GPU is too slow for {longest} elements one after the other, which {call.kind} makes; compile for the "
-            "board's processor."
+            f"One thread of a GPU would store {longest:,} numbers one after the other ({call.kind}); use the "
+            "board's CPU target."
         )
     return form
 
