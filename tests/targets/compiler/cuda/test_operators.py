@@ -29,6 +29,11 @@ def test_operators_have_the_bits_of_the_processor_by_the_kernels_of_the_table(na
     assert same_bits(given, wanted) == []
 
 
+def test_what_an_assembler_might_contract_passes_the_gates() -> None:
+    """Sums of negated numbers, and reciprocals in float64, are the same code where contraction is allowed."""
+    build(step_of_operators(["Celu", "Cosh", "Elu"]), "cuda:sm_87")
+
+
 def test_every_operator_with_rows_has_a_form_with_a_long_one() -> None:
     """None is left out, and no other one is said to have rows."""
     assert long_rows.FORMS.keys() == operators(lambda row: row.gpu in ("rows", "both"))
