@@ -12,7 +12,6 @@ from tests.support.node_forms import node, step_of_nodes
 LONG = 9000
 VECTOR, IMAGE = np.ones((1, LONG), np.float32), np.ones((1, 2, 90, 100), np.float32)
 FORMS: dict[str, tuple[tuple[Any, ...], dict[str, np.ndarray]]] = {
-    **{name: (node(name, "x", axis=1), {"x": VECTOR}) for name in ("ArgMax", "ArgMin", "Hardmax")},
     **{name: (node(name, "x", kernel_shape=[90, 100]), {"x": IMAGE}) for name in ("AveragePool", "MaxPool")},
     **{name: (node(name, "x", np.array(1)), {"x": VECTOR}) for name in ("CumProd", "CumSum")},
     "Col2Im": (node("Col2Im", "x", np.array([32, 32]), np.array([3, 3])), {"x": np.ones((1, 9, 900), np.float32)}),

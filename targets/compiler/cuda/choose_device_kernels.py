@@ -74,7 +74,7 @@ class _DeviceChooser:
             return
         if call.kind == EMBEDDING:
             self.weights.take_over(str(call.function.attrs[WEIGHT_ATTRIBUTE]), call.reads[1:])
-        self.calls.append(by_elements(in_library(call)))
+        self.calls += by_elements(in_library(call))
 
     def count_the_rest(self) -> None:
         """Count the spike tensors that no product reads, and put the named ones first."""

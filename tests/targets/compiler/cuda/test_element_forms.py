@@ -13,8 +13,9 @@ RNG = np.random.default_rng(8)
 
 
 def test_sorts_scans_and_scatters_are_divided_and_keep_their_bits() -> None:
-    """One long vector is sorted by as many threads, sums down the columns are a thread each, updates one an element."""
+    """A vector is sorted by as many threads, searched by blocks; a thread has a column's sums, or an element's updates."""
     feeds = {
+        "a": RNG.choice(np.array([-1.0, -0.0, 0.0, 2.0, np.inf], np.float32), (4, 700)),
         "x": RNG.choice(np.array([np.inf, -0.0, 0.0, 1.0, 2.0, -3.0], np.float32), (1, 400)),
         "z": RNG.normal(size=(20, 33)).astype(np.float32),
         "u": RNG.normal(size=(9, 33)).astype(np.float32),
@@ -22,6 +23,9 @@ def test_sorts_scans_and_scatters_are_divided_and_keep_their_bits() -> None:
         "p": RNG.integers(-20, 20, (9, 1)),
     }
     calls = [
+        node("Sqrt", "a"),  # a NaN where it is negative
+        node("ArgMax", "y0_0", axis=1),
+        node("ArgMin", "a", axis=1),
         node("TopK", "x", np.array([7]), outputs=2),
         node("CumSum", "z", np.array(0)),
         node("ScatterElements", "z", "i", "u", axis=0, reduction="add"),
@@ -29,10 +33,11 @@ def test_sorts_scans_and_scatters_are_divided_and_keep_their_bits() -> None:
     ]
     graph = step_of_nodes(calls, feeds)
     step = device_step(graph)
-    parts = {call.kind: form.parts for call, form in zip(step.made.plan.calls, step.made.forms, strict=True)}
-    assert {kind: parts[kind] for kind in ("sort", "cumulative_sum", "scatter")} == {
-        "sort": 400, "cumulative_sum": 33, "scatter": 660,
-    }  # fmt: skip
+    parts: dict[str, list[int]] = {}
+    for call, form in zip(step.made.plan.calls, step.made.forms, strict=True):
+        parts.setdefault(call.kind, []).append(form.parts)
+    assert parts["argmax"] == parts["argmin"] == [12, 4]
+    assert (parts["sort"], parts["cumulative_sum"], parts["scatter"]) == ([400], [33], [660, 660])
     inputs = {name: np.stack([array, array[::-1]]) for name, array in feeds.items()}
     with load(build(graph)) as session:
         wanted = session.run(**inputs)
