@@ -17,8 +17,10 @@ from astroedge.targets.pass_list import UnknownForm
 MOST_THREADS = 2**18
 """More threads than any chip runs at once."""
 
-MOST_SERIAL = 4096
-"""Numbers that a thread may store one after the other for one part: each takes about what a CPU takes for thirty."""
+MOST_SERIAL = 5000
+"""Numbers that a thread may store one after the other for one part: each takes about what a CPU takes for thirty.
+
+So a row of 4096 passes, which is a usual size, with what stands around it."""
 
 MOST_IN_TURN = 65_536
 """The same for all of its parts: where all threads have some, a GPU does more at once."""

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(8)
 
 
 def test_sorts_scans_and_scatters_are_divided_and_keep_their_bits() -> None:
-    """A vector is sorted by as many threads, searched by blocks; a thread has a column's sums, or an element's updates."""
+    """A vector is sorted by as many threads, searched by blocks; a thread sums up a column, or updates an element."""
     feeds = {
         "a": RNG.choice(np.array([-1.0, -0.0, 0.0, 2.0, np.inf], np.float32), (4, 700)),
         "x": RNG.choice(np.array([np.inf, -0.0, 0.0, 1.0, 2.0, -3.0], np.float32), (1, 400)),
