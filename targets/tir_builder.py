@@ -23,6 +23,9 @@ KERNEL_ATTRIBUTE = "astroedge.kernel"
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
 
+FORM = "astroedge.form"
+"""What a kernel says that has another form for a GPU: the function that made it, and its arguments."""
+
 _UNREADABLE = 0  # nothing that `inspect.signature` takes for one
 
 Handler = Callable[[Any, tvm_ffi.StructuralMutator], Any]

@@ -43,6 +43,10 @@ moved, so that 0 and 1 stay; scaled, so that 0 stays; put beside each other, or 
 window is 0; reduced, 0 where an axis is 0; padded with 0; resampled, 0 where the neighbours are; summed with weights, 0
 where all that have one are. With "" the result counts as dense."""
 
+Gpu = Literal["loops", "rows", "library", "both"]
+"""What computes it on a GPU in its plainest form: the processor's loops, those of "rows" such that one thread goes
+through a row, of which long ones are refused; a kernel of the CUDA library and what loops stand around it; or both."""
+
 DEFAULT_CURE = "write it with other torch functions"
 
 FUNCTION_ERRORS = {
@@ -63,7 +67,7 @@ class Operator:
     kernel. `elements` are the inputs whose elements it moves, None for all of them. `keeps_ones` is True where pooled
     or reduced spikes are still 0 or 1. `traced` operators lie between a neuron's state and its threshold: behind them
     the state is looked for that a spike is named after. `relax` has the names, without "relax.", of what TVM's importer
-    makes of it, where the compiler looks for that.
+    makes of it, where the compiler looks for that. `gpu` says what computes it on a GPU.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Operator:
     keeps_ones: bool = False
     traced: bool = False
     relax: tuple[str, ...] = ()
+    gpu: Gpu = "loops"
 
     @property
     def inexact_functions(self) -> tuple[str, ...]:

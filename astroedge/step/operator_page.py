@@ -10,14 +10,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from astroedge.step.operator_facts import FUNCTION_ERRORS, Operator, Rounding, Zeros
-from astroedge.step.operator_table import ROWS
+from astroedge.step.operator_facts import FUNCTION_ERRORS, Gpu, Operator, Rounding, Zeros
+from astroedge.step.operator_table import CONSTANT, ROWS
 
-HEADERS = ("operator", "in a step graph", "compiled", "bits", "zeros", "error bound")
+HEADERS = ("operator", "in a step graph", "compiled", "GPU", "bits", "zeros", "error bound")
 BITS: dict[Rounding, str] = {
     "exact": "exact",
     "composed": "rounded at each operation",
     "ordered sum": "one order of sums",
+}
+GPU: dict[Gpu, str] = {
+    "loops": "loops",
+    "rows": "loops; refused: long rows",
+    "library": "own kernel",
+    "both": "own kernel; refused: long rows",
 }
 ZEROS: dict[Zeros, str] = {
     "": "",
@@ -44,14 +50,15 @@ def _cells(row: Operator) -> Iterator[str]:
     """What the table says of one operator, column by column."""
     yield row.name
     if row.refused:
-        yield from (f"no: {row.refused}", "", "", "", "")
+        yield from (f"no: {row.refused}", "", "", "", "", "")
         return
     yield "yes"
     compiled = _compiled(row)
     yield compiled
     if not row.imported:
-        yield from ("", "", row.bound)
+        yield from ("", "", "", row.bound)
         return
+    yield _gpu(row)
     yield _bits(row)
     ones = ", 1 stays" if row.keeps_ones else ""
     yield f"{ZEROS[row.sparsity]}{ones}"
@@ -64,6 +71,14 @@ def _compiled(row: Operator) -> str:
     if row.limits:
         return f"only {row.limits}"
     return "yes" if row.imported else "no importer"
+
+
+def _gpu(row: Operator) -> str:
+    if row.inexact_functions:
+        return "refused: no exact kernel"
+    if row.limits == CONSTANT:
+        return ""
+    return GPU[row.gpu]
 
 
 def _bits(row: Operator) -> str:

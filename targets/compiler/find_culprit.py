@@ -15,20 +15,31 @@ from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex, ValueTypes, infer_types
 from astroedge.step.operators import made_by, operator
 from astroedge.step.spec import StepSpec, TensorSpec
-from astroedge.targets.boards.board_file import Target
+from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.device_passes import passes_for
-from astroedge.targets.pass_list import Pass, PassFailure, UnknownForm, run_passes
+from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
 
-LAST_PASSES = (
+LOOPS = "schedule_calls"  # the pass that gives every call its loops on a processor
+DEVICE_STEPS = (
     "divide_calls",
-    "schedule_calls",
-)  # the first of them that a target's list has gives every call its loops
+    "build_device",
+)  # on a GPU; a node alone goes as far as the second if it passes the first
 
 
 def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | None:
-    """What to say of the first node that the passes up to the schedules do not carry alone; None if they carry all."""
+    """What to say of the first node that the passes up to the schedules do not carry alone; None if they carry all.
+
+    For a GPU, what its processor carries is refused with that as the cure, and then the code is built, too.
+    """
+    if not request.target.gpu:
+        return _first(request, native, LOOPS)
+    return next(filter(None, (_first(request, native, step) for step in DEVICE_STEPS)), None)
+
+
+def _first(request: CompileRequest, native: tvm.target.Target, last: str) -> str | None:
+    """The same for the passes up to one."""
     model = request.graph.model
     types, stored = infer_types(model), GraphIndex(model.graph).stored
     seen: set[bytes] = set()
@@ -37,32 +48,41 @@ def find_culprit(request: CompileRequest, native: tvm.target.Target) -> str | No
         if form in seen:
             continue
         seen.add(form)
-        reason = _failure(node, request, native, types, stored)
+        try:
+            graph = _alone(node, request.graph, types, stored)
+        except (GraphError, KeyError):
+            continue
+        alone = replace(request, graph=graph, probes=False)
+        reason = _failure(alone, native, last)
         if reason is not None:
-            limits = operator(node.op_type).limits
-            compiled = f"; what is compiled of it: {limits}" if limits else ""
-            cure = f"compile for the board's processor ({request.target.processor})" if request.target.gpu else ""
-            return (
-                f"{made_by([node])} uses {node.op_type} in a form that has no kernel ({reason}){compiled}. Write it "
-                f"with other functions in the model; {cure or 'ONNX Runtime can run the graph as it is'}."
-            )
+            return _refusal(node, reason, alone)
     return None
 
 
-def _failure(
-    node: onnx.NodeProto,
-    request: CompileRequest,
-    native: tvm.target.Target,
-    types: ValueTypes,
-    stored: dict[str, onnx.TensorProto],
-) -> str | None:
-    """Why a node alone does not compile; None if it does, or cannot stand alone."""
+def _refusal(node: onnx.NodeProto, reason: str, alone: CompileRequest) -> str:
+    """What to say of a node; `alone` is the compilation of it that fails for `reason`."""
+    uses = f"{made_by([node])} uses {node.op_type}"
+    if alone.target.gpu:
+        processor = resolve_target(alone.target.processor)
+        if _failure(replace(alone, target=processor), tvm_target(processor), LOOPS) is None:
+            return (
+                f"{uses} in a form that a GPU does not carry ({reason}): use the board's CPU target: {processor.name}."
+            )
+    limits = operator(node.op_type).limits
+    compiled = f"; what is compiled of it: {limits}" if limits else ""
+    return (
+        f"{uses} in a form that has no kernel ({reason}){compiled}. Write it with other functions in the model; ONNX "
+        "Runtime can run the graph as it is."
+    )
+
+
+def _failure(alone: CompileRequest, native: tvm.target.Target, last: str) -> str | None:
+    """Why the passes up to `last` do not compile a node alone; None if they do."""
+    passes = passes_for(alone.target)
+    until = passes[: [item.name for item in passes].index(last) + 1]
     try:
-        graph = _alone(node, request.graph, types, stored)
-    except (GraphError, KeyError):
-        return None
-    try:
-        run_passes(_until_scheduled(request.target), Compilation(replace(request, graph=graph, probes=False), native))
+        with native:
+            run_passes(until, Compilation(alone, native))
     except PassFailure as failure:
         return _line(failure.cause)
     except UnknownForm as error:
@@ -70,14 +90,6 @@ def _failure(
     except AstroEdgeError:
         return None  # an error that speaks for itself, and of another kind
     return None
-
-
-def _until_scheduled(target: Target) -> tuple[Pass[Compilation], ...]:
-    """The passes of a target up to the one after which every call has its loops."""
-    passes = passes_for(target)
-    names = [item.name for item in passes]
-    last = next(name for name in LAST_PASSES if name in names)
-    return passes[: names.index(last) + 1]
 
 
 def _line(error: BaseException) -> str:

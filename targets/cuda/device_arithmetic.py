@@ -1,11 +1,12 @@
 """Arithmetic in the words of CUDA C, each operation with the result that it has on every other processor.
 
-Products, quotients and roots round by themselves (`__fmul_rn`, …), so that nothing contracts them; the larger of two
-floats and the smaller are selections that give the second where either is a NaN; a comparison for being unequal is
-false with a NaN, as LLVM's; numbers that TVM would print with too few digits are written as their bits.
+Sums, products, quotients and roots round by themselves (`__fadd_rn`, …), so that nothing contracts them and the code is
+the same where contraction is allowed; the larger of two floats and the smaller are selections that give the second
+where either is a NaN; a comparison for being unequal is false with a NaN, as LLVM's; numbers that TVM would print with
+too few digits are written as their bits.
 
 Requires: nothing may change arithmetic afterwards.
-Ensures: no LLVM intrinsic, no float product or quotient but in a function's name.
+Ensures: no LLVM intrinsic, no float sum, product or quotient but in a function's name.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import numpy as np
 import tvm_ffi
 from tvm import ir, tirx
 
-from astroedge.errors import CompileError
 from astroedge.targets.cuda.plain_storage import dtype_of
 from astroedge.targets.cuda.scalar_lanes import llvm_name
+from astroedge.targets.pass_list import UnknownForm
 
 C_TYPES = {
     "float32": "float", "float64": "double", "int8": "signed char", "uint8": "unsigned char", "int16": "short",
@@ -30,7 +31,7 @@ C_TYPES = {
 """What a number of each dtype is in CUDA C."""
 
 _LETTER = {"float32": "f", "float64": "d"}
-_ROUNDED = {tirx.Mul: "mul", tirx.Div: "div"}
+_ROUNDED = {tirx.Add: "add", tirx.Sub: "sub", tirx.Mul: "mul", tirx.Div: "div"}
 _EXTREMES = {tirx.Max: "ae_max", tirx.Min: "ae_min"}
 _ROUNDINGS = ("fabs", "floor", "ceil", "trunc")
 _NARROW = ("int8", "uint8", "int16", "uint16")
@@ -40,7 +41,7 @@ _WRAPPING = (tirx.Add, tirx.Sub, tirx.Mul, tirx.LShift)
 def device_arithmetic(function: tirx.PrimFunc) -> tirx.PrimFunc:
     """The function with floating-point arithmetic as CUDA C has it.
 
-    Raises CompileError for an LLVM intrinsic that has no form there.
+    Raises UnknownForm for an LLVM intrinsic that has no form there.
     """
     refused: list[str] = []  # an exception that crosses TVM's C++ loses its class
 
@@ -61,14 +62,14 @@ def device_arithmetic(function: tirx.PrimFunc) -> tirx.PrimFunc:
 
     handlers = [
         (ir.Call, call),
-        (tuple(_ROUNDED), _product),
+        (tuple(_ROUNDED), _rounded),
         (tuple(_EXTREMES), _extreme),
         (tirx.NE, _unequal),
         (tirx.FloatImm, _number),
     ]
     body = tvm_ffi.structural_mutate(function.body, handlers)
     if refused:
-        raise CompileError(f"{refused[0]} has no form in CUDA C; this is a defect of the compiler.")
+        raise UnknownForm(f"{refused[0]} has no form in CUDA C; this is a defect of the compiler.")
     return function.with_body(body)
 
 
@@ -101,11 +102,14 @@ def _cut(node: Any) -> Any:
     return tirx.Cast(dtype, tirx.Cast("int32", node)) if dtype in _NARROW else node
 
 
-def _product(node: Any, mutator: Any) -> Any:
+def _rounded(node: Any, mutator: Any) -> Any:
     a, b = mutator.mutate(node.a), mutator.mutate(node.b)
     dtype = dtype_of(a)
     if dtype not in _LETTER:
         return type(node)(a, b)
+    if isinstance(node, tirx.Div) and isinstance(node.a, tirx.FloatImm) and float(node.a.value) == 1.0:
+        # NVIDIA's assembler makes a reciprocal of it only where contraction is allowed, and other code then.
+        return tirx.call_pure_extern(dtype, f"__{_LETTER[dtype]}rcp_rn", b)
     return tirx.call_pure_extern(dtype, f"__{_LETTER[dtype]}{_ROUNDED[type(node)]}_rn", a, b)
 
 

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from astroedge.errors import CompileError, MissingDependencyError
+from astroedge.targets.pass_list import UnknownForm
 
 LIBRARY_VARIABLE = "ASTROEDGE_NVRTC"
 """An environment variable with the path of another libnvrtc, for a toolkit that is installed already."""
@@ -59,7 +60,7 @@ class Nvrtc:
     def compile(self, text: str, architecture: str, options: Sequence[str]) -> Built:
         """Compile CUDA C for `architecture`: "sm_87" gives machine code and PTX, "compute_87" PTX alone.
 
-        Raises CompileError with NVRTC's messages.
+        Raises UnknownForm with NVRTC's messages for a text that it refuses, CompileError for what else fails.
         """
         arguments = [f"--gpu-architecture={architecture}", *options]
         program = ctypes.c_void_p()
@@ -73,7 +74,7 @@ class Nvrtc:
                 status = thread.submit(self._library.nvrtcCompileProgram, program, len(arguments), array).result()
             log = self._read("nvrtcGetProgramLog", program).rstrip(b"\0\n").decode("utf-8", "replace")
             if status:
-                raise CompileError(
+                raise UnknownForm(
                     f"NVRTC refuses the CUDA C of the step for {architecture} ({self._word(status)}); this is a defect "
                     f"of the compiler, report it with the graph: {log.splitlines()[0] if log else 'no message'}"
                 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from astroedge.errors import CompileError
+from astroedge.targets.pass_list import UnknownForm
 
 _INTEGER = r"(?:[us](?:8|16|32|64)|b(?:8|16|32|64))"
 _ANY = r"(?:[usbf](?:8|16|32|64)|pred)"
@@ -79,12 +79,12 @@ _LABEL = re.compile(r"[$%\w]+:\s*")
 def check_ptx(ptx: str) -> None:
     """Let pass only PTX that gives the same bits everywhere.
 
-    Raises CompileError naming the first instruction that is not allowed, and how many there are.
+    Raises UnknownForm naming the first instruction that is not allowed, and how many there are.
     """
     refused = [name for name in instructions(ptx) if not _IS_ALLOWED.fullmatch(name)]
     if refused:
         others = f", and {len(set(refused)) - 1} other kinds" if len(set(refused)) > 1 else ""
-        raise CompileError(
+        raise UnknownForm(
             f"The GPU's code holds {refused[0]}{others}, which may give other bits than a CPU; this is a defect of the "
             "compiler: report it with the graph, and use the board's CPU target meanwhile."
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 
 from astroedge.errors import CompileError
+from astroedge.targets.pass_list import UnknownForm
 
 
 def code_sections(cubin: bytes) -> dict[str, bytes]:
@@ -36,14 +37,14 @@ def code_sections(cubin: bytes) -> dict[str, bytes]:
 def check_sass(strict: bytes, free: bytes, architecture: str) -> None:
     """Let pass only code that is the same built with contraction forbidden (`strict`) and allowed (`free`).
 
-    Raises CompileError naming the function that differs.
+    Raises UnknownForm naming the function that differs, CompileError for what is no such code.
     """
     expected, found = code_sections(strict), code_sections(free)
     if not expected:
         raise CompileError(f"NVRTC's machine code for {architecture} holds no function; reinstall NVRTC.")
     for name, code in expected.items():
         if found.get(name) != code:
-            raise CompileError(
+            raise UnknownForm(
                 f"The GPU's code {name} for {architecture} depends on whether products and sums may be contracted, so "
                 "its bits may differ from a CPU's; this is a defect of the compiler: report it with the graph, and use "
                 "the board's CPU target meanwhile."

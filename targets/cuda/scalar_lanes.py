@@ -21,6 +21,7 @@ from tvm.ir import TensorLoad
 from tvm.target import codegen
 
 from astroedge.errors import CompileError
+from astroedge.targets.pass_list import UnknownForm
 
 _BINARY = (
     *(tirx.Add, tirx.Sub, tirx.Mul, tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod, tirx.Min, tirx.Max),
@@ -39,7 +40,7 @@ _ACROSS = {
 def scalar_lanes(function: tirx.PrimFunc) -> tirx.PrimFunc:
     """The kernel with every vector statement as a loop over lanes.
 
-    Raises CompileError for an operation across lanes that has no scalar form.
+    Raises UnknownForm for an operation across lanes that has no scalar form.
     """
     writer = _Writer()
     handlers = [
@@ -50,7 +51,7 @@ def scalar_lanes(function: tirx.PrimFunc) -> tirx.PrimFunc:
     ]
     body = tvm_ffi.structural_mutate(function.body, handlers)
     if writer.refused:  # an exception that crosses TVM's C++ loses its class
-        raise CompileError(writer.refused[0])
+        raise UnknownForm(writer.refused[0])
     return function.with_body(body)
 
 

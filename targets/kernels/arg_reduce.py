@@ -13,11 +13,11 @@ from collections.abc import Callable
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.tir_builder import Expression, chunks, independent, kernel, load, splat, store, zero
+from astroedge.targets.tir_builder import FORM, Expression, chunks, independent, kernel, load, splat, store, zero
 
 LANES = 16
 
-_BETTER: dict[str, Callable[[Expression, Expression], Expression]] = {
+BETTER: dict[str, Callable[[Expression, Expression], Expression]] = {
     "argmax": lambda candidate, best: candidate > best,
     "argmin": lambda candidate, best: candidate < best,
 }
@@ -28,7 +28,7 @@ def arg_reduce(kind: str, outer: int, width: int, dtype: str) -> tirx.PrimFunc:
 
     `x`: (outer·width,) of `dtype`; `y`: (outer,) int64, from 0 to `width` − 1.
     """
-    better = _BETTER[kind]
+    better = BETTER[kind]
     with kernel(kind) as built:
         x = built.argument("x", (outer * width,), dtype)
         y = built.argument("y", (outer,), "int64")
@@ -60,4 +60,4 @@ def arg_reduce(kind: str, outer: int, width: int, dtype: str) -> tirx.PrimFunc:
                 store(best, 0, half, tirx.Select(better(right, left), right, left))
                 half //= 2
             tir.buffer_store(y, tirx.Cast("int64", places[0]), [index])
-    return built.function
+    return built.function.with_attr(FORM, ["arg_reduce", kind, outer, width, dtype])

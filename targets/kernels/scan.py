@@ -5,20 +5,24 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.tir_builder import Expression, in_vectors, kernel, load, store, zero
+from astroedge.targets.tir_builder import FORM, Expression, chunks, independent, kernel, load, store, tiles, zero
+
+LANES = 16
 
 
-def cumulative_sum(outer: int, width: int, inner: int, exclusive: bool, dtype: str) -> tirx.PrimFunc:
+def cumulative_sum(
+    outer: int, width: int, inner: int, exclusive: bool, dtype: str, lanes: int = LANES
+) -> tirx.PrimFunc:
     """Kernel (x, y): y[o, i, n] = the sum of x[o, j, n] over j ≤ i, or j < i if `exclusive`, in ascending order.
 
-    `x` and `y`: (outer·width·inner,) of `dtype`.
+    `x` and `y`: (outer·width·inner,) of `dtype`. A loop does `lanes` sums at once.
     """
     size = outer * width * inner
     with kernel("cumulative_sum") as built:
         x = built.argument("x", (size,), dtype)
         y = built.argument("y", (size,), dtype)
 
-        with tir.serial(0, outer) as row:
+        with independent(outer) as row:
             start = row * (width * inner)
 
             def columns(offset: Expression, lanes: int) -> None:
@@ -31,5 +35,7 @@ def cumulative_sum(outer: int, width: int, inner: int, exclusive: bool, dtype: s
                     store(total, 0, lanes, load(total, 0, lanes) + load(x, new, lanes))
                     store(y, place + inner, lanes, load(total, 0, lanes))
 
-            in_vectors(inner, columns)
-    return built.function
+            for first, count in tiles(inner, lanes):
+                for offset, size in chunks(count, lanes):
+                    columns(first + offset, size)
+    return built.function.with_attr(FORM, ["cumulative_sum", outer, width, inner, int(exclusive), dtype])

@@ -14,7 +14,19 @@ from math import prod
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.tir_builder import Buffer, Expression, Kernel, hold, in_vectors, kernel, load, loop, splat, store
+from astroedge.targets.tir_builder import (
+    FORM,
+    Buffer,
+    Expression,
+    Kernel,
+    hold,
+    in_vectors,
+    kernel,
+    load,
+    loop,
+    splat,
+    store,
+)
 
 Combine = Callable[[Expression, Expression], Expression]
 
@@ -42,16 +54,16 @@ def scatter_elements(
     """
     with kernel("scatter") as built:
         indices, updates, y = _arguments(built, shape, prod(places), prod(places), dtype, index_dtype)
-        strides = _strides(shape)
+        strides = strides_of(shape)
         with ExitStack() as loops:
             point = [loops.enter_context(loop(extent)) for extent in places]
-            place = _offset(point, _strides(places))
-            index, inside = _inside(indices[place], shape[axis], index_dtype)
+            place = offset_of(point, strides_of(places))
+            index, inside = place_on(indices[place], shape[axis], index_dtype)
             others = [coordinate for number, coordinate in enumerate(point) if number != axis]
             steps = [stride for number, stride in enumerate(strides) if number != axis]
-            target = hold(_offset(others, steps) + index * strides[axis])
+            target = hold(offset_of(others, steps) + index * strides[axis])
             _combine(updates, place, y, target, inside, 1, reduction)
-    return built.function
+    return built.function.with_attr(FORM, ["scatter_elements", shape, places, axis, reduction, dtype, index_dtype])
 
 
 def scatter_slices(
@@ -65,17 +77,17 @@ def scatter_slices(
     width = prod(shape[depth:])
     with kernel("scatter") as built:
         indices, updates, y = _arguments(built, shape, count * depth, count * width, dtype, index_dtype)
-        strides = _strides(shape)
+        strides = strides_of(shape)
         with tir.serial(0, count) as number:
-            found = [_inside(indices[number * depth + axis], shape[axis], index_dtype) for axis in range(depth)]
-            target = hold(_offset([index for index, _ in found], strides[:depth]))
+            found = [place_on(indices[number * depth + axis], shape[axis], index_dtype) for axis in range(depth)]
+            target = hold(offset_of([index for index, _ in found], strides[:depth]))
             inside = hold(reduce(tirx.And, [met for _, met in found], tirx.const(True, "bool")))
 
             def write(offset: Expression, lanes: int) -> None:
                 _combine(updates, number * width + offset, y, target + offset, inside, lanes, reduction)
 
             in_vectors(width, write)
-    return built.function
+    return built.function.with_attr(FORM, ["scatter_slices", shape, count, depth, reduction, dtype, index_dtype])
 
 
 def _arguments(
@@ -91,7 +103,7 @@ def _arguments(
     return places, new, y
 
 
-def _inside(index: Expression, extent: int, dtype: str) -> tuple[Expression, Expression]:
+def place_on(index: Expression, extent: int, dtype: str) -> tuple[Expression, Expression]:
     """The place on an axis as an int32 that is always one of the axis, and whether it is the one that was asked for."""
     given, none, size = hold(index), tirx.const(0, dtype), tirx.const(extent, dtype)
     inside = tirx.And(given >= tirx.const(-extent, dtype), given < size)
@@ -103,14 +115,20 @@ def _combine(
     updates: Buffer, start: Expression, y: Buffer, target: Expression, inside: Expression, lanes: int, reduction: str
 ) -> None:
     held = load(y, target, lanes)
-    rules = COMBINE_BOOLEANS if str(y.ty.dtype) == "bool" else COMBINE
-    new = rules[reduction](held, load(updates, start, lanes))
+    new = rules_of(str(y.ty.dtype))[reduction](held, load(updates, start, lanes))
     store(y, target, lanes, tirx.Select(splat(inside, lanes), new, held))
 
 
-def _strides(shape: tuple[int, ...]) -> list[int]:
+def rules_of(dtype: str) -> dict[str, Combine]:
+    """How an element of `dtype` and an update are combined, by reduction."""
+    return COMBINE_BOOLEANS if dtype == "bool" else COMBINE
+
+
+def strides_of(shape: tuple[int, ...]) -> list[int]:
+    """How many elements apart neighbours on each axis are."""
     return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
-def _offset(point: Sequence[Expression], strides: Sequence[int]) -> Expression:
+def offset_of(point: Sequence[Expression], strides: Sequence[int]) -> Expression:
+    """Where the element at a point lies."""
     return sum((place * stride for place, stride in zip(point, strides, strict=True)), tirx.const(0, "int32"))

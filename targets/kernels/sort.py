@@ -15,7 +15,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.tir_builder import Buffer, Expression, hold, in_vectors, kernel, load, splat, store, zero
+from astroedge.targets.tir_builder import FORM, Buffer, Expression, hold, in_vectors, kernel, load, splat, store, zero
 
 LANES = 16
 COUNTED = 64  # so many elements are sorted by counting; for more of them bytes are quicker
@@ -71,15 +71,20 @@ def top_k(outer: int, width: int, count: int, largest: bool, dtype: str) -> tirx
                 found = hold(places[place])
                 tir.buffer_store(values, x[index * width + found], [index * count + place])
                 tir.buffer_store(indices, tirx.Cast("int64", found), [index * count + place])
-    return built.function
+    return built.function.with_attr(FORM, ["top_k", outer, width, count, int(largest), dtype])
 
 
 def _store_keys(row: _Row, x: Buffer, start: Expression, offset: Expression, lanes: int, largest: bool) -> None:
-    key = _key(load(x, start + offset, lanes), str(x.ty.dtype), row.dtype, lanes)
-    store(row.keys, offset, lanes, tirx.bitwise_not(key) if largest else key)
+    store(row.keys, offset, lanes, key_of(load(x, start + offset, lanes), str(x.ty.dtype), lanes, largest))
 
 
-def _key(value: Expression, dtype: str, wide: str, lanes: int) -> Expression:
+def key_of(value: Expression, dtype: str, lanes: int, largest: bool) -> Expression:
+    """The key of an element of `dtype`, or of a vector of them."""
+    key = _ascending_key(value, dtype, key_dtype(dtype), lanes)
+    return tirx.bitwise_not(key) if largest else key
+
+
+def _ascending_key(value: Expression, dtype: str, wide: str, lanes: int) -> Expression:
     """An integer that orders the elements as they are ordered."""
     vector = f"{wide}x{lanes}" if lanes > 1 else wide
     if dtype not in _BITS:

@@ -2,10 +2,10 @@
 
     make cuda-exactness        or        python -m tests.exactness.on_gpus [WORD …]
 
-compiles every network of the benchmark suite, the networks of `make exactness` at every precision, and every cell of
-the conformance table for Jetsons of both generations and a server's GPU. The shipped PTX, which a driver compiles for
-its chip, is run by the processor behind a driver that plays one. A row is printed for each; with words only those whose
-titles hold one.
+compiles every network of the benchmark suite, the networks of `make exactness` at every precision, every cell of the
+conformance table, and the plainest form of every operator, many in a step, for Jetsons of both generations and a
+server's GPU. The shipped PTX, which a driver compiles for its chip, is run by the processor behind a driver that plays
+one. A row is printed for each; with words only those whose titles hold one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from tests.conformance.all_cases import all_cases
 from tests.conformance.cases import Weights
 from tests.conformance.checks import exported
 from tests.support.builds import build
-from tests.support.machines import EVERY_GPU, best_here, run_hashes
+from tests.support.machines import EVERY_GPU, best_here, run_digests, run_hashes
 from tests.support.networks import NETWORKS, graph_of
+from tests.support.operator_batches import CARRIED, batches, data_of_operators, step_of_operators
 
 TICKS, LARGE_TICKS = 1_000, 100
-LARGE = 20e6  # weights
+OPERATORS = 20  # in a step
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def main() -> None:
     print("| step | precision | ticks | barriers a tick | bits | seconds |")
     print("|---|---|---|---|---|---|")
     failures = [reason for step in steps if (reason := compare(step))]
+    named = [name for name in CARRIED if not words or any(word in _title(name) for word in words)]
+    failures += [reason for names in batches(named, OPERATORS) for reason in compare_operators(names)]
     print("".join(f"\n- {reason}" for reason in failures))
     raise SystemExit(1 if failures else 0)
 
@@ -88,9 +91,47 @@ def compare(step: Step) -> str | None:
         assert gpu.manifest.device is not None
         barriers, same = str(gpu.manifest.device.barriers), found == expected
         word, reason = "equal" if same else "DIFFERENT", f"{step.title}, {step.precision}: {found} and {expected}"
-    seconds = monotonic() - begin
-    print(f"| {step.title} | {step.precision} | {step.ticks:,} | {barriers} | {word} | {seconds:.0f} |", flush=True)
+    _print_row(step, barriers, word, monotonic() - begin)
     return None if word == "equal" else reason
+
+
+def compare_operators(names: list[str]) -> list[str]:
+    """Run operators in one step on both and print a row for each; what is not equal.
+
+    Of a step that fails, each operator alone is tried.
+    """
+    begin = monotonic()
+    try:
+        graph, data = step_of_operators(names), data_of_operators(names, LARGE_TICKS)
+        with TemporaryDirectory() as folder:
+            here, gpu = best_here(), build(graph, EVERY_GPU.target)
+            expected = run_digests(build(graph, here.target), here, data, Path(folder) / "cpu")
+            found = run_digests(gpu, EVERY_GPU, data, Path(folder) / "gpu")
+    except Exception as error:  # one operator that fails must not hide the others
+        if len(names) > 1:
+            return [reason for name in names for reason in compare_operators([name])]
+        _print_row(_operator(names[0]), "–", "failed", monotonic() - begin)
+        return [f"{_title(names[0])}: {type(error).__name__}: {error}"]
+    assert gpu.manifest.device is not None
+    failures = []
+    for name in names:
+        same = found[f"{name}_y"] == expected[f"{name}_y"]
+        failures += [] if same else [f"{_title(name)}: outputs differ"]
+        barriers, word = str(gpu.manifest.device.barriers), "equal" if same else "DIFFERENT"
+        _print_row(_operator(name), barriers, word, (monotonic() - begin) / len(names))
+    return failures
+
+
+def _title(operator: str) -> str:
+    return f"operator {operator}"
+
+
+def _operator(name: str) -> Step:
+    return Step(_title(name), partial(step_of_operators, [name]), "float32", LARGE_TICKS)
+
+
+def _print_row(step: Step, barriers: str, word: str, seconds: float) -> None:
+    print(f"| {step.title} | {step.precision} | {step.ticks:,} | {barriers} | {word} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

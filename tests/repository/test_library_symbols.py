@@ -11,11 +11,27 @@ from tests.support import elf, graphs
 from tests.support.builds import build, build_of
 from tests.support.fused_products import fused_products
 
-TARGETS = [target.name for target in list_targets()]
+PROCESSORS = [target.name for target in list_targets() if not target.gpu]
+GPUS = [target.name for target in list_targets() if target.gpu]
 ENTRIES = {"astro_describe", "astro_run", "astro_step"}
+OF_A_DEVICE = {f"astro_{name}_device" for name in ("open", "close", "read", "write")} | {"astro_device_message"}
+FROM_THE_C_LIBRARY = {
+    *("dlopen", "dlsym", "dlerror"),
+    *("calloc", "free", "memcpy", "memset", "memmove", "memcmp", "strlen", "vsnprintf", "snprintf", "getpid", "nanosleep"),
+}
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", GPUS)
+def test_library_beside_a_gpu_needs_little_of_the_c_library(name: str) -> None:
+    """It opens the driver, keeps what belongs to a stream and writes messages; nothing of CUDA is linked."""
+    library = build_of(graphs.recurrent_net, name).library()
+    assert elf.machine(library) == resolve_target(name).arch
+    defined, undefined = elf.dynamic_symbols(library)
+    assert defined == ENTRIES | OF_A_DEVICE
+    assert {"dlopen", "dlsym"} <= undefined <= FROM_THE_C_LIBRARY
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_library_needs_nothing_from_outside(name: str) -> None:
     """A compiled network exports the C interface and has no undefined symbol, not even of the C library.
 
@@ -26,7 +42,7 @@ def test_library_needs_nothing_from_outside(name: str) -> None:
     assert elf.dynamic_symbols(library) == (ENTRIES, set())
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_exact_code_fuses_no_product(name: str) -> None:
     """A product that is rounded on one processor is rounded on all: no multiply-add is fused."""
     target = resolve_target(name)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import json
 import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from astroedge.bundle.container import Bundle
 from astroedge.targets.boards.target import resolve_target
@@ -16,6 +23,7 @@ from astroedge.workflows.compile_graph import runs_here
 from tests.cuda_emulator.build_driver import build_driver, driver_environment
 from tests.support.arm_root import arm_root
 from tests.support.c_host import build_c_host
+from tests.support.places import ROOT
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,21 @@ def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> li
     if result.returncode != 0:
         raise RuntimeError(f"{machine.target}: {result.stderr.strip()}")
     return result.stdout.splitlines()
+
+
+def run_digests(bundle: Bundle, machine: Machine, inputs: Mapping[str, NDArray[Any]], folder: Path) -> dict[str, str]:
+    """Run a bundle for this machine or a GPU on given inputs, ticks first; hashes of its outputs, any NaN being one."""
+    folder.mkdir()
+    bundle.save(folder / "step.astro")
+    np.savez(folder / "inputs.npz", **inputs)  # type: ignore[arg-type]
+    (folder / "threads").write_text("1", encoding="ascii")
+    command = [sys.executable, "-m", "tests.support.run_bundle", str(folder)]
+    given = _gpu_environment() if machine.gpu else None
+    result = subprocess.run(command, env=given, cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"{machine.target}: {result.stderr.strip()}")
+    found = json.loads(result.stdout)[folder.name]
+    return dict(found["outputs"])
 
 
 @cache

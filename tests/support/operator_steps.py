@@ -73,10 +73,10 @@ def step_of(operator: str) -> StepGraph:
     return StepGraph(model, StepSpec(inputs=(TensorSpec("x", wanted.shape, wanted.dtype),), outputs=(y,), states=()))
 
 
-def data_of(operator: str) -> Array:
+def data_of(operator: str, ticks: int = TICKS) -> Array:
     """A few ticks of data that the operator is defined for."""
     wanted, rng = FORMS[operator], np.random.default_rng(4)
-    shape = (TICKS, *wanted.shape)
+    shape = (ticks, *wanted.shape)
     if wanted.data == "normal":
         return rng.normal(size=shape).astype(wanted.dtype)
     drawn = rng.uniform(*RANGES[wanted.data], shape)

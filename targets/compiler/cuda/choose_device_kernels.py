@@ -12,6 +12,7 @@ import numpy as np
 
 from astroedge.bundle.manifest import Matrix
 from astroedge.targets.compiler.cuda.convolution_calls import ConvolutionCalls
+from astroedge.targets.compiler.cuda.element_forms import by_elements
 from astroedge.targets.compiler.cuda.library_forms import in_library
 from astroedge.targets.compiler.cuda.product_calls import ChosenCalls, ProductCalls
 from astroedge.targets.compiler.lower.legalize import Product
@@ -73,7 +74,7 @@ class _DeviceChooser:
             return
         if call.kind == EMBEDDING:
             self.weights.take_over(str(call.function.attrs[WEIGHT_ATTRIBUTE]), call.reads[1:])
-        self.calls.append(in_library(call))
+        self.calls += by_elements(in_library(call))
 
     def count_the_rest(self) -> None:
         """Count the spike tensors that no product reads, and put the named ones first."""

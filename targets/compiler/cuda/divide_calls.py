@@ -15,13 +15,18 @@ from astroedge.targets.cuda.library_call import IN_TURN, LIBRARY_BLOCKS, LIBRARY
 from astroedge.targets.cuda.scalar_lanes import scalar_lanes
 from astroedge.targets.pass_list import UnknownForm
 
-MOST_THREADS = 2**18
+MOST_THREADS = 2**20
 """More threads than any chip runs at once."""
 
 BLOCK_THREADS = 128
 
-MOST_SERIAL = 4096
-"""Elements that a thread may store one after the other: each takes about what a CPU takes for thirty."""
+MOST_SERIAL = 5000
+"""Numbers that a thread may store one after the other for one part: each takes about what a CPU takes for thirty.
+
+So a row of 4096 passes, which is a usual size, with what stands around it."""
+
+MOST_IN_TURN = 65_536
+"""The same for all of its parts: where all threads have some, a GPU does more at once."""
 
 SCHEDULED = ("element-wise", "copy")
 """Kinds of calls whose loops walk their results in order."""
@@ -73,11 +78,12 @@ def _divided(call: KernelCall) -> DeviceForm:
     else:
         form = DeviceForm(team.function, True, team.parts, _is_one_loop(call, team))
     assert form.function is not None
-    longest = serial_stores(form.function.body) * -(-form.parts // USUAL_THREADS)
-    if longest > MOST_SERIAL and longest > _share(call):
+    of_part = serial_stores(form.function.body)
+    longest = of_part * -(-form.parts // USUAL_THREADS)
+    if (of_part > MOST_SERIAL or longest > MOST_IN_TURN) and longest > _share(call):
         raise UnknownForm(
-            f"a GPU is too slow for {longest} elements one after the other, which {call.kind} makes; compile for the "
-            "board's processor."
+            f"One thread of a GPU would store {longest:,} numbers one after the other ({call.kind}); use the "
+            "board's CPU target."
         )
     return replace(form, alone=form.parts == 1 and longest > FEW_SERIAL)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from itertools import count
 
+import pytest
 from tvm import te
 
 from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
@@ -126,3 +128,45 @@ def test_a_state_is_copied_where_waiting_would_cost_a_level() -> None:
     calls, levels, _ = planned(program)
     assert [call.kind for call in calls] == ["element-wise"] * 3 + ["copy"]
     assert levels == [0, 0, 1, 1]
+
+
+def drawn_program(rng: random.Random) -> StepProgram:
+    """Some additions and reversals of an input, states and what came before, with any results as states and outputs."""
+    x, states = value("input"), [value("state") for _ in range(rng.randint(1, 4))]
+    known, calls = [x, *states], []
+    for _ in range(rng.randint(3, 16)):
+        call, made = (
+            turn(rng.choice(known))
+            if rng.random() < 0.4
+            else add(*rng.sample(known, min(len(known), rng.randint(1, 3))))
+        )
+        calls.append(call)
+        known.append(made)
+    computed = known[1 + len(states) :]
+    outputs = rng.sample(computed, rng.randint(1, min(len(computed), 2)))
+    return StepProgram([x], states, outputs, [rng.choice(known) for _ in states], [], [], calls)
+
+
+def overwritten(calls: list[KernelCall], places: dict[Value, Place]) -> list[str]:
+    """Which values are read where other bytes lie by then, each a word with the reader's operators."""
+    holds: dict[tuple[str, int], Value] = {}
+    found = []
+    for call in calls:
+        for read in call.reads:
+            place = places.get(read)
+            first = None if place is None else holds.get((place.buffer, place.offset))
+            whole = first is read or (read.kind in ("input", "state", "weight") and first is None)
+            if not whole:
+                found.append(f"{read.name} by {call.operators}")
+        for made in call.writes:
+            holds[places[made].buffer, places[made].offset] = made
+    return found
+
+
+@pytest.mark.parametrize("seed", range(250))
+def test_nothing_is_read_after_its_bytes_hold_something_else(seed: int) -> None:
+    """In the order in which the calls run, the copies into states and outputs among them."""
+    program = drawn_program(random.Random(seed))
+    calls, levels, places = planned(program)
+    assert levels == sorted(levels)
+    assert overwritten(calls, places) == []
