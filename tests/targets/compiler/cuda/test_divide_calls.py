@@ -38,6 +38,26 @@ def test_each_call_has_a_form() -> None:
     ]  # fmt: skip
 
 
+def test_what_one_thread_makes_alone_is_said() -> None:
+    """A call during which all other threads wait is named so in the manifest, unless it is a few elements."""
+    scan = (helper.make_node("CumSum", [name, "axis"], [f"sums.{name}"], name=f"/{name}") for name in ("long", "short"))
+    sizes = {"long": 200, "short": 12}
+    spec = StepSpec(
+        inputs=tuple(TensorSpec(name, (1, size), "float32") for name, size in sizes.items()),
+        outputs=tuple(TensorSpec(f"sums.{name}", (1, size), "float32") for name, size in sizes.items()),
+        states=(),
+    )
+    step = compile_step(
+        graphs.build("scans", spec, list(scan), {"axis": 1}),
+        resolve_target(BOARD),
+        math="exact",
+        kernels="auto",
+        probes=False,
+    )
+    kinds = [kernel.kind for kernel in step.manifest.kernels if "cumulative_sum" in kernel.kind]
+    assert sorted(kinds) == ["cumulative_sum", "cumulative_sum by one thread"]
+
+
 def test_long_serial_work_is_refused_by_the_name_of_its_module() -> None:
     """The message names operator and module, says why, and that the processor of the board computes it."""
     spec = StepSpec(
