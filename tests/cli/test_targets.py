@@ -14,6 +14,7 @@ def test_every_shipped_target_is_listed(astroedge_command: Command) -> None:
     assert result.code == 0
     assert all(target.name in result.out for target in list_targets())
     assert result.out.count("it is this one") == 1
+    assert "native (this very machine), cuda (this machine's GPU), cuda:sm_87" in result.out
 
 
 @pytest.mark.parametrize("name", ["raspberry-pi-5", "x86-64-v3", "native"])
