@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from astroedge.cli.shared.options import GPU_TARGETS
 from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
 
 
@@ -16,7 +17,7 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
     "--target",
     default="native",
     show_default=True,
-    help="A board (targets list), native, cuda (this machine's GPU), cuda:sm_87, or a board file.",
+    help=f"A board (targets list), native, {GPU_TARGETS}, or a board file.",
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle to write (.astro).")
 @click.option(

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from astroedge.cli.shared.options import GPU_TARGETS
+
 
 @click.group("targets")
 def targets_command() -> None:
@@ -30,8 +32,8 @@ def list_command() -> None:
     ]
     print_table(("target", "processor", "runs here", "description"), rows)
     click.echo(
-        "Also: native (this very machine), cuda (this machine's GPU), cuda:sm_87 and the like, or the path of a board "
-        "file of your own (targets show prints one)."
+        f"Also: native (this very machine), {GPU_TARGETS} and the like, or the path of a board file of your own "
+        "(targets show prints one)."
     )
 
 
@@ -61,7 +63,7 @@ def _use(number: int, lack: str) -> str:
     """What a GPU is to AstroEdge; `lack` is why no bundle runs on it."""
     if lack:
         return f"No bundle runs on it: {lack}"
-    return "The target cuda compiles for it" if number == 0 else f"Bundles for it run there with --device {number}"
+    return f"Its target: {GPU_TARGETS.split()[0]}" if number == 0 else f"Bundles for it run with --device {number}"
 
 
 def _toml(fields: Iterable[tuple[str, Any]]) -> Iterable[str]:

@@ -19,8 +19,12 @@ OWN_ROOMS = (
     ROOT / "targets" / "boards" / "gpus.py",
 )
 # The loader checks a processor where nothing of the compiler is installed, and knows other architectures only by name;
-# the binary interface has the names of what else computes a tick.
-APART = {ROOT / "runtimes" / "library" / "processor.py", ROOT / "astroedge" / "abi" / "layout.py"}
+# the binary interface has the names of what else computes a tick; help is shown before anything of targets is imported.
+APART = {
+    ROOT / "runtimes" / "library" / "processor.py",
+    ROOT / "astroedge" / "abi" / "layout.py",
+    ROOT / "astroedge" / "cli" / "shared" / "options.py",
+}
 # A family's or architecture's name on its own or inside another one: "qemu-aarch64", "llvm.x86.avx2", "arm64".
 NAMES = re.compile(rf"(?<![A-Za-z0-9])({'|'.join([*FAMILIES, *ARCHITECTURES])}|amd64|arm64)(?![A-Za-z0-9])")
 

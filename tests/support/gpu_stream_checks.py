@@ -230,8 +230,8 @@ def check_machine() -> None:
         ("GPU 1", "ok", text, ""),
     ]
     detected = CliRunner().invoke(detect_command).output
-    assert f"GPU 0: {text}. The target cuda compiles for it." in detected
-    assert f"GPU 1: {text}. Bundles for it run there with --device 1." in detected
+    assert f"GPU 0: {text}. Its target: cuda." in detected
+    assert f"GPU 1: {text}. Bundles for it run with --device 1." in detected
     for setting, words in (("cc=5.3", "chips from sm_60 on"), ("driver=10020", r"a driver for CUDA 11\.0 or later")):
         with settings(setting):
             assert {item.state for item in gpus()} == {"broken"}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+GPU_TARGETS = "cuda (this machine's GPU), cuda:sm_87"
+"""Targets that are in no list, as a user writes them."""
+
 threads_option = click.option(
     "--threads",
     metavar="N",
