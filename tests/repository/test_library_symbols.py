@@ -17,19 +17,8 @@ ENTRIES = {"astro_describe", "astro_run", "astro_step"}
 OF_A_DEVICE = {f"astro_{name}_device" for name in ("open", "close", "read", "write")} | {"astro_device_message"}
 FROM_THE_C_LIBRARY = {
     *("dlopen", "dlsym", "dlerror"),
-    *(
-        "calloc",
-        "free",
-        "memcpy",
-        "memset",
-        "memmove",
-        "memcmp",
-        "strlen",
-        "vsnprintf",
-        "snprintf",
-        "getpid",
-        "nanosleep",
-    ),
+    *("calloc", "free", "memcpy", "memset", "memmove", "memcmp", "strlen", "vsnprintf", "snprintf"),
+    *("getpid", "nanosleep"),
 }
 
 
