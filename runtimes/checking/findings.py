@@ -232,7 +232,7 @@ def share_bound(ours: Array, theirs: Array, scale: Array | None, tolerance: floa
     """
     if scale is None:
         return 0.0 if np.array_equal(ours, theirs) else np.inf
-    if not ours.dtype == theirs.dtype == scale.dtype == FLOAT32 or ours.size == 0:
+    if {ours.dtype, theirs.dtype, scale.dtype} != {FLOAT32} or ours.size == 0:
         return np.inf
     with np.errstate(all="ignore"):
         error = np.abs(ours - theirs)

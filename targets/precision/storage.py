@@ -179,3 +179,8 @@ INT4 = Storage(
 
 STORAGES = {storage.name: storage for storage in (FLOAT32, FLOAT16, INT8, INT4)}
 """Every precision, by the word that users say; in the order in which messages list them."""
+
+
+def storage_of_data(dtype: str) -> Storage:
+    """The storage whose packed weights are numbers of that dtype; each has its own."""
+    return next(storage for storage in STORAGES.values() if storage.data_type == dtype)

@@ -12,7 +12,7 @@ from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.kernels.cuda import norms
 from astroedge.targets.kernels.cuda.products import embedding_row
 from astroedge.targets.kernels.reduce import EPSILON, VECTORS
-from astroedge.targets.precision.storage import STORAGES
+from astroedge.targets.precision.storage import storage_of_data
 
 REDUCTIONS = ("sum", "mean", "max", "min")
 SOFTMAXES = ("softmax", "log_softmax")
@@ -41,5 +41,5 @@ def _embedding(call: KernelCall) -> tirx.PrimFunc:
     (indices, table), (result,) = call.reads[:2], call.writes
     count = prod(indices.shape)
     width = prod(result.shape) // count
-    storage = next(storage for storage in STORAGES.values() if storage.data_type == table.dtype)
+    storage = storage_of_data(table.dtype)
     return embedding_row(count, prod(table.shape) // storage.data_size(width), width, storage, indices.dtype)

@@ -10,7 +10,7 @@ import pytest
 
 from astroedge.cli.compile import compile_command
 from astroedge.errors import CompileError
-from astroedge.targets.precision.storage import BLOCK, GROUP, INT4, INT8, STORAGES, Storage
+from astroedge.targets.precision.storage import BLOCK, GROUP, INT4, INT8, STORAGES, Storage, storage_of_data
 from astroedge.workflows.compile_graph import compile as compile_graph
 from tests.support.places import DOCS, ROOT
 
@@ -34,7 +34,13 @@ BORDERS = {
     "astroedge/cli/shared/show_step.py",
 }
 DTYPES = {"float32", "float16", "int8"}  # of tensors, too
-IMPORTED = {"Storage", "FLOAT32", "BLOCK", "GROUP", "EXACT"}  # FLOAT32 is what weights are until they are stored
+# FLOAT32 is what weights are until they are stored.
+IMPORTED = {"Storage", "FLOAT32", "BLOCK", "GROUP", "EXACT", "storage_of_data"}
+
+
+def test_packed_weights_tell_their_storage() -> None:
+    """No two precisions pack weights in one dtype."""
+    assert [storage_of_data(storage.data_type) for storage in STORAGES.values()] == list(STORAGES.values())
 
 
 @pytest.mark.parametrize("word", STORAGES)
