@@ -187,6 +187,10 @@ def _holds_texts(message: Message) -> bool:
 
 def _check_data(tensor: onnx.TensorProto) -> None:
     """Raise GraphError unless a tensor has the data of its shape and dtype; one that is not there has no dtype."""
+    if tensor.HasField("segment"):
+        raise GraphError(
+            f"Tensor {tensor.name!r} is stored in segments, which ONNX does not read; export the graph again."
+        )
     if tensor.data_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
         return
     try:

@@ -140,6 +140,16 @@ def test_wrong_types_at_any_place_of_a_description_are_one_line(tmp_path: Path) 
             assert said or name in ("source", "spikes"), (name, value)
 
 
+def test_a_tensor_in_segments_is_one_line(tmp_path: Path) -> None:
+    """ONNX names them and reads none: with data or without, the tensor is refused by its name."""
+    model = recurrent_net().model
+    tensor = model.graph.initializer[0]
+    tensor.segment.begin = 0
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(GraphError, match=f"Tensor '{tensor.name}' is stored in segments"):
+        StepGraph.load(tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize(("number", "name"), [(255, "type 255"), (9999, "type 9999"), (8, "object"), (0, "undefined")])
 def test_element_types_that_are_none_are_one_line(tmp_path: Path, number: int, name: str) -> None:
     """An input whose type no step carries, be it one of ONNX or a number without a name, here and in foreign graphs."""
