@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from astroedge.errors import ExportError, InputError
+from astroedge.exporters.nir.hdf5_tree import check_that_reading_ends, read_tree
 from astroedge.host_package import require
 
 Edge = tuple[str, str]
 GRAPH = "NIRGraph"
-DEEPEST = 64  # groups inside each other: two for each nested graph
-LARGEST = 2**31  # bytes of one parameter
 # The parameters each kind of node must have; all others are optional or for information.
 FIELDS: dict[str, tuple[str, ...]] = {
     "Input": ("shape",),
@@ -100,9 +99,10 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
     if not Path(path).is_file():
         raise InputError(f"There is no file {path}; check the path of the NIR file.")
     try:
+        check_that_reading_ends(path)
         with h5py.File(path, "r") as file:
-            version = str(_tree(file, "version", 0)) if "version" in file else "unknown"
-            tree = _tree(file, "node", 0)
+            version = str(read_tree(file, "version")) if "version" in file else "unknown"
+            tree = read_tree(file, "node")
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise InputError(
@@ -114,34 +114,10 @@ def read_nir_file(path: str | os.PathLike[str]) -> NirGraph:
     return NirGraph(tuple(nodes), tuple(edges), version)
 
 
-def _tree(parent: Any, name: str, depth: int) -> Any:
-    """What is called `name` in an HDF5 group: a group as nested dicts, a dataset as its value.
-
-    HDF5 can take bytes of any file for a dataset, by a link or by storage outside; a model file holds its own.
-    """
-    link = type(parent.get(name, getlink=True)).__name__
-    if link != "HardLink":
-        raise ValueError(f"{name} is a link to somewhere else")
-    item = parent[name]
-    if hasattr(item, "keys"):
-        if depth == DEEPEST:
-            raise ValueError(f"its groups are nested more than {DEEPEST} deep")
-        return {inner: _tree(item, inner, depth + 1) for inner in item}
-    if item.external or item.is_virtual:
-        raise ValueError(f"{name} is stored in another file")
-    if item.nbytes > LARGEST:
-        raise ValueError(f"{name} has {item.nbytes:,} bytes")
-    return _text(item[()])
-
-
 def _is_graph(record: Any) -> bool:
     """Whether a group is a graph, which holds nodes."""
     kind = record.get("type") if isinstance(record, dict) else None
     return isinstance(kind, str) and kind == GRAPH and isinstance(record.get("nodes"), dict)
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str) -> tuple[list[Node], list[Edge]]:

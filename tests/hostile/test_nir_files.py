@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from astroedge.errors import ExportError, InputError
+from astroedge.exporters.nir import hdf5_tree
 from astroedge.exporters.nir.file import read_nir_file
 
 h5py = pytest.importorskip("h5py")
@@ -75,6 +76,32 @@ def test_what_a_file_does_not_hold_itself_is_refused(
     with pytest.raises(InputError, match=said) as caught:
         read_nir_file(path)
     assert str(caught.value).isprintable()
+
+
+def test_a_damaged_heap_that_hdf5_reads_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free space of no bytes in the heap of texts: HDF5 goes round in a circle, in a process that is ended for it."""
+    path = _write(tmp_path / "net.nir", lambda group: group.__setitem__("weight", SECRET.reshape(8, 4)))  # type: ignore[attr-defined]
+    data = bytearray(path.read_bytes())
+    place = data.index(b"GCOL") + 16
+    while (number := int.from_bytes(data[place : place + 2], "little")) != 0:
+        size = int.from_bytes(data[place + 8 : place + 16], "little")
+        place += 16 + (size + 7) // 8 * 8
+    assert number == 0
+    data[place + 8 : place + 16] = bytes(8)
+    path.write_bytes(data)
+    monkeypatch.setattr(hdf5_tree, "LEAST_SECONDS", 1)
+    with pytest.raises(InputError, match="HDF5 did not come to an end with it in 1 seconds"):
+        read_nir_file(path)
+
+
+def test_a_process_that_hdf5_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash is one line with its signal; whatever Python can say itself is left to the reading that follows."""
+    path = _write(tmp_path / "net.nir", lambda group: group.__setitem__("weight", SECRET.reshape(8, 4)))  # type: ignore[attr-defined]
+    program = tmp_path / "crash.py"
+    program.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", encoding="ascii")
+    monkeypatch.setattr(hdf5_tree, "__file__", str(program))
+    with pytest.raises(InputError, match="HDF5 crashed on it, SIGSEGV"):
+        read_nir_file(path)
 
 
 def _virtual(other: Path) -> object:
