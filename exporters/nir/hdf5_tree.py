@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,7 @@ def main(path: str, seconds: str) -> None:
     """Read the parts of a NIR file, for no more than so many seconds of a processor."""
     import resource
 
-    import h5py
-
+    h5py = import_module("h5py")
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with h5py.File(path, "r") as file:
