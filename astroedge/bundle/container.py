@@ -90,6 +90,19 @@ class Bundle:
         }
         replace_folder(Path(path), encode_manifest(self.manifest), files)
 
+    @property
+    def nbytes(self) -> int:
+        """What all files of the bundle take together, bytes."""
+        return len(encode_manifest(self.manifest)) + sum(record.size for record in self._records().values())
+
+    def __repr__(self) -> str:
+        """`<Bundle lm for raspberry-pi-4, int8, 1,234,567 bytes in lm.astro>`."""
+        place = "in memory" if self.path is None else f"in {self.path}"
+        manifest = self.manifest
+        return (
+            f"<Bundle {manifest.model} for {manifest.target.name}, {manifest.precision}, {self.nbytes:,} bytes {place}>"
+        )
+
     def check(self) -> None:
         """Compare every file with its digest, as it is on disk now.
 

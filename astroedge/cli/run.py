@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 import astroedge
-from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
     from astroedge.session import Session
     from astroedge.workflows.evaluation.generate_text import Sampling
+    from astroedge.workflows.inputs.fit_arrays import Fit
 
 
 @click.command("run")
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 )
 @threads_option
 @device_option
+@cast_option
+@verbosity_options
 def run_command(
     bundle: Path,
     prompt: str | None,
@@ -51,6 +55,7 @@ def run_command(
     readout: str | None,
     threads: int | None,
     device: int | None,
+    cast: bool,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
@@ -70,7 +75,7 @@ def run_command(
         raise click.UsageError("--readout goes with --ticks.")
     with astroedge.load(bundle, threads=threads, device=device) as session:
         if source is not None:
-            _run_data(session, source, output, ticks, readout or "sum")
+            _run_data(session, source, output, ticks, readout or "sum", fit_of(cast))
         elif output is not None or ticks is not None:
             raise click.UsageError(f"{'--ticks' if output is None else '--output'} goes with --input.")
         elif prompt is not None or is_byte_model(session.spec):
@@ -95,15 +100,15 @@ def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) ->
     click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
 
 
-def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str) -> None:
+def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str, fit: Fit) -> None:
     from astroedge.replace_file import replace_file
     from astroedge.workflows.inputs.array_files import check_suffix
     from astroedge.workflows.run_step import present_file, run_file, run_lines
 
     def run(suffix: str) -> bytes:
         if ticks is None:
-            return run_file(session, source, suffix)
-        return present_file(session, source, suffix, ticks, readout)
+            return run_file(session, source, suffix, fit)
+        return present_file(session, source, suffix, ticks, readout, fit)
 
     if output is not None:
         replace_file(output, run(check_suffix(output)))

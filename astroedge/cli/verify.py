@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 @click.option("--allow-flips", metavar="N", type=click.IntRange(min=0), help="Accept N spikes within the tolerance.")
 @threads_option
 @device_option
+@cast_option
+@verbosity_options
 def verify_command(
     bundle: Path,
     graph: Path | None,
@@ -36,6 +39,7 @@ def verify_command(
     allow_flips: int | None,
     threads: int | None,
     device: int | None,
+    cast: bool,
 ) -> None:
     """Verify BUNDLE on this machine.
 
@@ -62,6 +66,7 @@ def verify_command(
         device=device,
         tolerance=tolerance,
         allow_flips=allow_flips,
+        fit=fit_of(cast),
     )
     if json_path is not None:
         write_json(report.to_json(), json_path)

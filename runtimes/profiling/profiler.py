@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest_file import encode_manifest
 from astroedge.errors import InputError
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import draw_inputs
@@ -230,11 +229,9 @@ def _sizes(session: CompiledSession) -> list[Reading]:
     if memory is not None:
         note = "resident memory of the whole process, Python and NumPy included"
         peak = Reading("peak memory", float(memory[1]), "bytes", "measured", note)
-    files = [manifest.library.size, manifest.weights.size, *(asset.size for asset in manifest.assets)]
-    size = sum(files) + len(encode_manifest(manifest))
     return [
         peak,
-        Reading("bundle size", float(size), "bytes", "measured", "all files"),
+        Reading("bundle size", float(session.bundle.nbytes), "bytes", "measured", "all files"),
         Reading("weights size", float(manifest.weights.size), "bytes", "measured", manifest.weights.name),
     ]
 

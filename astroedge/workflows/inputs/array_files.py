@@ -17,13 +17,18 @@ import numpy as np
 
 from astroedge.errors import InputError
 from astroedge.step.spec import TensorSpec
+from astroedge.workflows.inputs.fit_arrays import TIME, Fit, fit_arrays
 from astroedge.workflows.inputs.numpy_files import Array, read_numpy
 
 SUFFIXES = (".npy", ".npz", ".csv")
 
 
-def read_arrays(path: str | os.PathLike[str], specs: Sequence[TensorSpec]) -> dict[str, Array]:
-    """The arrays `(T, *shape)` of a file, by the names in `specs`; `.npy` and `.npz` keep their shapes and dtypes.
+def read_arrays(
+    path: str | os.PathLike[str], specs: Sequence[TensorSpec], fit: Fit | None = None, leading: Sequence[str] = TIME
+) -> dict[str, Array]:
+    """The arrays `(T, *shape)` of a file, by the names in `specs`, made to fit as `fit` says.
+
+    `leading` names the axes before an input's shape.
 
     Raises InputError for another suffix, for a file that is not what its suffix says, for arrays or columns that are
     missing or that no spec names, and for a CSV line that does not fit; OSError when the file cannot be read.
@@ -37,7 +42,7 @@ def read_arrays(path: str | os.PathLike[str], specs: Sequence[TensorSpec]) -> di
     names = [spec.name for spec in specs]
     if set(arrays) != set(names):
         raise InputError(f"{source} holds {', '.join(arrays) or 'nothing'} and must hold {', '.join(names)}.")
-    return {name: arrays[name] for name in names}
+    return fit_arrays(arrays, specs, os.fspath(source), fit or Fit(), leading)
 
 
 def check_suffix(path: Path) -> str:
