@@ -75,6 +75,7 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
     type=click.IntRange(min=1),
     help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS}.",
 )
+@click.option("--zip", "one_file", is_flag=True, help="Write the bundle as one file, which every command takes too.")
 @click.option(
     "--jobs", metavar="N", type=click.IntRange(min=1), help="Compile N of several bundles at once; all cores."
 )
@@ -90,6 +91,7 @@ def compile_command(
     tolerance: float,
     allow_flips: int | None,
     check_ticks: int | None,
+    one_file: bool,
     jobs: int | None,
 ) -> None:
     """Compile GRAPH into a bundle for a target.
@@ -105,6 +107,7 @@ def compile_command(
         "tolerance": tolerance,
         "allow_flips": allow_flips,
         "check_ticks": check_ticks,
+        "one_file": one_file,
     }
     precisions = _precisions(precision)
     if len(targets) * len(precisions) > 1:

@@ -48,6 +48,7 @@ def verify_command(
     disagrees.
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
+    from astroedge.cli.shared.progress import working
     from astroedge.workflows.verify_bundle import examine_file
 
     if graph is None and (steps, source, seed, tolerance, allow_flips) != (None,) * 5:
@@ -56,18 +57,19 @@ def verify_command(
         )
     if source is not None and seed is not None:
         raise click.UsageError("--input and --seed exclude each other.")
-    report = examine_file(
-        bundle,
-        graph,
-        steps=steps,
-        inputs=source,
-        seed=seed,
-        threads=threads,
-        device=device,
-        tolerance=tolerance,
-        allow_flips=allow_flips,
-        fit=fit_of(cast),
-    )
+    with working("Verifying"):
+        report = examine_file(
+            bundle,
+            graph,
+            steps=steps,
+            inputs=source,
+            seed=seed,
+            threads=threads,
+            device=device,
+            tolerance=tolerance,
+            allow_flips=allow_flips,
+            fit=fit_of(cast),
+        )
     if json_path is not None:
         write_json(report.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

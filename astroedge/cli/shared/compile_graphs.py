@@ -28,13 +28,15 @@ class SomeFailedError(AstroEdgeError):
 def compile_one(graph: Path, target: str, precision: str, output: Path | None, options: Mapping[str, Any]) -> None:
     """Compile a graph into a bundle and say what was chosen, what to know, and where it is."""
     from astroedge.bundle.folder import check_replaceable
+    from astroedge.bundle.one_file import check_file_replaceable
     from astroedge.cli.shared.display import print_line, size
     from astroedge.cli.shared.show_step import count_kernels, pruned_summary, weights_summary
     from astroedge.workflows.compile_graph import compile_to
     from astroedge.workflows.compile_matrix import default_output
 
     path = output or default_output(graph)
-    check_replaceable(path)
+    check = check_file_replaceable if options["one_file"] else check_replaceable
+    check(path)
     bundle, reference = compile_to(path, graph, target, precision=precision, progress=_stages(), **options)
     manifest = bundle.manifest
     print_line(count_kernels(manifest))
@@ -95,7 +97,7 @@ def _typed(options: Mapping[str, Any]) -> list[str]:
     """Options as they are typed; those that are not given stay so."""
     typed = []
     for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
+        flag = "--zip" if name == "one_file" else f"--{name.replace('_', '-')}"
         if value is True:
             typed.append(flag)
         elif value not in (None, False):

@@ -97,6 +97,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2g} %" if fraction < 0.0995 else f"{100 * fraction:.0f} %"
 
 
+def number(value: float) -> str:
+    """A number of any size with six significant digits: 0.25, 1,234,570, 3.4e+38 only where that is shorter."""
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:g}"
+
+
 def duration(nanoseconds: float) -> str:
     """A time with its fitting unit: 350 ns, 12.3 µs, 1.20 ms."""
     value = nanoseconds
