@@ -1,7 +1,7 @@
 """`make release-check REPOSITORY=https://…`: builds what an index gets, into dist/, and says what stands in the way.
 
-On an index README's links have no repository to be relative to, so that the archives are built from a copy in which they are
-whole addresses, and the project has the addresses of its repository, changelog and issues.
+On an index README's links have no repository to be relative to, so that the archives are built from a copy in which
+they are whole addresses, and the project has the addresses of its repository, changelog and issues.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ def build(repository: str) -> Path:
     """Build source archive and wheel into dist/ from the files that git knows, and return the wheel."""
     with TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)
         subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", str(tree)], check=True)
         readme, project = tree / "README.md", tree / "pyproject.toml"
         readme.write_text(with_addresses(readme.read_text("utf-8"), repository, __version__), "utf-8")

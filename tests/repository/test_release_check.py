@@ -12,9 +12,10 @@ HERE = "https://example.org/astroedge"
 def test_links_of_the_readme_become_addresses() -> None:
     """Relative links, with or without a place in the page, lead to the release; addresses and places stay."""
     text = "[a](docs/cuda.md#jetson) [b](https://x.org) [c](#here) [d](examples/char_lm)"
-    assert with_addresses(text, HERE, "1.0") == (
-        f"[a]({HERE}/blob/v1.0/docs/cuda.md#jetson) [b](https://x.org) [c](#here) [d]({HERE}/tree/v1.0/examples/char_lm)"
-    )
+    release = f"{HERE}/blob/v1.0"
+    folder = f"{HERE}/tree/v1.0/examples/char_lm"
+    expected = f"[a]({release}/docs/cuda.md#jetson) [b](https://x.org) [c](#here) [d]({folder})"
+    assert with_addresses(text, HERE, "1.0") == expected
 
 
 def test_project_has_its_addresses_once() -> None:
