@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import astroedge
+from astroedge.cli.shared.live import LiveOptions, live_options, run_source
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
 from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import InputError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     type=click.Choice(READOUTS),
     help="With --ticks, what the outputs of a row come to, by default their sum; of equal classes the lowest is taken.",
 )
+@live_options
 @threads_option
 @device_option
 @cast_option
@@ -53,6 +55,10 @@ def run_command(
     output: Path | None,
     ticks: int | None,
     readout: str | None,
+    live_source: str | None,
+    rate: float | None,
+    decode: str | None,
+    window: int | None,
     threads: int | None,
     device: int | None,
     cast: bool,
@@ -66,6 +72,7 @@ def run_command(
     astroedge run keywords.astro --input frames.npy --output scores.csv
     sensor | astroedge run monitor.astro --input -
     astroedge run digits.astro --input images.npy --ticks 100 --readout first-spike
+    astroedge run gestures.astro --source events:recording.dat --rate 200 --decode rate --window 100
     """
     from astroedge.workflows.evaluation.generate_text import Sampling, is_byte_model
 
@@ -73,9 +80,13 @@ def run_command(
         raise click.UsageError("--prompt and --input exclude each other.")
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
+    live = LiveOptions(live_source, rate, decode, window)
+    _check_live(live, source, prompt)
     with astroedge.load(bundle, threads=threads, device=device) as session:
-        if source is not None:
-            _run_data(session, source, output, ticks, readout or "sum", fit_of(cast))
+        if live.source is not None:
+            run_source(session, live)
+        elif source is not None:
+            _run_data(session, source, output, ticks, readout or "sum", fit_of(cast, rate))
         elif output is not None or ticks is not None:
             raise click.UsageError(f"{'--ticks' if output is None else '--output'} goes with --input.")
         elif prompt is not None or is_byte_model(session.spec):
@@ -83,6 +94,18 @@ def run_command(
         else:
             names = ", ".join(f"{item.name} {list(item.shape)}" for item in session.spec.inputs)
             raise InputError(f"{bundle} is no byte-level language model; give its data ({names}) with --input.")
+
+
+def _check_live(live: LiveOptions, source: str | None, prompt: str | None) -> None:
+    """Refuse options that do not go together."""
+    if live.source is not None and (source, prompt) != (None, None):
+        raise click.UsageError("--source, --input and --prompt exclude each other.")
+    if live.source is None and (live.decode, live.window) != (None, None):
+        raise click.UsageError("--decode and --window go with --source.")
+    if live.window is not None and live.decode not in ("rate", "first-spike"):
+        raise click.UsageError("--window goes with --decode rate or first-spike.")
+    if live.source is None and live.rate is not None and source is None:
+        raise click.UsageError("--rate goes with --source, or with a recording of events as --input.")
 
 
 def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:

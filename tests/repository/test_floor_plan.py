@@ -63,7 +63,7 @@ PLAN = {
         *("targets.link", "targets"),
     ),
     "runtimes": (*("runtimes.library", "runtimes.session", "runtimes", "runtimes.checking", "runtimes.profiling"),),
-    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows.doctor", "workflows"),
+    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows.doctor", "workflows.live", "workflows"),
     "public names": ("astroedge",),
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (

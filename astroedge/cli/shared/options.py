@@ -43,8 +43,8 @@ cast_option = click.option(
 )
 
 
-def fit_of(cast: bool) -> Fit:
+def fit_of(cast: bool, rate: float | None = None) -> Fit:
     """How arrays of files are made to fit, with what was changed said on standard error."""
     from astroedge.workflows.inputs.fit_arrays import Fit
 
-    return Fit(cast, lambda text: None if is_quiet() else click.echo(f"Note: {text}", err=True))
+    return Fit(cast, lambda text: None if is_quiet() else click.echo(f"Note: {text}", err=True), rate)

@@ -19,10 +19,14 @@ TIME = ("T",)
 
 @dataclass(frozen=True)
 class Fit:
-    """How data is made to fit: whether its dtype may change (`cast`), and who is told of what was changed."""
+    """How data is made to fit: whether its dtype may change (`cast`), and who is told of what was changed.
+
+    `rate` is how many ticks a second a recording of events is cut into.
+    """
 
     cast: bool = False
     note: Callable[[str], None] = lambda text: None
+    rate: float | None = None
 
 
 def fit_arrays(
