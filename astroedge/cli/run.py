@@ -84,7 +84,7 @@ def run_command(
     _check_live(live, source, prompt)
     with astroedge.load(bundle, threads=threads, device=device) as session:
         if live.source is not None:
-            run_source(session, live)
+            run_source(session, bundle, live)
         elif source is not None:
             _run_data(session, source, output, ticks, readout or "sum", fit_of(cast, rate))
         elif output is not None or ticks is not None:

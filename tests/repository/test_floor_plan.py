@@ -23,6 +23,7 @@ PLAN = {
             "nearest_name",
             "strict_json",
             "scratch",
+            "serial_line",
             "regular_file",
             "replace_file",
             "abi",

@@ -11,10 +11,11 @@ import click
 from astroedge.cli.shared.verbosity import is_quiet
 
 if TYPE_CHECKING:
-    from astroedge.runtimes.session.compiled import CompiledSession
+    from pathlib import Path
+
+    from astroedge.session import Session
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
-LABELS = "labels.txt"  # the asset with a class's name in each line
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ def live_options(command: _Command) -> _Command:
     return command
 
 
-def run_source(session: CompiledSession, options: LiveOptions) -> None:
-    """Print what a step makes of live data, until its end or Ctrl-C, and then how it kept its times."""
-    from astroedge.workflows.live.decode import Decoder
+def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
+    """Print what a step of a bundle makes of live data, until its end or Ctrl-C, and then how it kept its times."""
+    from astroedge.workflows.live.decode import Decoder, read_labels
     from astroedge.workflows.live.live_run import Lateness, run_live
     from astroedge.workflows.live.sources import open_source
 
     assert options.source is not None
     window = options.window or max(1, round(options.rate or 1))
-    decoder = Decoder(options.decode, session.spec.outputs, window, _labels(session))
+    decoder = Decoder(options.decode, session.spec.outputs, window, read_labels(bundle))
     found = Lateness()
     try:
         with open_source(options.source, session.spec.inputs, options.rate) as ticks:
@@ -73,11 +74,3 @@ def run_source(session: CompiledSession, options: LiveOptions) -> None:
     finally:
         if found.ticks and not is_quiet():
             click.echo(found.text(options.rate), err=True)
-
-
-def _labels(session: CompiledSession) -> list[str]:
-    """The names of the classes, where the bundle has them."""
-    names = [record.name for record in session.manifest.assets]
-    if LABELS not in names:
-        return []
-    return session.bundle.asset(LABELS).decode("utf-8", errors="replace").splitlines()

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from astroedge.bundle.container import Bundle
 from astroedge.errors import InputError
 from astroedge.readout import Readout, chosen_class
 from astroedge.session import Array
 from astroedge.step.spec import TensorSpec
 from astroedge.workflows.inputs.array_files import column_names, csv_line, csv_values
 
-DECODERS = ("argmax", "rate", "first-spike")
-"""The highest score of each tick; of the mean over a window; the first to fire in a window."""
+LABELS = "labels.txt"
+
+
+def read_labels(path: Path) -> list[str]:
+    """The names of the classes, a line each in the asset `labels.txt`; none where a bundle has no such asset."""
+    bundle = Bundle.load(path)
+    if all(record.name != LABELS for record in bundle.manifest.assets):
+        return []
+    return bundle.asset(LABELS).decode("utf-8", errors="replace").splitlines()
 
 
 class Decoder:
     """Lines of CSV for the ticks of a step.
 
-    Without `kind` a line has all outputs. With it the first output is a row of scores, and each `window` of ticks
-    (of "argmax" each tick) has one line: the tick, the class, and its name where `labels` has one.
+    Without `kind` a line has all outputs. With it the first output is a row of scores, and each `window` of ticks has
+    one line: the tick, the class, and its name where `labels` has one. The class has the highest mean ("rate"), or is
+    the first to fire ("first-spike"); for "argmax", the highest score, a window is one tick.
 
     Raises InputError for an output that is no row of scores, and for another number of labels.
     """
