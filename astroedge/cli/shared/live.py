@@ -61,6 +61,7 @@ def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
     """Print what a step of a bundle makes of live data, until its end or Ctrl-C, and then how it kept its times."""
     from astroedge.workflows.live.decode import Decoder, read_labels
     from astroedge.workflows.live.live_run import Lateness, run_live
+    from astroedge.workflows.live.service import service
     from astroedge.workflows.live.sources import open_source
 
     assert options.source is not None
@@ -68,8 +69,9 @@ def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
     decoder = Decoder(options.decode, session.spec.outputs, window, read_labels(bundle))
     found = Lateness()
     try:
-        with open_source(options.source, session.spec.inputs, options.rate) as ticks:
-            for line in run_live(session, ticks, decoder, options.rate, found):
+        with service() as told, open_source(options.source, session.spec.inputs, options.rate) as ticks:
+            told.ready()
+            for line in run_live(session, ticks, decoder, options.rate, found, told.alive):
                 click.echo(line, nl=False)
     finally:
         if found.ticks and not is_quiet():

@@ -101,7 +101,8 @@ def _read_aedat4(source: Path) -> Events:
     if not packets:
         raise InputError(f"{source} holds no event.")
     events = np.concatenate(packets)
-    return Events(*(events[name].astype(np.int64) for name in ("t", "x", "y")), events["on"].astype(np.bool_))
+    time, x, y = (events[name].astype(np.int64) for name in ("t", "x", "y"))
+    return Events(time, x, y, events["on"].astype(np.bool_))
 
 
 def frames(events: Events, spec: TensorSpec, period: float, source: str) -> Iterator[Array]:

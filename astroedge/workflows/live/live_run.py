@@ -42,11 +42,11 @@ def run_live(
     decoder: Decoder,
     rate: float | None,
     found: Lateness,
-    sleep: Callable[[float], None] = time.sleep,
+    alive: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
     """Lines of CSV for ticks as they come, each at its due time where there is a `rate`; `found` is kept up to date.
 
-    A tick that begins late does not shift those after it. Raises InputError for what the step does not take.
+    `alive` is called after each. A tick that begins late does not shift those after it. Raises InputError for what the step does not take.
     """
     clock = time.perf_counter_ns
     start = clock()
@@ -56,7 +56,7 @@ def run_live(
             start = clock()  # the first tick may have been waited for
         due = start if rate is None else start + round(index * NANOSECONDS / rate)
         while rate is not None and (left := due - clock()) > 0:
-            sleep(left / NANOSECONDS)
+            time.sleep(left / NANOSECONDS)
         begin = clock()
         lines = [*decoder.lines(index, session.step(**tick))]
         end = clock()
@@ -64,4 +64,5 @@ def run_live(
         found.seconds = (end - start) / NANOSECONDS
         if rate is not None and (behind := end - start - round((index + 1) * NANOSECONDS / rate)) > 0:
             found.late, found.latest = found.late + 1, max(found.latest, behind)
+        alive()
         yield from lines
