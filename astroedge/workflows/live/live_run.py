@@ -46,7 +46,9 @@ def run_live(
 ) -> Iterator[str]:
     """Lines of CSV for ticks as they come, each at its due time where there is a `rate`; `found` is kept up to date.
 
-    `alive` is called after each. A tick that begins late does not shift those after it. Raises InputError for what the step does not take.
+    `alive` is called after each. A tick that begins late does not shift those after it.
+
+    Raises InputError for what the step does not take.
     """
     clock = time.perf_counter_ns
     start = clock()
