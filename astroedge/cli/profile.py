@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
+@click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a page to look at.")
+@click.option("--raster", is_flag=True, help="Note which neurons fire at 300 ticks; --html does so by itself.")
 @threads_option
 @device_option
 def profile_command(
@@ -32,6 +34,8 @@ def profile_command(
     samples: bool,
     json_path: str | None,
     csv_path: Path | None,
+    html_path: Path | None,
+    raster: bool,
     threads: int | None,
     device: int | None,
 ) -> None:
@@ -44,14 +48,26 @@ def profile_command(
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
+    is_shown = html_path is not None
     profile = profile_bundle(
-        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=device
+        bundle,
+        steps=steps,
+        inputs=source,
+        compare=compare,
+        keep_samples=samples or is_shown,
+        threads=threads,
+        device=device,
+        raster=raster or is_shown,
     )
     files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):
         files[json_path] = json_text(profile.to_json()).encode()
+    if html_path is not None:
+        from astroedge.workflows.pages.report import report_profiles
+
+        files[html_path] = report_profiles([profile.to_json()])
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)
