@@ -49,6 +49,10 @@ def profile_command(
     from astroedge.workflows.profile_bundle import profile_bundle
 
     is_shown = html_path is not None
+    if is_shown:
+        from astroedge.workflows.pages.report import check_packages
+
+        check_packages()
     profile = profile_bundle(
         bundle,
         steps=steps,

@@ -21,6 +21,7 @@ PLAN = {
             "main_interpreter",
             "host_package",
             "nearest_name",
+            "units",
             "strict_json",
             "scratch",
             "regular_file",
@@ -63,7 +64,7 @@ PLAN = {
         *("targets.link", "targets"),
     ),
     "runtimes": (*("runtimes.library", "runtimes.session", "runtimes", "runtimes.checking", "runtimes.profiling"),),
-    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows"),
+    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows.pages", "workflows"),
     "public names": ("astroedge",),
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (

@@ -16,7 +16,9 @@ def timing(middle: float, count: int = 1000) -> dict[str, Any]:
     return {"count": count} | {name: round(middle * share, 1) for name, share in shares.items()}
 
 
-def full_profile(model: str = "speech", target: str = "raspberry-pi-5", seed: int = 1, scale: float = 1.0) -> dict[str, Any]:
+def full_profile(
+    model: str = "speech", target: str = "raspberry-pi-5", seed: int = 1, scale: float = 1.0
+) -> dict[str, Any]:
     """The JSON of a profile that has every key; `scale` makes all times longer."""
     draw = random.Random(seed)
     middle = 84_000 * scale
@@ -43,7 +45,9 @@ def full_profile(model: str = "speech", target: str = "raspberry-pi-5", seed: in
     }
 
 
-def plain_profile(model: str = "speech", target: str = "raspberry-pi-5", seed: int = 1, scale: float = 1.0) -> dict[str, Any]:
+def plain_profile(
+    model: str = "speech", target: str = "raspberry-pi-5", seed: int = 1, scale: float = 1.0
+) -> dict[str, Any]:
     """The JSON of a profile with the keys alone that every profile has."""
     draw = random.Random(seed)
     middle = 84_000 * scale
@@ -76,7 +80,9 @@ def plain_profile(model: str = "speech", target: str = "raspberry-pi-5", seed: i
             **{"runtime": "ONNX Runtime", "version": "1.31.1", "rounds": 10, "ours": middle, "theirs": middle * 6.2},
             **{"ratio": 6.2, "lowest": 5.7, "highest": 6.9},
         },
-        "samples": [int(middle * (1 + draw.expovariate(18)) * (9 if draw.random() < 0.004 else 1)) for _ in range(1000)],
+        "samples": [
+            int(middle * (1 + draw.expovariate(18)) * (9 if draw.random() < 0.004 else 1)) for _ in range(1000)
+        ],
     }
 
 
@@ -87,7 +93,11 @@ def _reading(name: str, value: float, unit: str, note: str) -> dict[str, Any]:
 def _operations() -> dict[str, Any]:
     matrices = [
         {
-            **{"name": f"{module}.weight", "kind": "AC" if index in (1, 2, 3) else "MAC", "dense": 65_536 * (index + 1)},
+            **{
+                "name": f"{module}.weight",
+                "kind": "AC" if index in (1, 2, 3) else "MAC",
+                "dense": 65_536 * (index + 1),
+            },
             **{"effective": 65_536 * (index + 1) * (0.07 if index in (1, 2, 3) else 0.98), "label": "estimated"},
             "note": "zero weights are taken as spread evenly over the rows",
         }
@@ -112,7 +122,10 @@ def _kernels(draw: random.Random, middle: float) -> dict[str, Any]:
                 **{"name": f"fused_kernel_{index}", "module": MODULES[index % 6] if index < 18 else "", "kind": kind},
                 **{"operator": "MatMul" if kind != "other" else "Add", "calls": 1, "time": time, "bytes": moved},
                 **{"inputs": 256 if kind == "event" else None, "active": 18.2 if kind == "event" else None},
-                **{"bandwidth": moved / time * 1e9, "predicted": time * draw.uniform(0.6, 1.4) if kind != "other" else None},
+                **{
+                    "bandwidth": moved / time * 1e9,
+                    "predicted": time * draw.uniform(0.6, 1.4) if kind != "other" else None,
+                },
             }
         )
     total = sum(float(item["time"]) for item in items)
@@ -141,7 +154,12 @@ def _timeline(draw: random.Random, middle: float) -> list[dict[str, Any]]:
         points.append(
             {
                 **{"t": float(second), "p50": middle * share, "max": middle * share * draw.choice(LARGE_TIMES) * 1.7},
-                **{"clock": 1.5e9 if slowed else 2.4e9, "temperature": round(heat, 1), "throttled": slowed, "load": 1.02},
+                **{
+                    "clock": 1.5e9 if slowed else 2.4e9,
+                    "temperature": round(heat, 1),
+                    "throttled": slowed,
+                    "load": 1.02,
+                },
             }
         )
     return points
@@ -153,7 +171,12 @@ def _rasters(draw: random.Random) -> list[dict[str, Any]]:
         size, ticks = 256 * (index + 1), 300
         neurons = [place * size // 64 for place in range(64)]
         rates = [draw.betavariate(1, 12) * (2 if index else 1) for _ in neurons]
-        events = [[t, n] for t in range(ticks) for n, rate in enumerate(rates) if draw.random() < rate * (1 + math.sin(t / 20))]
+        events = [
+            [t, n]
+            for t in range(ticks)
+            for n, rate in enumerate(rates)
+            if draw.random() < rate * (1 + math.sin(t / 20))
+        ]
         counts = [0] * ticks
         for tick, _ in events:
             counts[tick] += size // 64
@@ -161,7 +184,10 @@ def _rasters(draw: random.Random) -> list[dict[str, Any]]:
         found.append(
             {
                 **{"name": f"{module}.spike", "ticks": ticks, "neurons": neurons if is_seen else [], "counts": counts},
-                **{"events": events if is_seen else [], "source": f"output {module}" if is_seen else "they stay inside"},
+                **{
+                    "events": events if is_seen else [],
+                    "source": f"output {module}" if is_seen else "they stay inside",
+                },
             }
         )
     return found

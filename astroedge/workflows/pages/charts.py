@@ -115,7 +115,10 @@ def ranges(items: Sequence[Range], title: str, width: int, limit: float | None =
     for entry in data:
         row = entry["row"]
         entry |= {"line": row + 0.3, "top": row + 0.5, "bottom": row + 0.82, "middle": row + 0.66}
-    y, x = _rows(len(items)), _log_axis([entry["minimum"] for entry in data], [e["maximum"] for e in data], title, width)
+    y, x = (
+        _rows(len(items)),
+        _log_axis([entry["minimum"] for entry in data], [e["maximum"] for e in data], title, width),
+    )
     layers: Layers = [
         {
             "mark": {"type": "rule", "strokeWidth": 2},
@@ -132,7 +135,7 @@ def ranges(items: Sequence[Range], title: str, width: int, limit: float | None =
                 "color": _PLAIN,
             },
         } for name, thick in (("p50", 4), ("p99", 2))),
-        *_labels(y, width, 0.5),
+        *_labels(y, width, (width - 190) / width),
     ]  # fmt: skip
     for entry in data:
         entry["tip"] = f"{entry['label']}: {entry['text']}"
@@ -144,7 +147,7 @@ def ranges(items: Sequence[Range], title: str, width: int, limit: float | None =
 def _rule_at(x: dict[str, Any], place: float) -> dict[str, Any]:
     return {
         "data": {"values": [{"at": place}]},
-        "mark": {"type": "rule", "strokeWidth": 2, "strokeDash": [5, 4], "color": "var(--ink)"},
+        "mark": {"type": "rule", "strokeWidth": 2, "strokeDash": [5, 4], "color": "var(--muted)"},
         "encoding": {"x": x | {"field": "at"}},
     }
 
@@ -214,15 +217,18 @@ def lines(
     *,
     zero: bool = True,
     logarithmic: bool = False,
+    whole: bool = False,
     marks: Sequence[tuple[float, str]] = (),
     lettered: bool = True,
 ) -> dict[str, Any]:
     """Lines over a common axis with the letter of each at its end.
 
-    `zero` has a linear axis of values begin there. `marks` are triangles at the bottom, each with its colour.
+    `zero` has a linear axis of values begin there, `whole` the other axis show whole numbers alone. `marks` are triangles at the bottom, each with its colour.
     """
     x = {"field": "x", "type": "quantitative", "scale": {"nice": False, "zero": False}}
     x |= {"axis": {"title": titles[0], "grid": False, "format": ",~r"}}
+    if whole:
+        x["axis"] |= {"tickMinStep": 1, "format": ",d"}
     y = {"field": "y", "type": "quantitative", "scale": {"zero": zero}, "axis": {"title": titles[1], "tickCount": 5}}
     if logarithmic:
         values = [value for item in items for _, value in item.points if value]

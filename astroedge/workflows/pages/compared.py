@@ -30,23 +30,32 @@ def beside_section(profiles: Sequence[Shown]) -> Section | Missing:
         return Missing("Beside ONNX Runtime", how, command)
     pairs = [pair for shown in profiles for pair in _pairs(shown)]
     longest = max(time for _, time, _ in pairs)
-    items = [Bar(label, duration(time), time / longest, colour, f"{label}: {duration(time)}") for label, time, colour in pairs]
+    items = [
+        Bar(label, duration(time), time / longest, colour, f"{label}: {duration(time)}")
+        for label, time, colour in pairs
+    ]
     lines = []
     for shown in compared:
         item = shown.record["comparison"]
         ratios = (format_ratio(item[name], 2) for name in ("ratio", "lowest", "highest"))
         runtime = f"{item['runtime']} {item['version']}"
-        lines.append((shown.label, runtime, duration(item["ours"]), duration(item["theirs"]), *ratios, str(item["rounds"])))
+        lines.append(
+            (shown.label, runtime, duration(item["ours"]), duration(item["theirs"]), *ratios, str(item["rounds"]))
+        )
     table = Table(
         "Median steps beside other runtimes",
         ("Profile", "runtime", "bundle", "runtime's", "ratio", "least", "largest", "rounds"),
         tuple(lines),
     )
     if not compared:
-        table = Table("Median steps", ("Profile", "median step"), tuple((s.label, duration(s.record["step"]["p50"])) for s in profiles))
+        table = Table(
+            "Median steps",
+            ("Profile", "median step"),
+            tuple((s.label, duration(s.record["step"]["p50"])) for s in profiles),
+        )
     figure = bar_figure("beside", "Median step", _ratio_text(compared), items, table)
     notes = () if compared else (f"{how} `{command}`.",)
-    return Section("beside", "Beside each other", notes, (figure,))
+    return Section("beside", "Beside other runtimes" if compared else "Beside each other", notes, (figure,))
 
 
 def _pairs(shown: Shown) -> list[tuple[str, float, str]]:
@@ -54,7 +63,7 @@ def _pairs(shown: Shown) -> list[tuple[str, float, str]]:
     if item is None:
         return [(shown.label, shown.record["step"]["p50"], shown.colour)]
     where = " on the processor" if "gpu" in shown.record["machine"] else ""
-    name = f"{shown.letter} · {item['runtime']} {item['version']}{where}"
+    name = f"{shown.tag}{item['runtime']} {item['version']}{where}"
     return [(shown.label, item["ours"], shown.colour), (name, item["theirs"], "var(--peer)")]
 
 
@@ -65,7 +74,7 @@ def _ratio_text(compared: Sequence[Shown]) -> str:
     for shown in compared:
         item = shown.record["comparison"]
         spread = f"{format_ratio(item['lowest'], 1)} to {format_ratio(item['highest'], 1)}"
-        found.append(f"{shown.letter}: {item['runtime']} takes {format_ratio(item['ratio'], 1)} times as long ({spread})")
+        found.append(f"{shown.lead}{item['runtime']} takes {format_ratio(item['ratio'], 1)} times as long ({spread})")
     return "; ".join(found) + "."
 
 
@@ -112,7 +121,9 @@ def energy_section(profiles: Sequence[Shown]) -> Section | Missing:
         ends = None if error is None else (max(value - error, 0) / most, (value + error) / most)
         text = joules(value) + ("" if error is None else f" ± {joules(error)}")
         low, high = ends or (None, None)
-        items.append(Bar(shown.label, text, max(value, 0) / most, shown.colour, f"{shown.label}: {text}", low=low, high=high))
+        items.append(
+            Bar(shown.label, text, max(value, 0) / most, shown.colour, f"{shown.label}: {text}", low=low, high=high)
+        )
         watts = ["–" if found.get(name) is None else f"{found[name]:.3g} W" for name in ("idle_watts", "busy_watts")]
         lines.append((shown.label, text, found["label"], *watts, found.get("sensor", "")))
     table = Table("Energy of a step", ("Profile", "a step", "standing", "idle", "busy", "source"), tuple(lines))
@@ -135,7 +146,8 @@ def _sensor_table(profiles: Sequence[Shown]) -> Table | None:
         (shown.letter, item["name"], f"{item['value']:.4g} {item['unit']}".strip(), item["label"], item["note"])
         for shown in profiles
         for item in shown.record["readings"]
-        if item["value"] is not None and (item["name"].startswith("temperature") or item["name"] in ("throttling", "power"))
+        if item["value"] is not None
+        and (item["name"].startswith("temperature") or item["name"] in ("throttling", "power"))
     ]
     return Table("Sensors", ("Profile", "sensor", "value", "standing", "note"), tuple(lines)) if lines else None
 
@@ -161,7 +173,17 @@ def _operations(shown: Shown, lettered: bool) -> Figure:
         items.append(
             Bar(item["name"], f"{text} · {share}", item["effective"] / most, colour, tip, behind=item["dense"] / most)
         )
-        lines.append((item["name"], item["kind"], f"{item['effective']:,.1f}", f"{item['dense']:,}", share, item["label"], item["note"]))
+        lines.append(
+            (
+                item["name"],
+                item["kind"],
+                f"{item['effective']:,.1f}",
+                f"{item['dense']:,}",
+                share,
+                item["label"],
+                item["note"],
+            )
+        )
     total = operations["effective_acs"] + operations["effective_macs"]
     done = percent(total / operations["dense"]) if operations["dense"] else "–"
     title = f"Operations of {shown.label}" if lettered else "Operations of each matrix"

@@ -173,10 +173,10 @@ def _repeats(profiles: Sequence[Shown]) -> Figure:
     spread = []
     for shown in profiles:
         middles = [item["p50"] for item in shown.record["repeats"]]
-        spread.append(f"{shown.letter} {100 * (max(middles) / max(min(middles), 1) - 1):.1f} %")
+        spread.append(f"{shown.lead}{100 * (max(middles) / max(min(middles), 1) - 1):.1f} %")
     return Figure.drawn(
         *("repeats", "Repeats", f"Medians of whole repeats; from least to largest: {', '.join(spread)}."),
-        lambda width: lines(items, ("repeat", f"median step, {unit}"), lettered=len(profiles) > 1),
+        lambda width: lines(items, ("repeat", f"median step, {unit}"), whole=True, lettered=len(profiles) > 1),
         Table("Repeats", ("Profile", "repeat", "p50", "mean", "native"), table),
         height=180,
     )
@@ -202,7 +202,7 @@ def paced_section(profiles: Sequence[Shown]) -> Section | Missing:
     figure = Figure.drawn(
         "paced",
         "Steps at a given rate",
-        " ".join(_kept_rate(shown) for shown in paced),
+        " ".join(_kept_rate(shown) for shown in paced) + " Dashed: the period." * reaches,
         lambda width: ranges(items, f"{unit}, logarithmic", width, limit if reaches else None),
         Table(
             "Steps at a given rate",
@@ -217,11 +217,11 @@ def paced_section(profiles: Sequence[Shown]) -> Section | Missing:
 def _paced_timings(shown: Shown) -> list[tuple[str, Record, str]]:
     paced = shown.record["paced"]
     found = [
-        (f"{shown.letter} · step", paced["step"], shown.colour),
-        (f"{shown.letter} · begun after due", paced["wake"], shown.colour),
+        (f"{shown.tag}step", paced["step"], shown.colour),
+        (f"{shown.tag}begun after due", paced["wake"], shown.colour),
     ]
     if "peer" in paced:
-        name = f"{shown.letter} · {paced['peer']['runtime']}"
+        name = f"{shown.tag}{paced['peer']['runtime']}"
         found.append((f"{name} · step", paced["peer"]["step"], "var(--peer)"))
         found.append((f"{name} · begun after due", paced["peer"]["wake"], "var(--peer)"))
     return found
@@ -229,7 +229,7 @@ def _paced_timings(shown: Shown) -> list[tuple[str, Record, str]]:
 
 def _kept_rate(shown: Shown) -> str:
     paced = shown.record["paced"]
-    text = f"{shown.letter}: {paced['rate']:g} ticks a second for {paced['seconds']:g} s, "
+    text = f"{shown.lead}{paced['rate']:g} ticks a second for {paced['seconds']:g} s, "
     text += f"a period of {duration(paced['period'])}; {_missed(paced)}"
     if "peer" in paced:
         text += f"; with {paced['peer']['runtime']} {_missed(paced['peer'])}"

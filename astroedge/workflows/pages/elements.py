@@ -45,8 +45,7 @@ class Figure:
     ) -> Figure:
         """Draw a chart; `chart` gives its Vega-Lite for a width, `name` is unique in the page."""
         wide, narrow = (
-            draw(chart(width), width, height, f"{name}-{side}")
-            for side, width in (("wide", WIDE), ("narrow", NARROW))
+            draw(chart(width), width, height, f"{name}-{side}") for side, width in (("wide", WIDE), ("narrow", NARROW))
         )
         return Figure(name, title, text, wide, narrow, table)
 
@@ -84,4 +83,3 @@ class Parts:
             self.sections.append(part)
         elif part is not None:
             self.missing.append(part)
-

@@ -10,7 +10,7 @@ from astroedge.workflows.pages.compared import MOST_BARS, bar_figure
 from astroedge.workflows.pages.elements import Figure, Missing, Section, Table
 from astroedge.workflows.pages.shown import Record, Shown
 
-MOST_RASTERS = 6  # of one profile
+MOST_RASTERS = 6  # of a page that shows one profile; several share twice as many, but have at least one each
 COMMAND = "astroedge profile BUNDLE --html FILE"
 
 
@@ -20,7 +20,8 @@ def firing_section(profiles: Sequence[Shown]) -> Section | Missing:
     if not spiking:
         return Missing("Firing", "The step has no spikes.")
     several = len(profiles) > 1
-    figures = [figure for shown in spiking for figure in _of_profile(shown, several)]
+    most = max(1, 2 * MOST_RASTERS // len(profiles)) if several else MOST_RASTERS
+    figures = [figure for shown in spiking for figure in _of_profile(shown, several, most)]
     notes = []
     silent = [shown.letter for shown in profiles if not shown.record["spikes"]]
     if silent:
@@ -32,13 +33,13 @@ def firing_section(profiles: Sequence[Shown]) -> Section | Missing:
     return Section("firing", "Firing", tuple(notes), tuple(figures))
 
 
-def _of_profile(shown: Shown, several: bool) -> list[Figure]:
+def _of_profile(shown: Shown, several: bool, most: int) -> list[Figure]:
     rasters = shown.record.get("raster", [])
     seen = [item for item in rasters if item["neurons"]]
     sizes = {item["name"]: item["size"] for item in shown.record["spikes"]}
     figures = [_rates(shown, several)]
-    figures += [_raster(shown, n, item, sizes.get(item["name"]), several) for n, item in enumerate(seen[:MOST_RASTERS])]
-    hidden = [item for item in rasters if not item["neurons"]] + seen[MOST_RASTERS:]
+    figures += [_raster(shown, n, item, sizes.get(item["name"]), several) for n, item in enumerate(seen[:most])]
+    hidden = [item for item in rasters if not item["neurons"]] + seen[most:]
     figures += [_counts(shown, hidden, sizes, several)] if hidden else []
     return figures
 
@@ -59,7 +60,7 @@ def _rates(shown: Shown, several: bool) -> Figure:
     ]
     total = sum(item["size"] for item in spikes)
     mean = sum(item["size"] * item["rate"] for item in spikes) / total
-    text = f"Of {total:,} neurons {percent(mean)} fire at a tick. Black tick: the rate on the export's example data."
+    text = f"Of {total:,} neurons {percent(mean)} fire at a tick. Upright tick: the rate on the export's example data."
     if len(items) > MOST_BARS:
         text += f" The first {MOST_BARS} of {len(items)} spike tensors."
     title = f"Firing rates of {shown.label}" if several else "Firing rates"

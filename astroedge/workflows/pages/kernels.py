@@ -43,9 +43,9 @@ def _kernels(shown: Shown, lettered: bool) -> Figure:
     instrumented = kernels["instrumented"]
     text = f"{len(items)} kernels take {duration(instrumented['sum'])} of a tick of {duration(instrumented['plain'])}; "
     text += f"measuring them makes a tick {instrumented['ratio']:.2f} times as long. "
-    text += "Green: event-driven, blue: dense, grey: other."
+    text += "Event-driven (green), dense (blue), other (grey)."
     if any(item.get("predicted") is not None for item in items):
-        text += " Black tick: what the cost model predicted."
+        text += " Upright tick: what the cost model predicted."
     title = f"Kernels of {shown.label}" if lettered else "Time of each kernel"
     headers = ("Kernel", "module", "operator", "kind", "calls", "time", "share", "bytes", "inputs", "active", "bandwidth", "predicted")  # fmt: skip
     table = Table(title, headers, tuple(_cells(item) for item in items))
@@ -53,7 +53,7 @@ def _kernels(shown: Shown, lettered: bool) -> Figure:
 
 
 def _bar(item: Record, longest: float) -> Bar:
-    label = " · ".join(part for part in (item["module"], item["operator"]) if part) or item["name"]
+    label = " · ".join(part for part in (item["module"] or item["name"], item["operator"], item["kind"]) if part)
     text = f"{duration(item['time'])} · {percent(item['share'])}"
     predicted = item.get("predicted")
     tip = f"{item['name']}: {text}" + ("" if predicted is None else f", predicted {duration(predicted)}")
@@ -68,7 +68,11 @@ def _cells(item: Record) -> tuple[str, ...]:
     rate = item.get("bandwidth")
     return (
         *(item["name"], item["module"] or "–", item["operator"], item["kind"], number("calls", ",.3g")),
-        *(duration(item["time"]), percent(item["share"]), "–" if item.get("bytes") is None else size(int(item["bytes"]))),
+        *(
+            duration(item["time"]),
+            percent(item["share"]),
+            "–" if item.get("bytes") is None else size(int(item["bytes"])),
+        ),
         *(number("inputs"), number("active", ",.1f"), "–" if rate is None else f"{rate / 1e9:.2f} GB/s"),
         "–" if item.get("predicted") is None else duration(item["predicted"]),
     )
@@ -102,8 +106,10 @@ def roofline_section(profiles: Sequence[Shown], limits: Mapping[str, float]) -> 
         how = "A roofline needs the bytes and times of kernels and the step's synaptic operations:"
         return Missing("Roofline", how, COMMAND)
     roofs = [(shown, *roof) for shown in profiles if (roof := _roof(shown, limits)) is not None]
-    shapes = ", ".join(f"{shown.letter} {name} {rate / 1e9:.3g} GB/s" for shown, rate, name, _ in roofs)
-    text = "A point below a slope moves its bytes more slowly than the slope says. " + f"Slopes: {shapes}." * bool(roofs)
+    shapes = ", ".join(f"{shown.lead}{name} {rate / 1e9:.3g} GB/s" for shown, rate, name, _ in roofs)
+    text = "A point below a slope moves its bytes more slowly than the slope says. " + f"Slopes: {shapes}." * bool(
+        roofs
+    )
     if any(not known for *_, known in roofs):
         text += " The limit of the memory itself is not known for this target."
     lines = tuple(

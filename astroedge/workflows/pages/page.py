@@ -31,9 +31,7 @@ def render_page(template: str, *, scripts: tuple[str, ...], data: Any, **values:
     style = _asset("style.css")
     texts = [_asset(name) for name in scripts]
     page = _environment().get_template(template)
-    text = page.render(
-        **values, policy=_policy(style, texts), style=style, scripts=texts, data=embed_json(data)
-    )
+    text = page.render(**values, policy=_policy(style, texts), style=style, scripts=texts, data=embed_json(data))
     return text.encode("utf-8")
 
 
@@ -48,10 +46,7 @@ def embed_json(value: Any) -> str:
 def _policy(style: str, scripts: list[str]) -> str:
     """Nothing is loaded from anywhere; only this style sheet and these scripts count."""
     allowed = " ".join(map(_digest, scripts))
-    return (
-        f"default-src 'none'; style-src {_digest(style)}; script-src {allowed}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src {_digest(style)}; script-src {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def _digest(text: str) -> str:
@@ -67,7 +62,11 @@ def _asset(name: str) -> str:
 def _environment() -> jinja2.Environment:
     jinja2 = require("jinja2", "writing a page")
     environment: Any = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["code"] = _code
     return environment  # type: ignore[no-any-return]

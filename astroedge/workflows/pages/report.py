@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astroedge.errors import AstroEdgeError
+from astroedge.host_package import require
 from astroedge.targets.boards.target import list_targets
 from astroedge.workflows.pages.compared import beside_section, energy_section, memory_section, operations_section
 from astroedge.workflows.pages.course import course_section, paced_section
@@ -17,6 +18,12 @@ from astroedge.workflows.pages.latency import latency_section
 from astroedge.workflows.pages.page import render_page
 from astroedge.workflows.pages.shown import Record, Shown, read_profile, show_profiles
 from astroedge.workflows.pages.summary import described, figures_table, tiles
+
+
+def check_packages() -> None:
+    """Raise MissingDependencyError where a package that a page of profiles needs is missing, before anything is done."""
+    for name in ("jinja2", "vl_convert"):
+        require(name, "writing a page")
 
 
 def report_files(paths: Sequence[str | os.PathLike[str]]) -> bytes:
@@ -44,20 +51,22 @@ def _parts(profiles: Sequence[Shown]) -> Parts:
     parts = Parts()
     parts.add(latency_section(profiles))
     parts.add(beside_section(profiles))
-    parts.add(course_section(profiles))
     parts.add(paced_section(profiles))
+    parts.add(course_section(profiles))
     parts.add(kernels_section(profiles))
     parts.add(roofline_section(profiles, _bandwidths()))
     parts.add(firing_section(profiles))
     parts.add(operations_section(profiles))
-    parts.add(memory_section(profiles))
     parts.add(energy_section(profiles))
+    parts.add(memory_section(profiles))
     return parts
 
 
 def _bandwidths() -> dict[str, float]:
     """Bytes a second of memory by target, where a board file knows them."""
-    return {board.name: float(board.bandwidth_bytes) for board in list_targets() if getattr(board, "bandwidth_bytes", 0)}
+    return {
+        board.name: float(board.bandwidth_bytes) for board in list_targets() if getattr(board, "bandwidth_bytes", 0)
+    }
 
 
 def _values(profiles: Sequence[Shown]) -> Mapping[str, Any]:

@@ -20,17 +20,28 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Shown:
-    """One profile in a page: its JSON, its letter and the CSS colour of its marks."""
+    """One profile in a page: its JSON, its letter and the CSS colour of its marks, and whether it is the only one."""
 
     letter: str
     colour: str
     record: Record
+    is_alone: bool
 
     @property
     def label(self) -> str:
-        """Letter, model, target and precision."""
+        """Letter, where there are several, model, target and precision."""
         record = self.record
-        return f"{self.letter} · {record['model']} · {record['target']} · {record['precision']}"
+        return f"{self.tag}{record['model']} · {record['target']} · {record['precision']}"
+
+    @property
+    def tag(self) -> str:
+        """The letter before a name, where there are several."""
+        return "" if self.is_alone else f"{self.letter} · "
+
+    @property
+    def lead(self) -> str:
+        """The letter before a sentence, where there are several."""
+        return "" if self.is_alone else f"{self.letter}: "
 
     def reading(self, name: str) -> Record | None:
         """The reading of this name that has a value."""
@@ -50,7 +61,10 @@ def show_profiles(records: Sequence[Record]) -> list[Shown]:
     """
     if not 1 <= len(records) <= len(LETTERS):
         raise InputError(f"A page shows 1 to {len(LETTERS)} profiles; {len(records)} were given.")
-    return [Shown(LETTERS[index], f"var(--s{index % COLOURS})", record) for index, record in enumerate(records)]
+    return [
+        Shown(LETTERS[index], f"var(--s{index % COLOURS})", record, len(records) == 1)
+        for index, record in enumerate(records)
+    ]
 
 
 def read_profile(path: str | os.PathLike[str]) -> Record:

@@ -46,6 +46,7 @@ _KEPT = {
 }
 _DEFAULTS = {"opacity": "1", "stroke-width": "1", "fill-opacity": "1"}
 _NUMBER = re.compile(r"-?\d*\.\d{2,}(?:e-?\d+)?")
+_STROKE = re.compile(r"M([\d.]+),([\d.]+)L\1,([\d.]+)")  # an upright one
 _PAINT = re.compile(r"none|transparent|var\(--[a-z0-9-]+\)")
 
 
@@ -112,7 +113,7 @@ def _attributes(node: ElementTree.Element, name: str, prefix: str) -> str:
         elif key == "clip-path":
             value = value.replace("url(#", f"url(#{prefix}-")
         elif key != "font-weight":
-            value = _NUMBER.sub(_shorter, value)
+            value = _STROKE.sub(r"M\1,\2V\3", _NUMBER.sub(_shorter, value))
         kept.append((key, value))
     if name == "path" and node.get("fill") is None:
         kept.append(("fill", "none"))  # as on a group of Vega's around it
