@@ -1,10 +1,10 @@
 """Which neurons fired at which tick, as far as a bundle shows them.
 
-Every spike tensor of a bundle is counted, so how many of its neurons fired at a tick is always known. Which ones is seen
-where the tensor leaves the step: in a build with probes, or as an input, an output or a state. The manifest does not
-say that an output is a spike tensor; one that has its size and, at every tick, as many elements other than zero as the
-counter counted is taken for it. What stays inside is asked of the step graph in ONNX Runtime, where one is given, and
-believed where it fired as often at every tick.
+Every spike tensor of a bundle is counted, so how many of its neurons fired at a tick is always known. Which ones is
+seen where the tensor leaves the step: in a build with probes, or as an input, an output or a state. The manifest does
+not say that an output is a spike tensor; one that has its size and, at every tick, as many elements other than zero as
+the counter counted is taken for it. What stays inside is asked of the step graph in ONNX Runtime, where one is given,
+and believed where it fired as often at every tick.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def full_profile(
             **{"name": f"board-{seed}", "date": "2026-11-30T01:54:11Z", "system": "Linux 6.12.20", "python": "3.13.5"},
             **{"numpy": "2.4.6", "astroedge": "0.1.0", "governor": "ondemand", "load": 0.31},
         },
-        "digests": {name: f"{seed:x}" * 64 for name in ("bundle", "library", "weights", "manifest")},
+        "digests": dict.fromkeys(("bundle", "library", "weights", "manifest"), f"{seed:x}" * 64),
         "warnings": ["The governor is ondemand: the clock follows the load. Set `performance` for steady times."],
         "raster": _rasters(draw),
     }

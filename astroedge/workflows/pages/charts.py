@@ -12,6 +12,7 @@ from typing import Any
 
 Layers = list[dict[str, Any]]
 ROW = 40  # CSS pixels of a bar with the line of text above it
+LABELS = 90  # CSS pixels a label of a logarithmic axis
 _PLAIN = {"field": "colour", "type": "nominal", "scale": None, "legend": None}
 
 
@@ -156,7 +157,7 @@ def _log_axis(lows: Sequence[float], highs: Sequence[float], title: str, width: 
     """A logarithmic axis with few labels from the least to the largest number, which are above 0."""
     low, high = min(lows), max(highs)
     low, high = low / 1.06, max(high * 1.06, low * 1.3)
-    values = _log_ticks(low, high, max(3, width // 90))
+    values = _log_ticks(low, high, max(3, width // LABELS))
     axis = {"title": title, "values": values, "format": "~g", "tickCount": len(values)}
     return {"type": "quantitative", "scale": {"type": "log", "domain": [low, high], "nice": False}, "axis": axis}
 
@@ -186,7 +187,7 @@ class Ridge:
 def ridges(items: Sequence[Ridge], title: str, width: int) -> dict[str, Any]:
     """Histograms in rows over one logarithmic axis."""
     labels = [{"line": i + 0.14, "label": item.label, "text": item.text} for i, item in enumerate(items)]
-    data = [
+    data: list[dict[str, Any]] = [
         {"from": low, "to": high, "top": row + 1 - 0.74 * share, "bottom": row + 1, "tip": tip, "colour": item.colour}
         for row, item in enumerate(items)
         for low, high, share, tip in item.bins
@@ -223,16 +224,15 @@ def lines(
 ) -> dict[str, Any]:
     """Lines over a common axis with the letter of each at its end.
 
-    `zero` has a linear axis of values begin there, `whole` the other axis show whole numbers alone. `marks` are triangles at the bottom, each with its colour.
+    `zero` has a linear axis of values begin there, `whole` the other axis show whole numbers alone. `marks` are
+    triangles at the bottom, each with its colour.
     """
-    x = {"field": "x", "type": "quantitative", "scale": {"nice": False, "zero": False}}
-    x |= {"axis": {"title": titles[0], "grid": False, "format": ",~r"}}
-    if whole:
-        x["axis"] |= {"tickMinStep": 1, "format": ",d"}
-    y = {"field": "y", "type": "quantitative", "scale": {"zero": zero}, "axis": {"title": titles[1], "tickCount": 5}}
+    x = {"field": "x", "type": "quantitative", "scale": {"nice": False, "zero": False}} | _plain_axis(titles[0], whole)
+    y: dict[str, Any] = {"field": "y", "type": "quantitative", "scale": {"zero": zero}}
+    y["axis"] = {"title": titles[1], "tickCount": 5}
     if logarithmic:
         values = [value for item in items for _, value in item.points if value]
-        y = {"field": "y"} | _log_axis(values, values, titles[1], 500)
+        y |= _log_axis(values, values, titles[1], LABELS * 6)
     layers: Layers = []
     for item in items:
         points = [{"x": at, "y": value} for at, value in item.points]
@@ -251,6 +251,12 @@ def lines(
         mark = {"type": "point", "shape": "triangle-up", "filled": True, "size": 60, "yOffset": -6}
         layers.append({"data": {"values": ticks}, "mark": mark, "encoding": encoding})
     return {"layer": layers}
+
+
+def _plain_axis(title: str, whole: bool) -> dict[str, Any]:
+    """An axis without lines across the chart."""
+    form: dict[str, Any] = {"tickMinStep": 1, "format": ",d"} if whole else {"format": ",~r"}
+    return {"axis": {"title": title, "grid": False, **form}}
 
 
 def raster(events: Sequence[tuple[int, int]], neurons: int, ticks: int, colour: str) -> dict[str, Any]:

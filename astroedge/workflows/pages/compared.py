@@ -85,7 +85,7 @@ MEMORY = (("added memory", "peak memory"), ("device memory",), ("bundle size", "
 def memory_section(profiles: Sequence[Shown]) -> Section | Missing:
     """Memory and sizes, each kind to its own scale."""
     items, lines = [], []
-    for names in MEMORY if len(profiles) == 1 else [(name,) for names in MEMORY for name in names]:
+    for names in MEMORY if len(profiles) == 1 else [(name,) for kinds in MEMORY for name in kinds]:
         having = [(s, name, found) for name in names for s in profiles if (found := s.reading(name)) is not None]
         most = max((found["value"] for _, _, found in having), default=0) or 1
         for shown, name, found in having:

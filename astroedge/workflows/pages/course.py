@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import median
 
 from astroedge.units import duration
@@ -149,10 +150,7 @@ def _pieces(samples: Sequence[int]) -> list[tuple[int, float, int]]:
     """The steps in pieces: where each begins, its median and its largest."""
     count = min(PIECES, len(samples))
     ends = [len(samples) * index // count for index in range(count + 1)]
-    return [
-        (first, float(median(samples[first:end])), max(samples[first:end]))
-        for first, end in zip(ends, ends[1:], strict=False)
-    ]
+    return [(first, float(median(samples[first:end])), max(samples[first:end])) for first, end in pairwise(ends)]
 
 
 def _repeats(profiles: Sequence[Shown]) -> Figure:

@@ -79,7 +79,8 @@ def _raster(shown: Shown, number: int, item: Record, size: int | None, several: 
     for _, place in events:
         fired[place] += 1
     whole = f" of {size:,}" if size is not None and size > len(neurons) else ""
-    text = f"{len(events):,} spikes of {len(neurons)}{whole} neurons in {ticks} ticks from a reset, seen as {item['source']}."
+    text = f"{len(events):,} spikes of {len(neurons)}{whole} neurons in {ticks} ticks from a reset, "
+    text += f"seen as {item['source']}."
     whose = f" · {shown.letter}" if several else ""
     title = f"Raster of {item['name']}{whose}"
     table = Table(

@@ -15,6 +15,10 @@ from astroedge.workflows.pages.shown import Record, Shown
 
 KINDS = {"event": "var(--event)", "dense": "var(--dense)", "other": "var(--peer)"}
 COMMAND = "astroedge profile BUNDLE --kernels --json FILE"
+COLUMNS = (
+    *("Kernel", "module", "operator", "kind", "calls", "time", "share", "bytes"),
+    *("inputs", "active", "bandwidth", "predicted"),
+)
 BANDWIDTH_MARGIN, LIMIT_MARGIN = 3.0, 1.5
 
 
@@ -47,8 +51,7 @@ def _kernels(shown: Shown, lettered: bool) -> Figure:
     if any(item.get("predicted") is not None for item in items):
         text += " Upright tick: what the cost model predicted."
     title = f"Kernels of {shown.label}" if lettered else "Time of each kernel"
-    headers = ("Kernel", "module", "operator", "kind", "calls", "time", "share", "bytes", "inputs", "active", "bandwidth", "predicted")  # fmt: skip
-    table = Table(title, headers, tuple(_cells(item) for item in items))
+    table = Table(title, COLUMNS, tuple(_cells(item) for item in items))
     return bar_figure(f"kernels-{shown.letter}", title, text, found, table)
 
 

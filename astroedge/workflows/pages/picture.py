@@ -1,4 +1,4 @@
-"""The nodes and edges of a step: which are states, spikes and products, their modules, chains of plain operators joined."""
+"""The nodes and edges of a step: states, spikes and products, their modules, chains of plain operators joined."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from astroedge.workflows.pages.summary import described, figures_table, tiles
 
 
 def check_packages() -> None:
-    """Raise MissingDependencyError where a package that a page of profiles needs is missing, before anything is done."""
+    """Raise MissingDependencyError where a package that a page of profiles needs is missing."""
     for name in ("jinja2", "vl_convert"):
         require(name, "writing a page")
 
@@ -64,9 +64,7 @@ def _parts(profiles: Sequence[Shown]) -> Parts:
 
 def _bandwidths() -> dict[str, float]:
     """Bytes a second of memory by target, where a board file knows them."""
-    return {
-        board.name: float(board.bandwidth_bytes) for board in list_targets() if getattr(board, "bandwidth_bytes", 0)
-    }
+    return {board.name: float(board.bandwidth_bytes) for board in list_targets() if board.bandwidth_bytes}
 
 
 def _values(profiles: Sequence[Shown]) -> Mapping[str, Any]:

@@ -97,7 +97,7 @@ def described(shown: Shown) -> list[tuple[str, str]]:
     found = [
         ("Model", record["model"]),
         ("Target", f"{record['target']}, weights {record['precision']}"),
-        ("Computed by", machine["gpu"] if "gpu" in machine else threads),
+        ("Computed by", machine.get("gpu", threads)),
         ("Measured by", "the executable itself" if record.get("by") == "executable" else "Python"),
         ("Steps", f"{record['step']['count']:,} after {record['warmup']:,} to warm up"),
         ("Inputs", record["inputs"]),

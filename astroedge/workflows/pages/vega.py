@@ -1,7 +1,7 @@
 """Charts drawn by Vega-Lite while the page is written, as SVG that takes its colours from the page.
 
-Nothing of Vega is in a page: what it draws is cleaned to plain shapes and texts whose colours are CSS variables, so that
-it is small, follows the theme and can neither run nor load anything.
+Nothing of Vega is in a page: what it draws is cleaned to plain shapes and texts whose colours are CSS variables, so
+that it is small, follows the theme and can neither run nor load anything.
 """
 
 from __future__ import annotations
