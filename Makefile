@@ -4,6 +4,7 @@
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
+#   make test-pages   the pages of `profile --html`, `report` and `view` in Chromium, which it installs
 #   make test-gpu     what only a machine with an NVIDIA GPU can show; some minutes
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make cuda-exactness  steps compiled for GPUs beside the same steps on this processor, without a GPU; an hour
@@ -29,7 +30,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
+.PHONY: demo test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator browser
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -54,6 +55,9 @@ test-gpu: .venv/ready
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py
+
+test-pages: .venv/ready browser
+	$(VENV_PYTHON) -m pytest tests/workflows/pages
 
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
@@ -139,4 +143,13 @@ emulator:
 			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace; \
 		else \
 			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched."; \
+		fi; }
+
+# What opens pages as a reader would. It is large, so `make test` opens pages only where one is there already.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update --quiet=2; $(APT_INSTALL) chromium fonts-dejavu-core; \
+		else \
+			echo "Without Chromium (package chromium) pages will not be opened."; \
 		fi; }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,8 +66,9 @@ def record_raster(
         session.reset()
         before = _active(session)
         for tick in range(ticks):
+            seen = {f"state {name} before the tick": array.copy() for name, array in session.states.items()}
             inputs = {name: array[tick] for name, array in data.items()}
-            seen = _sources(session, inputs, session.step(**inputs))
+            seen |= _sources(session, inputs, session.step(**inputs))
             after = _active(session)
             for name, candidates in watched.items():
                 counts[name].append(after[name] - before[name])
@@ -98,10 +100,15 @@ def _candidates(session: CompiledSession, spikes: Activity) -> Iterator[_Watched
     neurons = choose_neurons(spikes.size)
     spec = session.manifest.step
     outputs = sorted(spec.outputs, key=lambda item: item.name != PROBE + spikes.name)
-    for kind, items in (("output", outputs), ("state", spec.states), ("input", spec.inputs)):
+    for kind, items, when in (
+        ("output", outputs, ""),
+        ("state", spec.states, ""),
+        ("state", spec.states, " before the tick"),
+        ("input", spec.inputs, ""),
+    ):
         for item in items:
-            if int(np.prod(item.shape, dtype=np.int64)) == spikes.size:
-                yield _Watched(f"{kind} {item.name}", neurons)
+            if prod(item.shape) == spikes.size:
+                yield _Watched(f"{kind} {item.name}{when}", neurons)
 
 
 def choose_neurons(size: int) -> NDArray[np.int64]:

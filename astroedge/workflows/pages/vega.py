@@ -66,26 +66,28 @@ def draw(spec: Mapping[str, Any], width: int, height: int, prefix: str) -> str:
 
 
 def clean_svg(text: str, prefix: str) -> str:
-    """Shapes and texts alone, coordinates to a tenth of a pixel, ids and references to them with a prefix.
+    """Shapes and texts alone, coordinates to a tenth of a pixel, ids of the page's own with a prefix.
 
-    Raises ValueError for an element or a paint that no chart of a page has.
+    (Vega numbers what it clips by from the first chart of a process on.) Raises ValueError for an element or a paint
+    that no chart of a page has.
     """
     root = ElementTree.fromstring(text)
-    return _element(root, prefix, is_root=True)
+    found = [node.attrib["id"] for node in root.iter() if "id" in node.attrib]
+    return _element(root, {name: f"{prefix}-{number}" for number, name in enumerate(found)}, is_root=True)
 
 
-def _element(node: ElementTree.Element, prefix: str, *, is_root: bool = False) -> str:
+def _element(node: ElementTree.Element, ids: Mapping[str, str], *, is_root: bool = False) -> str:
     """One element with what lies in it; nothing for one that shows nothing."""
     name = node.tag.rpartition("}")[2]
     if name not in _KEPT:
         raise ValueError(f"a chart has an element {name!r}")
     if node.get("display") == "none" or (name == "path" and _is_blank(node)):
         return ""
-    inner = "".join(_element(child, prefix) for child in node)
+    inner = "".join(_element(child, ids) for child in node)
     words = escape(node.text or "", quote=False) if name in ("text", "tspan") else ""
     if not inner and not words and name in ("g", "text", "defs"):
         return ""
-    attributes = _attributes(node, name, prefix)
+    attributes = _attributes(node, name, ids)
     if is_root:
         attributes += ' aria-hidden="true" focusable="false"'
     if name == "g" and not attributes:
@@ -100,7 +102,7 @@ def _is_blank(node: ElementTree.Element) -> bool:
     return not d or d == "M0,0h0v0h0Z" or (not painted and "class" in node.attrib)
 
 
-def _attributes(node: ElementTree.Element, name: str, prefix: str) -> str:
+def _attributes(node: ElementTree.Element, name: str, ids: Mapping[str, str]) -> str:
     kept: list[tuple[str, str]] = []
     for key in _KEPT[name]:
         value = node.get(key)
@@ -109,15 +111,16 @@ def _attributes(node: ElementTree.Element, name: str, prefix: str) -> str:
         if key in ("fill", "stroke") and not _PAINT.fullmatch(value):
             raise ValueError(f"a chart is painted {value!r}, which is no colour of the page")
         if key == "id":
-            value = f"{prefix}-{value}"
+            value = ids[value]
         elif key == "clip-path":
-            value = value.replace("url(#", f"url(#{prefix}-")
+            value = f"url(#{ids[value.removeprefix('url(#').removesuffix(')')]})"
         elif key != "font-weight":
             value = _STROKE.sub(r"M\1,\2V\3", _NUMBER.sub(_shorter, value))
         kept.append((key, value))
     if name == "path" and node.get("fill") is None:
         kept.append(("fill", "none"))  # as on a group of Vega's around it
-    if name in ("path", "rect") and node.get("aria-label"):
+    is_filled = name == "rect" or node.get("fill") not in (None, "none", "transparent")
+    if name in ("path", "rect") and is_filled and node.get("aria-label"):
         kept.append(("data-tip", node.attrib["aria-label"]))
     return "".join(f' {key}="{escape(value)}"' for key, value in kept)
 

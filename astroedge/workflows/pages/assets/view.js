@@ -156,8 +156,7 @@
 
   const nodeBox = (box) => {
     const { at } = box;
-    const label = `${box.title}, ${box.kind === "other" ? "operators" : box.kind}${box.lines.length ? `, ${box.lines.join(", ")}` : ""}`;
-    const group = element("g", { class: `node k-${box.kind}`, role: "button", tabindex: "-1", "aria-label": label }, layer);
+    const group = element("g", { class: `node k-${box.kind}`, role: "button", tabindex: "-1" }, layer);
     if (box.kind === "module") group.setAttribute("aria-expanded", "false");
     const round = box.kind === "input" || box.kind === "output" ? 16 : 5;
     element("rect", { class: "box", x: at.x - at.width / 2, y: at.y - at.height / 2, width: at.width, height: at.height, rx: round }, group);
