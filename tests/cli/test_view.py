@@ -16,7 +16,7 @@ def test_step_graph_becomes_a_page(astroedge_command: Command, tmp_path: Path) -
     assert result.code == 0, result.err
     assert result.out.startswith(f"Wrote {tmp_path / 'step.html'}: ")
     again = ("view", tmp_path / "net.onnx", "--graph", tmp_path / "net.onnx", "-o", tmp_path / "other.html")
-    assert astroedge_command(*again).failed_with(1)
+    assert astroedge_command(*again).failed_with(60)
     assert not (tmp_path / "other.html").exists()
 
 

@@ -33,6 +33,7 @@ def full_profile(
         "timeline": _timeline(draw, middle),
         "energy": {
             **{"joules_per_step": 3.1e-4 * scale, "error": 2.4e-5 * scale, "idle_watts": 2.72, "busy_watts": 6.41},
+            "steps": 600_000,
             **{"seconds": 60.0, "sensor": "PMIC, 12 rails: the whole board", "label": "estimated"},
         },
         "host": {
@@ -131,7 +132,10 @@ def _kernels(draw: random.Random, middle: float) -> dict[str, Any]:
     total = sum(float(item["time"]) for item in items)
     for item in items:
         item["share"] = float(item["time"]) / total
-    return {"instrumented": {"step": middle * 1.12, "plain": middle, "ratio": 1.12, "sum": total}, "items": items}
+    return {
+        "instrumented": {"step": middle * 1.12, "plain": middle, "ratio": 1.12, "sum": total, "clock": 30.0},
+        "items": items,
+    }
 
 
 def _paced(middle: float) -> dict[str, Any]:

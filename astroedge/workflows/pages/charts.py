@@ -141,15 +141,17 @@ def ranges(items: Sequence[Range], title: str, width: int, limit: float | None =
     for entry in data:
         entry["tip"] = f"{entry['label']}: {entry['text']}"
     if limit is not None:
-        layers.append(_rule_at(x, limit))
+        layers.append(_rules_at(x, y, limit, len(items)))
     return {"data": {"values": data}, "layer": layers}
 
 
-def _rule_at(x: dict[str, Any], place: float) -> dict[str, Any]:
+def _rules_at(x: dict[str, Any], y: dict[str, Any], place: float, rows: int) -> dict[str, Any]:
+    """A dashed line through all rows, but for their texts."""
+    ends = [{"at": place, "top": row + 0.46, "bottom": row + 0.9} for row in range(rows)]
     return {
-        "data": {"values": [{"at": place}]},
+        "data": {"values": ends},
         "mark": {"type": "rule", "strokeWidth": 2, "strokeDash": [5, 4], "color": "var(--muted)"},
-        "encoding": {"x": x | {"field": "at"}},
+        "encoding": {"x": x | {"field": "at"}, "y": y | {"field": "top"}, "y2": {"field": "bottom"}},
     }
 
 
@@ -224,10 +226,12 @@ def lines(
 ) -> dict[str, Any]:
     """Lines over a common axis with the letter of each at its end.
 
-    `zero` has a linear axis of values begin there, `whole` the other axis show whole numbers alone. `marks` are
+    `zero` has a linear axis of values begin there, `whole` the other axis show only where points are. `marks` are
     triangles at the bottom, each with its colour.
     """
-    x = {"field": "x", "type": "quantitative", "scale": {"nice": False, "zero": False}} | _plain_axis(titles[0], whole)
+    x = {"field": "x", "type": "quantitative", "scale": {"nice": False, "zero": False}} | _plain_axis(
+        titles[0], items, whole
+    )
     y: dict[str, Any] = {"field": "y", "type": "quantitative", "scale": {"zero": zero}}
     y["axis"] = {"title": titles[1], "tickCount": 5}
     if logarithmic:
@@ -253,10 +257,13 @@ def lines(
     return {"layer": layers}
 
 
-def _plain_axis(title: str, whole: bool) -> dict[str, Any]:
-    """An axis without lines across the chart."""
-    form: dict[str, Any] = {"tickMinStep": 1, "format": ",d"} if whole else {"format": ",~r"}
-    return {"axis": {"title": title, "grid": False, **form}}
+def _plain_axis(title: str, items: Sequence[Line], whole: bool) -> dict[str, Any]:
+    """An axis without lines across the chart; where it is `whole`, with a label at every point, or at some."""
+    axis: dict[str, Any] = {"title": title, "grid": False, "format": ",~r"}
+    if whole:
+        places = sorted({at for item in items for at, _ in item.points})
+        axis["values"] = places[:: -(-len(places) // 12)]
+    return {"axis": axis}
 
 
 def raster(events: Sequence[tuple[int, int]], neurons: int, ticks: int, colour: str) -> dict[str, Any]:

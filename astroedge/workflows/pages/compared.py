@@ -113,7 +113,7 @@ def energy_section(profiles: Sequence[Shown]) -> Section | Missing:
         )
         because = f" Here: {reason}." if reason else ""
         how = f"Energy is read from RAPL, a board's INA3221 or a meter.{because}"
-        return Missing("Energy", how, "astroedge profile BUNDLE --duration 60 --json FILE")
+        return Missing("Energy", how, "astroedge profile BUNDLE --energy --json FILE")
     most = max(found["joules_per_step"] + (found.get("error") or 0.0) for _, found in having) or 1.0
     items, lines = [], []
     for shown, found in having:

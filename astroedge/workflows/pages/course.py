@@ -44,7 +44,7 @@ def _timeline(profiles: Sequence[Shown]) -> Figure:
     ]
     slowed = [(p["t"], s.colour) for s in profiles for p in s.record["timeline"] if p.get("throttled")]
     text = "Solid: median; dotted: the slowest step of each moment."
-    text += " Triangles: the processor was slowed down." if slowed else " The processor was not seen slowed down."
+    text += _slowed_text(profiles, bool(slowed))
     table = tuple(
         (shown.letter, f"{p['t']:g}", duration(p["p50"]), duration(p["max"]), *_sensor_cells(p))
         for shown in profiles
@@ -62,6 +62,13 @@ def _timeline(profiles: Sequence[Shown]) -> Figure:
         ),
         Table("Timeline", headers, table),
     )
+
+
+def _slowed_text(profiles: Sequence[Shown], slowed: bool) -> str:
+    if slowed:
+        return " Triangles: the processor was slowed down."
+    known = [p["throttled"] for shown in profiles for p in shown.record["timeline"] if p.get("throttled") is not None]
+    return " The processor was not slowed down." if known else " Whether the processor was slowed down is not known."
 
 
 def _is_wide(items: Sequence[Line]) -> bool:
@@ -227,7 +234,7 @@ def _paced_timings(shown: Shown) -> list[tuple[str, Record, str]]:
 
 def _kept_rate(shown: Shown) -> str:
     paced = shown.record["paced"]
-    text = f"{shown.lead}{paced['rate']:g} ticks a second for {paced['seconds']:g} s, "
+    text = f"{shown.lead}{paced['rate']:g} ticks a second for {paced['seconds']:.3g} s, "
     text += f"a period of {duration(paced['period'])}; {_missed(paced)}"
     if "peer" in paced:
         text += f"; with {paced['peer']['runtime']} {_missed(paced['peer'])}"

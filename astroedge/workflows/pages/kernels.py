@@ -19,6 +19,7 @@ COLUMNS = (
     *("Kernel", "module", "operator", "kind", "calls", "time", "share", "bytes"),
     *("inputs", "active", "bandwidth", "predicted"),
 )
+LEAST_SHARE = 0.02  # of the time of a tick; what a smaller kernel moves it may hold in registers
 BANDWIDTH_MARGIN, LIMIT_MARGIN = 3.0, 1.5
 
 
@@ -155,7 +156,8 @@ def _roof(shown: Shown, limits: Mapping[str, float]) -> tuple[float, str, bool] 
     known = limits.get(shown.record["target"])
     if known:
         return known, "memory", True
-    rates = [item["bandwidth"] for item in shown.record.get("kernels", {}).get("items") or [] if item.get("bandwidth")]
+    items = shown.record.get("kernels", {}).get("items") or []
+    rates = [item["bandwidth"] for item in items if item.get("bandwidth") and item["share"] >= LEAST_SHARE]
     return (max(rates), "its fastest kernel", False) if rates else None
 
 

@@ -27,7 +27,16 @@ def latency_section(profiles: Sequence[Shown]) -> Section:
     if without:
         whose = f"{', '.join(without)} kept" if len(profiles) > 1 else "The profile kept"
         notes.append(f"{whose} no single times, so no histogram: `astroedge profile BUNDLE --samples --json FILE`.")
-    return Section("latency", "Time of a step", tuple(notes), tuple(figures))
+    native = [shown for shown in profiles if "native" in shown.record]
+    tables = (_native(native),) if native else ()
+    return Section("latency", "Time of a step", tuple(notes), tuple(figures), tables)
+
+
+def _native(profiles: Sequence[Shown]) -> Table:
+    """A step in native runs, without Python, by rounds."""
+    names = ("p50", "min", "max")
+    lines = [(shown.label, *(duration(shown.record["native"][name]) for name in names)) for shown in profiles]
+    return Table("A step in native runs, by rounds", ("Profile", "median round", "least", "largest"), tuple(lines))
 
 
 def fitting_unit(times: Sequence[float]) -> tuple[str, float]:

@@ -19,6 +19,8 @@ from astroedge.workflows.pages.page import render_page
 from astroedge.workflows.pages.shown import Record, Shown, read_profile, show_profiles
 from astroedge.workflows.pages.summary import described, figures_table, tiles
 
+MOST_SAMPLES = 50_000  # in the JSON of a page; its charts show them all
+
 
 def check_packages() -> None:
     """Raise MissingDependencyError where a package that a page of profiles needs is missing."""
@@ -43,8 +45,14 @@ def report_profiles(records: Sequence[Record]) -> bytes:
         values = _values(profiles)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise AstroEdgeError(f"A profile is damaged ({error!r}); measure again.") from error
-    data = records[0] if len(records) == 1 else list(records)
+    kept = [_kept(record) for record in records]
+    data = kept[0] if len(kept) == 1 else kept
     return render_page("report.html", scripts=("page.js",), data=data, parts=parts, **values)
+
+
+def _kept(record: Record) -> Record:
+    """What of a profile its page holds as JSON: all of it, but for very many samples."""
+    return dict(record) | {"samples": []} if len(record["samples"]) > MOST_SAMPLES else record
 
 
 def _parts(profiles: Sequence[Shown]) -> Parts:

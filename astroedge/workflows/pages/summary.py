@@ -21,6 +21,8 @@ class Tile:
 
 
 def _native(shown: Shown) -> str:
+    if "native" in shown.record:
+        return duration(shown.record["native"]["p50"])
     throughput = shown.value("throughput")
     return "" if not throughput else duration(1e9 / throughput)
 
@@ -101,6 +103,7 @@ def described(shown: Shown) -> list[tuple[str, str]]:
         ("Measured by", "the executable itself" if record.get("by") == "executable" else "Python"),
         ("Steps", f"{record['step']['count']:,} after {record['warmup']:,} to warm up"),
         ("Inputs", record["inputs"]),
+        ("Device", machine.get("device", "")),
         ("Machine", ", ".join(_machine(machine))),
         ("Host", ", ".join(str(host[key]) for key in ("name", "date", "system") if key in host)),
         ("Versions", ", ".join(f"{key} {host[key]}" for key in ("astroedge", "python", "numpy") if key in host)),

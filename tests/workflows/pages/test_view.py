@@ -50,7 +50,7 @@ def test_bundle_adds_its_kernels(compiled: Build) -> None:
 
 
 def test_plain_chains_are_one_node() -> None:
-    """Operators that are each other's only reader and source are joined; a fork, another kind or module ends a chain."""
+    """Each other's only reader and source are joined; a fork, another kind or another module ends a chain."""
     kinds = ["input", "other", "other", "other", "product", "other", "other"]
     nodes = [Node(f"n{index}", kind, "") for index, kind in enumerate(kinds)]
     nodes[3].group = nodes[3].module = "block"
