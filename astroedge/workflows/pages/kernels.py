@@ -19,7 +19,6 @@ COLUMNS = (
     *("Kernel", "module", "operator", "kind", "calls", "time", "share", "bytes"),
     *("inputs", "active", "bandwidth", "predicted"),
 )
-LEAST_SHARE = 0.02  # of the time of a tick; what a smaller kernel moves it may hold in registers
 BANDWIDTH_MARGIN, LIMIT_MARGIN = 3.0, 1.5
 
 
@@ -156,9 +155,8 @@ def _roof(shown: Shown, limits: Mapping[str, float]) -> tuple[float, str, bool] 
     known = limits.get(shown.record["target"])
     if known:
         return known, "memory", True
-    items = shown.record.get("kernels", {}).get("items") or []
-    rates = [item["bandwidth"] for item in items if item.get("bandwidth") and item["share"] >= LEAST_SHARE]
-    return (max(rates), "its fastest kernel", False) if rates else None
+    rates = [1e9 * point.moved / point.time for point in _points(shown)]
+    return (max(rates), "its fastest module", False) if rates else None
 
 
 def _roofline(points: Sequence[_Point], roofs: Sequence[tuple[Shown, float, str, bool]], width: int) -> dict[str, Any]:

@@ -122,6 +122,7 @@
     layer.replaceChildren();
     for (const [id, path] of frames) frameBox(graph.node(id), path);
     for (const { v, w } of graph.edges()) edgeLine(graph.edge({ v, w }).points, flows.get(`${v}\n${w}`));
+    for (const [id, path] of frames) frameName(graph.node(id), path);
     shown = [...seen.values()].map((box) => ({ ...box, at: graph.node(box.id) }));
     shown.sort((a, b) => a.at.y - b.at.y || a.at.x - b.at.x);
     shown.forEach(nodeBox);
@@ -134,9 +135,12 @@
   const frameBox = (at, path) => {
     const group = element("g", { class: "frame node" }, layer);
     element("rect", { class: "box", x: at.x - at.width / 2, y: at.y - at.height / 2, width: at.width, height: at.height, rx: 8 }, group);
-    const text = element("text", { class: "small", x: at.x - at.width / 2 + 8, y: at.y - at.height / 2 + 13 }, group);
+    group.addEventListener("click", () => { if (!moved) toggle(`m:${path}`); });
+  };
+  const frameName = (at, path) => { // above edges, which may cross it
+    const text = element("text", { class: "small frame-name", x: at.x - at.width / 2 + 8, y: at.y - at.height / 2 + 13 }, layer);
     text.textContent = `${path} −`;
-    group.addEventListener("click", () => toggle(`m:${path}`));
+    text.addEventListener("click", () => { if (!moved) toggle(`m:${path}`); });
   };
 
   const edgeLine = (points, kind) => {
@@ -284,5 +288,5 @@
   press("close-all", () => { opened.clear(); draw(); fit(0.5); });
 
   document.getElementById("viewer").hidden = false;
-  if (nodes.length) { openFew(); draw(); fit(0.55); }
+  if (nodes.length) { openFew(); draw(); fit(0.7); }
 })();
