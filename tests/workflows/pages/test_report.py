@@ -10,10 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from astroedge.errors import AstroEdgeError, InputError
 from tests.support.pages import LONG_NAME, page_of_two, whole_page
+from tests.support.places import ROOT
 from tests.support.profiles import full_profile, plain_profile
 
 pytest.importorskip("vl_convert", reason="pages need astroedge[report]")
@@ -205,6 +207,13 @@ def test_values_of_another_kind_are_damage() -> None:
         record = deepcopy(plain_profile()) | {key: value}
         with pytest.raises(AstroEdgeError, match="damaged"):
             report_profiles([record])
+
+
+def test_profiles_of_the_tests_are_such_as_are_written() -> None:
+    """What the tests show is what the schema allows, key by key."""
+    schema = json.loads((ROOT / "astroedge" / "schemas" / "profile.schema.json").read_text(encoding="utf-8"))
+    for record in (plain_profile(), full_profile()):
+        jsonschema.validate({key: value for key, value in record.items() if key in schema["properties"]}, schema)
 
 
 def test_number_of_profiles_is_limited() -> None:

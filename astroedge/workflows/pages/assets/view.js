@@ -3,7 +3,7 @@
   const { nodes, edges } = JSON.parse(document.getElementById("data").textContent);
   const canvas = document.getElementById("canvas");
   const facts = document.getElementById("facts");
-  const MOST = 60; // nodes that are shown at first
+  const MOST = innerWidth < 560 ? 24 : 60; // nodes that are shown at first
   const MANY = 200;
   const LINE = 16, TOP = 22, SIDE = 12, WIDEST = 34; // of a box: pixels a line, above and beside it; letters a line
   const SVG = "http://www.w3.org/2000/svg";
@@ -237,13 +237,13 @@
     const x = box.at.x * view.scale + view.x, y = box.at.y * view.scale + view.y;
     if (x < 20 || y < 20 || x > canvas.clientWidth - 20 || y > canvas.clientHeight - 20) look(box);
   };
-  const fit = (least) => {
-    const whole = Math.min(canvas.clientWidth / extent.width, canvas.clientHeight / extent.height, 1.1);
-    view.scale = Math.max(whole, least);
-    const first = shown[0].at;
-    const wide = extent.width * view.scale > canvas.clientWidth;
-    view.x = wide ? canvas.clientWidth / 2 - first.x * view.scale : (canvas.clientWidth - extent.width * view.scale) / 2;
-    view.y = extent.height * view.scale > canvas.clientHeight ? 0 : (canvas.clientHeight - extent.height * view.scale) / 2;
+  const fit = (least) => { // the whole picture, or its width, or as much of it as can be read: no smaller than about `least`
+    const across = canvas.clientWidth / extent.width, whole = Math.min(across, canvas.clientHeight / extent.height, 1.1);
+    view.scale = Math.max(whole, Math.min(least, Math.max(across, least / 1.3)));
+    const free = canvas.clientWidth - extent.width * view.scale;
+    const first = canvas.clientWidth / 2 - shown[0].at.x * view.scale; // has the first node in the middle
+    view.x = free > 0 ? free / 2 : Math.min(0, Math.max(free, first));
+    view.y = Math.max(0, (canvas.clientHeight - extent.height * view.scale) / 2);
     place();
   };
 
@@ -288,5 +288,5 @@
   press("close-all", () => { opened.clear(); draw(); fit(0.5); });
 
   document.getElementById("viewer").hidden = false;
-  if (nodes.length) { openFew(); draw(); fit(0.7); }
+  if (nodes.length) { openFew(); draw(); fit(0.75); }
 })();
