@@ -26,3 +26,11 @@ def duration(nanoseconds: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     raise AssertionError
+
+
+def joules(energy: float) -> str:
+    """An energy with its fitting unit: 350 nJ, 12.3 µJ, 1.2 mJ."""
+    for unit, factor in (("nJ", 1e9), ("µJ", 1e6), ("mJ", 1e3)):
+        if abs(energy) * factor < 999.5:
+            return f"{energy * factor:.3g} {unit}"
+    return f"{energy:.3g} J"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.page_options import page_options
 
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 @click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
-@click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a page to look at.")
-@click.option("--raster", is_flag=True, help="Note which neurons fire at 300 ticks; --html does so by itself.")
+@page_options
 @threads_option
 @device_option
 def profile_command(
@@ -45,33 +46,26 @@ def profile_command(
     unavailable, and says so.
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
+    from astroedge.cli.shared.page_options import check_page, page_of
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
-    is_shown = html_path is not None
-    if is_shown:
-        from astroedge.workflows.pages.report import check_packages
-
-        check_packages()
+    check_page(html_path)
+    keep = samples or html_path is not None
     profile = profile_bundle(
-        bundle,
-        steps=steps,
-        inputs=source,
-        compare=compare,
-        keep_samples=samples or is_shown,
-        threads=threads,
-        device=device,
-        raster=raster or is_shown,
+        bundle, steps=steps, inputs=source, compare=compare, keep_samples=keep, threads=threads, device=device
     )
-    files: dict[str | PathLike[str], bytes] = {}
+    if raster or html_path is not None:
+        from astroedge.workflows.add_raster import add_raster
+
+        profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=device)
+    files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
+    if not samples:
+        profile = replace(profile, samples=())  # the page alone shows them
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):
         files[json_path] = json_text(profile.to_json()).encode()
-    if html_path is not None:
-        from astroedge.workflows.pages.report import report_profiles
-
-        files[html_path] = report_profiles([profile.to_json()])
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
-from astroedge.runtimes.checking.verify import choose_inputs
 from astroedge.runtimes.profiling.profiler import profile
-from astroedge.runtimes.profiling.raster import RASTER_TICKS, record_raster
 from astroedge.workflows.inputs.array_files import read_arrays
 
 if TYPE_CHECKING:
@@ -26,30 +24,21 @@ def profile_bundle(
     keep_samples: bool = False,
     threads: int | None = None,
     device: int | None = None,
-    raster: bool = False,
 ) -> Profile:
     """Profile the bundle in a folder on inputs from a file (see `array_files`), on drawn ones when None.
 
     `threads` and `device` are as in `astroedge.load`. `compare` is the path of the graph it was compiled from: then
     ONNX Runtime is measured beside it, after everything else, so that the memory it needs is not counted as the
-    bundle's. `raster` has the bundle step once more, from a reset, and notes which neurons fire.
+    bundle's.
 
     Raises what `astroedge.profile` raises, GraphError for a graph that cannot be read, OSError for a file.
     """
     data = None if inputs is None else read_arrays(inputs, Bundle.load(path).manifest.step.inputs)
-    result = profile(path, steps=steps, inputs=data, keep_samples=keep_samples, threads=threads, device=device)
-    if compare is None and not raster:
-        return result
-    graph = None
-    if compare is not None:
-        from astroedge.step.graph import StepGraph
+    alone = profile(path, steps=steps, inputs=data, keep_samples=keep_samples, threads=threads, device=device)
+    if compare is None:
+        return alone
+    from astroedge.step.graph import StepGraph
 
-        graph = StepGraph.load(compare)
     with load(path, threads=threads, device=device) as session:
-        if graph is not None:
-            beside = profile(session, steps=steps, inputs=data, compare=graph)
-            result = replace(result, comparison=beside.comparison)
-        if raster:
-            ticks, given = choose_inputs(session.manifest, None if data else RASTER_TICKS, data)
-            result = replace(result, raster=record_raster(session, given, min(ticks, RASTER_TICKS), graph))
-    return result
+        beside = profile(session, steps=steps, inputs=data, compare=StepGraph.load(compare))
+    return replace(alone, comparison=beside.comparison)

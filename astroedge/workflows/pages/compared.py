@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from astroedge.step_profile import format_ratio
-from astroedge.units import duration, percent, size
+from astroedge.units import duration, joules, percent, size
 from astroedge.workflows.pages.charts import ROW, Bar, bars
 from astroedge.workflows.pages.elements import Figure, Missing, Section, Table
 from astroedge.workflows.pages.shown import Record, Shown
-from astroedge.workflows.pages.summary import joules
 
 MOST_BARS = 14
 PADDING = 4

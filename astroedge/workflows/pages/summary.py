@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from astroedge.step_profile import format_ratio
-from astroedge.units import duration, percent, size
+from astroedge.units import duration, joules, percent, size
 from astroedge.workflows.pages.elements import Table
 from astroedge.workflows.pages.shown import Shown
 
@@ -40,14 +40,6 @@ def _energy(shown: Shown) -> str:
         return joules(shown.record["energy"]["joules_per_step"])
     value = shown.value("energy per step")
     return "" if value is None else joules(value)
-
-
-def joules(value: float) -> str:
-    """An energy with its fitting unit: 350 nJ, 12.3 µJ, 1.2 mJ."""
-    for unit, factor in (("nJ", 1e9), ("µJ", 1e6), ("mJ", 1e3)):
-        if abs(value) * factor < 999.5:
-            return f"{value * factor:.3g} {unit}"
-    return f"{value:.3g} J"
 
 
 def _beside(shown: Shown) -> str:
