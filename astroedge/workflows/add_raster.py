@@ -26,8 +26,8 @@ def add_raster(
 ) -> Profile:
     """The profile with a raster of at most 300 ticks of the inputs it was measured on.
 
-    The arguments are those that `profile_bundle` had. The graph at `compare` is asked in ONNX Runtime for spikes that the bundle does not show. Raises what loading and
-    stepping the bundle raise, GraphError and OSError for a file.
+    The arguments are those that `profile_bundle` had. The graph at `compare` is asked in ONNX Runtime for spikes that
+    the bundle does not show. Raises what loading and stepping the bundle raise, GraphError and OSError for a file.
     """
     graph = None
     if compare is not None:

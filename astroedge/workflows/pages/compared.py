@@ -28,7 +28,7 @@ def beside_section(profiles: Sequence[Shown]) -> Section | Missing:
     if not compared and len(profiles) == 1:
         return Missing("Beside ONNX Runtime", how, command)
     pairs = [pair for shown in profiles for pair in _pairs(shown)]
-    longest = max(time for _, time, _ in pairs)
+    longest = max(time for _, time, _ in pairs) or 1.0
     items = [
         Bar(label, duration(time), time / longest, colour, f"{label}: {duration(time)}")
         for label, time, colour in pairs

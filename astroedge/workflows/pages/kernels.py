@@ -86,6 +86,7 @@ class _Point:
     """A module, or a whole step, under the roof: operations a byte and operations a second."""
 
     letter: str
+    tag: str
     colour: str
     name: str
     operations: float
@@ -139,7 +140,15 @@ def _points(shown: Shown) -> list[_Point]:
         found.append((module, done, own))
     found.append(("whole step", sum(map(_operations, matrices)), items))
     points = [
-        _Point(shown.letter, shown.colour, name, done, sum(i["bytes"] or 0 for i in own), sum(i["time"] for i in own))
+        _Point(
+            shown.letter,
+            shown.tag,
+            shown.colour,
+            name,
+            done,
+            sum(i["bytes"] or 0 for i in own),
+            sum(i["time"] for i in own),
+        )
         for name, done, own in found
     ]
     return [point for point in points if point.operations > 0 and point.moved > 0 and point.time > 0]
@@ -185,13 +194,19 @@ def _roofline(points: Sequence[_Point], roofs: Sequence[tuple[Shown, float, str,
         layers.append({"data": {"values": data}, "mark": mark, "encoding": encoding})
     named = {"type": "text", "align": "left", "dx": 9, "dy": -7, "fontWeight": 700}
     layers.append({"data": {"values": whole}, "mark": named,
-                   "encoding": {"x": x, "y": y, "text": {"field": "letter"}, "color": colour}})  # fmt: skip
+                   "encoding": {"x": x, "y": y, "text": {"field": "label"}, "color": colour}})  # fmt: skip
     return {"layer": layers}
 
 
 def _entry(point: _Point) -> dict[str, Any]:
-    tip = f"{point.letter} · {point.name}: {point.speed:.3g} operations a ns, {point.intensity:.3g} a byte"
-    return {"x": point.intensity, "y": point.speed, "letter": point.letter, "colour": point.colour, "tip": tip}
+    tip = f"{point.tag}{point.name}: {point.speed:.3g} operations a ns, {point.intensity:.3g} a byte"
+    return {
+        "x": point.intensity,
+        "y": point.speed,
+        "label": point.letter if point.tag else point.name,
+        "colour": point.colour,
+        "tip": tip,
+    }
 
 
 def _decades(low: float, high: float) -> list[float]:
