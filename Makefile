@@ -4,6 +4,7 @@
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
+#   make test-pages   the pages of `profile --html`, `report` and `view` in Chromium, which it installs
 #   make test-gpu     what only a machine with an NVIDIA GPU can show; some minutes
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make cuda-exactness  steps compiled for GPUs beside the same steps on this processor, without a GPU; an hour
@@ -32,7 +33,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator wheel offline release-check
+.PHONY: demo test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator browser wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -57,6 +58,9 @@ test-gpu: .venv/ready
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py
+
+test-pages: .venv/ready browser
+	$(VENV_PYTHON) -m pytest tests/workflows/pages
 
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
@@ -126,7 +130,7 @@ lint: .venv/ready
 .venv/ready: pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
-	$(PIP_INSTALL) --editable '.[host,cuda,dev]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,dev]'
 	@touch $@
 
 # The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
@@ -140,7 +144,7 @@ lint: .venv/ready
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
-	$(PIP_INSTALL) --editable '.[host,cuda,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,bench]' || echo "The runtimes to compare with could not be installed."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.
@@ -160,4 +164,13 @@ emulator:
 			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace; \
 		else \
 			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched."; \
+		fi; }
+
+# What opens pages as a reader would. It is large, so `make test` opens pages only where one is there already.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update --quiet=2; $(APT_INSTALL) chromium fonts-dejavu-core; \
+		else \
+			echo "Without Chromium (package chromium) pages will not be opened."; \
 		fi; }

@@ -141,13 +141,30 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class SpikeRaster:
+    """Which neurons of one spike tensor fired at which tick.
+
+    `neurons` are the flat indices of those that are shown, at most 64 evenly chosen ones; `events` are pairs of a tick
+    and a position in `neurons`; `counts` says how many of all neurons fired at each tick. `source` says where the
+    neurons were seen; where they cannot be, `neurons` and `events` are empty and `source` says why.
+    """
+
+    name: str
+    ticks: int
+    neurons: tuple[int, ...]
+    events: tuple[tuple[int, int], ...]
+    counts: tuple[int, ...]
+    source: str
+
+
+@dataclass(frozen=True)
 class Profile:
     """Everything one call of `astroedge.profile` measured.
 
     `inputs` says what was fed, `threads` how many threads computed a step. `step` times single calls of `Session.step`
     from Python; `readings` holds load time, first step, native throughput, memory, sizes, energy, temperatures and
     throttling by name. `machine` describes where it was measured, with "gpu" where a GPU computed. `samples` are the
-    raw step times in the order taken, empty unless they were asked for.
+    raw step times in the order taken, empty unless they were asked for; so is `raster`.
     """
 
     model: str
@@ -164,6 +181,7 @@ class Profile:
     operations: SynapticOperations
     comparison: Comparison | None = None
     samples: tuple[int, ...] = field(default=(), repr=False)
+    raster: tuple[SpikeRaster, ...] = field(default=(), repr=False)
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -176,6 +194,8 @@ class Profile:
         """The JSON form, versioned, as `schemas/profile.schema.json` describes it."""
         record = asdict(self)
         record["machine"] = dict(self.machine)
+        if not self.raster:
+            del record["raster"]
         return {"format": PROFILE_FORMAT, "version": PROFILE_VERSION, **json.loads(json.dumps(record))}
 
     @staticmethod
@@ -261,4 +281,16 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         ),
         comparison=None if comparison is None else Comparison(**comparison),
         samples=tuple(record["samples"]),
+        raster=tuple(_read_raster(item) for item in record.get("raster", ())),
+    )
+
+
+def _read_raster(record: Mapping[str, Any]) -> SpikeRaster:
+    return SpikeRaster(
+        name=record["name"],
+        ticks=record["ticks"],
+        neurons=tuple(record["neurons"]),
+        events=tuple((tick, position) for tick, position in record["events"]),
+        counts=tuple(record["counts"]),
+        source=record["source"],
     )

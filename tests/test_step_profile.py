@@ -18,6 +18,7 @@ from astroedge.step_profile import (
     MatrixOperations,
     Profile,
     Reading,
+    SpikeRaster,
     SpikeRate,
     SynapticOperations,
     Timing,
@@ -51,7 +52,15 @@ def make_profile() -> Profile:
         ),
         comparison=Comparison("ONNX Runtime", "1.0", 3, 1050.0, 4200.0, 4.0, 3.5, 4.5),
         samples=samples,
+        raster=(SpikeRaster("z", 3, (0, 5), ((0, 1), (2, 0)), (4, 0, 2), "output z"),),
     )
+
+
+def test_what_was_not_measured_is_absent() -> None:
+    """A profile without a raster has no key for one, and reads back as it was."""
+    plain = replace(make_profile(), raster=())
+    assert "raster" not in plain.to_json()
+    assert Profile.from_json(plain.to_json()) == plain
 
 
 def test_percentiles_are_nearest_ranks() -> None:

@@ -21,11 +21,13 @@ from astroedge.cli.evaluate import eval_command
 from astroedge.cli.export import export_command
 from astroedge.cli.inspect import inspect_command
 from astroedge.cli.profile import profile_command
+from astroedge.cli.report import report_command
 from astroedge.cli.run import run_command
 from astroedge.cli.shared.streams import drop_unwritten, prepare_streams
 from astroedge.cli.shared.verbosity import is_verbose
 from astroedge.cli.targets import targets_command
 from astroedge.cli.verify import verify_command
+from astroedge.cli.view import view_command
 from astroedge.errors import AstroEdgeError, printable
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -68,7 +70,9 @@ for command in (
     verify_command,
     eval_command,
     profile_command,
+    report_command,
     inspect_command,
+    view_command,
     targets_command,
     doctor_command,
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.page_options import page_options
 from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
+@page_options
 @threads_option
 @device_option
 @cast_option
@@ -35,6 +38,8 @@ def profile_command(
     samples: bool,
     json_path: str | None,
     csv_path: Path | None,
+    html_path: Path | None,
+    raster: bool,
     threads: int | None,
     device: int | None,
     cast: bool,
@@ -45,20 +50,29 @@ def profile_command(
     unavailable, and says so.
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
+    from astroedge.cli.shared.page_options import check_page, page_of
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
+    check_page(html_path)
+    keep = samples or html_path is not None
     profile = profile_bundle(
         bundle,
         steps=steps,
         inputs=source,
         compare=compare,
-        keep_samples=samples,
+        keep_samples=keep,
         threads=threads,
         device=device,
         fit=fit_of(cast),
     )
-    files: dict[str | PathLike[str], bytes] = {}
+    if raster or html_path is not None:
+        from astroedge.workflows.add_raster import add_raster
+
+        profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=device)
+    files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
+    if not samples:
+        profile = replace(profile, samples=())  # the page alone shows them
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):

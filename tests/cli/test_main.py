@@ -17,7 +17,9 @@ from tests.support.command import Command
 from tests.support.interpreters import packages_loaded_by, run_with_only
 from tests.support.places import ROOT
 
-COMMANDS = ("export", "compile", "run", "verify", "eval", "profile", "inspect", "targets", "doctor")
+COMMANDS = (
+    *("export", "compile", "run", "verify", "eval", "profile", "report", "inspect", "view", "targets", "doctor"),
+)
 BASE = ("numpy", "click", "rich", "psutil", "tomli", "pygments", "markdown_it", "mdurl")
 
 

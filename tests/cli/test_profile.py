@@ -5,12 +5,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import numpy as np
+import pytest
 
 from astroedge.step_profile import Profile
 from tests.conftest import Compiled
 from tests.support.command import Command
 from tests.support.graphs import random_inputs, recurrent_net
+from tests.support.places import ROOT
 
 Build = Callable[[str], Compiled]
 
@@ -29,6 +32,25 @@ def test_profile_shows_and_keeps_every_number(astroedge_command: Command, compil
     assert {item.rate > 0 for item in profile.spikes} == {True}
     rows = list(csv.reader((tmp_path / "p.csv").read_text().splitlines()))
     assert sum(row[0] == "sample" for row in rows) == 50
+
+
+def test_profile_as_a_page_keeps_what_the_page_shows(
+    astroedge_command: Command, compiled: Build, tmp_path: Path
+) -> None:
+    """With --html the page shows all steps and a raster; JSON has the raster too, and the samples where asked for."""
+    pytest.importorskip("vl_convert", reason="pages need astroedge[report]")
+    made = compiled("recurrent_net")
+    files = ("--html", tmp_path / "p.html", "--json", tmp_path / "p.json")
+    result = astroedge_command("profile", made.bundle, "--steps", "30", *files)
+    assert result.code == 0, result.err
+    record = json.loads((tmp_path / "p.json").read_text())
+    assert record["samples"] == []
+    assert {item["name"] for item in record["raster"]} == {item["name"] for item in record["spikes"]}
+    jsonschema.validate(record, json.loads((ROOT / "astroedge" / "schemas" / "profile.schema.json").read_text()))
+    assert Profile.from_json(record).to_json() == record
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "Raster of layers.0.spike" in page
+    assert "Histogram" in page
 
 
 def test_onnx_runtime_is_measured_beside_it(astroedge_command: Command, compiled: Build) -> None:

@@ -21,6 +21,7 @@ PLAN = {
             "main_interpreter",
             "host_package",
             "nearest_name",
+            "units",
             "strict_json",
             "scratch",
             "serial_line",
@@ -64,7 +65,14 @@ PLAN = {
         *("targets.link", "targets"),
     ),
     "runtimes": (*("runtimes.library", "runtimes.session", "runtimes", "runtimes.checking", "runtimes.profiling"),),
-    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows.doctor", "workflows.live", "workflows"),
+    "workflows": (
+        "workflows.inputs",
+        "workflows.evaluation",
+        "workflows.doctor",
+        "workflows.live",
+        "workflows.pages",
+        "workflows",
+    ),
     "public names": ("astroedge",),
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (

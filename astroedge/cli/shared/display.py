@@ -17,6 +17,9 @@ from rich.text import Text
 from astroedge.cli.shared.verbosity import is_quiet
 from astroedge.errors import printable
 from astroedge.replace_file import replace_file
+from astroedge.units import duration as duration
+from astroedge.units import percent as percent
+from astroedge.units import size as size
 
 PIPED_WIDTH = 120  # where there is no terminal to ask
 STANDARD_OUTPUT = "-"
@@ -77,36 +80,11 @@ def json_text(record: Any) -> str:
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
-def size(count: int) -> str:
-    """Bytes for people: 512 B, 4.2 kB, 1.7 MB; powers of 1000."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
-
-
 def shape(extents: Sequence[int]) -> str:
     """A shape such as 1 × 192; "scalar" without axes."""
     return " × ".join(map(str, extents)) or "scalar"
 
 
-def percent(fraction: float) -> str:
-    """A fraction as a percentage with two significant digits below 10 %."""
-    return f"{100 * fraction:.2g} %" if fraction < 0.0995 else f"{100 * fraction:.0f} %"
-
-
 def number(value: float) -> str:
     """A number of any size with six significant digits: 0.25, 1,234,570, 3.4e+38 only where that is shorter."""
     return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:g}"
-
-
-def duration(nanoseconds: float) -> str:
-    """A time with its fitting unit: 350 ns, 12.3 µs, 1.20 ms."""
-    value = nanoseconds
-    for unit in ("ns", "µs", "ms", "s"):
-        if value < 999.5 or unit == "s":
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    raise AssertionError
