@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.shared.measuring_options import measuring_options
 from astroedge.cli.shared.options import device_option, threads_option
 
 if TYPE_CHECKING:
+    from astroedge.measuring import Measuring
     from astroedge.step_profile import Profile
 
 
 @click.command("profile")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--steps", metavar="N", type=click.IntRange(min=1), help="Steps to time; 1000, or all of --input.")
+@measuring_options
 @click.option("--input", "source", metavar="FILE", type=click.Path(path_type=Path), help="Real data: .npy, .npz, .csv.")
 @click.option("--compare", metavar="GRAPH", type=click.Path(path_type=Path), help="Time ONNX Runtime beside it (host).")
-@click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @threads_option
 @device_option
 def profile_command(
     bundle: Path,
-    steps: int | None,
+    wanted: Measuring,
     source: Path | None,
     compare: Path | None,
-    samples: bool,
     json_path: str | None,
     csv_path: Path | None,
     threads: int | None,
@@ -44,9 +44,7 @@ def profile_command(
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
-    profile = profile_bundle(
-        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=device
-    )
+    profile = profile_bundle(bundle, wanted, inputs=source, compare=compare, threads=threads, device=device)
     files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
@@ -76,6 +74,8 @@ def _show(profile: Profile) -> None:
             groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
+    for warning in profile.warnings:
+        print_line(f"Warning: {warning}")
     print_line(_summary(profile))
 
 
@@ -106,10 +106,15 @@ def _summary(profile: Profile) -> str:
     from astroedge.cli.shared.display import duration, percent
     from astroedge.step_profile import format_ratio
 
-    text = f"One step takes {duration(profile.step.p50)} from Python (p99 {duration(profile.step.p99)})"
-    throughput = profile.reading("throughput").value
-    if throughput is not None:
-        text += f" and {duration(1e9 / throughput)} in a native run"
+    step, native = profile.step, profile.native
+    text = f"One step takes {duration(step.p50)} from Python (p99 {duration(step.p99)})"
+    if native is not None and native.p50 <= step.p50:
+        text += f" and {duration(native.p50)} in a native run"
+    elif native is not None and native.p50 <= step.mean:  # steps of unequal length: means go with means
+        text += f", {duration(step.mean)} on average, and {duration(native.p50)} on average in a native run"
+    if profile.paced is not None:
+        paced = profile.paced
+        text += f"; {duration(paced.step.p50)} at {paced.rate:g} Hz, asleep in between"
     operations = profile.operations
     if operations.dense:
         done = (operations.effective_acs + operations.effective_macs) / operations.dense
