@@ -16,7 +16,8 @@ PACED_TICKS = 10  # at least
 class Measuring:
     """`steps` or `duration` seconds of timed steps in each of `repeat` repeats, each after up to `warmup` untimed ones.
 
-    `rate` in Hz asks for paced ticks too; `keep_samples` keeps every time.
+    `rate` in Hz asks for paced ticks too, `energy` for the energy of a step, and so does naming an external `meter`
+    (`astroedge.runtimes.profiling.meter`); `keep_samples` keeps every time.
 
     Raises InputError for what cannot be measured.
     """
@@ -26,6 +27,8 @@ class Measuring:
     repeat: int = 1
     warmup: int = 100
     rate: float | None = None
+    energy: bool = False
+    meter: str | None = None
     keep_samples: bool = False
 
     def __post_init__(self) -> None:

@@ -88,10 +88,13 @@ def _computed_by(profile: Profile) -> str:
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
     """A number and its unit for people; a dash where there is none."""
-    from astroedge.cli.shared.display import duration, percent, size
+    from astroedge.cli.shared.display import duration, joules, percent, size
 
     if value is None or isinstance(value, str):
         return value or "–", ""
+    if unit == "J":
+        number, shown_unit = joules(value).split(" ")
+        return number, shown_unit
     if unit in ("ns", "bytes"):
         number, shown_unit = (duration(value) if unit == "ns" else size(int(value))).split(" ")
         return number, shown_unit
@@ -103,7 +106,7 @@ def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
 
 def _summary(profile: Profile) -> str:
     """The main figures in one sentence."""
-    from astroedge.cli.shared.display import duration, percent
+    from astroedge.cli.shared.display import duration, joules, percent
     from astroedge.step_profile import format_ratio
 
     step, native = profile.step, profile.native
@@ -115,6 +118,8 @@ def _summary(profile: Profile) -> str:
     if profile.paced is not None:
         paced = profile.paced
         text += f"; {duration(paced.step.p50)} at {paced.rate:g} Hz, asleep in between"
+    if profile.energy is not None:
+        text += f"; {joules(profile.energy.joules_per_step)} beyond the idle machine"
     operations = profile.operations
     if operations.dense:
         done = (operations.effective_acs + operations.effective_macs) / operations.dense

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, median
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -18,21 +18,24 @@ from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest_file import encode_manifest
 from astroedge.errors import InputError
 from astroedge.measuring import Measuring
-from astroedge.profile_parts import Timing
+from astroedge.profile_parts import Energy, Timing
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import draw_inputs
 from astroedge.runtimes.checking.verify import refuse_other_graph
 from astroedge.runtimes.profiling.beside import compare_in_turns
-from astroedge.runtimes.profiling.doubts import doubt_figures, doubt_machine, doubt_paced, doubt_readings
+from astroedge.runtimes.profiling.doubts import doubt_energy, doubt_figures, doubt_machine, doubt_paced, doubt_readings
+from astroedge.runtimes.profiling.energy import BUSY_SECONDS, as_reading, measure_energy
 from astroedge.runtimes.profiling.gpu_time import describe_gpu, read_gpu
 from astroedge.runtimes.profiling.machine_watch import MachineWatch
 from astroedge.runtimes.profiling.memory_use import resident_bytes
+from astroedge.runtimes.profiling.meter import open_meter
 from astroedge.runtimes.profiling.origin import describe_host, digests
 from astroedge.runtimes.profiling.paced import pace
+from astroedge.runtimes.profiling.power_sources import PowerSource, find_source
 from astroedge.runtimes.profiling.sensors import describe_machine, read_temperatures, read_throttling
 from astroedge.runtimes.profiling.synops import count_operations
 from astroedge.runtimes.profiling.ticks import Ticks
-from astroedge.runtimes.profiling.time_steps import StepTimes, time_repeats
+from astroedge.runtimes.profiling.time_steps import NativeRounds, StepTimes, time_repeats
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.session import Array
 from astroedge.step_profile import Profile, Reading, SpikeRate
@@ -53,6 +56,8 @@ def profile(
     inputs: Mapping[str, Array] | None = None,
     compare: StepGraph | None = None,
     rate: float | None = None,
+    energy: bool = False,
+    meter: str | None = None,
     keep_samples: bool = False,
     threads: int | None = None,
     device: int | None = None,
@@ -63,8 +68,11 @@ def profile(
     untimed ones, and that `repeat` times, each time from the initial state. `inputs` are arrays `(T, …)` by name, drawn
     like the golden trace's when None; they are fed in a loop where there are fewer ticks than steps. With `compare`,
     the graph the bundle was compiled from, ONNX Runtime is measured in turns with it, on as many threads. `rate` in Hz
-    also measures ticks at their due times, asleep in between, of ONNX Runtime too. `keep_samples` keeps the raw times
-    (of at most a million steps). `threads` and `device` are as in `astroedge.load`; a session has its own.
+    also measures ticks at their due times, asleep in between, of ONNX Runtime too. `energy` measures what a step takes
+    beyond the idle machine, over `duration` but at least 10 seconds, from the board's sensors or the processor's
+    counters; `meter` does so from an external meter, a CSV file or "serial:/dev/ttyUSB0". `keep_samples` keeps
+    the raw times (of at most a million steps). `threads` and `device` are as in `astroedge.load`; a session has its
+    own.
 
     On a GPU the profile has its name, the memory taken there, the time of a launch by the GPU's own clock and what a
     step takes beyond it; ONNX Runtime computes on the processor all the same. `warnings` say what disturbed the
@@ -72,11 +80,10 @@ def profile(
 
     Load time, first step and added memory need a bundle or its path; for a session they are unavailable, and its stream
     goes on afterwards as if nothing had happened, but for its activity counts. Raises VerificationError when `compare`
-    is another graph, InputError for inputs the step does not take and for impossible numbers and threads.
+    is another graph, InputError for inputs the step does not take, for impossible numbers and threads, and for a meter
+    that is none, OSError for one that cannot be opened.
     """
-    wanted = Measuring(
-        steps=steps, duration=duration, repeat=repeat, warmup=warmup, rate=rate, keep_samples=keep_samples
-    )
+    wanted = Measuring(steps, duration, repeat, warmup, rate, energy, meter, keep_samples)
     if isinstance(bundle, CompiledSession):
         if threads not in (None, bundle.threads):
             raise InputError(f"The session was loaded with threads={bundle.threads}; load it with {threads} instead.")
@@ -135,6 +142,7 @@ def _measure(
     """Everything that is measured on a loaded session."""
     if compare is not None:
         refuse_other_graph(session.manifest, compare)
+    source = _open_source(wanted)
     readings += _sizes(session)
     ticks, watch = Ticks(session.manifest, inputs, wanted.steps), MachineWatch()
     host = describe_host(watch)
@@ -147,15 +155,18 @@ def _measure(
         if wanted.rate is not None and compare is None:
             paced = pace(session.step, iter(ticks), wanted.rate, wanted.paced_ticks)
             warnings += doubt_paced(paced)
+        energy, reading = _measure_energy(session, ticks, wanted, times, source)
     finally:
         session.restore(saved)
-    warnings += doubt_figures(times)
+    warnings += [*doubt_figures(times), *([] if energy is None else doubt_energy(energy))]
+    readings.append(reading)
     measured = replace(
         _summarise(session, ticks, times),
         warmup=warmup,
         readings=tuple(readings),
         samples=tuple(times.samples) if wanted.keep_samples else (),
         paced=paced,
+        energy=energy,
         host=host,
         warnings=(*warnings, *doubt_readings(readings, Timing.of(times.samples).p50)),
     )
@@ -205,6 +216,33 @@ def _summarise(session: CompiledSession, ticks: Ticks, times: StepTimes) -> Prof
         timeline=tuple(times.timeline),
         digests=digests(manifest),
     )
+
+
+def _open_source(wanted: Measuring) -> PowerSource | Reading:
+    """What power is read from, or why from nothing; a meter that cannot be read is refused before it is waited for."""
+    if wanted.meter is not None:
+        return open_meter(wanted.meter)
+    return find_source() if wanted.energy else Reading.unavailable("energy per step", "J", "not asked for (--energy)")
+
+
+def _measure_energy(
+    session: CompiledSession, ticks: Ticks, wanted: Measuring, times: StepTimes, source: PowerSource | Reading
+) -> tuple[Energy | None, Reading]:
+    """The energy of a step in native runs, and the same as a reading, which says why there is none."""
+    if isinstance(source, Reading):
+        return None, source
+    rounds = NativeRounds(session, ticks, median(times.samples))
+    try:
+        found = measure_energy(source, rounds.spend, max(BUSY_SECONDS, wanted.seconds or 0.0))
+    except (InputError, OSError) as error:  # what else was measured is worth keeping
+        found = Reading.unavailable("energy per step", "J", str(error))
+    finally:
+        source.close()
+    if isinstance(found, Reading):
+        return None, found
+    if session.gpu is not None and found.sensor.startswith("RAPL"):
+        found = replace(found, sensor=f"of the processor, without the GPU: {found.sensor}")
+    return found, as_reading(found)
 
 
 def _throughput(times: StepTimes) -> Reading:

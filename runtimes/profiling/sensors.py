@@ -17,6 +17,10 @@ from pathlib import Path
 from astroedge.step_profile import Reading
 
 ROOT = Path("/")
+RAPL_REFUSED = (
+    "RAPL counters are readable by root only since Linux 5.10: be root, or let "
+    "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj show them to everybody"
+)
 CPU_ZONE = re.compile(r"cpu|pkg|soc|^tj|acpitz", re.IGNORECASE)  # thermal zone types that follow the processor
 CPU_HWMON = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal")
 THROTTLE_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -84,7 +88,7 @@ def read_power(root: Path = ROOT) -> Reading:
 
 
 class EnergyCounter:
-    """The processor package's energy counters (RAPL) between construction and `read`.
+    """The processor package's energy counters (RAPL) between construction, or the last `read`, and `read`.
 
     Packages are added up; their sub-domains are parts of them and the platform domain (psys) contains them, so both
     are left out.
@@ -100,15 +104,16 @@ class EnergyCounter:
         self._start = [read_number(path / "energy_uj") for path in self._packages]
 
     def read(self) -> Reading:
-        """Energy in J since construction, of all packages together; a counter that wrapped around once is followed."""
+        """Energy in J since then, of all packages together; a counter that wrapped around once is followed."""
         if not self._packages:
             return Reading.unavailable("energy", "J", "no RAPL package counters in /sys/class/powercap")
-        total = 0.0
-        for path, start in zip(self._packages, self._start, strict=True):
-            end, wrap = read_number(path / "energy_uj"), read_number(path / "max_energy_range_uj")
+        total, now = 0.0, [read_number(path / "energy_uj") for path in self._packages]
+        for path, start, end in zip(self._packages, self._start, now, strict=True):
+            wrap = read_number(path / "max_energy_range_uj")
             if start is None or end is None or wrap is None:
-                return Reading.unavailable("energy", "J", "RAPL counters are readable by root only since Linux 5.10")
+                return Reading.unavailable("energy", "J", RAPL_REFUSED)
             total += end - start if end >= start else end - start + wrap
+        self._start = now
         return Reading(
             "energy", total * 1e-6, "J", "measured", "RAPL packages: everything that ran on them, idle power included"
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from statistics import fmean, median
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns
 
 from astroedge.measuring import Measuring
 from astroedge.profile_parts import Moment, NativeTiming, Repeat
@@ -80,6 +80,14 @@ class NativeRounds:
         for run in self._runs:  # touches the memory of the outputs
             run()
         session.restore(saved)
+
+    def spend(self, seconds: float) -> int:
+        """Make native calls for so many seconds; returns how many ticks that were."""
+        end, calls = perf_counter() + seconds, 0
+        while perf_counter() < end:
+            self._runs[calls % len(self._runs)]()
+            calls += 1
+        return calls * self.block
 
     def round(self) -> float:
         """Nanoseconds a tick, the middle of some calls; the stream goes on from where it is."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from astroedge.cli.profile import _summary
+from astroedge.cli.shared.display import joules
 from astroedge.profile_parts import NativeTiming
 from astroedge.step_profile import Profile
 from tests.conftest import Compiled
@@ -89,8 +90,15 @@ def test_native_steps_are_not_said_to_be_slower_than_those_from_python() -> None
     """Where steps are of unequal length, a native mean is set beside the mean and not beside a smaller p50."""
     equal = make_profile()
     assert _summary(equal).startswith("One step takes 1 µs from Python (p99 5 µs) and 800 ns in a native run; ")
+    assert "; 2.5 µJ beyond the idle machine; " in _summary(equal)
     unequal = replace(equal, native=NativeTiming(1500.0, 1400.0, 1600.0))
     assert ", 2 µs on average, and 1.5 µs on average in a native run; " in _summary(unequal)
     disturbed = replace(equal, native=None)
     assert "native" not in _summary(disturbed)
     assert "native" not in {name for group, name, *_ in disturbed.rows() if group == "repeats"}
+
+
+def test_energies_have_their_fitting_unit() -> None:
+    """Joules for people, negative ones and none included."""
+    shown = [joules(value) for value in (2.0, 0.0125, 3.76e-5, -4e-8, 9.9999e-4, 0.0)]
+    assert shown == ["2 J", "12.5 mJ", "37.6 µJ", "-40 nJ", "1 mJ", "0 nJ"]

@@ -84,6 +84,14 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2g} %" if fraction < 0.0995 else f"{100 * fraction:.0f} %"
 
 
+def joules(energy: float) -> str:
+    """An energy with its fitting unit: 1.20 µJ, 350 nJ."""
+    for factor, unit in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")):
+        if abs(energy) >= 0.9995 * factor:
+            return f"{energy / factor:.3g} {unit}"
+    return f"{energy / 1e-9:.3g} nJ"
+
+
 def duration(nanoseconds: float) -> str:
     """A time with its fitting unit: 350 ns, 12.3 µs, 1.20 ms."""
     value = nanoseconds

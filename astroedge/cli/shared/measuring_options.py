@@ -15,9 +15,13 @@ OPTIONS = (
         "--repeat", metavar="N", type=click.IntRange(min=1), default=1, help="Do it N times and show the spread."
     ),
     click.option("--rate", metavar="HZ", type=float, help="Also at so many ticks a second, asleep in between."),
+    click.option("--energy", is_flag=True, help="Also measure the energy of a step: 10 s of steps, 6 s of rest."),
+    click.option(
+        "--meter", metavar="FILE", help="Energy from a meter: CSV time,watts or time,volts,amps; or serial:/dev/tty…"
+    ),
     click.option("--samples", "keep_samples", is_flag=True, help="Keep every step's time in the files."),
 )
-GATHERED = ("steps", "duration", "repeat", "rate", "keep_samples")
+GATHERED = ("steps", "duration", "repeat", "rate", "energy", "meter", "keep_samples")
 
 
 def measuring_options(command: Callable[..., Any]) -> Callable[..., Any]:

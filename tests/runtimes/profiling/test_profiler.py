@@ -232,3 +232,12 @@ def _pacemaker() -> StepGraph:
         "W": np.eye(4, dtype=np.float32) + 1,
     }
     return make_graph("pacemaker", spec, nodes, constants)
+
+
+def test_energy_is_measured_when_asked_for(session: CompiledSession, tmp_path: Path) -> None:
+    """Unasked, the reading says how to ask; a meter that is none is refused before anything is measured."""
+    reading = profile(session, steps=5, warmup=0).reading("energy per step")
+    assert (reading.label, "--energy" in reading.note) == ("unavailable", True)
+    (tmp_path / "power.csv").write_text("no,meter\n")
+    with pytest.raises(InputError, match="row 1"):
+        profile(session, duration=1e4, meter=str(tmp_path / "power.csv"))
