@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 Row = tuple[str, str, float | str | None, str, str, str]
 """Group, name, value, unit, label and note of one number, as `Profile.rows` gives them."""
+
+
+Part = TypeVar("Part")
+
+
+def read_part(kind: type[Part], record: Mapping[str, Any]) -> Part:
+    """A dataclass from its members in a record; further ones, which a later release may have written, are ignored."""
+    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in record.items() if name in names})
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,8 @@ class Paced:
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> Paced:
         """Read what `to_json` wrote."""
-        peer = record.get("peer")
-        timings = {name: Timing(**record[name]) for name in ("step", "wake")}
-        beside = None
-        if peer is not None:
-            beside = PacedPeer(**{**peer, "step": Timing(**peer["step"]), "wake": Timing(**peer["wake"])})
-        return Paced(**{**record, **timings, "peer": beside})
+        peer = None if record.get("peer") is None else read_part(PacedPeer, _with_timings(record["peer"]))
+        return read_part(Paced, {**_with_timings(record), "peer": peer})
 
     def rows(self) -> Iterator[Row]:
         """The numbers for a reader."""
@@ -118,6 +123,10 @@ class Paced:
         if self.peer is not None:
             name = f"{self.peer.runtime} {self.peer.version} {group}"
             yield from _paced_rows(name, self.peer.step, self.peer.wake, self.peer.missed)
+
+
+def _with_timings(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {**record, **{name: read_part(Timing, record[name]) for name in ("step", "wake")}}
 
 
 def _paced_rows(group: str, step: Timing, wake: Timing, missed: int) -> Iterator[Row]:

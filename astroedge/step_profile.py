@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from astroedge.errors import AstroEdgeError
-from astroedge.profile_parts import Energy, Host, Moment, NativeTiming, Paced, Repeat, Row
+from astroedge.profile_parts import Energy, Host, Moment, NativeTiming, Paced, Repeat, Row, read_part
 from astroedge.profile_parts import Timing as Timing
 from astroedge.profile_parts import nearest_rank as nearest_rank
 
@@ -258,13 +258,14 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         warmup=record["warmup"],
         threads=record["threads"],
         machine=dict(record["machine"]),
-        step=Timing(**record["step"]),
-        readings=tuple(Reading(**item) for item in record["readings"]),
-        spikes=tuple(SpikeRate(**item) for item in record["spikes"]),
-        operations=SynapticOperations(
-            **{**operations, "matrices": tuple(MatrixOperations(**item) for item in operations["matrices"])}
+        step=read_part(Timing, record["step"]),
+        readings=tuple(read_part(Reading, item) for item in record["readings"]),
+        spikes=tuple(read_part(SpikeRate, item) for item in record["spikes"]),
+        operations=read_part(
+            SynapticOperations,
+            {**operations, "matrices": tuple(read_part(MatrixOperations, item) for item in operations["matrices"])},
         ),
-        comparison=None if comparison is None else Comparison(**comparison),
+        comparison=None if comparison is None else read_part(Comparison, comparison),
         samples=tuple(record["samples"]),
         **_read_optional(record),
     )
@@ -273,12 +274,12 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
 def _read_optional(record: Mapping[str, Any]) -> dict[str, Any]:
     """The members of `OPTIONAL` that are there."""
     readers: dict[str, Callable[[Any], object]] = {
-        "native": lambda part: NativeTiming(**part),
-        "repeats": lambda part: tuple(Repeat(**item) for item in part),
+        "native": lambda part: read_part(NativeTiming, part),
+        "repeats": lambda part: tuple(read_part(Repeat, item) for item in part),
         "paced": Paced.from_json,
-        "timeline": lambda part: tuple(Moment(**item) for item in part),
-        "energy": lambda part: Energy(**part),
-        "host": lambda part: Host(**part),
+        "timeline": lambda part: tuple(read_part(Moment, item) for item in part),
+        "energy": lambda part: read_part(Energy, part),
+        "host": lambda part: read_part(Host, part),
         "digests": dict,
         "warnings": tuple,
     }

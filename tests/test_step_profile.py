@@ -60,6 +60,21 @@ def test_json_obeys_the_schema(change: dict[str, object]) -> None:
     jsonschema.validate(replace(make_profile(), **change).to_json(), SCHEMA)
 
 
+def test_members_of_a_later_release_are_ignored() -> None:
+    """Whatever is added within a version, at any depth, a reader of today passes over."""
+
+    def add(value: object) -> object:
+        if isinstance(value, dict):
+            return {**{name: add(item) for name, item in value.items()}, "later": [1]}
+        return [add(item) for item in value] if isinstance(value, list) else value
+
+    record = add(make_profile().to_json())
+    assert isinstance(record, dict)
+    for texts in ("machine", "digests"):  # whose members are names, of which there may be any
+        del record[texts]["later"]
+    assert Profile.from_json(record) == make_profile()
+
+
 def test_what_was_not_measured_is_absent() -> None:
     """Optional members are left out of the JSON rather than null."""
     assert set(OPTIONAL) <= make_profile().to_json().keys()
