@@ -53,8 +53,8 @@ def measure_energy(
         rest(idle)
         windows = [(begin, start), (start, end), (end, perf_counter())]
     finally:
-        stop.set()
-        thread.join()
+        stop.set()  # after Ctrl-C nobody waits for readings that come late
+    thread.join()
     if errors:
         raise errors[0]
     inside = [_inside(samples, first + settling, last) for first, last in windows]
