@@ -4,8 +4,9 @@
 
 Each network, on one thread, is timed in a loop and then paced at each rate, in turns with ONNX Runtime on the same
 inputs, by the code that `astroedge profile --rate --compare` runs. Writes `results/paced.json` and the table in
-`docs/benchmarks.md`; with some networks or other rates only it only prints. What disturbed the measurement stands
-beside the figures.
+`docs/benchmarks.md`; with some networks or other rates only, or where others used the cores meanwhile, it only prints:
+a step that is longer than a slice of the scheduler's time is then timed with theirs. Other warnings stand beside the
+figures.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any
 import astroedge
 from astroedge.measuring import Measuring
 from astroedge.runtimes.profiling.beside import compare_in_turns
-from astroedge.runtimes.profiling.doubts import doubt_machine
-from astroedge.runtimes.profiling.machine_watch import MachineWatch
+from astroedge.runtimes.profiling.doubts import OTHERS, doubt_machine
+from astroedge.runtimes.profiling.machine_watch import MachineWatch, usable_cores
 from astroedge.runtimes.profiling.ticks import Ticks
 from astroedge.step.graph import StepGraph
 from benchmarks.networks.subjects import make_subject
@@ -48,10 +49,12 @@ def main() -> None:
         print(f"{name}: measuring", flush=True)
         subject = make_subject(name)
         rows.append({"name": name, **measure(subject.graph, subject.inputs, arguments.rates, arguments.seconds)})
-    warnings = list(doubt_machine(watch, ()))
+    others, warnings = watch.others(), list(doubt_machine(watch, ()))
     report = {"machine": describe(), "threads": 1, "warnings": warnings, "networks": rows}
     print("\n".join(render(report)))
-    if (arguments.networks, arguments.rates) == (list(SUITE), list(RATES)):
+    if others is not None and others[0] > OTHERS * len(usable_cores()):
+        print("\nNot written: others used the cores. Measure again on a machine that does nothing else.")
+    elif (arguments.networks, arguments.rates) == (list(SUITE), list(RATES)):
         (RESULTS / "paced.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         put_into(PAGE, render(report), COMMAND)
 

@@ -24,6 +24,7 @@ ROUND_SECONDS, MOST_ROUNDS = 0.5, 600  # rounds of a long measurement
 MOST_SAMPLES = 1_000_000  # of all rounds; a faster step is not timed at the end of a round
 NATIVE_BYTES = 1 << 18  # of inputs and outputs in one native call, so that they stay in a cache
 NATIVE_TICKS = 1000
+PACKED_BYTES = 1 << 24  # of all blocks that are packed beforehand
 NATIVE_CALL = 1_000_000  # nanoseconds that a native call of small steps takes
 SLOWER_NATIVE = 1.05  # what chance makes of a native step that is as long as one from Python
 NATIVE_ROUND = 10_000_000  # and a native round, at least one call
@@ -69,17 +70,14 @@ class NativeRounds:
     def __init__(self, session: CompiledSession, ticks: Ticks, step: float) -> None:
         """Pack the ticks, or so many as fit, in blocks; a step takes about `step` nanoseconds."""
         layout = session.manifest.layout
-        fitting = NATIVE_BYTES // max(layout.inputs_size + layout.outputs_size, 1)
+        size = max(layout.inputs_size + layout.outputs_size, 1)
+        fitting = NATIVE_BYTES // size
         self.block = int(max(1, min(NATIVE_TICKS, fitting, NATIVE_CALL // max(step, 1))))
-        blocks = max(1, min(-(-len(ticks) // self.block), 64))
+        blocks = max(1, min(-(-len(ticks) // self.block), PACKED_BYTES // (size * self.block)))
         self._runs = [
             session.prepare_run(self.block, ticks.block(index * self.block, self.block)) for index in range(blocks)
         ]
         self._next = 0
-        saved = session.snapshot()
-        for run in self._runs:  # touches the memory of the outputs
-            run()
-        session.restore(saved)
 
     def spend(self, seconds: float) -> int:
         """Make native calls for so many seconds; returns how many ticks that were."""
@@ -111,11 +109,11 @@ def time_repeats(
     for _ in range(wanted.repeat):
         session.reset()
         ticks.restart()
-        warmup = _warm_up(session, ticks, wanted)
+        warmup, step = _warm_up(session, ticks, wanted)
         ticks.restart()
         first, first_native = len(times.samples), len(times.native)
         native: NativeRounds | None = None
-        for spend in _rounds(wanted):
+        for spend in _rounds(wanted, step):
             begin = len(times.samples)
             _time_round(session, ticks, spend, times)
             timed = times.samples[begin:]
@@ -196,10 +194,11 @@ def middle_mean(samples: Sequence[int], count: int) -> float:
     return median(fmean(samples[start : start + count]) for start in starts)
 
 
-def _rounds(wanted: Measuring) -> list[Spend]:
-    """The rounds of a repeat, of nearly equal length."""
+def _rounds(wanted: Measuring, step: float) -> list[Spend]:
+    """The rounds of a repeat, of nearly equal length and at least one `step` of so many seconds."""
     if wanted.seconds is not None:
         rounds = max(ROUNDS, min(MOST_ROUNDS, int(wanted.seconds / ROUND_SECONDS)))
+        rounds = max(1, min(rounds, int(wanted.seconds / step))) if step else rounds
         most = max(1, MOST_SAMPLES // (rounds * wanted.repeat))
         return [for_seconds(wanted.seconds / rounds, most)] * rounds
     assert wanted.steps is not None
@@ -213,14 +212,18 @@ def split(steps: int) -> list[int]:
     return [end - first for first, end in pairwise(ends)]
 
 
-def _warm_up(session: CompiledSession, ticks: Ticks, wanted: Measuring) -> int:
-    """Untimed steps, at most a quarter of the seconds that are asked for; returns how many."""
-    begin = perf_counter_ns()
-    for count, tick in enumerate(islice(ticks, wanted.warmup), 1):
+def _warm_up(session: CompiledSession, ticks: Ticks, wanted: Measuring) -> tuple[int, float]:
+    """Untimed steps, at most a quarter of the seconds that are asked for: how many, and seconds of the fastest or 0."""
+    begin, fastest, done = perf_counter(), 0.0, 0
+    for tick in islice(ticks, wanted.warmup):
+        before = perf_counter()
         session.step(**tick)
-        if wanted.seconds is not None and perf_counter_ns() - begin > wanted.seconds * 0.25e9:
-            return count
-    return wanted.warmup
+        now = perf_counter()
+        done += 1
+        fastest = min(fastest or now - before, now - before)
+        if wanted.seconds is not None and now - begin > wanted.seconds / 4:
+            break
+    return done, fastest
 
 
 def _time_round(session: CompiledSession, ticks: Ticks, spend: Spend, times: StepTimes) -> None:

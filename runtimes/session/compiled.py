@@ -215,6 +215,7 @@ class CompiledSession(StreamState, Presenter):
         """
         self._check_available()
         records, results = self._pack(ticks, inputs)
+        results.touch()
 
         def run_again() -> None:
             self._check_available()

@@ -13,7 +13,7 @@ from astroedge.errors import InputError
 from astroedge.measuring import DURATION, Measuring
 from astroedge.runtimes import load
 from astroedge.runtimes.profiling.ticks import Ticks
-from astroedge.runtimes.profiling.time_steps import NativeRounds, for_seconds, for_steps, middle_mean, split
+from astroedge.runtimes.profiling.time_steps import NativeRounds, _rounds, for_seconds, for_steps, middle_mean, split
 from tests.support.bundles import draw_ticks, make_tiny_bundle
 
 
@@ -128,3 +128,10 @@ def test_paced_ticks_follow_the_duration_or_the_steps() -> None:
     assert Measuring(rate=100.0).paced_ticks == 200
     assert Measuring(rate=1.0).paced_ticks == 10
     assert Measuring(rate=1.0, steps=3).paced_ticks == 3
+
+
+def test_slow_steps_are_measured_in_fewer_rounds() -> None:
+    """Of half a second a step, two seconds hold four rounds; of a microsecond ten, and as many where nobody knows."""
+    assert [len(_rounds(Measuring(), step)) for step in (10.0, 0.5, 1e-6, 0.0)] == [1, 4, 10, 10]
+    assert len(_rounds(Measuring(duration=30.0), 1e-6)) == 60
+    assert len(_rounds(Measuring(steps=25), 10.0)) == 10
