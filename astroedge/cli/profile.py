@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.shared.measuring_options import measuring_options
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
 from astroedge.cli.shared.page_options import page_options
 from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
+    from astroedge.measuring import Measuring
     from astroedge.step_profile import Profile
 
 
 @click.command("profile")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--steps", metavar="N", type=click.IntRange(min=1), help="Steps to time; 1000, or all of --input.")
+@measuring_options
 @click.option("--input", "source", metavar="FILE", type=click.Path(path_type=Path), help="Real data: .npy, .npz, .csv.")
 @click.option("--compare", metavar="GRAPH", type=click.Path(path_type=Path), help="Time ONNX Runtime beside it (host).")
-@click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @page_options
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
 @verbosity_options
 def profile_command(
     bundle: Path,
-    steps: int | None,
+    wanted: Measuring,
     source: Path | None,
     compare: Path | None,
-    samples: bool,
     json_path: str | None,
     csv_path: Path | None,
     html_path: Path | None,
@@ -55,23 +55,16 @@ def profile_command(
     from astroedge.workflows.profile_bundle import profile_bundle
 
     check_page(html_path)
-    keep = samples or html_path is not None
+    keeping = replace(wanted, keep_samples=wanted.keep_samples or html_path is not None)
     profile = profile_bundle(
-        bundle,
-        steps=steps,
-        inputs=source,
-        compare=compare,
-        keep_samples=keep,
-        threads=threads,
-        device=device,
-        fit=fit_of(cast),
+        bundle, keeping, inputs=source, compare=compare, threads=threads, device=device, fit=fit_of(cast)
     )
     if raster or html_path is not None:
         from astroedge.workflows.add_raster import add_raster
 
         profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=device)
     files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
-    if not samples:
+    if not wanted.keep_samples:
         profile = replace(profile, samples=())  # the page alone shows them
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
@@ -101,6 +94,8 @@ def _show(profile: Profile) -> None:
             groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
+    for warning in profile.warnings:
+        print_line(f"Warning: {warning}")
     print_line(_summary(profile))
 
 
@@ -113,10 +108,13 @@ def _computed_by(profile: Profile) -> str:
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
     """A number and its unit for people; a dash where there is none."""
-    from astroedge.cli.shared.display import duration, percent, size
+    from astroedge.cli.shared.display import duration, joules, percent, size
 
     if value is None or isinstance(value, str):
         return value or "–", ""
+    if unit == "J":
+        number, shown_unit = joules(value).split(" ")
+        return number, shown_unit
     if unit in ("ns", "bytes"):
         number, shown_unit = (duration(value) if unit == "ns" else size(int(value))).split(" ")
         return number, shown_unit
@@ -128,13 +126,20 @@ def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
 
 def _summary(profile: Profile) -> str:
     """The main figures in one sentence."""
-    from astroedge.cli.shared.display import duration, percent
+    from astroedge.cli.shared.display import duration, joules, percent
     from astroedge.step_profile import format_ratio
 
-    text = f"One step takes {duration(profile.step.p50)} from Python (p99 {duration(profile.step.p99)})"
-    throughput = profile.reading("throughput").value
-    if throughput is not None:
-        text += f" and {duration(1e9 / throughput)} in a native run"
+    step, native = profile.step, profile.native
+    text = f"One step takes {duration(step.p50)} from Python (p99 {duration(step.p99)})"
+    if native is not None and native.p50 <= step.p50:
+        text += f" and {duration(native.p50)} in a native run"
+    elif native is not None and native.p50 <= step.mean:  # steps of unequal length: means go with means
+        text += f", {duration(step.mean)} on average, and {duration(native.p50)} on average in a native run"
+    if profile.paced is not None:
+        paced = profile.paced
+        text += f"; {duration(paced.step.p50)} at {paced.rate:g} Hz, asleep in between"
+    if profile.energy is not None:
+        text += f"; {joules(profile.energy.joules_per_step)} beyond the idle machine"
     operations = profile.operations
     if operations.dense:
         done = (operations.effective_acs + operations.effective_macs) / operations.dense

@@ -42,6 +42,10 @@ class Records:
         strides = (self.size, *one.strides)
         return np.ndarray((self.ticks, *one.shape), one.dtype, self._block, self._start + field.offset, strides)
 
+    def touch(self) -> None:
+        """Have the kernel give the memory now, which it otherwise does page by page when they are first written."""
+        self._block.fill(0)
+
     def record(self, tick: int) -> NDArray[np.uint8]:
         """The bytes of one record."""
         start = self._start + tick * self.size

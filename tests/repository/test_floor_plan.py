@@ -33,6 +33,8 @@ PLAN = {
             "step",
             "session",
             "bundle",
+            "measuring",
+            "profile_parts",
             "step_profile",
         ),
         "models",

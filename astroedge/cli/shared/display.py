@@ -18,6 +18,7 @@ from astroedge.cli.shared.verbosity import is_quiet
 from astroedge.errors import printable
 from astroedge.replace_file import replace_file
 from astroedge.units import duration as duration
+from astroedge.units import joules as joules
 from astroedge.units import percent as percent
 from astroedge.units import size as size
 

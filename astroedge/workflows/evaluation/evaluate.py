@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 PathLike = str | os.PathLike[str]
+EVALUATION_FORMAT = "astroedge-evaluation"
+EVALUATION_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Evaluation:
         return own - first if metric == "accuracy" else own / first - 1
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form."""
-        return asdict(self)
+        """The JSON form, versioned, as `schemas/evaluation.schema.json` describes it."""
+        return {"format": EVALUATION_FORMAT, "version": EVALUATION_VERSION, **asdict(self)}
 
 
 def evaluate(
