@@ -11,6 +11,9 @@
 #   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
 #   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; half an hour
 #   make lint         style and types alone
+#   make wheel        the wheel, into dist/
+#   make offline      the wheel and all it needs on a device, into dist/offline/, for a board without network
+#   make release-check   what an index gets, into dist/, and what stands in the way; REPOSITORY=https://…
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
@@ -30,7 +33,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced emulator
+.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced emulator wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -98,6 +101,24 @@ bench-pruned: .venv/ready
 
 bench-exactness: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.exactness_cost
+
+wheel: .venv/ready
+	$(VENV_PYTHON) -m build --wheel --outdir dist .
+
+# For another board: BOARD_PYTHON=3.11 (the board's `python3 --version`), BOARD_PLATFORM=manylinux_2_28_x86_64.
+BOARD_PYTHON ?= 3.11
+BOARD_PLATFORM ?= manylinux_2_28_aarch64
+offline: wheel
+	rm -rf dist/offline
+	$(VENV_PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: --python-version $(BOARD_PYTHON) \
+		--implementation cp --platform $(BOARD_PLATFORM) --platform $(subst 2_28,2_17,$(BOARD_PLATFORM)) \
+		--platform $(subst _2_28,2014,$(BOARD_PLATFORM)) --dest dist/offline dist/astroedge-*.whl
+	@echo "Copy dist/offline to the board, and type there:"
+	@echo "    python3 -m venv astro && astro/bin/pip install --no-index --find-links offline astroedge"
+
+release-check: .venv/ready
+	$(PIP_INSTALL) --editable '.[host,cuda,dev,release]'
+	$(VENV_PYTHON) -m tests.repository.release_check "$(REPOSITORY)"
 
 lint: .venv/ready
 	.venv/bin/ruff check

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from astroedge.cli.shared.options import GPU_TARGETS
+from astroedge.cli.shared.compile_graphs import compile_one, compile_several
+from astroedge.cli.shared.options import GPU_TARGETS, complete_target
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
 
 
@@ -15,11 +18,19 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
 @click.option(
     "-t",
     "--target",
-    default="native",
+    "targets",
+    multiple=True,
+    default=["native"],
     show_default=True,
-    help=f"A board (targets list), native, {GPU_TARGETS}, or a board file.",
+    shell_complete=complete_target,
+    help=f"A board (targets list), native, {GPU_TARGETS}, or a board file. Of several each gets its bundle.",
 )
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle to write (.astro).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The bundle to write, by default GRAPH's name with .astro; of several, the folder they go to.",
+)
 @click.option(
     "--math",
     type=click.Choice(["exact", "fast"]),
@@ -40,7 +51,8 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
     multiple=True,
     default=["float32"],
     show_default=True,
-    help="Store weights as float32, float16, int8 or int4; with a pattern, those of that name. Repeatable.",
+    help="Store weights as float32, float16, int8 or int4; with a pattern, those of that name. Repeatable. "
+    "float32,int8 compiles a bundle at each.",
 )
 @click.option("--probes", is_flag=True, help="Add every spike tensor and its margin to the outputs.")
 @click.option(
@@ -63,10 +75,15 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
     type=click.IntRange(min=1),
     help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS}.",
 )
+@click.option("--zip", "one_file", is_flag=True, help="Write the bundle as one file, which every command takes too.")
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(min=1), help="Compile N of several bundles at once; all cores."
+)
+@verbosity_options
 def compile_command(
     graph: Path,
-    target: str,
-    output: Path,
+    targets: tuple[str, ...],
+    output: Path | None,
     math: str,
     kernels: str,
     precision: tuple[str, ...],
@@ -74,6 +91,8 @@ def compile_command(
     tolerance: float,
     allow_flips: int | None,
     check_ticks: int | None,
+    one_file: bool,
+    jobs: int | None,
 ) -> None:
     """Compile GRAPH into a bundle for a target.
 
@@ -81,33 +100,29 @@ def compile_command(
     replaced in one move once the new one is whole. With --precision the graph with dequantised weights, which is what
     the step is compared with, is written beside it as NAME.dequantised.onnx.
     """
-    from astroedge.bundle.folder import check_replaceable
-    from astroedge.cli.shared.display import print_line, size
-    from astroedge.cli.shared.show_step import count_kernels, pruned_summary, weights_summary
-    from astroedge.workflows.compile_graph import compile_to
+    options = {
+        "math": math,
+        "kernels": kernels,
+        "probes": probes,
+        "tolerance": tolerance,
+        "allow_flips": allow_flips,
+        "check_ticks": check_ticks,
+        "one_file": one_file,
+    }
+    precisions = _precisions(precision)
+    if len(targets) * len(precisions) > 1:
+        compile_several(graph, targets, precisions, output, options, jobs)
+    elif jobs is not None:
+        raise click.UsageError("--jobs is for several bundles: give several --target, or --precision float32,int8.")
+    else:
+        compile_one(graph, targets[0], precisions[0], output, options)
 
-    check_replaceable(output)
-    bundle, reference = compile_to(
-        output,
-        graph,
-        target,
-        math=math,
-        kernels=kernels,
-        precision=", ".join(precision),
-        probes=probes,
-        tolerance=tolerance,
-        allow_flips=allow_flips,
-        check_ticks=check_ticks,
-        progress=lambda line: click.echo(f"… {line}", err=True),
-    )
-    manifest = bundle.manifest
-    print_line(count_kernels(manifest))
-    if pruned := pruned_summary(manifest):
-        print_line(pruned)
-    for matrix in manifest.matrices:
-        if matrix.multiplies_zeros:
-            print_line(f"Note: matrix {matrix.name!r} multiplies all its inputs: {matrix.reason}.")
-    if reference is not None:
-        print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
-    total = manifest.library.size + manifest.weights.size
-    print_line(f"Wrote {output} for {manifest.target.name}, {size(total)}. Next: astroedge verify {output}")
+
+def _precisions(given: Sequence[str]) -> list[str]:
+    """What weights are stored in, once for each bundle: `float32,int8` are two, patterns are parts of one."""
+    several = [text for text in given if "," in text and "=" not in text]
+    if not several:
+        return [", ".join(given)]
+    if len(given) > 1:
+        raise click.UsageError(f"--precision {several[0]} names several bundles; give it alone, without patterns.")
+    return [name.strip() for name in several[0].split(",")]

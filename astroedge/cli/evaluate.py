@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import device_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of
+from astroedge.cli.shared.verbosity import is_quiet, verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -49,6 +50,8 @@ RULES = {
 @click.option("--model", help="The PyTorch model, as export takes it, beside them (host).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
 @device_option
+@cast_option
+@verbosity_options
 def eval_command(
     bundles: tuple[Path, ...],
     data: Path,
@@ -59,6 +62,7 @@ def eval_command(
     model: str | None,
     json_path: str | None,
     device: int | None,
+    cast: bool,
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
@@ -84,7 +88,8 @@ def eval_command(
         readout=readout,
         ticks=ticks,
         device=device,
-        progress=lambda line: click.echo(f"… {line}", err=True),
+        progress=lambda line: None if is_quiet() else click.echo(f"… {line}", err=True),
+        fit=fit_of(cast),
     )
     if json_path is not None:
         write_json(found.to_json(), json_path)

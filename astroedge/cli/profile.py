@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from astroedge.cli.shared.measuring_options import measuring_options
-from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
     from astroedge.measuring import Measuring
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @threads_option
 @device_option
+@cast_option
+@verbosity_options
 def profile_command(
     bundle: Path,
     wanted: Measuring,
@@ -34,6 +37,7 @@ def profile_command(
     csv_path: Path | None,
     threads: int | None,
     device: int | None,
+    cast: bool,
 ) -> None:
     """Measure what a step of BUNDLE costs on this machine.
 
@@ -44,7 +48,9 @@ def profile_command(
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
-    profile = profile_bundle(bundle, wanted, inputs=source, compare=compare, threads=threads, device=device)
+    profile = profile_bundle(
+        bundle, wanted, inputs=source, compare=compare, threads=threads, device=device, fit=fit_of(cast)
+    )
     files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 @click.option("--allow-flips", metavar="N", type=click.IntRange(min=0), help="Accept N spikes within the tolerance.")
 @threads_option
 @device_option
+@cast_option
+@verbosity_options
 def verify_command(
     bundle: Path,
     graph: Path | None,
@@ -36,6 +39,7 @@ def verify_command(
     allow_flips: int | None,
     threads: int | None,
     device: int | None,
+    cast: bool,
 ) -> None:
     """Verify BUNDLE on this machine.
 
@@ -44,6 +48,7 @@ def verify_command(
     disagrees.
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
+    from astroedge.cli.shared.progress import working
     from astroedge.workflows.verify_bundle import examine_file
 
     if graph is None and (steps, source, seed, tolerance, allow_flips) != (None,) * 5:
@@ -52,17 +57,19 @@ def verify_command(
         )
     if source is not None and seed is not None:
         raise click.UsageError("--input and --seed exclude each other.")
-    report = examine_file(
-        bundle,
-        graph,
-        steps=steps,
-        inputs=source,
-        seed=seed,
-        threads=threads,
-        device=device,
-        tolerance=tolerance,
-        allow_flips=allow_flips,
-    )
+    with working("Verifying"):
+        report = examine_file(
+            bundle,
+            graph,
+            steps=steps,
+            inputs=source,
+            seed=seed,
+            threads=threads,
+            device=device,
+            tolerance=tolerance,
+            allow_flips=allow_flips,
+            fit=fit_of(cast),
+        )
     if json_path is not None:
         write_json(report.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

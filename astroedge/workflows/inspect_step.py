@@ -8,26 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astroedge.bundle.container import Bundle
+from astroedge.bundle.one_file import is_archive
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 
-INSPECTION_FORMAT = "astroedge-inspection"
+INSPECTION_FORMAT = "astroedge-inspect"
 INSPECTION_VERSION = 1
 
 
 def inspection(kind: str) -> dict[str, Any]:
-    """How the JSON of every inspection begins; `schemas/inspection.schema.json` describes what follows."""
+    """How the JSON of every inspection begins; `schemas/inspect.schema.json` describes what follows."""
     return {"format": INSPECTION_FORMAT, "version": INSPECTION_VERSION, "kind": kind}
 
 
 def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
-    """The bundle in a folder, its files compared with their digests, or the step graph in a file.
+    """The bundle in a folder or a file, its files compared with their digests, or the step graph in a file.
 
     Raises BundleError or GraphError for what is damaged or neither. A graph needs the onnx package, a bundle NumPy.
     """
-    if Path(path).is_dir():
+    if Path(path).is_dir() or is_archive(Path(path)):
         bundle = Bundle.load(path)
         bundle.check()
         return bundle

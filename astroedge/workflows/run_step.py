@@ -22,29 +22,39 @@ from astroedge.workflows.inputs.array_files import (
     read_csv,
     stack,
 )
+from astroedge.workflows.inputs.fit_arrays import Fit
 
 STANDARD_INPUT = "-"
 
 
-def run_file(session: Session, source: str | os.PathLike[str], suffix: str) -> bytes:
+def run_file(session: Session, source: str | os.PathLike[str], suffix: str, fit: Fit | None = None) -> bytes:
     """Run `session` over all ticks of a file in one native call and return the outputs as a file of this suffix.
 
-    `source` is the path of a `.npy`, `.npz` or `.csv` file, or "-" for CSV lines from standard input.
+    `source` is the path of a `.npy`, `.npz` or `.csv` file, or "-" for CSV lines from standard input; `fit` says how
+    its arrays are made to fit.
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
-    return encode_arrays(suffix, session.run(**_read(session, source)), session.spec.outputs)
+    return encode_arrays(suffix, session.run(**_read(session, source, fit)), session.spec.outputs)
 
 
-def present_file(session: Session, source: str | os.PathLike[str], suffix: str, ticks: int, readout: str) -> bytes:
+def present_file(
+    session: Session,
+    source: str | os.PathLike[str],
+    suffix: str,
+    ticks: int,
+    readout: str,
+    fit: Fit | None = None,
+) -> bytes:
     """Present every row of a file for `ticks` ticks, each from a reset, and return a row of readouts for each.
 
-    `source` and `suffix` are as in `run_file`; `astroedge.readout` has the readouts. Where the first output is a row of
-    scores, a last array `class` has the class that each presentation stands for, but for `.npy`, which holds one array.
+    `source`, `suffix` and `fit` are as in `run_file`; `astroedge.readout` has the readouts. Where the first output is a
+    row of scores, a last array `class` has the class that each presentation stands for, but for `.npy`, which holds one
+    array.
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
-    inputs = _read(session, source)
+    inputs = _read(session, source, fit)
     if "readout" in inputs and readout != "sum":
         raise InputError("An input of the step is called 'readout', so that only sums can be read out; rename it.")
     rows = {len(array) if array.ndim else 0 for array in inputs.values()}
@@ -69,12 +79,12 @@ def _present(session: Session, inputs: dict[str, Array], ticks: int, readout: st
     return session.present(ticks, **given)
 
 
-def _read(session: Session, source: str | os.PathLike[str]) -> dict[str, Array]:
+def _read(session: Session, source: str | os.PathLike[str], fit: Fit | None) -> dict[str, Array]:
     """The rows of a file, or of CSV lines from standard input, by input."""
     specs = session.spec.inputs
     if source == STANDARD_INPUT:
         return stack(read_csv(sys.stdin, specs, "standard input"), specs, "standard input")
-    return read_arrays(source, specs)
+    return read_arrays(source, specs, fit)
 
 
 def run_lines(session: Session, lines: Iterable[str], source: str) -> Iterator[str]:

@@ -15,7 +15,6 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest_file import encode_manifest
 from astroedge.errors import InputError
 from astroedge.measuring import Measuring
 from astroedge.profile_parts import Energy, Timing
@@ -266,11 +265,9 @@ def _sizes(session: CompiledSession) -> list[Reading]:
     if memory is not None:
         note = "resident memory of the whole process before the timed steps, Python and NumPy included"
         peak = Reading("peak memory", float(memory[1]), "bytes", "measured", note)
-    files = [manifest.library.size, manifest.weights.size, *(asset.size for asset in manifest.assets)]
-    size = sum(files) + len(encode_manifest(manifest))
     return [
         peak,
-        Reading("bundle size", float(size), "bytes", "measured", "all files"),
+        Reading("bundle size", float(session.bundle.nbytes), "bytes", "measured", "all files"),
         Reading("weights size", float(manifest.weights.size), "bytes", "measured", manifest.weights.name),
     ]
 

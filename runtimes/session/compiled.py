@@ -22,7 +22,7 @@ from astroedge.runtimes.library.c_interface import check_description
 from astroedge.runtimes.library.gpu import Gpu, GpuStream, choose_device
 from astroedge.runtimes.library.native_library import load_library
 from astroedge.runtimes.library.processor import check_processor
-from astroedge.runtimes.session.call_arguments import check_out, count_ticks
+from astroedge.runtimes.session.call_arguments import as_arrays, check_out, count_ticks
 from astroedge.runtimes.session.input_slot import InputSlot, Records, field_view
 from astroedge.runtimes.session.presentation import Presenter
 from astroedge.runtimes.session.session_errors import (
@@ -132,7 +132,8 @@ class CompiledSession(StreamState, Presenter):
     def step(self, /, *unnamed: object, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
         """One tick; returns the outputs by name.
 
-        Every input is a NumPy array of the shape and dtype in `spec.inputs`; those of size 1 take a Python number too.
+        Every input is a NumPy array of the shape and dtype in `spec.inputs`, or another library's array of them, such
+        as a tensor of PyTorch on the processor, or a list of numbers; those of size 1 take a Python number too.
         The outputs are fresh arrays. With `out`, a dict of arrays by output name, those outputs are copied into the
         arrays given and `out` is returned. (Where an input is itself called "out", that name means the input.)
 
@@ -199,8 +200,9 @@ class CompiledSession(StreamState, Presenter):
                 inputs["steps"], steps = steps, None
             if unnamed:
                 raise without_name("run", list(self._slots))
-            ticks = count_ticks(self._slots, inputs, steps)
-            records, results = self._pack(ticks, inputs)
+            arrays = as_arrays(self._slots, inputs)
+            ticks = count_ticks(self._slots, arrays, steps)
+            records, results = self._pack(ticks, arrays)
             self._run_records(records, results)
             views, outputs = self._output_views, self.manifest.layout.outputs
             return {item.name: _dense(results.field(item, views[item.name])) for item in outputs}
@@ -250,6 +252,13 @@ class CompiledSession(StreamState, Presenter):
             self._memory.close()
         for name in self.__dict__.keys() - {"bundle", "threads", "_unavailable"}:
             del self.__dict__[name]
+
+    def __repr__(self) -> str:
+        """`<Session of lm for native, int8, tick 42>`."""
+        if self._unavailable and "_memory" not in self.__dict__:
+            return f"<Session of {self.bundle.manifest.model}, closed>"
+        manifest = self.manifest
+        return f"<Session of {manifest.model} for {manifest.target.name}, {manifest.precision}, tick {self.ticks:,}>"
 
     def __enter__(self) -> CompiledSession:
         return self

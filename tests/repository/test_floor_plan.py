@@ -23,6 +23,7 @@ PLAN = {
             "nearest_name",
             "strict_json",
             "scratch",
+            "serial_line",
             "regular_file",
             "replace_file",
             "abi",
@@ -65,7 +66,7 @@ PLAN = {
         *("targets.link", "targets"),
     ),
     "runtimes": (*("runtimes.library", "runtimes.session", "runtimes", "runtimes.checking", "runtimes.profiling"),),
-    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows"),
+    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows.doctor", "workflows.live", "workflows"),
     "public names": ("astroedge",),
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (

@@ -14,11 +14,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from astroedge.cli.shared.verbosity import is_quiet
 from astroedge.errors import printable
 from astroedge.replace_file import replace_file
 
 PIPED_WIDTH = 120  # where there is no terminal to ask
 STANDARD_OUTPUT = "-"
+STYLES = {
+    "ok": "green",
+    "equal": "green",
+    "untested": "yellow",
+    "missing": "red",
+    "broken": "red",
+    "failed": "red",
+    "DIFFERS": "red",
+}
+"""Colour, where the terminal has it and NO_COLOR is not set, for cells that say how something stands; no other has."""
 
 
 @cache
@@ -31,7 +42,7 @@ def console() -> Console:
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print rows under a title and their headers, columns of numbers to the right; nothing when there are no rows."""
     lines = [[printable(str(cell)) for cell in row] for row in rows]
-    if not lines:
+    if not lines or is_quiet():
         return
     if title:
         console().print(Text(printable(title), style="bold"))
@@ -40,13 +51,15 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title:
         numbers = all(line[index][:1].isdigit() or line[index] in ("", "–") for line in lines)
         table.add_column(header, justify="right" if numbers else "left", overflow="fold")
     for line in lines:
-        table.add_row(*map(Text, line))
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in line))
     console().print(table)
     console().print()
 
 
 def print_line(text: str) -> None:
     """Print a text as it is, without breaking its lines."""
+    if is_quiet():
+        return
     console().print("\n".join(map(printable, text.split("\n"))), soft_wrap=True)
 
 
@@ -90,6 +103,11 @@ def joules(energy: float) -> str:
         if abs(energy) >= 0.9995 * factor:
             return f"{energy / factor:.3g} {unit}"
     return f"{energy / 1e-9:.3g} nJ"
+
+
+def number(value: float) -> str:
+    """A number of any size with six significant digits: 0.25, 1,234,570, 3.4e+38 only where that is shorter."""
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:g}"
 
 
 def duration(nanoseconds: float) -> str:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+from astroedge.cli.shared.verbosity import is_quiet
+
+if TYPE_CHECKING:
+    from astroedge.workflows.inputs.fit_arrays import Fit
 
 GPU_TARGETS = "cuda (this machine's GPU), cuda:sm_87"
 """Targets that are in no list, as a user writes them."""
+
+
+def complete_target(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The targets that begin with what was typed, for the shell's completion."""
+    from astroedge.workflows.describe_targets import target_names
+
+    return [name for name in ("native", "cuda", *target_names()) if name.startswith(incomplete)]
+
 
 threads_option = click.option(
     "--threads",
@@ -20,3 +35,16 @@ device_option = click.option(
     type=click.IntRange(min=0, max=2**31 - 1),
     help="Which GPU computes a bundle that was compiled for one; without it the first.",
 )
+
+cast_option = click.option(
+    "--cast",
+    is_flag=True,
+    help="Convert arrays of another dtype where the step's holds their numbers; what is converted is said.",
+)
+
+
+def fit_of(cast: bool, rate: float | None = None) -> Fit:
+    """How arrays of files are made to fit, with what was changed said on standard error."""
+    from astroedge.workflows.inputs.fit_arrays import Fit
+
+    return Fit(cast, lambda text: None if is_quiet() else click.echo(f"Note: {text}", err=True), rate)

@@ -15,13 +15,14 @@ from astroedge.runtimes import load
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
 from astroedge.workflows.evaluation.score_step import count_classes, score
+from astroedge.workflows.inputs.fit_arrays import Fit
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 Progress = Callable[[str], None]
 PathLike = str | os.PathLike[str]
-EVALUATION_FORMAT = "astroedge-evaluation"
+EVALUATION_FORMAT = "astroedge-eval"
 EVALUATION_VERSION = 1
 
 
@@ -56,7 +57,7 @@ class Evaluation:
         return own - first if metric == "accuracy" else own / first - 1
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, versioned, as `schemas/evaluation.schema.json` describes it."""
+        """The JSON form, versioned, as `schemas/eval.schema.json` describes it."""
         return {"format": EVALUATION_FORMAT, "version": EVALUATION_VERSION, **asdict(self)}
 
 
@@ -71,13 +72,14 @@ def evaluate(
     ticks: int | None = None,
     device: int | None = None,
     progress: Progress | None = None,
+    fit: Fit | None = None,
 ) -> Evaluation:
     """Score bundles on labelled data (see `labelled_data` and `score_step`), beside what they were made from.
 
     `graph` is the path of the step graph they were compiled from, run in ONNX Runtime; `model` names the PyTorch model
     as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `device` is
     the GPU that computes the bundles for one, as in `astroedge.load`; those for a processor may stand beside them.
-    `progress` is called with a line before each contender.
+    `progress` is called with a line before each contender; `fit` says how arrays are made to fit.
 
     Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
@@ -87,7 +89,7 @@ def evaluate(
     reference = None if graph is None else _load_graph(graph)
     spec = _common_step(manifests, graph, reference)
     count_classes(spec)
-    read = read_labelled(data, labels, spec, ticks)
+    read = read_labelled(data, labels, spec, ticks, fit)
     has_gpu = any(manifest.device is not None for manifest in manifests.values())
     contenders = []
     if model is not None:
