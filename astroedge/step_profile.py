@@ -177,7 +177,7 @@ class Profile:
         record = asdict(self)
         record["machine"] = dict(self.machine)
         record["digests"] = dict(self.digests)
-        for name in ("paced", "host"):
+        for name in ("paced", "energy", "host"):
             part = getattr(self, name)
             record[name] = None if part is None else part.to_json()
         for name in OPTIONAL:
