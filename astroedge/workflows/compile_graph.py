@@ -161,7 +161,8 @@ def _compile(
     bundle = link_bundle(step, goal) if here is goal else _probe_build(quantised, here, options)
     say("comparing with ONNX Runtime by the forced rule")
     shows = bundle.manifest.probes or not quantised.graph.spec.spikes
-    parity = _check_parity(quantised.graph, bundle if shows else _probe_build(quantised, here, options), options, say)
+    seen = bundle if shows else _probe_build(quantised, here, options, step)
+    parity = _check_parity(quantised.graph, seen, options, say)
     say(f"recording the golden trace on {here.name}")
     golden = _golden(bundle, step.manifest.layout, parity, say)
     if options.math == "fast" and here is not goal:
@@ -170,7 +171,9 @@ def _compile(
     return link_bundle(step, goal, golden)
 
 
-def _compile_step(quantised: QuantisedGraph, target: Target, options: _Options) -> CompiledStep:
+def _compile_step(
+    quantised: QuantisedGraph, target: Target, options: _Options, beside: CompiledStep | None = None
+) -> CompiledStep:
     from astroedge.targets import compile_step
 
     return compile_step(
@@ -180,6 +183,7 @@ def _compile_step(quantised: QuantisedGraph, target: Target, options: _Options) 
         kernels=options.kernels,
         probes=options.probes,
         weights=quantised.weights,
+        beside=beside,
     )
 
 
@@ -188,10 +192,13 @@ def probe_build(quantised: QuantisedGraph, target: Target, *, math: str, kernels
     return _probe_build(quantised, target, _Options(math, kernels, True))
 
 
-def _probe_build(quantised: QuantisedGraph, target: Target, options: _Options) -> Bundle:
+def _probe_build(
+    quantised: QuantisedGraph, target: Target, options: _Options, beside: CompiledStep | None = None
+) -> Bundle:
+    """The build that shows its spikes; `beside` is a build of the step for the same target."""
     from astroedge.targets import link_bundle
 
-    return link_bundle(_compile_step(quantised, target, replace(options, probes=True)), target)
+    return link_bundle(_compile_step(quantised, target, replace(options, probes=True), beside), target)
 
 
 def runs_here(target: Target) -> bool:
