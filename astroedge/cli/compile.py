@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from astroedge.cli.shared.options import GPU_TARGETS
-from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
+from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
 
 
 @click.command("compile")
@@ -61,7 +61,7 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
     "--check-ticks",
     metavar="N",
     type=click.IntRange(min=1),
-    help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS}.",
+    help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS} or {FEW_TICKS}.",
 )
 def compile_command(
     graph: Path,
