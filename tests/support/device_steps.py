@@ -19,6 +19,7 @@ from astroedge.targets.compiler.cuda.divide_calls import BLOCK_THREADS
 from astroedge.targets.compiler.cuda.kernel_text import ENTRY
 from astroedge.targets.compiler.device_passes import DEVICE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import pack_weights
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels
 from astroedge.targets.pass_list import run_passes
 from tests.cuda_emulator.kernels import load_source
 
@@ -95,7 +96,8 @@ def device_step(graph: StepGraph, *, kernels: str = "auto", precision: str = "fl
     """The CUDA C of a step, and what the passes found on the way."""
     target = resolve_target(BOARD)
     native, stored = tvm_target(target), quantise(graph, precision)
-    made = Compilation(CompileRequest(stored.graph, target, "exact", kernels, False, stored.weights), native)
+    request = CompileRequest(stored.graph, target, "exact", kernels, False, stored.weights)
+    made = Compilation(request, native, NativeKernels(native, request.math))
     with native:
         run_passes(UNTIL_TEXT, made)
     return DeviceStep(stored.graph, made)
