@@ -38,22 +38,14 @@ class DeviceStep:
     made: Compilation
 
     @property
-    def tick(self) -> tuple[str, str, str]:
-        """The text before the calls of the tick, the calls, and what comes behind them."""
-        start = self.made.text.index("static __device__ void astroedge_tick")
-        end = self.made.text.index('extern "C" __global__', start)
-        return self.made.text[:start], self.made.text[start:end], self.made.text[end:]
-
-    @property
     def waits(self) -> int:
-        """How often all blocks wait for each other inside a tick."""
-        return len(WAITS.findall(self.tick[1]))
+        """How often all blocks wait for each other in a tick, the wait for the next tick among them."""
+        return len(WAITS.findall(self.made.text))
 
     def without_wait(self, number: int) -> str:
-        """The text without one of the waits inside the tick."""
-        before, calls, after = self.tick
-        found = list(WAITS.finditer(calls))[number]
-        return before + calls[: found.start()] + calls[found.end() :] + after
+        """The text without one of the waits; that between two ticks is the last."""
+        found = list(WAITS.finditer(self.made.text))[number]
+        return f"{self.made.text[: found.start()]};{self.made.text[found.end() :]}"
 
     def run(
         self, inputs: Arrays, *, grid: int = 2, seed: int = 0, races: bool = False, text: str | None = None
@@ -71,12 +63,10 @@ class DeviceStep:
             bytes_of = np.ascontiguousarray(inputs[item.name]).reshape(ticks, -1).view(np.uint8)
             offset = plan.places[value].offset
             rows[:, offset : offset + bytes_of.shape[1]] = bytes_of
-        done = np.zeros(1, np.uint64)
         strides = (plan.sizes["inputs"], plan.sizes["outputs"])
         kernels = load_source(text or self.made.text, races=races)
         arrays = (given, outputs, state, weights, workspace, np.zeros(32, np.uint32))
-        kernels.launch(ENTRY, grid, BLOCK_THREADS, *arrays, ticks, *strides, None, done, seed=seed)
-        assert done[0] == ticks
+        kernels.launch(ENTRY, grid, BLOCK_THREADS, *arrays, ticks, *strides, seed=seed)
         shown = outputs.reshape(ticks, -1)
         results = {
             item.name: np.stack([_read(row, place.offset, item.shape, item.dtype) for row in shown])

@@ -3,12 +3,11 @@
     extern "C" __global__ void astroedge_run(
         unsigned char *inputs, unsigned char *outputs, unsigned char *state, unsigned char *weights,
         unsigned char *workspace, unsigned int *control, int steps, unsigned long long input_stride,
-        unsigned long long output_stride, const int *stop, unsigned long long *done)
+        unsigned long long output_stride)
 
-All threads make every call, each does its part, and between two levels all blocks wait for each other. `control` is 128
-bytes of zeros before the first launch: the waits of all blocks from [0] on, and at [16] and [17] whether to go on at
-even and at odd ticks, written by one thread before a wait and read behind it. `stop` may be 0; it and `done` may lie in
-the host's memory.
+All threads make every call, each does its part, and between two levels, and two ticks, all blocks wait for each other.
+`control` is 128 bytes of zeros before the first launch, for these waits. Nothing ends a launch before its last tick:
+the host asks for no more than it can wait for.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ WAIT = "ae_grid_sync(control + {word});"
 """Waits that follow each other use different words, so that whoever wakes up late learns nothing of the next one."""
 
 _WORDS = 3  # for the waits between the calls of a tick
-_TICK_END, _LAUNCH = _WORDS, _WORDS + 1  # for those outside
+_TICK_END = _WORDS  # for those between two ticks
 
 
 _TICK = "static __device__ void astroedge_tick(unsigned char *inputs, unsigned char *outputs, unsigned char *state,"
@@ -44,21 +43,11 @@ _RUN = f"""
 extern "C" __global__ void __launch_bounds__(AE_THREADS) {ENTRY}(
     unsigned char *inputs, unsigned char *outputs, unsigned char *state, unsigned char *weights,
     unsigned char *workspace, unsigned int *control, int steps, unsigned long long input_stride,
-    unsigned long long output_stride, const int *stop, unsigned long long *done) {{
-    const bool first = blockIdx.x == 0 && threadIdx.x == 0;
-    const unsigned long long before = first ? *done : 0;
-    volatile unsigned int *go_on = control + 16;
-    if (first) go_on[0] = !(stop && *(volatile const int *)stop);
-    {WAIT.format(word=_LAUNCH)}
-    for (int step = 0; step < steps && go_on[step & 1]; step++) {{
-        const int stopped = first && stop ? *(volatile const int *)stop : 0;
+    unsigned long long output_stride) {{
+    for (int step = 0; step < steps; step++) {{
+        if (step > 0) {WAIT.format(word=_TICK_END)}
         astroedge_tick(
             inputs + step * input_stride, outputs + step * output_stride, state, weights, workspace, control);
-        if (first) {{
-            go_on[(step + 1) & 1] = !stopped;
-            *(volatile unsigned long long *)done = before + step + 1;
-        }}
-        {WAIT.format(word=_TICK_END)}
     }}
 }}
 """
