@@ -10,7 +10,8 @@
 #define FIRST_TICKS 16u          /* of the first launch of a run, before it is known how long a tick takes */
 #define LAUNCH_SECONDS 0.02      /* that a launch may take, since nothing stops it */
 #define LARGEST_RECORDS 1048576u /* bytes of the inputs, or outputs, of a launch, unless one tick has more */
-#define LARGEST_MAPPED 8192u     /* bytes of a step that a GPU reaches in the host's memory about as soon as they are copied */
+#define LARGEST_MAPPED 2048u     /* bytes of a step that a block reads in the host's memory as soon as they are copied */
+#define MOST_MAPPED 65536u       /* the same, read by every block of the grid */
 #define CONTROL_SIZE 128u
 
 /* --- memory ------------------------------------------------------------------------------------------------------------ */
@@ -135,11 +136,14 @@ static uint64_t bytes_of(uint64_t size, uint64_t stride, uint64_t ticks)
     return stride ? size * ticks : size;
 }
 
-/* Whether records are copied between the host's memory and the GPU's own, rather than reached where they are: no GPU has
- * a cache for pinned memory, one that shares the host's has none either (NVIDIA, CUDA for Tegra). */
-static int copies(const launch *what, uint64_t bytes)
+/* Whether records are copied between the host's memory and the GPU's own, rather than reached where they are. A copy in
+ * the stream costs a step two to three microseconds. No GPU has a cache for pinned memory, one that shares the host's has
+ * none either (NVIDIA, CUDA for Tegra), and every block may read all inputs, and outputs that others wrote. So what is
+ * reached in place must be little for a block, which waits about a microsecond for each kilobyte over PCIe, and little for
+ * all of them: 64 KiB take PCIe 4, or the memory of a small Jetson, two to three microseconds. */
+static int copies(const cuda_stream *stream, const launch *what, uint64_t bytes)
 {
-    return bytes && (what->ticks > 1 || bytes > LARGEST_MAPPED);
+    return bytes && (what->ticks > 1 || bytes > LARGEST_MAPPED || bytes * stream->blocks > MOST_MAPPED);
 }
 
 static CUresult start(cuda_stream *stream, const launch *what, CUdeviceptr inputs, CUdeviceptr outputs)
@@ -157,7 +161,7 @@ static CUresult queue(cuda_stream *stream, const launch *what)
 {
     uint64_t in = bytes_of(astroedge_info.inputs.size, what->input_stride, what->ticks);
     uint64_t out = bytes_of(astroedge_info.outputs.size, what->output_stride, what->ticks);
-    int copies_in = copies(what, in), copies_out = copies(what, out);
+    int copies_in = copies(stream, what, in), copies_out = copies(stream, what, out);
     CUresult result = CUDA_SUCCESS;
     if (copies_in)
         result = cuda.cuMemcpyHtoDAsync_v2(stream->inputs, stream->host_inputs, in, stream->stream);

@@ -109,7 +109,7 @@ def test_a_text_is_the_same_every_time() -> None:
 
 
 def test_every_wait_is_needed() -> None:
-    """No two threads race, and without any one of the waits, between chains that mix all elements or two ticks, two do."""
+    """No two threads race, and without any one wait, between chains that mix all elements or two ticks, two do."""
     spec = StepSpec(
         inputs=(TensorSpec("x", (1, 300), "float32"),),
         outputs=(TensorSpec("y", (1, 300), "float32"),),
