@@ -22,7 +22,7 @@ from astroedge.targets.compiler.emit.make_manifest import pack_weights
 from astroedge.targets.pass_list import run_passes
 from tests.cuda_emulator.kernels import load_source
 
-WAITS = re.compile(r"ae_grid_sync\(control \+ \d\);")
+WAITS = re.compile(r"ae_grid_sync\(control \+ \d\);|__syncthreads\(\);")
 BOARD = "jetson-orin-nano-cuda"
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -39,13 +39,17 @@ class DeviceStep:
 
     @property
     def waits(self) -> int:
-        """How often all blocks wait for each other in a tick, the wait for the next tick among them."""
-        return len(WAITS.findall(self.made.text))
+        """How often blocks or the threads of a block wait for each other in a tick; then blocks for the next tick."""
+        return len(self._found())
 
     def without_wait(self, number: int) -> str:
         """The text without one of the waits; that between two ticks is the last."""
-        found = list(WAITS.finditer(self.made.text))[number]
+        found = self._found()[number]
         return f"{self.made.text[: found.start()]};{self.made.text[found.end() :]}"
+
+    def _found(self) -> list[re.Match[str]]:
+        start = self.made.text.index("static __device__ void astroedge_tick")
+        return list(WAITS.finditer(self.made.text, start))
 
     def run(
         self, inputs: Arrays, *, grid: int = 2, seed: int = 0, races: bool = False, text: str | None = None

@@ -23,28 +23,28 @@ from astroedge.targets.compiler.select.activity import ActivityCounters, Counter
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice, is_graded
 from astroedge.targets.compiler.select.decide_kernel import EVENT, check_kernels
 from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.families.gpu_costs import GpuCosts
 from astroedge.targets.kernels.cuda.products import count_active
 from astroedge.targets.precision.quantise_weights import StoredWeights
-
-BLOCKS = 128
-"""Blocks of threads that run at once on a small chip; larger ones have more than enough."""
 
 
 def choose_device_kernels(
     program: StepProgram,
     products: list[Product | ConvolutionProduct],
     spikes: dict[str, float],
+    costs: GpuCosts,
     kernels: str,
     weights: StoredWeights,
 ) -> tuple[StepProgram, KernelChoice]:
     """Replace the placeholders in `program` by kernels of a GPU and add what counts its spikes.
 
-    Arguments and results as of `choose_kernels`; "pruned" is as "auto", for there are no such kernels on a GPU.
+    Arguments and results as of `choose_kernels`, but for the costs of the GPU in the place of the target; "pruned" is
+    as "auto", for there are no such kernels on a GPU.
 
     Raises CompileError for any other word, and for more inputs than exact integer sums allow.
     """
     check_kernels(kernels)
-    chooser = _DeviceChooser(kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
+    chooser = _DeviceChooser(costs, kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
     for call in program.calls:
         chooser.add(call, products)
     chooser.count_the_rest()
@@ -54,14 +54,21 @@ def choose_device_kernels(
 class _DeviceChooser:
     """Walks the calls once."""
 
-    def __init__(self, kernels: str, weights: StoredWeights, spikes: dict[str, Value], rates: dict[str, float]) -> None:
+    def __init__(
+        self,
+        costs: GpuCosts,
+        kernels: str,
+        weights: StoredWeights,
+        spikes: dict[str, Value],
+        rates: dict[str, float],
+    ) -> None:
         self.weights = WeightValues(weights)
         self.calls: list[KernelCall] = []
         self.activity = ActivityCounters(spikes, rates)
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.listed: set[tuple[Value, int]] = set()
-        self.products = ProductCalls(kernels, self.weights, BLOCKS)
-        self.convolutions = ConvolutionCalls(kernels, self.weights, BLOCKS)
+        self.products = ProductCalls(kernels, self.weights, costs)
+        self.convolutions = ConvolutionCalls(kernels, self.weights, costs.blocks)
 
     def add(self, call: KernelCall, products: list[Product | ConvolutionProduct]) -> None:
         """Append `call`, or the kernels that stand for it."""
