@@ -24,12 +24,16 @@ from astroedge.targets.compiler.program.plan_memory import Place, pack_by_lifeti
 from astroedge.targets.compiler.program.step_program import OWN, KernelCall, StepProgram, Value
 from astroedge.targets.cuda.library_call import ALONE, LIBRARY_FUNCTION
 from astroedge.targets.families.gpu_costs import GpuCosts
+from astroedge.targets.pass_list import UnknownForm
 
 OWN_BYTES = 16_384
 """Bytes of a block's own memory: each block that a multiprocessor runs at once has as much, the library's beside it."""
 
-MOST_TRIES = 400
-"""So many choices are compared: each takes time in proportion to the calls of a step."""
+MOST_OWN_BYTES = 32_768
+"""More than this a chip does not give a block beside what the library's functions need."""
+
+MOST_CALLS = 100_000
+"""Calls that are looked at in all: for each choice that is compared, all calls of the step are."""
 
 Copy: TypeAlias = Callable[[Value], tirx.PrimFunc]
 
@@ -79,8 +83,17 @@ def repeat_calls(
 
 
 def place_own(calls: Sequence[KernelCall], places: dict[Value, Place], levels: Sequence[int]) -> int:
-    """Place what blocks make for themselves, by the levels of the calls; returns the bytes of a block."""
-    return pack_by_lifetime(calls, places, levels, OWN, Place(OWN, 0))
+    """Place what blocks make for themselves, by the levels of the calls; returns the bytes of a block.
+
+    Raises UnknownForm for more than a chip has; calls that take as much are not chosen, if levels are as expected.
+    """
+    nbytes = pack_by_lifetime(calls, places, levels, OWN, Place(OWN, 0))
+    if nbytes > MOST_OWN_BYTES:
+        raise UnknownForm(
+            f"A block of threads would need {nbytes:,} bytes of its own, more than {MOST_OWN_BYTES:,}; use the board's "
+            "CPU target."
+        )
+    return nbytes
 
 
 class _Chooser:
@@ -101,7 +114,8 @@ class _Chooser:
             call.writes[0]: own_values(call, form, points) for call, form in zip(program.calls, forms, strict=True)
         }
         self.old_of = {new: old for old, new in zip(program.states, program.nexts, strict=True) if new is not old}
-        self.tries = 0
+        self.known: dict[frozenset[int], int] = {}
+        self.tries = max(20, MOST_CALLS // max(1, len(program.calls)))
 
     def choose(self) -> frozenset[int]:
         """All calls that each block may make, less those without which a tick takes no longer.
@@ -113,17 +127,20 @@ class _Chooser:
         chosen = self._without(frozenset(may), dearest)
         while chosen and self._own_bytes(chosen) > OWN_BYTES:
             chosen -= {max(chosen, key=lambda index: (self._bytes_of(index), index))}
-        for index in may:
+        self.tries *= 2
+        for index in may[: self.tries - len(self.known)]:
             more = chosen | {index}
             if self._time(more) < self._time(chosen) and self._own_bytes(more) <= OWN_BYTES:
                 chosen = more
-        self.tries = 0
+        self.tries *= 2
         chosen = self._without(chosen, [index for index in dearest if index in chosen])
         return chosen if self._time(chosen) < self._time(frozenset()) else frozenset()
 
     def waits(self, chosen: frozenset[int]) -> int:
         """How often all blocks wait in a tick."""
-        return max(self._levels(self.repeated(chosen)), default=0) + 1
+        if chosen not in self.known:
+            self.known[chosen] = max(self._levels(self.repeated(chosen)), default=0) + 1
+        return self.known[chosen]
 
     def work(self, chosen: Iterable[int]) -> float:
         """Nanoseconds that the calls take longer where each block makes them."""
@@ -157,9 +174,8 @@ class _Chooser:
 
     def _without(self, chosen: frozenset[int], calls: list[int]) -> frozenset[int]:
         """`chosen` less those of the `calls` that save no wait, or less than they cost; found by halving."""
-        if not calls or self.tries >= MOST_TRIES:
+        if not calls or len(self.known) >= self.tries:
             return chosen
-        self.tries += 1
         fewer = chosen.difference(calls)
         if len(calls) == 1:
             return fewer if self._time(fewer) <= self._time(chosen) else chosen
@@ -183,4 +199,4 @@ class _Chooser:
 
     def _own_bytes(self, chosen: frozenset[int]) -> int:
         program = self.repeated(chosen)
-        return place_own(program.calls, {}, self._levels(program))
+        return pack_by_lifetime(program.calls, {}, self._levels(program), OWN, Place(OWN, 0))
