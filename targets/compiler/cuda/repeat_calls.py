@@ -53,12 +53,12 @@ class Repeats:
 
     def text(self) -> str:
         """Why, for people."""
-        wait = f"a wait of all blocks is estimated at {self.barrier / 1000:.1f} µs"
+        wait = f"with an estimated {self.barrier / 1000:.1f} µs for a wait of all blocks"
         if not self.calls:
-            return f"{wait}; no call takes less than it saves when each block makes it for itself."
+            return f"{wait}, no call takes less than it saves when each block makes it for itself."
         calls = f"{self.calls} small call{'s' if self.calls > 1 else ''}"
         return (
-            f"{wait}: each block makes {calls} for itself, which takes an estimated "
+            f"{wait}, each block makes {calls} for itself, which takes an estimated "
             f"{self.work / 1000:.1f} µs more a tick and saves {self.before - self.after} of {self.before} waits."
         )
 
