@@ -75,7 +75,11 @@ def test_vector_width_is_what_the_code_uses(name: str) -> None:
     (loop,) = schedule.get_loops(schedule.get_sblock("result"))
     schedule.vectorize(schedule.split(loop, [None, 16])[1])
     assembly = tvm.compile(schedule.mod, target=tvm_target(target)).mod.inspect_source("asm")
-    widths = {"xmm": 128, "ymm": 256, "zmm": 512} if target.arch == "x86_64" else {"v0.4s": 128, "z0.s": 0}
+    widths = {
+        "x86_64": {"xmm": 128, "ymm": 256, "zmm": 512},
+        "aarch64": {"v0.4s": 128, "z0.s": 0},
+        "armv7l": {"s0": 32, "q8": 128, "q9": 128},
+    }[target.arch]
     assert max(width for text, width in widths.items() if re.search(rf"\b{re.escape(text)}", assembly)) == (
         target.vector_bits
     )
@@ -142,10 +146,10 @@ def test_missing_board_file_is_named() -> None:
         ("cores = 4", "cores = true", "cores is True; it must be an integer"),
         ("cores = 4", "cores = 0", "cores is 0; it must be at least 1"),
         ("cores = 4", "cores = ", "is not valid TOML"),
-        ('arch = "aarch64"', 'arch = "ppc64le"', "arch is 'ppc64le'; it must be x86_64 or aarch64"),
+        ('arch = "aarch64"', 'arch = "ppc64le"', "arch is 'ppc64le'; it must be x86_64 or aarch64 or armv7l"),
         ('arch = "aarch64"', 'arch = "x86_64"', "it must be x86_64-linux-gnu"),
         ('glibc = "2.28"', 'glibc = "latest"', "glibc is 'latest'"),
-        ("vector_bits = 128", "vector_bits = 100", "vector_bits is 100; it must be 128, 256 or 512"),
+        ("vector_bits = 128", "vector_bits = 100", "vector_bits is 100; it must be 32, 128, 256 or 512"),
         ("l2_bytes = 1_048_576", "l2_bytes = -1", "l2_bytes is -1"),
         ('features = ["fp", "asimd"]', 'features = "fp asimd"', "must be a list of texts"),
         ('features = ["fp", "asimd"]', "features = [1]", "must be a list of texts"),
