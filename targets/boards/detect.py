@@ -24,9 +24,9 @@ def detect_board(machine: Machine | None = None) -> Target:
 
 
 def nearest_board(machine: Machine | None = None) -> Target | None:
-    """A shipped board with the processor of a machine that is no shipped board, to begin a board file of its own with.
+    """The shipped target to begin a board file with for a machine that says its name and is no shipped board.
 
-    None where there is none, for a shipped board, and where nothing tells boards apart (no device tree).
+    It is a board with the same processor, else the generic target. None for a shipped board, and without a device tree.
 
     Raises TargetError as `detect_board` does.
     """
@@ -35,9 +35,9 @@ def nearest_board(machine: Machine | None = None) -> Target | None:
     boards = [board for board in shipped_boards().values() if board.arch == arch and not board.gpu]
     if not machine.model or any(_is(machine, board) for board in boards):
         return None
-    native = detect_native(machine)
-    alike = [board for board in boards if board.device_tree and board.cpu == native.cpu]
-    return min(alike, key=lambda board: abs(board.l2_bytes - native.l2_bytes), default=None)
+    native, generic = detect_native(machine), _generic_target(machine)
+    alike = [board for board in boards if board.device_tree and board.cpu == native.cpu != generic.cpu]
+    return min(alike, key=lambda board: abs(board.l2_bytes - native.l2_bytes), default=generic)
 
 
 def detect_native(machine: Machine | None = None) -> Target:

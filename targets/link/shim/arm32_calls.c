@@ -287,6 +287,10 @@ HIDDEN void __aeabi_unwind_cpp_pr0(void)
 {
 }
 
+HIDDEN void __aeabi_unwind_cpp_pr1(void)
+{
+}
+
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
 #define OF_EACH_ALIGNMENT(define) define() define(4) define(8)

@@ -8,7 +8,7 @@ import pytest
 
 from astroedge.errors import TargetError
 from astroedge.targets.boards.board_file import shipped_boards
-from astroedge.targets.boards.detect import detect_board, detect_native
+from astroedge.targets.boards.detect import detect_board, detect_native, nearest_board
 from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.families.machine import Machine, this_machine
 
@@ -55,6 +55,17 @@ def x86_cpuinfo(flags: str) -> str:
         ("NVIDIA Jetson Orin Nano Developer Kit", "jetson-orin-nano"),
         ("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super", "jetson-orin-nano"),
         ("NVIDIA Jetson AGX Orin Developer Kit", "jetson-agx-orin"),
+        ("NVIDIA Jetson Orin NX Engineering Reference Developer Kit", "jetson-orin-nx"),
+        ("NVIDIA Jetson Nano Developer Kit", "jetson-nano"),
+        ("NVIDIA Jetson Nano 2GB Developer Kit", "jetson-nano"),
+        ("NVIDIA Jetson TX2 Developer Kit", "jetson-tx2"),
+        ("quill", "jetson-tx2"),
+        ("NVIDIA Jetson Xavier NX Developer Kit", "jetson-xavier-nx"),
+        ("Jetson-AGX", "jetson-agx-xavier"),
+        ("NVIDIA Jetson AGX Xavier Developer Kit", "jetson-agx-xavier"),
+        ("Radxa ROCK 5B", "rk3588"),
+        ("Orange Pi 5 Plus", "rk3588"),
+        ("BeagleBoard.org BeaglePlay", "beagleplay"),
         ("Some Board nobody wrote a file for", "aarch64"),
         ("", "aarch64"),
     ],
@@ -62,6 +73,44 @@ def x86_cpuinfo(flags: str) -> str:
 def test_board_is_recognised_by_its_own_name(tmp_path: Path, model: str, board: str) -> None:
     """The device tree's model names the board; any other ARM machine is the generic target."""
     assert detect_board(machine(tmp_path, "aarch64", arm_cpuinfo(("0xd08", ARMV8_0)), model)).name == board
+
+
+@pytest.mark.parametrize(
+    ("model", "board"),
+    [
+        ("Raspberry Pi 2 Model B Rev 1.1", "raspberry-pi-2"),
+        ("Raspberry Pi 3 Model B Plus Rev 1.3", "raspberry-pi-3-32bit"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", "raspberry-pi-zero-2w-32bit"),
+        ("TI AM335x BeagleBone Black", "armv7"),
+    ],
+)
+def test_32_bit_board_is_recognised(tmp_path: Path, model: str, board: str) -> None:
+    """Under a 32-bit kernel a board is the one for 32-bit programs."""
+    assert detect_board(machine(tmp_path, "armv7l", arm_cpuinfo(("0xc07", ARMV7)), model, bits=32)).name == board
+
+
+def test_board_without_a_device_tree_is_recognised_by_its_processor(tmp_path: Path) -> None:
+    """An Intel N100 is one where the kernel shows all its flags, a level of x86-64 where a hypervisor masks some."""
+    flags = f"{X86_V3} avx_vnni"
+    shown = x86_cpuinfo(flags).replace("Some CPU @ 2.00GHz", "Intel(R) N100")
+    assert detect_board(machine(tmp_path, "x86_64", shown)).name == "intel-n100"
+    (tmp_path / "masked").mkdir()
+    masked = shown.replace(" avx_vnni", "")
+    assert detect_board(machine(tmp_path / "masked", "x86_64", masked)).name == "x86-64-v3"
+
+
+def test_unknown_board_has_a_nearest_one(tmp_path: Path) -> None:
+    """Of a board that nobody wrote a file for, the one with its processor is named; of known and nameless ones none."""
+    cpuinfo = arm_cpuinfo(*[("0xd0b", ARMV8_2)] * 4)
+    near = nearest_board(machine(tmp_path, "aarch64", cpuinfo, "Some Board nobody wrote a file for"))
+    assert near is not None
+    assert near.cpu == "cortex-a76"
+    (tmp_path / "other").mkdir()
+    strange = machine(tmp_path / "other", "aarch64", arm_cpuinfo(("0xfff", ARMV8_0)), "Some Board with a new processor")
+    assert nearest_board(strange) == shipped_boards()["aarch64"]
+    for name, model in (("known", "Raspberry Pi 5 Model B Rev 1.0"), ("nameless", "")):
+        (tmp_path / name).mkdir()
+        assert nearest_board(machine(tmp_path / name, "aarch64", cpuinfo, model)) is None
 
 
 def test_no_board_answers_to_the_name_of_another() -> None:

@@ -13,8 +13,10 @@ from astroedge.targets.boards.board_file import BOARDS, Target, read_board, ship
 from astroedge.targets.boards.target import list_targets, resolve_target, tvm_target, zig_target
 from astroedge.targets.families import FAMILIES
 from tests.support import elf
+from tests.support.codes import distinct_codes
 
 NAMES = [target.name for target in list_targets()]
+CODES = [target.name for target in distinct_codes()]
 EXAMPLE = (BOARDS / "raspberry-pi-4.toml").read_text(encoding="utf-8")
 
 
@@ -48,9 +50,9 @@ def test_file_is_called_what_its_board_is_called() -> None:
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("name", [*NAMES, "native"])
+@pytest.mark.parametrize("name", [*CODES, "native"])
 def test_trivial_function_compiles_for_every_target(name: str, tmp_path: Path) -> None:
-    """TVM accepts each target and emits an ELF object of its machine."""
+    """TVM accepts each target, those of equal code once, and emits an ELF object of its machine."""
     target = resolve_target(name)
     source = te.placeholder((64,), "float32", name="source")
     result = te.compute((64,), lambda i: source[i] + source[i], name="result")
@@ -62,7 +64,7 @@ def test_trivial_function_compiles_for_every_target(name: str, tmp_path: Path) -
 
 @pytest.mark.compiles
 @pytest.mark.guard
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CODES)
 def test_vector_width_is_what_the_code_uses(name: str) -> None:
     """Sixteen-wide float sums use registers of the width the board file gives, and no wider ones.
 
