@@ -181,6 +181,16 @@ def test_attributes_reach_the_compiler() -> None:
     assert list(tvm_target(target).attrs["mattr"]) == ["+dotprod"]
 
 
+def test_no_board_file_of_32_bit_arm_gets_the_vector_unit(tmp_path: Path) -> None:
+    """Its floats drop denormals, so that an own board file that asks for it is not followed."""
+    text = (BOARDS / "raspberry-pi-2.toml").read_text(encoding="utf-8")
+    path = board_file(
+        tmp_path, text.replace('cpu = "cortex-a7"', 'cpu = "cortex-a8"\nattributes = ["+neon", "+neonfp"]')
+    )
+    attributes = list(tvm_target(resolve_target(path)).attrs["mattr"])
+    assert attributes == ["+neon", "+neonfp", "-neon"]
+
+
 def test_target_cannot_be_changed() -> None:
     """Targets are values: a changed one is a new one."""
     target: Target = resolve_target("aarch64")
