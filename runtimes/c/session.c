@@ -47,9 +47,11 @@ static int bind_entries(astro_session *session, astro_failure *failure)
     return check_features(session->info->features, failure);
 }
 
-/* A buffer of the C interface: aligned, never NULL, not yet cleared. */
+/* A buffer of the C interface: aligned, never NULL, not yet cleared; NULL where it does not fit into memory. */
 static void *allocate(uint64_t size)
 {
+    if (size > LARGEST_OBJECT)
+        return NULL;
     return aligned_alloc(ASTRO_ALIGNMENT, size ? size : ASTRO_ALIGNMENT);
 }
 

@@ -24,6 +24,7 @@ from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
 from astroedge.targets.cuda.device_code import SHIM_SOURCES, DeviceCode
+from astroedge.targets.families import ARCHITECTURES
 from astroedge.targets.link.device_data import image_file, render_device_code, render_images
 from astroedge.targets.link.shim_data import render_shim_data
 
@@ -67,16 +68,19 @@ def find_linker(target: Target) -> Linker:
 
     Raises LinkError when none of them is here; the message says what to install.
     """
+    options = ARCHITECTURES[target.arch].shim_options
     zig = _zig()
     if zig is not None:
-        return Linker((zig, "cc", "-target", zig_target(target)), f"zig {_version((zig, 'version'))}")
+        command = (zig, "cc", "-target", zig_target(target), *options.get("zig", ()))
+        return Linker(command, f"zig {_version((zig, 'version'))}")
     cross = f"{target.triple}-gcc"
     candidates = [cross, "cc", "gcc"] if platform.machine() == target.arch else [cross]
     for name in candidates:
         path = shutil.which(name)
         if path is not None:
             # zig always refuses relocations in code, which would make every process pay for its own copy of it.
-            return Linker((path,), _version((path, "--version")), ("-Wl,-z,text",))
+            command = (path, *options.get("gcc", ()))
+            return Linker(command, _version((path, "--version")), ("-Wl,-z,text",))
     raise LinkError(
         f'No linker for {target.triple}: pip install "astroedge[host]" brings one (ziglang), or install {cross}.'
     )
@@ -102,7 +106,8 @@ def link_library(
     linker = find_linker(target)
     team = team_object is not None
     exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
-    shim = _shim_objects(linker, (*_SHIM_SOURCES, *(["team.c"] if team else [])), team)
+    sources = (*_SHIM_SOURCES, *(["team.c"] if team else []), *ARCHITECTURES[target.arch].shim_sources)
+    shim = _shim_objects(linker, sources, team)
     objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
     objects |= {f"kernels_{index}.o": content for index, content in enumerate(kernels)}
     files = _sources(manifest, exports) | objects
