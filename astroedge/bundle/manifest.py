@@ -272,6 +272,11 @@ class Manifest:
         return sum(item.rows * item.columns * item.calls for item in self.matrices)
 
     @property
+    def stamps(self) -> int:
+        """The times that are noted in a timed tick: when each kernel begins and when the last ends; 0 on a GPU."""
+        return len(self.kernels) + 1 if self.kernels and self.device is None else 0
+
+    @property
     def reference_sha256(self) -> str:
         """The digest of the graph that the step must agree with."""
         return self.dequantised_sha256 or self.graph_sha256
