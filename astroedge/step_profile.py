@@ -15,10 +15,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from astroedge.errors import AstroEdgeError
+from astroedge.host_package import require
+from astroedge.kernel_profile import KernelTimes
 
 PROFILE_FORMAT = "astroedge-profile"
 PROFILE_VERSION = 1
 LABELS = ("measured", "estimated", "unavailable")
+COLUMNS = ("group", "name", "value", "unit", "label", "note")  # of a profile's rows
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ class Profile:
     `inputs` says what was fed, `threads` how many threads computed a step. `step` times single calls of `Session.step`
     from Python; `readings` holds load time, first step, native throughput, memory, sizes, energy, temperatures and
     throttling by name. `machine` describes where it was measured, with "gpu" where a GPU computed. `samples` are the
-    raw step times in the order taken, empty unless they were asked for.
+    raw step times in the order taken, empty unless they were asked for; so are `kernels`, the time by kernels.
     """
 
     model: str
@@ -164,6 +167,7 @@ class Profile:
     operations: SynapticOperations
     comparison: Comparison | None = None
     samples: tuple[int, ...] = field(default=(), repr=False)
+    kernels: KernelTimes | None = None
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -176,6 +180,9 @@ class Profile:
         """The JSON form, versioned, as `schemas/profile.schema.json` describes it."""
         record = asdict(self)
         record["machine"] = dict(self.machine)
+        del record["kernels"]
+        if self.kernels is not None:
+            record["kernels"] = self.kernels.to_json()
         return {"format": PROFILE_FORMAT, "version": PROFILE_VERSION, **json.loads(json.dumps(record))}
 
     @staticmethod
@@ -216,6 +223,8 @@ class Profile:
             yield "synaptic operations", matrix.name, matrix.effective, unit, matrix.label, matrix.note
         if self.comparison is not None:
             yield from self._comparison_rows(self.comparison, "gpu" in self.machine)
+        if self.kernels is not None:
+            yield from self.kernels.rows()
         for name, text in self.machine.items():
             yield "machine", name, text, "", "measured", ""
 
@@ -230,11 +239,19 @@ class Profile:
         yield group, "p50 of the bundle beside it", comparison.ours, "ns", "measured", ""
         yield group, "times as long as the bundle", comparison.ratio, "", "measured", spread
 
+    def to_dataframe(self) -> Any:
+        """The rows as a pandas DataFrame; `kernels` has one of its own, with a row for each kernel.
+
+        Raises MissingDependencyError without pandas.
+        """
+        pandas = require("pandas", "a DataFrame")
+        return pandas.DataFrame(list(self.rows()), columns=list(COLUMNS))
+
     def to_csv(self) -> str:
         """The rows as CSV with a header line; floats are written so that they read back unchanged."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("group", "name", "value", "unit", "label", "note"))
+        writer.writerow(COLUMNS)
         writer.writerows(self.rows())
         writer.writerows(
             ("sample", str(index), value, "ns", "measured", "") for index, value in enumerate(self.samples)
@@ -261,4 +278,5 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         ),
         comparison=None if comparison is None else Comparison(**comparison),
         samples=tuple(record["samples"]),
+        kernels=KernelTimes.from_json(record["kernels"]) if "kernels" in record else None,
     )

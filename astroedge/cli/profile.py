@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.shared.kernel_options import kernel_options
 from astroedge.cli.shared.options import device_option, threads_option
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
+@kernel_options
 @threads_option
 @device_option
 def profile_command(
@@ -32,6 +34,8 @@ def profile_command(
     samples: bool,
     json_path: str | None,
     csv_path: Path | None,
+    kernels: bool,
+    trace_path: Path | None,
     threads: int | None,
     device: int | None,
 ) -> None:
@@ -45,13 +49,24 @@ def profile_command(
     from astroedge.workflows.profile_bundle import profile_bundle
 
     profile = profile_bundle(
-        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=device
+        bundle,
+        steps=steps,
+        inputs=source,
+        compare=compare,
+        keep_samples=samples,
+        threads=threads,
+        device=device,
+        kernels=kernels or trace_path is not None,
     )
     files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):
         files[json_path] = json_text(profile.to_json()).encode()
+    if trace_path is not None:
+        from astroedge.trace_events import trace_events
+
+        files[trace_path] = json_text(trace_events(profile)).encode()
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)
@@ -72,10 +87,14 @@ def _show(profile: Profile) -> None:
     print_table(names, [times], f"{step.count:,} steps from Python after {profile.warmup} to warm up, measured")
     groups: dict[str, list[tuple[str, ...]]] = {}
     for group, name, value, unit, label, note in profile.rows():
-        if group != "step":
+        if group not in ("step", "kernel", "instrumented"):
             groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
+    if profile.kernels is not None:
+        from astroedge.cli.shared.show_kernels import show_kernels
+
+        show_kernels(profile.kernels)
     print_line(_summary(profile))
 
 

@@ -24,17 +24,20 @@ def profile_bundle(
     keep_samples: bool = False,
     threads: int | None = None,
     device: int | None = None,
+    kernels: bool = False,
 ) -> Profile:
     """Profile the bundle in a folder on inputs from a file (see `array_files`), on drawn ones when None.
 
-    `threads` and `device` are as in `astroedge.load`. `compare` is the path of the graph it was compiled from: then
+    `threads` and `device` are as in `astroedge.load`, `kernels` as in `astroedge.profile`. `compare` is the path of the graph it was compiled from: then
     ONNX Runtime is measured beside it, after everything else, so that the memory it needs is not counted as the
     bundle's.
 
     Raises what `astroedge.profile` raises, GraphError for a graph that cannot be read, OSError for a file.
     """
     data = None if inputs is None else read_arrays(inputs, Bundle.load(path).manifest.step.inputs)
-    alone = profile(path, steps=steps, inputs=data, keep_samples=keep_samples, threads=threads, device=device)
+    alone = profile(
+        path, steps=steps, inputs=data, keep_samples=keep_samples, threads=threads, device=device, kernels=kernels
+    )
     if compare is None:
         return alone
     from astroedge.step.graph import StepGraph

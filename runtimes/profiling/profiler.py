@@ -24,6 +24,7 @@ from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import draw_inputs
 from astroedge.runtimes.checking.verify import choose_inputs, refuse_other_graph
 from astroedge.runtimes.profiling.gpu_time import describe_gpu, read_gpu
+from astroedge.runtimes.profiling.kernel_times import time_kernels
 from astroedge.runtimes.profiling.memory_use import resident_bytes
 from astroedge.runtimes.profiling.sensors import (
     EnergyCounter,
@@ -34,6 +35,7 @@ from astroedge.runtimes.profiling.sensors import (
 )
 from astroedge.runtimes.profiling.synops import count_operations
 from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.runtimes.session.timed_run import refuse_kernels
 from astroedge.session import Array
 from astroedge.step_profile import Comparison, Profile, Reading, SpikeRate, Timing
 
@@ -57,20 +59,23 @@ def profile(
     keep_samples: bool = False,
     threads: int | None = None,
     device: int | None = None,
+    kernels: bool = False,
 ) -> Profile:
     """Measure a bundle, or a loaded session, on this machine.
 
     `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None. `steps` is how many ticks of them are
     timed, all of the given ones or 1000 drawn ones when None, after `warmup` untimed steps. With `compare`, the graph
     the bundle was compiled from, ONNX Runtime is measured in turns with it, on as many threads. `keep_samples` keeps
-    the raw times. `threads` and `device` are as in `astroedge.load`; a session has its own.
+    the raw times. `threads` and `device` are as in `astroedge.load`; a session has its own. `kernels` also times every
+    kernel of the step, in an instrumented run by one thread.
 
     On a GPU the profile has its name, the memory taken there, the time of a launch by the GPU's own clock and what a
     step takes beyond it; ONNX Runtime computes on the processor all the same.
 
     Load time, first step and added memory need a bundle or its path; for a session they are unavailable, and its stream
     goes on afterwards as if nothing had happened, but for its activity counts. Raises VerificationError when `compare`
-    is another graph, InputError for inputs the step does not take or too few of them, and for impossible threads.
+    is another graph, InputError for inputs the step does not take or too few of them, for impossible threads, and for
+    the kernels of a step that a GPU computes.
     """
     if isinstance(bundle, CompiledSession):
         if threads not in (None, bundle.threads):
@@ -78,10 +83,10 @@ def profile(
         if device is not None and (bundle.gpu is None or bundle.gpu.ordinal != device):
             raise InputError(f"The session was not loaded with device={device}; load it so instead.")
         readings = _unavailable("a session was given that had been loaded before; give the bundle to measure it")
-        return _measure(bundle, readings, steps, warmup, inputs, compare, keep_samples)
+        return _measure(bundle, readings, steps, warmup, inputs, compare, keep_samples, kernels)
     session, readings = _load_and_step(bundle, inputs, threads, device)
     with session:
-        return _measure(session, readings, steps, warmup, inputs, compare, keep_samples)
+        return _measure(session, readings, steps, warmup, inputs, compare, keep_samples, kernels)
 
 
 def _unavailable(reason: str) -> list[Reading]:
@@ -128,9 +133,12 @@ def _measure(
     inputs: Mapping[str, Array] | None,
     compare: StepGraph | None,
     keep_samples: bool,
+    kernels: bool,
 ) -> Profile:
     """Everything that is measured on a loaded session."""
     manifest = session.manifest
+    if kernels:
+        refuse_kernels(manifest)
     if compare is not None:
         refuse_other_graph(manifest, compare)
     steps, data = choose_inputs(manifest, steps, inputs)
@@ -166,6 +174,7 @@ def _measure(
         operations=count_operations(manifest.matrices, manifest.activity, active, steps),
         comparison=comparison,
         samples=tuple(samples) if keep_samples else (),
+        kernels=time_kernels(session, inputs, steps) if kernels else None,
     )
 
 

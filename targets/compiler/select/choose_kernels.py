@@ -18,6 +18,7 @@ from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.activity import ActivityCounters, Counter
+from astroedge.targets.compiler.select.call_costs import convolution_costs, product_costs
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
@@ -107,6 +108,7 @@ class _Chooser:
 
     def _add_product(self, call: KernelCall, product: Product) -> None:
         left, right = call.reads
+        first = len(self.calls)
         kernel, reason = self.decisions.decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
@@ -125,6 +127,8 @@ class _Chooser:
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(KernelCall(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
+        spikes, costs = self.activity.counted_as(left, product), self.decisions.costs(product, left, right)
+        self.calls[first:] = product_costs(self.calls[first:], product, spikes, costs)
         self.choice.matrices.append(
             Matrix(
                 name=product.name,
@@ -133,7 +137,7 @@ class _Chooser:
                 calls=product.batch * product.rows_out,
                 kernel=kernel,
                 reason=reason,
-                spikes=self.activity.counted_as(left, product),
+                spikes=spikes,
                 nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
                 nbytes=sum(value.nbytes for value in weights),
                 precision=self.weights.storage(right).name,
@@ -143,7 +147,10 @@ class _Chooser:
 
     def _add_convolution(self, call: KernelCall, product: ConvolutionProduct) -> None:
         conv, (images, weights) = product.shape, call.reads
+        first = len(self.calls)
         chosen = self.convolutions.add(call, product)
+        spikes = self.activity.counted_as(images, product)
+        self.calls[first:] = convolution_costs(self.calls[first:], product.name, conv, spikes, chosen.cycles)
         self.choice.matrices.append(
             Matrix(
                 name=product.name,
@@ -152,7 +159,7 @@ class _Chooser:
                 calls=conv.batch * conv.groups * conv.out_pixels,
                 kernel=chosen.kernel,
                 reason=chosen.reason,
-                spikes=self.activity.counted_as(images, product),
+                spikes=spikes,
                 nonzero=round(chosen.nonzero / conv.groups),
                 nbytes=chosen.nbytes,
                 precision=self.weights.storage(weights).name,
