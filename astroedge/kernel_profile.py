@@ -89,7 +89,9 @@ class KernelTimes:
         Raises MissingDependencyError without pandas.
         """
         pandas = require("pandas", "a DataFrame")
-        return pandas.DataFrame([asdict(item) for item in self.items], columns=[item.name for item in fields(KernelTime)])
+        return pandas.DataFrame(
+            [asdict(item) for item in self.items], columns=[item.name for item in fields(KernelTime)]
+        )
 
     def rows(self) -> Iterator[tuple[str, str, float | str | None, str, str, str]]:
         """The numbers as `(group, name, value, unit, label, note)`."""

@@ -160,7 +160,9 @@ def _check_kernels(manifest: Manifest) -> None:
     counters = {item.name for item in manifest.activity}
     for item in manifest.kernels:
         _require(item.spikes is None or item.spikes in counters, f"{item.name!r} reads what nothing counts")
-        right = len(item.cycles) in (0, 1, len(COST_RATES)) and all(map(_is_count, (item.nbytes, item.row, *item.cycles)))
+        right = len(item.cycles) in (0, 1, len(COST_RATES)) and all(
+            map(_is_count, (item.nbytes, item.row, *item.cycles))
+        )
         _require(right, f"the cost of {item.name!r} cannot be")
 
 

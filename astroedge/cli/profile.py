@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def profile_command(
     if trace_path is not None:
         from astroedge.trace_events import trace_events
 
-        files[trace_path] = json_text(trace_events(profile)).encode()
+        files[trace_path] = json.dumps(trace_events(profile), allow_nan=False).encode()
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)

@@ -51,8 +51,9 @@ def time_kernels(
         raise InputError(f"The kernels of {steps} steps cannot be timed; ask for at least 1.")
     saved = session.snapshot()
     try:
+        blocks, repeats = _choose_runs(session, steps, data)
         session.reset()
-        measured = _Measured(session, *_choose_runs(session, steps, data))
+        measured = _Measured(session, blocks, repeats)
     finally:
         session.restore(saved)
     return measured.summary(session.manifest)

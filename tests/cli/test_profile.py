@@ -67,3 +67,16 @@ def test_profile_that_cannot_be_written_is_one_line(
     )
     assert result.failed_with(1), result
     assert f"{tmp_path}/none/p.csv" in result.err
+
+
+def test_kernels_are_shown_and_traced(astroedge_command: Command, compiled: Build, tmp_path: Path) -> None:
+    """--trace times kernels, too: a table by module, a sentence on what instrumenting costs, and a trace to open."""
+    result = astroedge_command(
+        *("profile", compiled("recurrent_net").bundle, "--steps", "40", "--trace", tmp_path / "trace.json"),
+        *("--json", tmp_path / "p.json"),
+    )
+    assert result.code == 0, result.err
+    for text in ("time per kernel", "layers.0", "matmul", "a plain tick takes"):
+        assert text in result.out, text
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert Profile.from_json(json.loads((tmp_path / "p.json").read_text())).kernels is not None

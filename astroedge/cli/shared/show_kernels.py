@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from astroedge.kernel_profile import KernelTime, KernelTimes
 
 MOST_ROWS = 30
-LONGEST_OPERATOR = 36
+NAMED_OPERATORS = 2  # of those that were fused into one
 HEADERS = ("module", "operator", "kind", "calls", "time", "share", "bytes", "active inputs", "bytes/s", "expected")
 
 
@@ -31,9 +31,9 @@ def show_kernels(kernels: KernelTimes) -> None:
 
 
 def _row(item: KernelTime) -> tuple[str, ...]:
-    operator = item.operator
-    if len(operator) > LONGEST_OPERATOR:
-        operator = f"{operator[:LONGEST_OPERATOR]}…"
+    operators = item.operator.split(", ")
+    further = len(operators) - NAMED_OPERATORS
+    operator = ", ".join(operators[:NAMED_OPERATORS]) + (f" + {further} more" if further > 0 else "")
     active = "" if item.active is None else f"{item.active:,.1f} of {item.inputs:,}"
     return (
         item.module,

@@ -53,7 +53,7 @@ def _timed_or_not(calls: list[tirx.Stmt], stamps: tirx.Var) -> tirx.Stmt:
         timed += [tirx.Evaluate(tirx.call_extern("void", STAMP, stamps, tirx.const(index, "int32"))), call]
     wanted = tirx.Not(tirx.call_intrin("bool", "tirx.isnullptr", stamps))
     rarely = tirx.call_llvm_pure_intrin("bool", "llvm.expect", wanted, tirx.const(False, "bool"))
-    return tirx.IfThenElse(rarely, tirx.SeqStmt(timed), tirx.SeqStmt(calls))
+    return tirx.IfThenElse(rarely, tirx.SeqStmt(timed), calls[0] if len(calls) == 1 else tirx.SeqStmt(calls))
 
 
 class Tick:

@@ -7,6 +7,7 @@ states it makes, the states and stored weights it reads, or else the last of the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from os.path import commonprefix
 
 import numpy as np
@@ -16,7 +17,7 @@ from astroedge.step.graph import StepGraph
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
-LARGEST_NAMED = 1 << 16  # bytes of a constant that is looked for among the stored weights
+LARGEST_NAMED = 1 << 22  # bytes of a constant that is looked for among the stored weights
 
 
 def name_calls(plan: MemoryPlan, program: StepProgram, graph: StepGraph) -> list[str]:
@@ -41,7 +42,7 @@ def _module(call: KernelCall, made: dict[Value, str], read: dict[bytes, str], fo
         [made[value] for value in call.writes if value in made],
         [_parent(value.name) for value in call.reads if value.kind == "state"],
         counted,
-        [read[_content(value)] for value in call.reads if value.kind == "weight" and _content(value) in read],
+        [read[content] for value in call.reads if value.kind == "weight" and (content := _content(value)) in read],
     )
     makers = [module for value, module in found.items() if value in call.reads]
     return next(filter(None, map(_common, evidence)), makers[-1] if makers else "")
@@ -59,13 +60,17 @@ def _stored_names(graph: StepGraph) -> dict[bytes, str]:
     found: dict[bytes, str | None] = {}
     for item in graph.model.graph.initializer:
         if _parent(item.name) and np.prod(item.dims) > 1 and item.ByteSize() <= LARGEST_NAMED:
-            content, module = numpy_helper.to_array(item).tobytes(), _parent(item.name)
+            content, module = _digest(numpy_helper.to_array(item)), _parent(item.name)
             found[content] = module if found.get(content, module) == module else None
     return {content: module for content, module in found.items() if module is not None}
 
 
 def _content(value: Value) -> bytes:
-    return b"" if value.data is None or value.nbytes > LARGEST_NAMED else value.data.tobytes()
+    return b"" if value.data is None or value.nbytes > LARGEST_NAMED else _digest(value.data)
+
+
+def _digest(array: np.ndarray) -> bytes:
+    return blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
 
 
 def _parent(name: str) -> str:

@@ -19,9 +19,7 @@ LISTS = ("active-list", "fixed-point")  # calls that prepare inputs for every pr
 EVENT_KINDS = ("event-gemv", "event-conv")
 
 
-def product_costs(
-    calls: list[KernelCall], product: Product, spikes: str | None, costs: MatrixCost
-) -> list[KernelCall]:
+def product_costs(calls: list[KernelCall], product: Product, spikes: str | None, costs: MatrixCost) -> list[KernelCall]:
     """The calls of a matrix product with their costs; `spikes` names what counts its active inputs."""
     return [replace(call, cost=_product_cost(call, product, spikes, costs)) for call in calls]
 

@@ -24,9 +24,7 @@ class ChosenConvolution:
     cycles: tuple[int, ...]
 
 
-def sum_cycles(
-    kernel: str, product: ConvolutionProduct, target: Target, integer: bool, fused: bool
-) -> tuple[int, ...]:
+def sum_cycles(kernel: str, product: ConvolutionProduct, target: Target, integer: bool, fused: bool) -> tuple[int, ...]:
     """Cycles of the sums alone; `integer` and `fused` are as in `event_cost` and `dense_cost`."""
     conv = product.shape
     if kernel != "event" or product.sparsity is None:
