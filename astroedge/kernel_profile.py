@@ -30,9 +30,9 @@ class Instrumented:
 class KernelTime:
     """What the calls of one kernel for one module take in a tick: `time` on average, `share` of all kernels.
 
-    `kind` is "event" where weights are read by active inputs, "dense" for other products, else "other". `bytes` are read
-    and written in a tick; `inputs` counts the elements of which only `active`, on average, are worked on, None where
-    all are. `bandwidth` is bytes a second. `predicted` is what the compiler expected at this activity and the
+    `kind` is "event" where weights are read by active inputs, "dense" for other products, else "other". `bytes` are
+    read and written in a tick; `inputs` counts the elements of which only `active`, on average, are worked on, None
+    where all are. `bandwidth` is bytes a second. `predicted` is what the compiler expected at this activity and the
     processor's clock, None where it has no estimate of the kernel or the clock is not known.
     """
 

@@ -28,9 +28,9 @@ def profile_bundle(
 ) -> Profile:
     """Profile the bundle in a folder on inputs from a file (see `array_files`), on drawn ones when None.
 
-    `threads` and `device` are as in `astroedge.load`, `kernels` as in `astroedge.profile`. `compare` is the path of the graph it was compiled from: then
-    ONNX Runtime is measured beside it, after everything else, so that the memory it needs is not counted as the
-    bundle's.
+    `threads` and `device` are as in `astroedge.load`, `kernels` as in `astroedge.profile`. `compare` is the path of the
+    graph it was compiled from: then ONNX Runtime is measured beside it, after everything else, so that the memory it
+    needs is not counted as the bundle's.
 
     Raises what `astroedge.profile` raises, GraphError for a graph that cannot be read, OSError for a file.
     """

@@ -78,9 +78,10 @@ def _choose_runs(session: CompiledSession, steps: int, inputs: Mapping[str, Arra
 
 
 class _Measured:
-    """Blocks of ticks, each computed plain and instrumented in turns from one state: the quickest repeat of either counts.
+    """Blocks of ticks, each computed plain and instrumented in turns from one state.
 
-    Others were disturbed. Times of all kernels of a block are those of one repeat, so that they add up.
+    The quickest repeat of either counts: others were disturbed. Times of all kernels of a block are those of one
+    repeat, so that they add up.
     """
 
     def __init__(self, session: CompiledSession, blocks: Sequence[TimedRun], repeats: int) -> None:

@@ -1,9 +1,9 @@
 """Object → shared library: the compiled tick, the C shim and the manifest's data, linked into what a bundle carries.
 
-The library exports `astro_describe`, `astro_step`, `astro_run` and `astro_clock`, with a tick for a team of threads also
-`astro_work` and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything else. Of a step
-that a GPU computes it holds the kernel's images in the place of the tick, exports what opens a device and needs the C
-library. Its bytes depend on the object or the images, the manifest, the target and the linker alone.
+The library exports `astro_describe`, `astro_step`, `astro_run` and `astro_clock`, with a tick for a team of threads
+also `astro_work` and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything
+else. Of a step that a GPU computes it holds the kernel's images in the place of the tick, exports what opens a device
+and needs the C library. Its bytes depend on the object or the images, the manifest, the target and the linker alone.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_o
     """Link a compiled tick into the shared library of a bundle and return the library's bytes.
 
     `object_bytes` is an ELF object for the target that defines `int32_t astroedge_tick(void *inputs, void *outputs,
-    void *state, void *weights, void *workspace, uint64_t *stamps)`, which notes the time before each kernel of the manifest
-    where `stamps` are not NULL (`shim/clock.c`). The manifest's data becomes `astro_info`; its golden trace may still
-    be empty: link again once it is known. `team_object`, if the step has one, defines the same tick for a team of
-    threads (`shim/team.c`).
+    void *state, void *weights, void *workspace, uint64_t *stamps)`, which notes the time before each kernel of the
+    manifest where `stamps` are not NULL (`shim/clock.c`). The manifest's data becomes `astro_info`; its golden trace
+    may still be empty: link again once it is known. `team_object`, if the step has one, defines the same tick for a
+    team of threads (`shim/team.c`).
 
     Raises LinkError with the tool's first error when compiling or linking fails, for example because the object needs a
     function that no one provides.

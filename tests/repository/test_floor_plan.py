@@ -31,7 +31,7 @@ PLAN = {
             "step",
             "session",
             "bundle",
-            "step_profile",
+            *("kernel_profile", "step_profile", "trace_events"),
         ),
         "models",
     ),
@@ -84,7 +84,7 @@ WORDS = {
 # The same for C: a file and its header are one, and include those before them.
 C_PLAN = {
     "targets/link/shim": (
-        *("astro_abi", "fp_mode", "memory", "checks", "team", "shim"),
+        *("astro_abi", "fp_mode", "memory", "checks", "clock", "team", "shim"),
         *("device_code", "cuda_driver", "cuda_gpu", "cuda_stream", "cuda"),
     ),
     "runtimes/c": (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from os.path import commonprefix
+from itertools import takewhile
 
 import numpy as np
 from onnx import numpy_helper
@@ -83,4 +83,5 @@ def _common(paths: Iterable[str]) -> str:
     known = [path for path in dict.fromkeys(paths) if path]
     if not known:
         return ""
-    return ".".join(commonprefix([path.split(".") for path in known])) or known[0]
+    levels = zip(*(path.split(".") for path in known), strict=False)
+    return ".".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels)) or known[0]

@@ -44,9 +44,9 @@ class Value:
 class CallCost:
     """What is known of a call of a product's kernels beyond its operands, for `astroedge profile --kernels`.
 
-    `module` is the product's name. `spikes` names the counter of the active inputs that it works on, None where it works
-    on all; of each it reads `row` bytes, and `nbytes` whatever is active. `cycles` is the estimate of one call at the
-    firing rates `astroedge.bundle.manifest.COST_RATES`, or one number where none counts; empty without an estimate.
+    `module` is the product's name. `spikes` names the counter of the active inputs that it works on, None where it
+    works on all; of each it reads `row` bytes, and `nbytes` whatever is active. `cycles` is the estimate of one call at
+    the firing rates `astroedge.bundle.manifest.COST_RATES`, or one number where none counts; empty without an estimate.
     """
 
     module: str

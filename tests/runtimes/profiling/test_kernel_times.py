@@ -91,7 +91,7 @@ def test_nothing_is_lost_in_json(measured: Profile) -> None:
 
 
 def test_the_trace_has_every_call_of_its_ticks(measured: Profile) -> None:
-    """Complete events in microseconds: every tick spans its kernels, which follow each other on a track of their own."""
+    """Complete events in microseconds: a tick spans its kernels, which follow each other on a track of their own."""
     record = json.loads(json.dumps(trace_events(measured)))
     complete = [event for event in record["traceEvents"] if event["ph"] == "X"]
     ticks = [event for event in complete if event["cat"] == "tick"]

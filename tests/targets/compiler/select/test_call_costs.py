@@ -8,8 +8,6 @@ from astroedge.bundle.manifest import COST_RATES
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import CallCost, KernelCall
-from astroedge.targets.compiler.select.kernel_cost import L1, MatrixCost
-from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.compiler.select.convolution_cost import (
     channel_cost,
     dense_cost,
@@ -18,6 +16,8 @@ from astroedge.targets.compiler.select.convolution_cost import (
     event_sums,
     windows_together,
 )
+from astroedge.targets.compiler.select.kernel_cost import L1, MatrixCost
+from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.precision.storage import FLOAT32
 from tests.support.graphs import lif_layer
 from tests.support.programs import chosen_program
@@ -53,14 +53,14 @@ def test_list_and_product_make_up_the_estimate() -> None:
     _, cost = calls_of("event")["event-gemv"]
     _, listed = calls_of("event")["active-list"]
     model = MatrixCost(Product("layer", 1, 1, INPUTS, NEURONS, True, None), FLOAT32, L1, V3)
-    whole = [model.event(rate, graded=False) for rate in COST_RATES]
+    whole = [model.event(rate, graded=True) for rate in COST_RATES]  # its inputs are numbers of any size
     assert [own + listed.cycles[0] for own in cost.cycles] == pytest.approx(whole, abs=1)
     assert sorted(cost.cycles) == list(cost.cycles)
 
 
 def test_sums_are_the_larger_part_of_a_convolution() -> None:
     """The estimate of the sums alone leaves out lists and copies, which take something, too."""
-    conv = Convolution(8, 16, (16, 16), (3, 3), padding=(1, 1, 1, 1))
+    conv = Convolution(1, 8, 16, 16, 16, (3, 3), padding=(1, 1, 1, 1))
     together = windows_together(conv, 0.1, V3)
     assert 0 < event_sums(conv, 0.1, together, V3) < event_cost(conv, 0.1, together, V3)
     assert 0 < dense_sums(conv, V3) < dense_cost(conv, V3) <= channel_cost(conv, V3)
