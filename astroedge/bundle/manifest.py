@@ -285,8 +285,11 @@ class Manifest:
 
     @property
     def stamps(self) -> int:
-        """The times that are noted in a timed tick: when each kernel begins and when the last ends; 0 on a GPU."""
-        return len(self.kernels) + 1 if self.kernels and self.device is None else 0
+        """The times that are noted in a timed tick: when each kernel begins and when the last ends.
+
+        0 where none is noted: on a GPU, in a probe build and of a step without kernels.
+        """
+        return len(self.kernels) + 1 if self.kernels and self.device is None and not self.probes else 0
 
     @property
     def reference_sha256(self) -> str:

@@ -193,7 +193,9 @@ def _kind(kernel: Kernel) -> str:
 
 def _predict(kernel: Kernel, active: Mapping[str, float], counters: Mapping[str, Activity]) -> float | None:
     """The compiler's estimate in cycles at the present activity, between the firing rates that it made it for."""
-    if len(kernel.cycles) < 2 or kernel.spikes is None:
-        return float(kernel.cycles[0]) if kernel.cycles else None
+    if len(kernel.cycles) == 1:
+        return float(kernel.cycles[0])
+    if not kernel.cycles or kernel.spikes is None:
+        return None
     rate = active[kernel.spikes] / counters[kernel.spikes].size
     return float(np.interp(rate, COST_RATES, kernel.cycles))

@@ -98,6 +98,10 @@ def refuse_kernels(manifest: Manifest) -> None:
     """Raise InputError for a step whose kernels cannot be timed."""
     if manifest.device is not None:
         raise InputError(ON_GPU)
+    if manifest.probes:
+        raise InputError(
+            "A build with probes is for looking at values, and its kernels are not timed; compile without."
+        )
     if not manifest.stamps:
         raise InputError("The step computes nothing, so it has no kernels to time.")
 

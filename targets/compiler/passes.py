@@ -104,7 +104,7 @@ def _plan_team(state: Compilation) -> None:
 
 
 def _build_object(state: Compilation) -> None:
-    state.code = build_object(state.plan, state.native, state.request.math)
+    state.code = build_object(state.plan, state.native, state.request.math, timed=not state.request.probes)
 
 
 def _build_team_object(state: Compilation) -> None:

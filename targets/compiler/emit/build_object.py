@@ -28,8 +28,8 @@ STAMP = "astroedge_stamp"
 RAW_C_CALL = -1  # calling_conv: the parameters as they are, no packed arguments
 
 
-def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> bytes:
-    """Compile the calls of `plan` for `target` and return the object file.
+def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str, timed: bool = True) -> bytes:
+    """Compile the calls of `plan` for `target` and return the object file; not `timed`, stamps are ignored.
 
     `math` is "exact" or "fast": products are free to contract, and functions that have no exact form come from libm.
     (The others are faster than libm's, which take one number at a time.)
@@ -40,7 +40,7 @@ def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str) -> byte
     tick = Tick(plan, target, math, ENTRY, (stamps,))
     plain = {function: undivided(function) for function in {call.function for call in plan.calls}}
     calls = [tick.call(call, plain[call.function]) for call in plan.calls]
-    return tick.compile([_timed_or_not(calls, stamps)] if calls else [])
+    return tick.compile([_timed_or_not(calls, stamps)] if calls and timed else calls)
 
 
 def _timed_or_not(calls: list[tirx.Stmt], stamps: tirx.Var) -> tirx.Stmt:

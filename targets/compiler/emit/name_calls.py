@@ -9,67 +9,73 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from astroedge.step.graph import StepGraph
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
 LARGEST_NAMED = 1 << 22  # bytes of a constant that is looked for among the stored weights
+SHARED = ("active-list", "fixed-point", "masks", "strips")
 
 
 def name_calls(plan: MemoryPlan, program: StepProgram, graph: StepGraph) -> list[str]:
     """The module path of every call of `plan`, "" where nothing tells."""
-    made, read = _known_values(program, graph), _stored_names(graph)
-    found: dict[Value, str] = {}
+    made, stored = _known_values(program, graph), _stored_values(plan.calls, graph)
+    makers: dict[Value, tuple[int, str]] = {}
     modules = []
-    for call in plan.calls:
-        if call.cost is not None and call.kind not in ("active-list", "fixed-point", "masks", "strips"):
-            module = call.cost.module
-        else:
-            module = _module(call, made, read, found)
-        found.update(dict.fromkeys(call.writes, module))
+    for index, call in enumerate(plan.calls):
+        module = call.cost.module if _is_own(call) and call.cost else _module(call, made, stored, makers)
+        makers.update(dict.fromkeys(call.writes, (index, module)))
         modules.append(module or (call.cost.module if call.cost is not None else ""))
     return modules
 
 
-def _module(call: KernelCall, made: dict[Value, str], read: dict[bytes, str], found: dict[Value, str]) -> str:
+def _is_own(call: KernelCall) -> bool:
+    """Whether the call is of one product alone: lists are of whoever fires, for all that read them."""
+    return call.cost is not None and call.kind not in SHARED
+
+
+def _module(
+    call: KernelCall, made: dict[Value, str], stored: dict[Value, str], makers: dict[Value, tuple[int, str]]
+) -> str:
     """The module that the surest kind of evidence names."""
-    counted = [made[value] for value in call.reads if value in made] if len(call.reads) == 1 else []
     evidence = (
         [made[value] for value in call.writes if value in made],
         [_parent(value.name) for value in call.reads if value.kind == "state"],
-        counted,
-        [read[content] for value in call.reads if value.kind == "weight" and (content := _content(value)) in read],
+        [made[value] for value in call.reads if value in made] if len(call.reads) == 1 else [],
+        [stored[value] for value in call.reads if value in stored],
     )
-    makers = [module for value, module in found.items() if value in call.reads]
-    return next(filter(None, map(_common, evidence)), makers[-1] if makers else "")
+    _, maker = max((makers[value] for value in call.reads if value in makers), default=(0, ""))
+    return next(filter(None, map(_common, evidence)), maker)
 
 
 def _known_values(program: StepProgram, graph: StepGraph) -> dict[Value, str]:
     """The modules of next states and of spikes, whose names are better known than those of states."""
-    states = zip(program.nexts, graph.spec.states, strict=True)
-    spikes = zip(program.spikes, graph.spec.spikes, strict=True)
-    return {value: _parent(item.name) for value, item in (*states, *spikes) if value.kind == "computed"}
+    names = [item.name for item in (*graph.spec.states, *graph.spec.spikes)]
+    values = [*program.nexts, *program.spikes]
+    return {value: _parent(name) for value, name in zip(values, names, strict=True) if value.kind == "computed"}
 
 
-def _stored_names(graph: StepGraph) -> dict[bytes, str]:
-    """The modules of small stored weights by their content, of those that one module alone has."""
-    found: dict[bytes, str | None] = {}
+def _stored_values(calls: list[KernelCall], graph: StepGraph) -> dict[Value, str]:
+    """The modules of stored weights that calls of no product read, by their numbers, if one module alone has them."""
+    read = {value for call in calls if not _is_own(call) for value in call.reads}
+    wanted = {value: value.data for value in read if value.data is not None and 0 < value.nbytes <= LARGEST_NAMED}
+    sizes = {data.nbytes for data in wanted.values() if data.size > 1}
+    modules: dict[bytes, set[str]] = {}
     for item in graph.model.graph.initializer:
-        if _parent(item.name) and np.prod(item.dims) > 1 and item.ByteSize() <= LARGEST_NAMED:
-            content, module = _digest(numpy_helper.to_array(item)), _parent(item.name)
-            found[content] = module if found.get(content, module) == module else None
-    return {content: module for content, module in found.items() if module is not None}
+        size = int(np.prod(item.dims)) * helper.tensor_dtype_to_np_dtype(item.data_type).itemsize
+        if size in sizes and _parent(item.name):
+            modules.setdefault(_digest(numpy_helper.to_array(item)), set()).add(_parent(item.name))
+    named = {value: modules.get(_digest(data), set()) for value, data in wanted.items() if data.nbytes in sizes}
+    return {value: next(iter(found)) for value, found in named.items() if len(found) == 1}
 
 
-def _content(value: Value) -> bytes:
-    return b"" if value.data is None or value.nbytes > LARGEST_NAMED else _digest(value.data)
-
-
-def _digest(array: np.ndarray) -> bytes:
+def _digest(array: NDArray[Any]) -> bytes:
     return blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
 
 

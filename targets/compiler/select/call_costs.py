@@ -16,7 +16,6 @@ from astroedge.targets.kernels.convolutions.convolution import Convolution
 
 INDEX = 4  # bytes of an active input in a list
 LISTS = ("active-list", "fixed-point")  # calls that prepare inputs for every product that reads them
-EVENT_KINDS = ("event-gemv", "event-conv")
 
 
 def product_costs(calls: list[KernelCall], product: Product, spikes: str | None, costs: MatrixCost) -> list[KernelCall]:
@@ -27,11 +26,11 @@ def product_costs(calls: list[KernelCall], product: Product, spikes: str | None,
 def _product_cost(call: KernelCall, product: Product, spikes: str | None, costs: MatrixCost) -> CallCost:
     written = sum(value.nbytes for value in call.writes)
     if call.kind in LISTS:
-        cycles = (round(costs.preparing * costs.readers),)
+        listing = (round(costs.preparing * costs.readers),)
         if call.kind == "fixed-point":
-            return CallCost(product.name, all_bytes(call), cycles=cycles)
+            return CallCost(product.name, all_bytes(call), cycles=listing)
         indices = call.writes[0].nbytes
-        return CallCost(product.name, all_bytes(call) - indices, spikes, INDEX, cycles)
+        return CallCost(product.name, all_bytes(call) - indices, spikes, INDEX, listing)
     graded = product.sparsity is not None and not product.sparsity.binary
     stored = sum(value.nbytes for value in call.reads if value.kind == "weight")
     if call.kind == "event-gemv":

@@ -88,10 +88,12 @@ def test_inputs_are_checked_before_anything_is_computed(session: CompiledSession
 
 
 def test_what_has_no_kernels_to_time_is_refused(session: CompiledSession) -> None:
-    """A GPU's launch is not looked into; a step without calls has none."""
+    """A GPU's launch is not looked into, nor a build with probes; a step without calls has none."""
     on_gpu = replace(session.manifest, device=Device("cuda", "step", 256, 1, 0, ()))
     with pytest.raises(InputError, match="one launch"):
         refuse_kernels(on_gpu)
+    with pytest.raises(InputError, match="probes"):
+        refuse_kernels(replace(session.manifest, probes=True))
     with pytest.raises(InputError, match="no kernels"):
         refuse_kernels(replace(session.manifest, kernels=()))
     assert build_of(identity_next).manifest.stamps == len(build_of(identity_next).manifest.kernels) + 1
