@@ -29,10 +29,10 @@ RAW_C_CALL = -1  # calling_conv: the parameters as they are, no packed arguments
 
 
 def build_object(plan: MemoryPlan, target: tvm.target.Target, math: str, timed: bool = True) -> bytes:
-    """Compile the calls of `plan` for `target` and return the object file; not `timed`, stamps are ignored.
+    """Compile the calls of `plan` for `target` and return the object file.
 
     `math` is "exact" or "fast": products are free to contract, and functions that have no exact form come from libm.
-    (The others are faster than libm's, which take one number at a time.)
+    (The others are faster than libm's, which take one number at a time.) Without `timed` the tick ignores its stamps.
 
     Raises CompileError when code generation fails, UnsupportedOpError for a function without an exact kernel.
     """
