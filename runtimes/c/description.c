@@ -1,6 +1,7 @@
 #include "description.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 #define DIGITS 64

@@ -68,8 +68,7 @@ def _choose_runs(session: CompiledSession, steps: int, inputs: Mapping[str, Arra
 
     few = min(steps, FEWEST)
     trial = block(0, few)
-    trial.run()  # to settle
-    tick = max(1.0, trial.run() / few) / 1e9
+    tick = max(1.0, min(trial.run() for _ in range(LEAST_REPEATS)) / few) / 1e9
     ticks = min(steps, max(FEWEST, int(SECONDS / (2 * LEAST_REPEATS * tick))))
     size = min(max(1, int(BLOCK_SECONDS / tick)), max(1, LARGEST_STAMPS // (8 * session.manifest.stamps)), ticks)
     repeats = int(SECONDS / (2 * ticks * tick))

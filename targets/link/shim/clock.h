@@ -1,4 +1,8 @@
-/* The processor's counter, which runs at one rate whatever the processor does. */
+/* The processor's counter, which runs at one rate whatever the processor does.
+ *
+ * What came before it is done when it is read, and what comes after it begins then: so what a reading takes is the same
+ * between any two kernels, and can be subtracted.
+ */
 #ifndef CLOCK_H
 #define CLOCK_H
 
@@ -9,11 +13,10 @@ HIDDEN __attribute__((noinline)) void astroedge_stamp(uint64_t *stamps, int32_t 
 
 #if defined(__x86_64__)
 
-/* What came before it is done when it is read. */
 static inline uint64_t read_clock(void)
 {
     uint64_t low, high;
-    __asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high) : : "memory");
+    __asm__ volatile("lfence\n\trdtsc\n\tlfence" : "=a"(low), "=d"(high) : : "memory");
     return high << 32 | low;
 }
 
@@ -22,7 +25,7 @@ static inline uint64_t read_clock(void)
 static inline uint64_t read_clock(void)
 {
     uint64_t count;
-    __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(count) : : "memory");
+    __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(count) : : "memory");
     return count;
 }
 
