@@ -56,7 +56,7 @@ def _module(
 
 def _known_values(program: StepProgram, graph: StepGraph) -> dict[Value, str]:
     """The modules of next states and of spikes, whose names are better known than those of states."""
-    names = [item.name for item in (*graph.spec.states, *graph.spec.spikes)]
+    names = [*(item.name for item in graph.spec.states), *(item.name for item in graph.spec.spikes)]
     values = [*program.nexts, *program.spikes]
     return {value: _parent(name) for value, name in zip(values, names, strict=True) if value.kind == "computed"}
 
