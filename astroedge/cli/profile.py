@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astroedge.cli.shared.kernel_options import kernel_options
 from astroedge.cli.shared.measuring_options import measuring_options
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
 from astroedge.cli.shared.page_options import page_options
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @page_options
+@kernel_options
 @threads_option
 @device_option
 @cast_option
@@ -40,6 +43,8 @@ def profile_command(
     csv_path: Path | None,
     html_path: Path | None,
     raster: bool,
+    kernels: bool,
+    trace_path: Path | None,
     threads: int | None,
     device: int | None,
     cast: bool,
@@ -57,7 +62,14 @@ def profile_command(
     check_page(html_path)
     keeping = replace(wanted, keep_samples=wanted.keep_samples or html_path is not None)
     profile = profile_bundle(
-        bundle, keeping, inputs=source, compare=compare, threads=threads, device=device, fit=fit_of(cast)
+        bundle,
+        keeping,
+        inputs=source,
+        compare=compare,
+        threads=threads,
+        device=device,
+        fit=fit_of(cast),
+        kernels=kernels or trace_path is not None,
     )
     if raster or html_path is not None:
         from astroedge.workflows.add_raster import add_raster
@@ -70,6 +82,10 @@ def profile_command(
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):
         files[json_path] = json_text(profile.to_json()).encode()
+    if trace_path is not None:
+        from astroedge.trace_events import trace_events
+
+        files[trace_path] = json.dumps(trace_events(profile), allow_nan=False).encode()
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)
@@ -90,10 +106,14 @@ def _show(profile: Profile) -> None:
     print_table(names, [times], f"{step.count:,} steps from Python after {profile.warmup} to warm up, measured")
     groups: dict[str, list[tuple[str, ...]]] = {}
     for group, name, value, unit, label, note in profile.rows():
-        if group != "step":
+        if group not in ("step", "kernel", "instrumented"):
             groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
+    if profile.kernels is not None:
+        from astroedge.cli.shared.show_kernels import show_kernels
+
+        show_kernels(profile.kernels)
     for warning in profile.warnings:
         print_line(f"Warning: {warning}")
     print_line(_summary(profile))

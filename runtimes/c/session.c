@@ -68,7 +68,7 @@ static int load_weights(astro_session *session, int folder, const file_record *r
 static int is_on_gpu(const astro_session *session)
 {
     const astro_info *info = session->info;
-    return info->size >= sizeof *info && *info->device;
+    return info->size >= offsetof(astro_info, stamps) && *info->device;
 }
 
 static int allocate_buffers(astro_session *session, astro_failure *failure)

@@ -107,8 +107,9 @@ def _plan_team(state: Compilation) -> None:
 
 
 def _build_object(state: Compilation) -> None:
-    apart = state.request.probes or state.team is not None  # otherwise other builds have little use for them
-    state.code = build_object(state.plan, state.kernels, apart)
+    probes = state.request.probes
+    apart = probes or state.team is not None  # otherwise other builds have little use for them
+    state.code = build_object(state.plan, state.kernels, apart, timed=not probes)
 
 
 def _build_team_object(state: Compilation) -> None:

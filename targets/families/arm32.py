@@ -39,7 +39,7 @@ class Arm32:
     """A 32-bit ARM processor, or a 64-bit one that runs 32-bit programs: loads the library and computes the tick."""
 
     family = "arm32"
-    kernels = ("armv7l", "armv8l", "aarch64")
+    kernels: tuple[str, ...] = ("armv7l", "armv8l", "aarch64")
     bits = 32
     triple = "arm-linux-gnueabihf"
     generic = "armv7"
