@@ -1,8 +1,8 @@
 """A linked library, taken apart again: its segments, the addresses in them, and where its functions are.
 
 What the linker made for a bundle is what a program is linked from (`executable.py`), so that its code is that of the
-library, byte for byte. A step's library needs nothing from outside and changes nothing of its own, so that all the dynamic
-loader does for it is to add where it lies to some addresses.
+library, byte for byte. A step's library needs nothing from outside and changes nothing of its own, so that all the
+dynamic loader does for it is to add where it lies to some addresses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RELATIVE = {62: 8, 183: 1027}  # R_X86_64_RELATIVE, R_AARCH64_RELATIVE by machi
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of the library that is mapped: `size` bytes at `address`, the first of which are `content`, at `offset`."""
+    """A part that is mapped: `size` bytes at `address`, of which the first are `content`, at `offset` of the file."""
 
     offset: int
     address: int
@@ -59,7 +59,7 @@ def read_image(library: bytes) -> LibraryImage:
 
 def _read(library: bytes) -> LibraryImage:
     if library[:6] != b"\x7fELF\x02\x01":
-        raise LinkError("The bundle's library is not a 64-bit little-endian ELF file, of which a program can be linked.")
+        raise LinkError("The bundle's library is not for a 64-bit processor, as that of an executable must be.")
     machine = struct.unpack_from("<H", library, 18)[0]
     headers = list(_program_headers(library))
     segments = tuple(
@@ -83,7 +83,7 @@ class _Memory:
     def read(self, address: int, size: int) -> bytes:
         for segment in self.segments:
             start = address - segment.address
-            if 0 <= start and start + size <= len(segment.content):
+            if start >= 0 and start + size <= len(segment.content):
                 return segment.content[start : start + size]
         raise LinkError(f"The bundle's library has nothing at {address:#x}; compile the graph again.")
 
@@ -99,7 +99,9 @@ def _program_headers(library: bytes) -> Iterator[tuple[int, int, int, int, int, 
     start = struct.unpack_from("<Q", library, 32)[0]
     size, count = struct.unpack_from("<HH", library, 54)
     for index in range(count):
-        kind, flags, offset, address, _, nbytes, total, _ = struct.unpack_from("<IIQQQQQQ", library, start + index * size)
+        kind, flags, offset, address, _, nbytes, total, _ = struct.unpack_from(
+            "<IIQQQQQQ", library, start + index * size
+        )
         yield kind, flags, offset, address, nbytes, total
 
 
