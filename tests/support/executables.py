@@ -25,6 +25,7 @@ from astroedge.workflows.save_executable import counted_matrices, save_executabl
 from tests.support.c_host import SOURCES
 from tests.support.places import ROOT
 
+STATIC_RUNTIME = ROOT / "build" / "static-runtime"
 GCC = Linker(("gcc",), "gcc")
 CHECKS = (
     *("-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-no-pie", "-fno-pie"),
@@ -35,7 +36,7 @@ CHECKS = (
 def link_static(bundle: Bundle, program: Path) -> Path:
     """Link a bundle into a static program; musl is built by the first who asks, and kept below `build/`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE, str(ROOT / "build" / "static-runtime"))
+        patch.setenv(CACHE, str(STATIC_RUNTIME))
         save_executable(bundle, program)
     return program
 
@@ -79,7 +80,7 @@ def failure(result: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def interrupt(program: Path, number: signal.Signals, *arguments: str) -> tuple[int, bytes]:
-    """Start a program whose input stays open, send it a signal when it must be at work; its code and what it printed."""
+    """Start a program whose input stays open and send it a signal once it heeds them; its code and what it printed."""
     with subprocess.Popen([program, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         _wait_for_handler(process.pid, number)
         os.kill(process.pid, number)

@@ -1,4 +1,4 @@
-"""A program with a step in it, under the sanitisers of addresses and undefined behaviour: what it says, and its bits."""
+"""A program with a step in it, under the sanitisers of addresses and undefined behaviour: its words and its bits."""
 
 from __future__ import annotations
 
