@@ -28,6 +28,7 @@ _ENTRIES = (
 )
 _NEEDED = _ENTRIES[:3]
 _PAGE = 65536  # the largest page that an arm64 kernel has
+_ALIGNED = 4096  # what ARM's code takes addresses apart at; weights begin at a page where pages are as small
 _STACK = 8 << 20  # bytes, as a thread of a bundle's host usually has
 _COMPILE = (
     *("-std=c11", "-O2", "-ffp-contract=off", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-pie"),
@@ -143,9 +144,9 @@ def _render_places(segments: Sequence[Segment]) -> str:
     """The linker's script: behind all else the segments, as far from each other as in the library, then the weights."""
     lines = []
     for index, segment in enumerate(segments):
-        place = f"ADDR({_section(0)}) + {segment.address}" if index else f"ALIGN({_PAGE})"
+        place = f"ADDR({_section(0)}) + {segment.address}" if index else f"ALIGN({_ALIGNED})"
         lines.append(f"  {_section(index)} {place} : {{ KEEP(*({_section(index)})) }}")
-    lines.append(f"  .astroedge.weights ALIGN({_PAGE}) : {{ KEEP(*(.astroedge.weights)) }}")
+    lines.append(f"  .astroedge.weights ALIGN({_ALIGNED}) : {{ KEEP(*(.astroedge.weights)) }}")
     return "\n".join(["SECTIONS {", *lines, "} INSERT AFTER .bss;", ""])
 
 
