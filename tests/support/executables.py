@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import BufferField
 from astroedge.errors import LinkError
-from astroedge.targets.link.executable import program_files, program_sources
+from astroedge.targets.link.executable import header_options, host_sources, program_files
 from astroedge.targets.link.linker import Linker, find_static_linker, run_compiler
 from astroedge.targets.link.static_runtime import CACHE, static_runtime
 from astroedge.workflows.save_executable import counted_matrices, save_executable
@@ -64,8 +64,16 @@ def link_checked(bundle: Bundle, program: Path) -> Path:
             folder = Path(name)
             for file, content in {**objects, **program_files(bundle, counted_matrices(bundle.manifest))}.items():
                 (folder / file).write_bytes(content)
-            headers = [word for word in program_sources(SOURCES) if word.startswith("-I")]
-            words = [*CHECKS, *headers, *objects, "program_data.c", "step.s", "-Wl,-T,step.ld", "-pthread", "-lm"]
+            words = [
+                *CHECKS,
+                *header_options(SOURCES),
+                *objects,
+                "program_data.c",
+                "step.s",
+                "-Wl,-T,step.ld",
+                "-pthread",
+                "-lm",
+            ]
             run_compiler(GCC, [*words, "-o", str(program)], folder)
     except (OSError, LinkError) as error:
         pytest.skip(f"needs gcc with sanitizers ({error})")
@@ -76,8 +84,7 @@ def link_checked(bundle: Bundle, program: Path) -> Path:
 def _checked_objects() -> Mapping[str, bytes]:
     """What is the same in every such program."""
     with TemporaryDirectory() as name:
-        words = [word for word in program_sources(SOURCES) if word != "program_data.c"]
-        run_compiler(GCC, [*CHECKS, *words, "-c"], Path(name))
+        run_compiler(GCC, [*CHECKS, *header_options(SOURCES), *host_sources(SOURCES), "-c"], Path(name))
         return {path.name: path.read_bytes() for path in sorted(Path(name).glob("*.o"))}
 
 
