@@ -188,10 +188,8 @@ def _read_functions(memory: _Memory, dynamic: Mapping[int, int], layout: _Layout
     functions = {}
     for index in range(1, count):
         symbol = struct.unpack(layout.symbol, memory.read(dynamic[_SYMBOLS] + size * index, size))
-        text = memory.name(dynamic[_STRINGS] + symbol[0])
-        if symbol[layout.section] == 0:
-            raise _unlike(f"the function {text} of another library")
-        functions[text] = symbol[layout.value]
+        if symbol[layout.section]:  # one from outside is named but not used: no place holds its address
+            functions[memory.name(dynamic[_STRINGS] + symbol[0])] = symbol[layout.value]
     return functions
 
 
