@@ -138,7 +138,7 @@ def _write_executable(graph: Path, target: str, output: Path, options: dict[str,
     if graph.is_dir() or graph.suffix == ".astro":
         _refuse_options(click.get_current_context())
         bundle = Bundle.load(graph)
-        nbytes = save_executable(bundle, output)
+        nbytes = save_executable(bundle, output, progress=_say)
     else:
         bundle, nbytes = compile_executable(output, graph, target, **options, progress=_say)
         _show_kernels(bundle.manifest)
