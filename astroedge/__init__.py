@@ -5,6 +5,7 @@
     session = astroedge.load("net.astro")                         Bundle      → Session     (device)
     report = astroedge.verify(session, graph, steps=1000)         Session against its golden trace and its graph
     profile = astroedge.profile(session, steps=1000)              Session     → Profile
+    astroedge.save_executable(bundle, "demo")                     Bundle      → one program, for a board without Python
 
 Every name below is imported when it is first used, so that `import astroedge` on a device needs NumPy only.
 """
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from astroedge.step_profile import Timing as Timing
     from astroedge.targets.boards.board_file import Target as Target
     from astroedge.workflows.compile_graph import compile as compile
+    from astroedge.workflows.save_executable import save_executable as save_executable
     from astroedge.workflows.verify_bundle import VerifyReport as VerifyReport
     from astroedge.workflows.verify_bundle import verify as verify
 
@@ -62,6 +64,7 @@ _DEFINED_IN = {
     "export_onnx": "astroedge.exporters.export_onnx",
     "load": "astroedge.runtimes",
     "profile": "astroedge.runtimes.profiling.profiler",
+    "save_executable": "astroedge.workflows.save_executable",
     "sequence": "astroedge.exporters.graph.sequence",
     "verify": "astroedge.workflows.verify_bundle",
 }
@@ -85,6 +88,7 @@ __all__ = [
     "export_onnx",
     "load",
     "profile",
+    "save_executable",
     "sequence",
     "verify",
 ]

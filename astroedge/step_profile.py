@@ -135,10 +135,10 @@ class Profile:
     """Everything one call of `astroedge.profile` measured.
 
     `inputs` says what was fed, `threads` how many threads computed a step. `step` times single calls of `Session.step`
-    from Python; `readings` holds load time, first step, native throughput, memory, sizes, energy, temperatures and
-    throttling by name. `machine` describes where it was measured, with "gpu" where a GPU computed. `samples` are the
-    raw step times in the order taken, empty unless they were asked for; so are `raster` and `kernels`, the
-    time by kernels.
+    from Python, or, where `by` is "executable", of `astro_step` in the program that measured itself. `readings` holds
+    load time, first step, native throughput, memory, sizes, energy, temperatures and throttling by name. `machine`
+    describes where it was measured, with "gpu" where a GPU computed. `samples` are the raw step times in the order
+    taken, empty unless they were asked for; so are `raster` and `kernels`, the time by kernels.
 
     `native` times a step in native runs, `repeats` what each repeat found, `paced` ticks at their due times, `timeline`
     the course of the measurement; `energy` is that of a step, `digests` the SHA-256 of what was measured, and
@@ -169,6 +169,7 @@ class Profile:
     digests: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     kernels: KernelTimes | None = None
+    by: str = "python"
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -181,6 +182,8 @@ class Profile:
         """The JSON form, versioned, as `schemas/profile.schema.json` describes it."""
         record = asdict(self)
         record["machine"] = dict(self.machine)
+        if self.by == "python":
+            del record["by"]
         record["digests"] = dict(self.digests)
         for name in ("paced", "energy", "host", "kernels"):
             part = getattr(self, name)
@@ -301,6 +304,7 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         comparison=None if comparison is None else read_part(Comparison, comparison),
         samples=tuple(record["samples"]),
         **_read_optional(record),
+        by=record.get("by", "python"),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from astroedge.cli.shared.compile_graphs import compile_one, compile_several
+from astroedge.cli.shared.compile_graphs import compile_one, compile_several, write_executable
 from astroedge.cli.shared.options import GPU_TARGETS, complete_target
 from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
@@ -30,6 +30,13 @@ from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
     "--output",
     type=click.Path(path_type=Path),
     help="The bundle to write, by default GRAPH's name with .astro; of several, the folder they go to.",
+)
+@click.option(
+    "--emit",
+    type=click.Choice(["bundle", "executable"]),
+    default="bundle",
+    show_default=True,
+    help="executable: one static program with the step in it, for a board without Python; GRAPH may be a bundle then.",
 )
 @click.option(
     "--math",
@@ -84,6 +91,7 @@ def compile_command(
     graph: Path,
     targets: tuple[str, ...],
     output: Path | None,
+    emit: str,
     math: str,
     kernels: str,
     precision: tuple[str, ...],
@@ -94,11 +102,14 @@ def compile_command(
     one_file: bool,
     jobs: int | None,
 ) -> None:
-    """Compile GRAPH into a bundle for a target.
+    """Compile GRAPH into a bundle, or one program, for a target.
 
     The compiled step is compared with ONNX Runtime, and its golden trace is recorded. A bundle that is there already is
     replaced in one move once the new one is whole. With --precision the graph with dequantised weights, which is what
     the step is compared with, is written beside it as NAME.dequantised.onnx.
+
+    With --emit executable a static program is written in the bundle's place, which verifies, measures and runs the step
+    on a board that has neither Python nor a C library: PROGRAM --help.
     """
     options = {
         "math": math,
@@ -110,7 +121,12 @@ def compile_command(
         "one_file": one_file,
     }
     precisions = _precisions(precision)
-    if len(targets) * len(precisions) > 1:
+    if emit == "executable":
+        if len(targets) * len(precisions) > 1 or jobs is not None or one_file:
+            raise click.UsageError("--emit executable writes one program: one target, one precision, no --zip.")
+        del options["one_file"]
+        write_executable(graph, targets[0], precisions[0], output, options)
+    elif len(targets) * len(precisions) > 1:
         compile_several(graph, targets, precisions, output, options, jobs)
     elif jobs is not None:
         raise click.UsageError("--jobs is for several bundles: give several --target, or --precision float32,int8.")

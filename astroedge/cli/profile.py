@@ -103,7 +103,9 @@ def _show(profile: Profile) -> None:
     step = profile.step
     names = ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
     times = [duration(getattr(step, name)) for name in names]
-    print_table(names, [times], f"{step.count:,} steps from Python after {profile.warmup} to warm up, measured")
+    print_table(
+        names, [times], f"{step.count:,} steps from {_caller(profile)} after {profile.warmup} to warm up, measured"
+    )
     groups: dict[str, list[tuple[str, ...]]] = {}
     for group, name, value, unit, label, note in profile.rows():
         if group not in ("step", "kernel", "instrumented"):
@@ -124,6 +126,11 @@ def _computed_by(profile: Profile) -> str:
     if "gpu" in profile.machine:
         return f"computed by {profile.machine['gpu']}"
     return "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
+
+
+def _caller(profile: Profile) -> str:
+    """What called the steps that were timed."""
+    return "Python" if profile.by == "python" else "C"
 
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
@@ -150,7 +157,7 @@ def _summary(profile: Profile) -> str:
     from astroedge.step_profile import format_ratio
 
     step, native = profile.step, profile.native
-    text = f"One step takes {duration(step.p50)} from Python (p99 {duration(step.p99)})"
+    text = f"One step takes {duration(step.p50)} from {_caller(profile)} (p99 {duration(step.p99)})"
     if native is not None and native.p50 <= step.p50:
         text += f" and {duration(native.p50)} in a native run"
     elif native is not None and native.p50 <= step.mean:  # steps of unequal length: means go with means

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from astroedge import abi
-from astroedge.bundle.manifest import Manifest
+from astroedge.bundle.manifest import Manifest, TargetIdentity
 from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
@@ -85,6 +85,19 @@ def find_linker(target: Target) -> Linker:
     raise LinkError(
         f'No linker for {target.triple}: pip install "astroedge[host]" brings one (ziglang), or install {cross}.'
     )
+
+
+def find_static_linker(target: TargetIdentity) -> Linker:
+    """The linker of programs that need no C library on the board: zig, which brings musl along.
+
+    Raises LinkError where it is not installed.
+    """
+    zig = _zig()
+    if zig is None:
+        raise LinkError('No linker for executables: pip install "astroedge[host]" brings it (ziglang).')
+    extra = ARCHITECTURES[target.arch].shim_options.get("zig", ())
+    command = (zig, "cc", "-target", target.triple.replace("-gnu", "-musl"), *extra)
+    return Linker(command, f"zig {_version((zig, 'version'))}")
 
 
 def link_library(
@@ -179,8 +192,8 @@ def _zig() -> str | None:
     return str(path) if os.access(str(path), os.X_OK) else None
 
 
-def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> None:
-    """Run a linker's command in a folder, which also holds whatever it keeps of its work.
+def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path, seconds: int = LINK_SECONDS) -> str:
+    """Run a linker's command in a folder, which also holds whatever it keeps of its work; what it printed of it.
 
     zig has a cache in HOME that it believes: an object changed there would be linked into every bundle from then on.
 
@@ -198,12 +211,13 @@ def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> None
             text=True,
             errors="replace",
             check=False,
-            timeout=LINK_SECONDS,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise LinkError(f"{linker.version} does not end within {LINK_SECONDS} s; run it by hand.") from error
+        raise LinkError(f"{linker.version} does not end within {seconds} s; run it by hand.") from error
     if result.returncode != 0:
         raise LinkError(f"{linker.version} cannot link the step: {_first_error(result.stderr)}")
+    return result.stderr
 
 
 def _first_error(text: str) -> str:

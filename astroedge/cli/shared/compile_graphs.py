@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from astroedge.cli.shared.verbosity import is_quiet, is_verbose
-from astroedge.errors import AstroEdgeError
+from astroedge.errors import AstroEdgeError, InputError
 
 if TYPE_CHECKING:
+    from astroedge.bundle.manifest import Manifest
     from astroedge.workflows.compile_matrix import Outcome
 
 
@@ -30,7 +32,7 @@ def compile_one(graph: Path, target: str, precision: str, output: Path | None, o
     from astroedge.bundle.folder import check_replaceable
     from astroedge.bundle.one_file import check_file_replaceable
     from astroedge.cli.shared.display import print_line, size
-    from astroedge.cli.shared.show_step import count_kernels, pruned_summary, weights_summary
+    from astroedge.cli.shared.show_step import weights_summary
     from astroedge.workflows.compile_graph import compile_to
     from astroedge.workflows.compile_matrix import default_output
 
@@ -39,15 +41,52 @@ def compile_one(graph: Path, target: str, precision: str, output: Path | None, o
     check(path)
     bundle, reference = compile_to(path, graph, target, precision=precision, progress=_stages(), **options)
     manifest = bundle.manifest
+    _show_kernels(manifest)
+    if reference is not None:
+        print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
+    print_line(f"Wrote {path} for {manifest.target.name}, {size(bundle.nbytes)}. Next: astroedge verify {path}")
+
+
+def write_executable(graph: Path, target: str, precision: str, output: Path | None, options: Mapping[str, Any]) -> None:
+    """Make a program of a graph, or of a bundle, and say where it is."""
+    from astroedge.bundle.container import Bundle
+    from astroedge.bundle.one_file import is_archive
+    from astroedge.cli.shared.display import print_line, size
+    from astroedge.workflows.save_executable import compile_executable, save_executable
+
+    path = output or graph.with_suffix("")
+    if path == graph:
+        raise InputError(f"{graph} is what is compiled; say with --output where the program goes.")
+    if graph.is_dir() or is_archive(graph):
+        _refuse_options(click.get_current_context())
+        bundle = Bundle.load(graph)
+        nbytes = save_executable(bundle, path, progress=_stages())
+    else:
+        bundle, nbytes = compile_executable(path, graph, target, precision=precision, progress=_stages(), **options)
+        _show_kernels(bundle.manifest)
+    name = bundle.manifest.target.name
+    print_line(f"Wrote {path}, a program for {name}, {size(nbytes)}. Next, on the board: ./{path.name} verify")
+
+
+def _refuse_options(context: click.Context) -> None:
+    """Refuse options that tell how to compile, where a bundle is compiled already."""
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name not in ("graph", "output", "emit", "quiet", "verbose"):
+            raise click.UsageError(f"{option.opts[-1]} is for graphs; a bundle is compiled already.", context)
+
+
+def _show_kernels(manifest: Manifest) -> None:
+    """Which kernels were chosen, and what multiplies zeros."""
+    from astroedge.cli.shared.display import print_line
+    from astroedge.cli.shared.show_step import count_kernels, pruned_summary
+
     print_line(count_kernels(manifest))
     if pruned := pruned_summary(manifest):
         print_line(pruned)
     for matrix in manifest.matrices:
         if matrix.multiplies_zeros:
             print_line(f"Note: matrix {matrix.name!r} multiplies all its inputs: {matrix.reason}.")
-    if reference is not None:
-        print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
-    print_line(f"Wrote {path} for {manifest.target.name}, {size(bundle.nbytes)}. Next: astroedge verify {path}")
 
 
 def compile_several(
