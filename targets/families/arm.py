@@ -44,7 +44,7 @@ class Arm:
     """A 64-bit ARM processor: loads the library and computes the tick."""
 
     family = "arm"
-    kernels = ("aarch64",)
+    kernels: tuple[str, ...] = ("aarch64",)
     bits = 64
     triple = "aarch64-linux-gnu"
     generic = "aarch64"

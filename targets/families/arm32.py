@@ -39,19 +39,19 @@ class Arm32:
     """A 32-bit ARM processor, or a 64-bit one that runs 32-bit programs: loads the library and computes the tick."""
 
     family = "arm32"
-    kernels = ("armv7l", "armv8l", "aarch64")
+    kernels: tuple[str, ...] = ("armv7l", "armv8l", "aarch64")
     bits = 32
     triple = "arm-linux-gnueabihf"
     generic = "armv7"
     emulator = "qemu-arm"
-    attributes = ("-neon",)
+    attributes: tuple[str, ...] = ("-neon",)
     float_abi = "hard"
     # What every processor of the generic target has: Armv7-A, VFPv3 with 16 registers, no NEON, no division.
     shim_options: Mapping[str, tuple[str, ...]] = {
         "zig": ("-mcpu=generic+v7a-neon-d32",),
         "gcc": ("-marm", "-march=armv7-a", "-mfpu=vfpv3-d16", "-mfloat-abi=hard"),
     }
-    shim_sources = ("arm32_calls.c",)
+    shim_sources: tuple[str, ...] = ("arm32_calls.c",)
 
     least_l3_bytes = 0
     reads_rows = False  # not measured

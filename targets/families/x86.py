@@ -23,7 +23,7 @@ class X86:
     """A 64-bit x86 processor: loads the library and computes the tick."""
 
     family = "x86"
-    kernels = ("x86_64",)
+    kernels: tuple[str, ...] = ("x86_64",)
     bits = 64
     triple = "x86_64-linux-gnu"
     generic = "x86-64-v2"
