@@ -10,11 +10,11 @@ BAUD = 115_200
 
 
 def parse_serial(text: str) -> tuple[str, int]:
-    """`/dev/ttyUSB0` or `/dev/ttyUSB0:9600` as a path and a speed; InputError for another form."""
-    path, separator, speed = text.rpartition(":")
-    if not separator:
+    """`/dev/ttyUSB0` or `/dev/ttyUSB0:9600` as a path and a speed; InputError for no path."""
+    path, _, speed = text.rpartition(":")
+    if not speed.isdecimal():  # names in /dev/serial/by-path hold colons
         path, speed = text, str(BAUD)
-    if not path or not speed.isdecimal():
+    if not path:
         raise InputError(f"{text!r} is no serial line; write /dev/ttyUSB0, or /dev/ttyUSB0:9600 with its speed.")
     return path, int(speed)
 

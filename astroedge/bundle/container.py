@@ -12,6 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from astroedge.abi.limits import ALIGNMENT
 from astroedge.bundle.folder import ASSETS, open_file, read_descriptor, read_manifest, replace_folder
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
 from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest, linked_digest
@@ -91,6 +92,14 @@ class Bundle:
         write = write_one_file if one_file else replace_folder
         write(Path(path), encode_manifest(self.manifest), files)
 
+    def with_assets(self, assets: Mapping[str, bytes]) -> Bundle:
+        """The bundle in memory with further assets, by name, or others in the place of those of the same name.
+
+        Raises BundleError for files of the bundle that are damaged.
+        """
+        held = {record.name: self.asset(record.name) for record in self.manifest.assets}
+        return Bundle(self.manifest, BundleFiles(self.library(), self.weights().data, {**held, **assets}))
+
     @property
     def nbytes(self) -> int:
         """What all files of the bundle take together, bytes."""
@@ -150,7 +159,8 @@ class Bundle:
         record = self.manifest.weights
         if trust and self._files is None and record.size > 0:
             with self._opened_weights() as (descriptor, offset):
-                return map_weights(descriptor, offset, record.size)
+                if offset % ALIGNMENT == 0:  # an archive that another program packed may start weights anywhere
+                    return map_weights(descriptor, offset, record.size)
         held = held_weights(record.sha256) if self._weights_are_checked else None
         return self._read_weights() if held is None else held
 

@@ -21,8 +21,14 @@ from astroedge.regular_file import open_regular
 from astroedge.replace_file import replacing
 
 MOST_MEMBERS = 1 << 12
+LONGEST_DIRECTORY = 1 << 20  # bytes
 
 _MAGIC = b"PK\x03\x04"
+_END_MAGIC = b"PK\x05\x06"
+_END_RECORD = struct.Struct("<4s4H2IH")
+_LARGE_END_MAGIC = b"PK\x06\x06"
+_LARGE_END_RECORD = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR_SIZE = 20  # bytes
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _PADDING = struct.Struct("<2H")  # of an extra field: what it is, and how many bytes follow
 _PADDING_ID = 0xD935  # as zipalign has it
@@ -66,6 +72,7 @@ class BundleFile:
             try:
                 if file.read(len(_MAGIC)) != _MAGIC:
                     raise BundleError(f"{path} is no bundle: it is neither a folder nor a zip file that compile wrote.")
+                _check_directory(path, file)
                 with zipfile.ZipFile(file) as archive:
                     members = dict(_members(path, archive, file))
             except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, struct.error) as error:
@@ -142,6 +149,27 @@ def _open(path: Path) -> int:
         if error.errno in TOO_MANY_FILES:
             raise too_many_files() from error
         raise BundleError(f"{path} cannot be opened ({error.strerror}); check the path.") from error
+
+
+def _check_directory(path: Path, file: io.BufferedIOBase) -> None:
+    """Refuse a directory that is too long to be a bundle's before it is read.
+
+    Its length stands in the last record of the file, which has no comment in what compile writes, and may have one of
+    at most 64 KiB elsewhere.
+    """
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _END_RECORD.size - 0xFFFF))
+    tail = file.read()
+    found = tail.rfind(_END_MAGIC)
+    if found < 0 or len(tail) - found < _END_RECORD.size:
+        raise _damaged(path, "it has no directory")
+    sizes = [_END_RECORD.unpack_from(tail, found)[5]]
+    large = found - _LOCATOR_SIZE - _LARGE_END_RECORD.size  # where archives of over 4 GiB have a second such record
+    if large >= 0 and tail.startswith(_LARGE_END_MAGIC, large):
+        sizes.append(_LARGE_END_RECORD.unpack_from(tail, large)[8])
+    if max(sizes) > LONGEST_DIRECTORY:
+        raise _damaged(path, f"its directory has {max(sizes):,} bytes")
+    file.seek(0)
 
 
 def _members(path: Path, archive: zipfile.ZipFile, file: io.BufferedIOBase) -> Iterator[tuple[str, Member]]:

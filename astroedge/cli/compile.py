@@ -82,6 +82,12 @@ from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
     type=click.IntRange(min=1),
     help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS} or {FEW_TICKS}.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The names of the classes, a line each, which go along and which run --decode prints.",
+)
 @click.option("--zip", "one_file", is_flag=True, help="Write the bundle as one file, which every command takes too.")
 @click.option(
     "--jobs", metavar="N", type=click.IntRange(min=1), help="Compile N of several bundles at once; all cores."
@@ -99,6 +105,7 @@ def compile_command(
     tolerance: float,
     allow_flips: int | None,
     check_ticks: int | None,
+    labels: Path | None,
     one_file: bool,
     jobs: int | None,
 ) -> None:
@@ -118,13 +125,16 @@ def compile_command(
         "tolerance": tolerance,
         "allow_flips": allow_flips,
         "check_ticks": check_ticks,
+        "labels": None if labels is None else labels.absolute(),
         "one_file": one_file,
     }
     precisions = _precisions(precision)
     if emit == "executable":
-        if len(targets) * len(precisions) > 1 or jobs is not None or one_file:
-            raise click.UsageError("--emit executable writes one program: one target, one precision, no --zip.")
-        del options["one_file"]
+        if len(targets) * len(precisions) > 1 or jobs is not None or one_file or labels is not None:
+            raise click.UsageError(
+                "--emit executable writes one program: one target, one precision, no --zip, --labels."
+            )
+        del options["one_file"], options["labels"]
         write_executable(graph, targets[0], precisions[0], output, options)
     elif len(targets) * len(precisions) > 1:
         compile_several(graph, targets, precisions, output, options, jobs)

@@ -60,6 +60,11 @@ def profile_command(
     from astroedge.workflows.profile_bundle import profile_bundle
 
     check_page(html_path)
+    written = [
+        str(path) for path in (json_path, csv_path, html_path, trace_path) if path not in (None, STANDARD_OUTPUT)
+    ]
+    if len(set(written)) < len(written):
+        raise click.UsageError("Two of --json, --csv, --html and --trace name one file.")
     keeping = replace(wanted, keep_samples=wanted.keep_samples or html_path is not None)
     profile = profile_bundle(
         bundle,
@@ -68,13 +73,14 @@ def profile_command(
         compare=compare,
         threads=threads,
         device=device,
-        fit=fit_of(cast),
+        fit=fit_of(cast, wanted.rate),
         kernels=kernels or trace_path is not None,
     )
     if raster or html_path is not None:
         from astroedge.workflows.add_raster import add_raster
 
-        profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=device)
+        again = fit_of(cast, wanted.rate, is_said=False)
+        profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=device, fit=again)
     files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
     if not wanted.keep_samples:
         profile = replace(profile, samples=())  # the page alone shows them
@@ -175,5 +181,6 @@ def _summary(profile: Profile) -> str:
         beside = profile.comparison
         where = " on the processor" if "gpu" in profile.machine else ""
         times = format_ratio(beside.ratio, 1)
-        text += f"; {beside.runtime}{where} takes {duration(beside.theirs)}, {times} times as long"
+        both = f"{duration(beside.ours)} against {duration(beside.theirs)}"
+        text += f"; in turns with {beside.runtime}{where} {both}, which is {times} times as long"
     return text + "."

@@ -19,9 +19,11 @@ def report_command(profiles: tuple[Path, ...], output: Path) -> None:
     it shows and loads nothing: charts with their tables, in light and dark, for a phone as well.
     """
     from astroedge.cli.shared.display import print_line, size
+    from astroedge.cli.shared.options import refuse_overwriting
     from astroedge.replace_file import replace_file
     from astroedge.workflows.pages.report import report_files
 
+    refuse_overwriting(output, profiles)
     page = report_files(profiles)
     replace_file(output, page)
     print_line(f"Wrote {output}: {len(profiles)} profile{'s' * (len(profiles) != 1)}, {size(len(page))}.")

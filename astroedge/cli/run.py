@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 import astroedge
 from astroedge.cli.shared.live import LiveOptions, live_options, run_source
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
-from astroedge.cli.shared.verbosity import verbosity_options
+from astroedge.cli.shared.verbosity import is_quiet, verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -81,7 +82,7 @@ def run_command(
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
     live = LiveOptions(live_source, rate, decode, window)
-    _check_live(live, source, prompt)
+    _check_live(live, source, click.get_current_context())
     with astroedge.load(bundle, threads=threads, device=device) as session:
         if live.source is not None:
             run_source(session, bundle, live)
@@ -96,16 +97,36 @@ def run_command(
             raise InputError(f"{bundle} is no byte-level language model; give its data ({names}) with --input.")
 
 
-def _check_live(live: LiveOptions, source: str | None, prompt: str | None) -> None:
+WITHOUT_SOURCE = {
+    "prompt": "--prompt",
+    "tokens": "--tokens",
+    "temperature": "--temperature",
+    "top_k": "--top-k",
+    "seed": "--seed",
+    "source": "--input",
+    "output": "--output",
+    "ticks": "--ticks",
+    "readout": "--readout",
+    "cast": "--cast",
+}
+"""Options that say nothing of live data, by their names in Python."""
+
+
+def _check_live(live: LiveOptions, source: str | None, context: click.Context) -> None:
     """Refuse options that do not go together."""
-    if live.source is not None and (source, prompt) != (None, None):
-        raise click.UsageError("--source, --input and --prompt exclude each other.")
+    for name, option in WITHOUT_SOURCE.items() if live.source is not None else ():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--source and {option} exclude each other.")
+    if live.decode in ("rate", "first-spike") and live.rate is None and live.window is None:
+        raise click.UsageError(f"--decode {live.decode} without --rate needs --window: how many ticks it looks at.")
     if live.source is None and (live.decode, live.window) != (None, None):
         raise click.UsageError("--decode and --window go with --source.")
     if live.window is not None and live.decode not in ("rate", "first-spike"):
         raise click.UsageError("--window goes with --decode rate or first-spike.")
     if live.source is None and live.rate is not None and source is None:
         raise click.UsageError("--rate goes with --source, or with a recording of events as --input.")
+    if source is not None and live.rate is not None and Path(source).suffix.lower() not in EVENT_SUFFIXES:
+        raise click.UsageError("--rate is for a recording of events; a file of arrays has its ticks.")
 
 
 def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:
@@ -120,7 +141,8 @@ def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) ->
     seconds = time.perf_counter() - start
     click.echo()
     rate = tokens / seconds
-    click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
+    if not is_quiet():
+        click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
 
 
 def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str, fit: Fit) -> None:

@@ -22,9 +22,11 @@ def view_command(path: Path, output: Path, graph: Path | None) -> None:
     and, of a bundle, their kernel. The page is a single file that holds all it shows and loads nothing.
     """
     from astroedge.cli.shared.display import print_line, size
+    from astroedge.cli.shared.options import refuse_overwriting
     from astroedge.replace_file import replace_file
     from astroedge.workflows.view_step import view_step
 
+    refuse_overwriting(output, [path, *([] if graph is None else [graph])])
     page = view_step(path, graph)
     replace_file(output, page)
     print_line(f"Wrote {output}: {size(len(page))}.")

@@ -10,6 +10,7 @@ from astroedge.runtimes import load
 from astroedge.runtimes.checking.verify import choose_inputs
 from astroedge.runtimes.profiling.raster import RASTER_TICKS, record_raster
 from astroedge.workflows.inputs.array_files import read_arrays
+from astroedge.workflows.inputs.fit_arrays import Fit
 
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
@@ -23,6 +24,7 @@ def add_raster(
     compare: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     device: int | None = None,
+    fit: Fit | None = None,
 ) -> Profile:
     """The profile with a raster of at most 300 ticks of the inputs it was measured on.
 
@@ -35,6 +37,6 @@ def add_raster(
 
         graph = StepGraph.load(compare)
     with load(path, threads=threads, device=device) as session:
-        data = None if inputs is None else read_arrays(inputs, session.manifest.step.inputs)
+        data = None if inputs is None else read_arrays(inputs, session.manifest.step.inputs, fit)
         ticks, given = choose_inputs(session.manifest, None if data else RASTER_TICKS, data)
         return replace(profile, raster=record_raster(session, given, min(ticks, RASTER_TICKS), graph))

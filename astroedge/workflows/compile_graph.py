@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astroedge.bundle.manifest import Golden
-from astroedge.errors import GraphError, ParityError
+from astroedge.errors import GraphError, InputError, ParityError
 from astroedge.parity import BRIEF_TICKS, FEW_TICKS, HUGE_STEP, LARGE_STEP, TOLERANCE, USUAL, Allowance
+from astroedge.regular_file import open_regular
 from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from astroedge.targets.precision.quantise_weights import QuantisedGraph
 
 Progress = Callable[[str], None]
+LABELS = "labels.txt"  # the asset with the name of each class in a line
+MOST_LABEL_BYTES = 1 << 22
 
 
 def compile(
@@ -87,21 +90,39 @@ def compile_to(
     check_ticks: int | None = None,
     progress: Progress | None = None,
     one_file: bool = False,
+    labels: str | os.PathLike[str] | None = None,
 ) -> tuple[Bundle, Path | None]:
     """Compile as `compile` does and save the bundle at `output`; returns it as it is in memory.
 
     Where weights are quantised, the graph with dequantised weights is saved beside the bundle, and its path is returned
     too. What is there already is replaced once both are written, so a full disk leaves the old pair.
 
-    Raises what `compile` raises; BundleError or GraphError when a file cannot be written.
+    `labels` is a text of class names, a line each, that goes into the bundle as the asset `labels.txt`.
+
+    Raises what `compile` raises; BundleError or GraphError when a file cannot be written, OSError for one that cannot
+    be read.
     """
+    assets = {} if labels is None else {LABELS: _read_labels(labels)}
     quantised = _quantise(graph, precision)
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
-    bundle = _compile(quantised, target, options, progress or (lambda line: None))
+    bundle = _compile(quantised, target, options, progress or (lambda line: None)).with_assets(assets)
     if bundle.manifest.dequantised_sha256 is None:
         bundle.save(output, one_file=one_file)
         return bundle, None
     return bundle, save_pair(bundle, quantised.graph, output, one_file)
+
+
+def _read_labels(path: str | os.PathLike[str]) -> bytes:
+    """The content of a text of class names; InputError for anything else."""
+    with open_regular(path) as file:
+        content = file.read(MOST_LABEL_BYTES + 1)
+    try:
+        names = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        names = []
+    if len(content) > MOST_LABEL_BYTES or not names or not all(name.strip() for name in names):
+        raise InputError(f"{os.fspath(path)} is no text of class names, one a line, none of them empty.")
+    return content
 
 
 def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[str], one_file: bool = False) -> Path:

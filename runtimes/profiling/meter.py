@@ -141,4 +141,6 @@ def _time(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        # Python 3.10 reads three or six decimals of a second, no other number of them.
+        whole = re.sub(r"\.(\d+)", lambda found: "." + found[1][:6].ljust(6, "0"), text)
+        return datetime.fromisoformat(whole.replace("Z", "+00:00")).timestamp()

@@ -43,10 +43,20 @@ def as_array(value: object, dtype: np.dtype[Any]) -> Array | None:
     return _of_library(value) if hasattr(type(value), "__array__") else None
 
 
+def describe(value: object) -> str:
+    """What was given in place of an array, in a few words."""
+    if hasattr(type(value), "__array__") and not isinstance(value, np.ndarray):
+        return f"a {type(value).__name__} that makes no array of itself (a tensor: detach().cpu() it)"
+    try:
+        return f"the {type(value).__name__} {value!r}"[:80]
+    except Exception:  # RecursionError of a list without end, or whatever a class raises
+        return f"a {type(value).__name__}"
+
+
 def _of_numbers(value: Any, dtype: np.dtype[Any]) -> Array | None:
     try:
         found = np.array(value)
-    except (ValueError, OverflowError):  # rows of several lengths, integers of more than 64 bits
+    except Exception:  # rows of several lengths, integers of more than 64 bits, objects that raise, lists without end
         return None
     if found.dtype.kind not in _LIST_KINDS[dtype.kind] and found.size:
         return None

@@ -11,7 +11,7 @@ from astroedge.abi.aligned import address_of
 from astroedge.abi.limits import ALIGNMENT
 from astroedge.bundle.manifest import BufferField, InputField
 from astroedge.errors import InputError
-from astroedge.runtimes.session.given_values import as_array, plain
+from astroedge.runtimes.session.given_values import as_array, describe, plain
 from astroedge.session import Array
 
 
@@ -92,7 +92,7 @@ class InputSlot:
             self.check_array(array, self.shape)
             self.view[...] = array
         else:
-            self._refuse(f"the {type(value).__name__} {value!r}"[:80])
+            self._refuse(describe(value))
 
     def check_array(self, value: Array, shape: tuple[int, ...]) -> None:
         """Refuse an array of another shape or dtype, with InputError."""

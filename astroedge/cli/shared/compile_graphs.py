@@ -139,7 +139,7 @@ def _typed(options: Mapping[str, Any]) -> list[str]:
         flag = "--zip" if name == "one_file" else f"--{name.replace('_', '-')}"
         if value is True:
             typed.append(flag)
-        elif value not in (None, False):
+        elif value is not None and value is not False:
             typed += [flag, str(value)]
     return typed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from astroedge.session import Session
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+class _Rate(click.FloatRange):
+    """A number of Hz; click lets a NaN through any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error for anything that is no rate."""
+        rate = super().convert(value, param, ctx)
+        return rate if rate == rate else self.fail(f"{value} is no rate", param, ctx)
+
+
+RATE = _Rate(min=1e-3, max=1e6)
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ def live_options(command: _Command) -> _Command:
         click.option(
             "--rate",
             metavar="HZ",
-            type=click.FloatRange(min=0, min_open=True, max=1e6),
+            type=RATE,
             help="Ticks a second: of --source, each at its due time, with the newest data; of a recording of events.",
         ),
         click.option(
@@ -61,7 +73,7 @@ def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
     """Print what a step of a bundle makes of live data, until its end or Ctrl-C, and then how it kept its times."""
     from astroedge.workflows.live.decode import Decoder, read_labels
     from astroedge.workflows.live.live_run import Lateness, run_live
-    from astroedge.workflows.live.service import service
+    from astroedge.workflows.live.service import ended_in_order, service
     from astroedge.workflows.live.sources import open_source
 
     assert options.source is not None
@@ -69,9 +81,13 @@ def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
     decoder = Decoder(options.decode, session.spec.outputs, window, read_labels(bundle))
     found = Lateness()
     try:
-        with service() as told, open_source(options.source, session.spec.inputs, options.rate) as ticks:
+        with (
+            ended_in_order(),
+            service() as told,
+            open_source(options.source, session.spec.inputs, options.rate) as data,
+        ):
             told.ready()
-            for line in run_live(session, ticks, decoder, options.rate, found, told.alive):
+            for line in run_live(session, data, decoder, options.rate, found, told.alive):
                 click.echo(line, nl=False)
     finally:
         if found.ticks and not is_quiet():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -43,8 +45,15 @@ cast_option = click.option(
 )
 
 
-def fit_of(cast: bool, rate: float | None = None) -> Fit:
+def refuse_overwriting(output: Path, sources: Iterable[Path]) -> None:
+    """A usage error where a file that is to be written is one that is read."""
+    for source in sources:
+        if output.exists() and source.exists() and output.samefile(source):
+            raise click.UsageError(f"{output} is what is read; say with --output where the page goes.")
+
+
+def fit_of(cast: bool, rate: float | None = None, is_said: bool = True) -> Fit:
     """How arrays of files are made to fit, with what was changed said on standard error."""
     from astroedge.workflows.inputs.fit_arrays import Fit
 
-    return Fit(cast, lambda text: None if is_quiet() else click.echo(f"Note: {text}", err=True), rate)
+    return Fit(cast, lambda text: None if is_quiet() or not is_said else click.echo(f"Note: {text}", err=True), rate)

@@ -46,6 +46,6 @@ def to_json(findings: Sequence[Finding]) -> dict[str, Any]:
     return {
         "format": REPORT_FORMAT,
         "version": REPORT_VERSION,
-        "ok": not any(item.is_gap for item in findings),
+        "ok": {side: not any(item.is_gap for item in findings if item.side == side) for side in (DEVICE, HOST)},
         "findings": [asdict(item) for item in findings],
     }

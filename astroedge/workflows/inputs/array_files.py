@@ -51,7 +51,10 @@ def read_arrays(
 def _read_recording(source: Path, specs: Sequence[TensorSpec], fit: Fit) -> dict[str, Array]:
     """The frames of a recording of events."""
     if fit.rate is None:
-        raise InputError(f"{source} is a recording of events; say with --rate how many ticks a second are made of it.")
+        raise InputError(
+            f"{source} is a recording of events, of which --rate ticks a second are made; astroedge run and profile "
+            "take one, elsewhere give arrays."
+        )
     return stack_frames(read_events(source), specs, fit.rate, os.fspath(source))
 
 

@@ -28,6 +28,7 @@ MOST_FRAMES = 10**7
 
 _BIN_EVENT = 5  # bytes
 _DAT_EVENT = 8
+_LONGEST = 3_600_000_000  # µs; clocks of 32 bits begin anew after 71 minutes
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def read_events(path: str | os.PathLike[str]) -> Events:
         raise InputError(f"{source} holds no event.")
     order = np.argsort(events.time, kind="stable")
     time = events.time[order]
+    if int(time[-1] - time[0]) > _LONGEST:
+        raise InputError(f"{source} lasts over an hour by its times, or its clock began anew; cut it into parts.")
     return Events(time - time[0], events.x[order], events.y[order], events.on[order])
 
 
@@ -105,13 +108,13 @@ def _read_aedat4(source: Path) -> Events:
     return Events(time, x, y, events["on"].astype(np.bool_))
 
 
-def frames(events: Events, spec: TensorSpec, period: float, source: str) -> Iterator[Array]:
-    """One array of the input's shape for each `period`, in seconds, from the first event to the last.
+def frames(events: Events, spec: TensorSpec, rate: float, source: str) -> Iterator[Array]:
+    """One array of the input's shape for each period, `rate` a second, from the first event to the last.
 
     The last two axes of the shape are rows and columns, the one before holds OFF and ON, or both together where it is
     1 or absent; others must be 1. A number says how many events the pixel had, a Boolean whether it had one.
 
-    Raises InputError for a shape that is no frame, events outside it, and a period that makes too many frames.
+    Raises InputError for a shape that is no frame, events outside it, and a rate that makes too many frames.
     """
     channels, rows, columns = _frame_shape(spec)
     if int(events.y.max()) >= rows or int(events.x.max()) >= columns:
@@ -119,10 +122,10 @@ def frames(events: Events, spec: TensorSpec, period: float, source: str) -> Iter
             f"{source} has events up to row {int(events.y.max())}, column {int(events.x.max())}; the input "
             f"{spec.name!r} has {rows} rows and {columns} columns."
         )
-    index = (events.time / (period * 1e6)).astype(np.int64)
+    index = (events.time * rate // 1e6).astype(np.int64)  # exact where an event lies on the edge of a whole rate
     count = int(index[-1]) + 1
     if count > MOST_FRAMES:
-        raise InputError(f"{source} would be {count:,} frames of {period:g} s; choose a lower --rate.")
+        raise InputError(f"{source} would be {count:,} frames at {rate:g} a second; choose a lower --rate.")
     polarity = events.on.astype(np.int64) if channels == 2 else np.zeros_like(index)
     place = (polarity * rows + events.y) * columns + events.x
     ends = np.searchsorted(index, np.arange(count), side="right")
@@ -161,4 +164,4 @@ def stack_frames(events: Events, specs: Sequence[TensorSpec], rate: float, sourc
     """All frames of a recording, `(T, …)`, for the only input of a step; InputError where it has several."""
     if len(specs) != 1:
         raise InputError(f"{source} is one recording and the step has {len(specs)} inputs; make arrays of it.")
-    return {specs[0].name: np.stack([*frames(events, specs[0], 1 / rate, source)])}
+    return {specs[0].name: np.stack([*frames(events, specs[0], rate, source)])}

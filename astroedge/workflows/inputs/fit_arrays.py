@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astroedge.errors import InputError
 from astroedge.step.spec import TensorSpec
@@ -72,8 +73,15 @@ def _cast(array: Array, spec: TensorSpec, where: str, fit: Fit) -> Array:
     with np.errstate(all="ignore"):
         cast = array.astype(spec.dtype)
     is_float = spec.dtype.startswith("float")
-    held = np.isfinite(cast) | ~np.isfinite(array) if is_float else cast == array
+    is_rounded = is_float and array.dtype.kind == "f"
+    held = np.isfinite(cast) | ~np.isfinite(array) if is_rounded else _equal(cast, array)
     if not np.all(held):
         raise InputError(f"{where} holds {array[~held].flat[0]}, which {spec.dtype} does not; nothing was converted.")
     fit.note(f"{where} is {array.dtype} and taken as {spec.dtype}.")
     return cast
+
+
+def _equal(cast: Array, array: Array) -> NDArray[np.bool_]:
+    """Which numbers are the same in both dtypes, also where float64 is too coarse to tell."""
+    with np.errstate(all="ignore"):
+        return np.asarray((cast == array) & (cast.astype(array.dtype) == array))

@@ -29,8 +29,9 @@ class Decoder:
     """Lines of CSV for the ticks of a step.
 
     Without `kind` a line has all outputs. With it the first output is a row of scores, and each `window` of ticks has
-    one line: the tick, the class, and its name where `labels` has one. The class has the highest mean ("rate"), or is
-    the first to fire ("first-spike"); for "argmax", the highest score, a window is one tick.
+    one line, and what is left at the end one more: the tick, the class, and its name where `labels` has one. The class
+    has the highest mean ("rate"), or is the first to fire ("first-spike"); for "argmax", the highest score, a window is
+    one tick.
 
     Raises InputError for an output that is no row of scores, and for another number of labels.
     """
@@ -41,6 +42,7 @@ class Decoder:
         self._kind, self._outputs, self._labels = kind, outputs, labels
         self._window = 1 if kind in (None, "argmax") else window
         self._readout: Readout | None = None
+        self._tick = 0
         if kind is None:
             return
         scores = outputs[0]
@@ -66,9 +68,15 @@ class Decoder:
         if self._readout is None:
             self._readout = Readout("last" if self._kind == "argmax" else self._kind)
         self._readout.add(np.asarray(outputs[self._outputs[0].name])[None])
-        if self._readout.ticks < self._window:
+        self._tick = tick
+        if self._readout.ticks == self._window:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[str]:
+        """What the ticks since the last whole window have to say: one line, or none where there were none."""
+        if self._readout is None:
             return
         found = chosen_class(self._readout.kind, self._readout.result(), self._readout.ticks)
         self._readout = None
         label = [self._labels[found] if found >= 0 else ""] if self._labels else []
-        yield csv_line([tick, found, *label])
+        yield csv_line([self._tick, found, *label])

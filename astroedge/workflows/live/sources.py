@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Condition, Thread
 
 import numpy as np
@@ -21,11 +22,25 @@ from astroedge.workflows.inputs.array_files import read_csv
 from astroedge.workflows.inputs.event_files import frames, read_events
 
 Tick = dict[str, Array]
+WAIT = 0.5  # seconds between two signs of life while nothing comes
 KINDS = "stdin, serial:/dev/ttyUSB0[:BAUD], mic[:DEVICE] or events:FILE"
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where ticks come from: `take` gives the next one, waiting for it, and None at the end.
+
+    While it waits, where it can, it calls the function that it is given. `is_clock` says that data comes at the rate by
+    itself, as sound does, and is not waited for. `repeated` says how many ticks were given again, for lack of others.
+    """
+
+    take: Callable[[Callable[[], None]], Tick | None]
+    is_clock: bool = False
+    repeated: Callable[[], int] = lambda: 0
+
+
 @contextmanager
-def open_source(text: str, specs: Sequence[TensorSpec], rate: float | None) -> Iterator[Iterator[Tick]]:
+def open_source(text: str, specs: Sequence[TensorSpec], rate: float | None) -> Iterator[Source]:
     """The ticks of what `text` names (see `KINDS`), as they come.
 
     Lines are CSV, one a tick. `rate` is the ticks a second; a microphone gives `rate × size` samples a second of the
@@ -45,10 +60,11 @@ def open_source(text: str, specs: Sequence[TensorSpec], rate: float | None) -> I
             os.close(line)
     elif kind == "mic":
         with _microphone(place, specs, rate) as ticks:
-            yield ticks
+            yield Source(lambda waiting: next(ticks, None), is_clock=True)
     elif kind == "events" and place:
         spec = _only(specs, "A recording")
-        yield ({spec.name: frame} for frame in frames(read_events(place), spec, 1 / _needed(rate, kind), place))
+        shown = frames(read_events(place), spec, _needed(rate, kind), place)
+        yield Source(lambda waiting: None if (frame := next(shown, None)) is None else {spec.name: frame})
     else:
         raise InputError(f"{text!r} is no source; it is {KINDS}.")
 
@@ -80,44 +96,53 @@ def _lines(line: int, name: str) -> Iterator[str]:
             is_whole = True
 
 
-def _newest(ticks: Iterator[Tick], rate: float | None) -> Iterator[Tick]:
+def _newest(ticks: Iterator[Tick], rate: float | None) -> Source:
     """Every tick as it comes, or at a rate the newest that is there: a sensor that is faster or slower is no error."""
-    return ticks if rate is None else iter(_Newest(ticks).take, None)
+    if rate is None:
+        return Source(lambda waiting: next(ticks, None))
+    newest = _Newest(ticks)
+    return Source(newest.take, repeated=lambda: newest.repeated)
 
 
 class _Newest:
-    """The newest tick of a source that is read in a thread of its own."""
+    """The newest tick of a source that is read in a thread of its own; `repeated` counts those given again."""
 
     def __init__(self, ticks: Iterator[Tick]) -> None:
+        self.repeated = 0
         self._changed = Condition()
         self._tick: Tick | None = None
+        self._is_new = False
         self._error: BaseException | None = None
         self._is_over = False
         Thread(target=self._read, args=(ticks,), daemon=True).start()
 
-    def take(self) -> Tick | None:
-        """The newest tick, the same again where no other came; waits for the first. None once the source is at its end.
+    def take(self, waiting: Callable[[], None]) -> Tick | None:
+        """The newest tick, the same again where no other came; waits for the first. None once all were taken.
 
-        Raises what reading the source raised.
+        Raises what reading the source raised, after the last tick before that.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._tick is not None or self._is_over)
-            if self._error is not None:
-                raise self._error
-            return None if self._is_over else self._tick
+            while not self._changed.wait_for(lambda: self._tick is not None or self._is_over, WAIT):
+                waiting()
+            if not self._is_new and self._is_over:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self.repeated += not self._is_new
+            self._is_new = False
+            return self._tick
 
     def _read(self, ticks: Iterator[Tick]) -> None:
+        error: BaseException | None = None
         try:
             for tick in ticks:
-                self._set(tick)
-        except BaseException as error:  # it belongs to whoever takes ticks
-            self._error = error
-        self._is_over = True
-        self._set(self._tick)
-
-    def _set(self, tick: Tick | None) -> None:
+                with self._changed:
+                    self._tick, self._is_new = tick, True
+                    self._changed.notify()
+        except BaseException as raised:  # it belongs to whoever takes ticks
+            error = raised
         with self._changed:
-            self._tick = tick
+            self._error, self._is_over = error, True
             self._changed.notify()
 
 

@@ -48,7 +48,7 @@ def test_frame_counts_events_by_pixel_and_polarity(tmp_path: Path, shape: tuple[
     """A frame holds the events of its period, OFF before ON where the input tells them apart; silence is one too."""
     (tmp_path / "a.bin").write_bytes(bin_bytes())
     events = read_events(tmp_path / "a.bin")
-    every = np.stack([*frames(events, TensorSpec("x", shape, "float32"), 0.001, "a.bin")])
+    every = np.stack([*frames(events, TensorSpec("x", shape, "float32"), 1000, "a.bin")])
     assert every.shape == (8388, *shape)
     assert every.sum() == len(EVENTS)
     first = every[0].reshape(-1, 3, 5)

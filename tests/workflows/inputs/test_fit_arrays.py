@@ -81,6 +81,9 @@ def test_numbers_are_converted_when_asked(given: Any, dtype: str, expected: Any)
     [
         (np.array([1e39]), "float32"),
         (np.array([1e5]), "float16"),
+        (np.array([16777217]), "float32"),
+        (np.array([2049], np.uint16), "float16"),
+        (np.array([2**63 - 1]), "float64"),
         (np.array([0.5]), "int64"),
         (np.array([np.nan]), "int32"),
         (np.array([2.0**63]), "int64"),
