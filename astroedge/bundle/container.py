@@ -83,12 +83,22 @@ class Bundle:
 
         Raises BundleError when the folder cannot be written or holds something else.
         """
-        files: dict[str, bytes | memoryview] = {
+        replace_folder(Path(path), encode_manifest(self.manifest), self._contents())
+
+    def contents(self) -> dict[str, bytes | memoryview]:
+        """Every file of the bundle's folder by its name there, compared with its digest.
+
+        Raises BundleError when a file differs.
+        """
+        return {MANIFEST_NAME: encode_manifest(self.manifest), **self._contents()}
+
+    def _contents(self) -> dict[str, bytes | memoryview]:
+        """The files that the manifest names."""
+        return {
             self.manifest.library.name: self.library(),
             self.manifest.weights.name: self.weights().data,
             **{_asset_file(record): self.asset(record.name) for record in self.manifest.assets},
         }
-        replace_folder(Path(path), encode_manifest(self.manifest), files)
 
     def check(self) -> None:
         """Compare every file with its digest, as it is on disk now.

@@ -12,6 +12,7 @@ from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
+    from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.evaluation.evaluate import Contender, Evaluation
 
 RULES = {
@@ -58,7 +59,7 @@ def eval_command(
     graph: Path | None,
     model: str | None,
     json_path: str | None,
-    device: int | None,
+    devices: Devices,
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
@@ -83,7 +84,7 @@ def eval_command(
         model=model,
         readout=readout,
         ticks=ticks,
-        device=device,
+        device=devices.gpu,
         progress=lambda line: click.echo(f"… {line}", err=True),
     )
     if json_path is not None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.options import device_option, install_option, threads_option
 
 if TYPE_CHECKING:
     from astroedge.step_profile import Profile
+    from astroedge.workflows.devices.address import Devices
 
 
 @click.command("profile")
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @threads_option
 @device_option
+@install_option
+@click.option("--keep", is_flag=True, help="With --device: leave what was sent in the board's cache for later runs.")
 def profile_command(
     bundle: Path,
     steps: int | None,
@@ -33,19 +36,46 @@ def profile_command(
     json_path: str | None,
     csv_path: Path | None,
     threads: int | None,
-    device: int | None,
+    devices: Devices,
+    install: bool,
+    keep: bool,
 ) -> None:
-    """Measure what a step of BUNDLE costs on this machine.
+    """Measure what a step of BUNDLE costs on this machine, or on boards.
 
     Time, memory, firing rates, synaptic operations, heat and energy: every number is measured, estimated or
     unavailable, and says so.
+
+    With --device boards that SSH reaches measure, all at once; BUNDLE may be a step graph (.onnx), which is compiled for
+    each. It is verified there first, and nothing of it stays.
+
+    \b
+    astroedge profile net.onnx --device ssh://pi@raspberrypi.local --device jetson
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
+    if devices.boards:
+        from astroedge.cli.shared.show_boards import measure_boards, show_boards, write_board_files
+        from astroedge.workflows.profile_on_boards import raise_failures
+
+        if compare is not None:
+            raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
+        options = {"steps": steps, "keep_samples": samples}
+        found = measure_boards(
+            bundle, devices.boards, options=options, inputs=source, threads=threads, install=install, keep=keep
+        )
+        write_board_files(found, json_path, csv_path)
+        if json_path != STANDARD_OUTPUT:
+            if len(found.rows) == 1:
+                _show(found.rows[0].profile)
+            show_boards(found)
+        raise_failures(found.failures, len(devices.boards))
+        return
+    if install or keep:
+        raise click.UsageError("--install and --keep go with --device ssh://….")
     profile = profile_bundle(
-        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=device
+        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=devices.gpu
     )
     files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:

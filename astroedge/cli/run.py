@@ -16,6 +16,7 @@ from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
     from astroedge.session import Session
+    from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.evaluation.generate_text import Sampling
 
 
@@ -50,7 +51,7 @@ def run_command(
     ticks: int | None,
     readout: str | None,
     threads: int | None,
-    device: int | None,
+    devices: Devices,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
@@ -68,7 +69,7 @@ def run_command(
         raise click.UsageError("--prompt and --input exclude each other.")
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
-    with astroedge.load(bundle, threads=threads, device=device) as session:
+    with astroedge.load(bundle, threads=threads, device=devices.gpu) as session:
         if source is not None:
             _run_data(session, source, output, ticks, readout or "sum")
         elif output is not None or ticks is not None:

@@ -11,6 +11,7 @@ from astroedge.cli.shared.options import device_option, threads_option
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
+    from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.verify_bundle import VerifyReport
 
 
@@ -35,7 +36,7 @@ def verify_command(
     tolerance: float | None,
     allow_flips: int | None,
     threads: int | None,
-    device: int | None,
+    devices: Devices,
 ) -> None:
     """Verify BUNDLE on this machine.
 
@@ -59,7 +60,7 @@ def verify_command(
         inputs=source,
         seed=seed,
         threads=threads,
-        device=device,
+        device=devices.gpu,
         tolerance=tolerance,
         allow_flips=allow_flips,
     )

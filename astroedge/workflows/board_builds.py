@@ -1,0 +1,78 @@
+"""What boards are given to work with: somebody's bundle, or a graph compiled for each kind of board there is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from astroedge.bundle.container import Bundle
+from astroedge.errors import AstroEdgeError, BundleError, IncompatibleError
+from astroedge.targets.boards.board_file import Target
+from astroedge.workflows.devices.address import Address
+from astroedge.workflows.devices.many_boards import ManyBoards
+from astroedge.workflows.devices.remote_board import RemoteBoard
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one kind of board works with; `program` is the executable, None where it could not be made, `lack` why."""
+
+    bundle: Bundle
+    program: bytes | None
+    lack: str
+
+
+Say = Callable[[Address, str], None]
+
+
+def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say) -> dict[Address, Build]:
+    """A build for every board that is left: the bundle in the folder `net`, or the step graph `net` compiled for it.
+
+    A board that the bundle does not run on, or whose target the graph cannot be compiled for, is given up.
+
+    Raises BundleError for what is neither a bundle nor a graph.
+    """
+    path = Path(net)
+    if not path.exists():
+        raise BundleError(f"{path} is not there; give a step graph (.onnx) or a bundle (.astro).")
+    made: dict[str, Build | AstroEdgeError] = {}
+    builds = {}
+    for address, board in list(boards.boards.items()):
+        if path.is_dir():
+            found: Build | AstroEdgeError = _given(path, board, address)
+        else:
+            if board.target.name not in made:
+                say(address, f"compiling for {board.target.name}")
+                made[board.target.name] = _compiled(path, board.target)
+            found = made[board.target.name]
+        if isinstance(found, AstroEdgeError):
+            boards.fail(address, found)
+        else:
+            builds[address] = found
+    return builds
+
+
+def _given(path: Path, board: RemoteBoard, address: Address) -> Build | AstroEdgeError:
+    """A bundle, if the board's processor can run it."""
+    bundle = Bundle.load(path)
+    target = bundle.manifest.target
+    if target.arch != board.target.arch:
+        return IncompatibleError(
+            f"{address.text} is {board.target.arch} ({board.name}) and {path} is compiled for {target.name} "
+            f"({target.arch}); give the step graph (.onnx), which is compiled for each board, or compile it with "
+            f"--target {board.target.name}."
+        )
+    return Build(bundle, None, "the executable is made from a step graph (.onnx), and this is a bundle")
+
+
+def _compiled(path: Path, target: Target) -> Build | AstroEdgeError:
+    """The graph compiled for a target; errors that another target would not have are the board's."""
+    from astroedge.errors import CompileError, TargetError
+    from astroedge.workflows.compile_graph import compile
+
+    try:
+        return Build(compile(path, target), None, "this release makes no executables")
+    except (CompileError, TargetError) as error:
+        return error
