@@ -14,6 +14,7 @@ import click
 
 from astroedge import __version__
 from astroedge.cli.compile import compile_command
+from astroedge.cli.deploy import deploy_command
 from astroedge.cli.doctor import doctor_command
 from astroedge.cli.evaluate import eval_command
 from astroedge.cli.export import export_command
@@ -56,6 +57,7 @@ for command in (
     verify_command,
     eval_command,
     profile_command,
+    deploy_command,
     inspect_command,
     targets_command,
     doctor_command,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from astroedge.cli.shared.options import device_option
+from astroedge.cli.shared.options import device_option, install_option
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -50,6 +50,7 @@ RULES = {
 @click.option("--model", help="The PyTorch model, as export takes it, beside them (host).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
 @device_option
+@install_option
 def eval_command(
     bundles: tuple[Path, ...],
     data: Path,
@@ -60,11 +61,13 @@ def eval_command(
     model: str | None,
     json_path: str | None,
     devices: Devices,
+    install: bool,
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
     Accuracy, or bits per byte of a text: of bundles in several precisions, and of the model and the graph they were
-    made from, side by side. Every change is that from the first line.
+    made from, side by side. Every change is that from the first line. With --device a board that SSH reaches runs the
+    bundles; what they are compared with runs here.
 
     \b
     astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
@@ -76,17 +79,24 @@ def eval_command(
 
     if len(set(bundles)) < len(bundles):
         raise InputError("A bundle is named twice; name each once.")
-    found = evaluate(
-        bundles,
-        data,
-        labels,
-        graph=graph,
-        model=model,
-        readout=readout,
-        ticks=ticks,
-        device=devices.gpu,
-        progress=lambda line: click.echo(f"… {line}", err=True),
-    )
+    if len(devices.boards) > 1:
+        raise click.UsageError("eval works on one board at a time (--device).")
+    if install and not devices.boards:
+        raise click.UsageError("--install goes with --device ssh://….")
+
+    def show(line: str) -> None:
+        click.echo(f"… {line}", err=True)
+
+    options: dict[str, Any] = {"graph": graph, "model": model, "readout": readout, "ticks": ticks, "progress": show}
+    if devices.boards:
+        from astroedge.workflows.evaluate_on_board import evaluate_on_board
+
+        board = devices.boards[0]
+        found = evaluate_on_board(
+            bundles, data, labels, board, install=install, say=lambda _, line: show(f"{board.text}: {line}"), **options
+        )
+    else:
+        found = evaluate(bundles, data, labels, device=devices.gpu, **options)
     if json_path is not None:
         write_json(found.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,13 +40,13 @@ def profile_command(
     install: bool,
     keep: bool,
 ) -> None:
-    """Measure what a step of BUNDLE costs on this machine, or on boards.
+    """Measure what a step of BUNDLE costs, here or on boards.
 
     Time, memory, firing rates, synaptic operations, heat and energy: every number is measured, estimated or
     unavailable, and says so.
 
-    With --device boards that SSH reaches measure, all at once; BUNDLE may be a step graph (.onnx), which is compiled for
-    each. It is verified there first, and nothing of it stays.
+    With --device boards that SSH reaches measure, all at once; BUNDLE may be a step graph (.onnx), which is
+    compiled for each. It is verified there too, and nothing of it stays.
 
     \b
     astroedge profile net.onnx --device ssh://pi@raspberrypi.local --device jetson
@@ -56,21 +56,11 @@ def profile_command(
     from astroedge.workflows.profile_bundle import profile_bundle
 
     if devices.boards:
-        from astroedge.cli.shared.show_boards import measure_boards, show_boards, write_board_files
-        from astroedge.workflows.profile_on_boards import raise_failures
-
         if compare is not None:
             raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
         options = {"steps": steps, "keep_samples": samples}
-        found = measure_boards(
-            bundle, devices.boards, options=options, inputs=source, threads=threads, install=install, keep=keep
-        )
-        write_board_files(found, json_path, csv_path)
-        if json_path != STANDARD_OUTPUT:
-            if len(found.rows) == 1:
-                _show(found.rows[0].profile)
-            show_boards(found)
-        raise_failures(found.failures, len(devices.boards))
+        asked = {"options": options, "inputs": source, "threads": threads, "install": install, "keep": keep}
+        _profile_boards(bundle, devices, asked, json_path, csv_path)
         return
     if install or keep:
         raise click.UsageError("--install and --keep go with --device ssh://….")
@@ -87,6 +77,27 @@ def profile_command(
         write_json(profile.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:
         _show(profile)
+
+
+def _profile_boards(
+    net: Path, devices: Devices, asked: dict[str, Any], json_path: str | None, csv_path: Path | None
+) -> None:
+    """Measure on boards, show and write what was found, and end with the error of the boards that failed."""
+    from astroedge.cli.shared.display import STANDARD_OUTPUT
+    from astroedge.cli.shared.show_boards import raise_unproven, reporting, show_failures, show_profiles, write_profiles
+    from astroedge.workflows.profile_on_boards import profile_on_boards, proofs_of
+
+    with reporting(devices.boards) as say:
+        found = profile_on_boards(net, devices.boards, say=say, **asked)
+    show_failures(found)
+    write_profiles(found, json_path, csv_path)
+    if json_path != STANDARD_OUTPUT:
+        measured = [one for item in found.done for one in item.result]
+        if len(measured) == 1:
+            _show(measured[0].profile)
+        show_profiles(found)
+    found.raise_failures()
+    raise_unproven(proofs_of(found))
 
 
 def _show(profile: Profile) -> None:

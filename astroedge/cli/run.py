@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import astroedge
-from astroedge.cli.shared.options import device_option, threads_option
+from astroedge.cli.shared.options import device_option, install_option, threads_option
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 )
 @threads_option
 @device_option
+@install_option
 def run_command(
     bundle: Path,
     prompt: str | None,
@@ -52,10 +53,12 @@ def run_command(
     readout: str | None,
     threads: int | None,
     devices: Devices,
+    install: bool,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
-    With --ticks each row of the arrays is shown for a number of ticks, from a reset, and has one answer.
+    With --ticks each row of the arrays is shown for a number of ticks, from a reset, and has one answer. With --device
+    a board that SSH reaches runs it on the arrays; BUNDLE may be a step graph, which is compiled for that board.
 
     \b
     astroedge run char_lm.astro --prompt "The list of" --tokens 400
@@ -69,6 +72,14 @@ def run_command(
         raise click.UsageError("--prompt and --input exclude each other.")
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
+    if devices.boards:
+        if len(devices.boards) > 1 or source is None:
+            raise click.UsageError("On a board, run takes arrays (--input), and one board at a time (--device).")
+        asked = {"ticks": ticks, "readout": readout or "sum", "threads": threads, "install": install}
+        _run_on_board(bundle, devices, source, output, asked)
+        return
+    if install:
+        raise click.UsageError("--install goes with --device ssh://….")
     with astroedge.load(bundle, threads=threads, device=devices.gpu) as session:
         if source is not None:
             _run_data(session, source, output, ticks, readout or "sum")
@@ -79,6 +90,21 @@ def run_command(
         else:
             names = ", ".join(f"{item.name} {list(item.shape)}" for item in session.spec.inputs)
             raise InputError(f"{bundle} is no byte-level language model; give its data ({names}) with --input.")
+
+
+def _run_on_board(net: Path, devices: Devices, source: str, output: Path | None, asked: dict[str, Any]) -> None:
+    from astroedge.cli.shared.show_boards import reporting
+    from astroedge.replace_file import replace_file
+    from astroedge.workflows.inputs.array_files import check_suffix
+    from astroedge.workflows.run_on_board import run_on_board
+
+    suffix = ".csv" if output is None else check_suffix(output)
+    with reporting(devices.boards) as say:
+        content = run_on_board(net, devices.boards[0], source, suffix, say=say, **asked)
+    if output is not None:
+        replace_file(output, content)
+    else:
+        click.echo(content, nl=False)
 
 
 def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:

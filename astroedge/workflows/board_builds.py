@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astroedge.bundle.container import Bundle
-from astroedge.errors import AstroEdgeError, BundleError, IncompatibleError
+from astroedge.errors import AstroEdgeError, BundleError, CompileError, IncompatibleError, TargetError
 from astroedge.targets.boards.board_file import Target
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.devices.many_boards import ManyBoards
@@ -37,29 +37,38 @@ def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say) -> di
     path = Path(net)
     if not path.exists():
         raise BundleError(f"{path} is not there; give a step graph (.onnx) or a bundle (.astro).")
-    made: dict[str, Build | AstroEdgeError] = {}
+    found: dict[str, Build | AstroEdgeError] = {}
     builds = {}
     for address, board in list(boards.boards.items()):
-        if path.is_dir():
-            found: Build | AstroEdgeError = _given(path, board, address)
+        kind = f"{address.text}" if path.is_dir() else board.target.name
+        if kind not in found:
+            say(address, f"preparing for {board.target.name}")
+            found[kind] = _build(path, board, address)
+        build = found[kind]
+        if isinstance(build, AstroEdgeError):
+            boards.fail(address, build)
         else:
-            if board.target.name not in made:
-                say(address, f"compiling for {board.target.name}")
-                made[board.target.name] = _compiled(path, board.target)
-            found = made[board.target.name]
-        if isinstance(found, AstroEdgeError):
-            boards.fail(address, found)
-        else:
-            builds[address] = found
+            builds[address] = build
     return builds
 
 
-def _given(path: Path, board: RemoteBoard, address: Address) -> Build | AstroEdgeError:
-    """A bundle, if the board's processor can run it."""
+def _build(path: Path, board: RemoteBoard, address: Address) -> Build | AstroEdgeError:
+    """What a board gets, or the error that another board need not have."""
+    try:
+        return given_bundle(path, board, address) if path.is_dir() else _compiled(path, board.target)
+    except (CompileError, TargetError, IncompatibleError) as error:
+        return error
+
+
+def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Address) -> Build:
+    """A bundle for a board.
+
+    Raises BundleError for a folder that is none, IncompatibleError where the board's processor is another.
+    """
     bundle = Bundle.load(path)
     target = bundle.manifest.target
     if target.arch != board.target.arch:
-        return IncompatibleError(
+        raise IncompatibleError(
             f"{address.text} is {board.target.arch} ({board.name}) and {path} is compiled for {target.name} "
             f"({target.arch}); give the step graph (.onnx), which is compiled for each board, or compile it with "
             f"--target {board.target.name}."
@@ -67,12 +76,8 @@ def _given(path: Path, board: RemoteBoard, address: Address) -> Build | AstroEdg
     return Build(bundle, None, "the executable is made from a step graph (.onnx), and this is a bundle")
 
 
-def _compiled(path: Path, target: Target) -> Build | AstroEdgeError:
-    """The graph compiled for a target; errors that another target would not have are the board's."""
-    from astroedge.errors import CompileError, TargetError
+def _compiled(path: Path, target: Target) -> Build:
+    """The graph compiled for a target."""
     from astroedge.workflows.compile_graph import compile
 
-    try:
-        return Build(compile(path, target), None, "this release makes no executables")
-    except (CompileError, TargetError) as error:
-        return error
+    return Build(compile(path, target), None, "this release makes no executables")

@@ -1,42 +1,25 @@
-"""Profiles of one network on several boards: compiled for each, copied, verified and measured there, and removed."""
+"""Profiles and verification of one network on several boards."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from astroedge.errors import AstroEdgeError, DeviceError
-from astroedge.runtimes.checking.verify import VerifyReport
 from astroedge.step_profile import Profile
-from astroedge.workflows.board_builds import Build, make_builds
-from astroedge.workflows.board_work import BoardWork
+from astroedge.workflows.board_work import BoardWork, Proof
 from astroedge.workflows.devices.address import Address
-from astroedge.workflows.devices.connection import Connection
-from astroedge.workflows.devices.many_boards import ManyBoards
-from astroedge.workflows.devices.remote_board import RemoteBoard
-
-Say = Callable[[Address, str], None]
+from astroedge.workflows.inputs.array_files import read_arrays
+from astroedge.workflows.on_boards import OnBoard, Outcomes, Say, on_boards
 
 
 @dataclass(frozen=True)
-class BoardProfile:
-    """One measurement: on which board, of what kind, by which program, and what its golden trace came to there."""
+class Measured:
+    """One measurement, and what the golden trace came to by the same program."""
 
-    address: Address
-    board: RemoteBoard
     profile: Profile
-    verified: VerifyReport
-
-
-@dataclass(frozen=True)
-class BoardProfiles:
-    """All measurements in the order the boards were named, and the errors of the boards that have none or not all."""
-
-    rows: tuple[BoardProfile, ...]
-    failures: Mapping[Address, AstroEdgeError]
-    notes: tuple[str, ...]
+    proof: Proof
 
 
 def profile_on_boards(
@@ -49,61 +32,54 @@ def profile_on_boards(
     install: bool = False,
     keep: bool = False,
     say: Say = lambda address, line: None,
-) -> BoardProfiles:
-    """Measure a step graph or a bundle on boards, all at once; one that fails does not lose the others.
+) -> Outcomes[tuple[Measured, ...]]:
+    """Measure a step graph or a bundle on boards: by Python and NumPy where they are, and by the executable.
 
-    A graph is compiled for each kind of board. By Python and NumPy where they are, and by the executable where there is
-    one. `options` are those of `astroedge.profile`, `inputs` a file of arrays. With `install` NumPy is sent along where
-    it lacks; `keep` leaves what was sent in the board's cache, all else is removed in the end.
+    `options` are those of `astroedge.profile`, `inputs` a file of arrays, the rest is as in `on_boards`.
 
-    Raises BundleError, GraphError and InputError for files that cannot be used. What goes wrong on a board is among the
-    `failures`.
+    Raises what `on_boards` raises; InputError for the file is the error of each board.
     """
-    with ManyBoards(addresses, say) as boards:
-        builds = make_builds(net, boards, say)
 
-        def measure(address: Address, connection: Connection, board: RemoteBoard) -> list[BoardProfile]:
-            work = BoardWork(connection, board, builds[address], lambda line: say(address, line))
-            work.prepare(inputs, install=install)
-            rows = [
-                BoardProfile(address, board, _on(address, board, profile), verified)
-                for profile, verified in work.profiles(options, threads)
-            ]
-            if keep:
-                work.keep()
-            say(address, "done")
-            return rows
+    def measure(work: BoardWork) -> tuple[Measured, ...]:
+        arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs)
+        return tuple(Measured(*found) for found in work.profiles(options, arrays, threads))
 
-        found = boards.each(measure)
-    rows = tuple(row for address in addresses for row in found.get(address, ()))
-    return BoardProfiles(rows, dict(boards.failures), _notes(boards, builds))
+    found = on_boards(net, addresses, measure, install=install, keep=keep, say=say)
+    return replace(found, done=tuple(replace(item, result=_named(item)) for item in found.done))
 
 
-def _on(address: Address, board: RemoteBoard, profile: Profile) -> Profile:
-    """The profile with the board's address in it, and its own name where its Linux shows none."""
-    machine = {**profile.machine, "device": address.text}
-    if machine.get("board", "unknown") == "unknown":
-        machine["board"] = board.name
-    return replace(profile, machine=machine)
-
-
-def _notes(boards: ManyBoards, builds: Mapping[Address, Build]) -> tuple[str, ...]:
-    """What a user should know of boards that no board file names."""
-    return tuple(
-        f"{address.text} ({board.name}) is no board that AstroEdge has a file for; {builds[address].bundle.manifest.target.name} "
-        "is the nearest."
-        for address, board in boards.boards.items()
-        if not board.is_known and address in builds
+def verify_on_boards(
+    net: str | os.PathLike[str],
+    addresses: Sequence[Address],
+    *,
+    threads: int | None = None,
+    install: bool = False,
+    say: Say = lambda address, line: None,
+) -> Outcomes[tuple[Proof, ...]]:
+    """Replay the golden trace on boards, by every program that each has; the rest is as in `on_boards`."""
+    return on_boards(
+        net,
+        addresses,
+        lambda work: tuple(work.proofs(threads)),
+        install=install,
+        say=say,
     )
 
 
-def raise_failures(failures: Mapping[Address, AstroEdgeError], asked: int) -> None:
-    """Raise the error of a single board, or one that sums up several, each of which was shown; nothing without any."""
-    if not failures:
-        return
-    first = next(iter(failures.values()))
-    if asked == 1:
-        raise first
-    same = {type(error) for error in failures.values()}
-    kind = same.pop() if len(same) == 1 else DeviceError
-    raise kind(f"{len(failures)} of {asked} boards failed: {', '.join(address.text for address in failures)}.")
+def proofs_of(found: Outcomes[tuple[Measured, ...]]) -> Outcomes[tuple[Proof, ...]]:
+    """What the golden traces came to beside the measurements."""
+    done = [
+        OnBoard(item.address, item.board, item.build, tuple(one.proof for one in item.result)) for item in found.done
+    ]
+    return Outcomes(tuple(done), found.failures)
+
+
+def _named(item: OnBoard[tuple[Measured, ...]]) -> tuple[Measured, ...]:
+    """The profiles with the board's address in them, and its own name where its Linux shows none."""
+    named = []
+    for found in item.result:
+        machine = {**found.profile.machine, "device": item.address.text}
+        if machine.get("board", "unknown") == "unknown":
+            machine["board"] = item.board.name
+        named.append(replace(found, profile=replace(found.profile, machine=machine)))
+    return tuple(named)

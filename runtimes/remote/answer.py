@@ -1,8 +1,9 @@
 """What a host asks of a board's Python, and what it gets.
 
 A request is JSON: `bundle`, the path of a folder, `threads`, and one of `do`: "profile" with the `options` of
-`astroedge.profile`, "verify", or "run", which with `ticks` and `readout` shows each row of the inputs so long and with
-`sequences` starts each row of them anew. Inputs are arrays by name, as a NumPy file; so are outputs.
+`astroedge.profile`, "verify", or "run", which with `ticks` and `readout` shows each row of the inputs so long, and with
+`sequences`, the name of an output, starts each row anew and gives that output alone. Inputs are arrays by name, as a
+NumPy file; so are outputs.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def _run(session: CompiledSession, inputs: Mapping[str, Array], request: Mapping
     rows = []
     for row in range(_rows(inputs)):
         session.reset()
-        rows.append(session.run(**{name: array[row] for name, array in inputs.items()}))
+        found = session.run(**{name: array[row] for name, array in inputs.items()})
+        rows.append({request["sequences"]: found[request["sequences"]]})
     return _stacked(rows)
 
 

@@ -62,8 +62,17 @@ PLAN = {
         "targets.compiler",
         *("targets.link", "targets"),
     ),
-    "runtimes": (*("runtimes.library", "runtimes.session", "runtimes", "runtimes.checking", "runtimes.profiling"),),
-    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows"),
+    "runtimes": (
+        *(
+            "runtimes.library",
+            "runtimes.session",
+            "runtimes",
+            "runtimes.checking",
+            "runtimes.profiling",
+            "runtimes.remote",
+        ),
+    ),
+    "workflows": ("workflows.inputs", "workflows.evaluation", "workflows.devices", "workflows"),
     "public names": ("astroedge",),
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from astroedge.errors import DeviceError
 from astroedge.workflows.devices.address import Devices, read_devices
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 GPU_TARGETS = "cuda (this machine's GPU), cuda:sm_87"
 """Targets that are in no list, as a user writes them."""
@@ -28,7 +31,7 @@ def _devices(context: click.Context, parameter: click.Parameter, values: tuple[s
         raise click.BadParameter(str(error)) from error
 
 
-def _device_option(**more: Any) -> Any:
+def _device_option(**more: Any) -> Callable[[F], F]:
     return click.option("--device", "devices", metavar="WHERE", multiple=True, callback=_devices, **more)
 
 

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astroedge.errors import printable
+from astroedge.errors import VerificationError, printable
 from astroedge.workflows.devices.address import Address
 
 if TYPE_CHECKING:
-    from astroedge.workflows.profile_on_boards import BoardProfile, BoardProfiles
+    from astroedge.step_profile import Profile
+    from astroedge.workflows.board_work import Proof
+    from astroedge.workflows.on_boards import OnBoard, Outcomes
+    from astroedge.workflows.profile_on_boards import Measured
+
+    Profiles = Outcomes[tuple[Measured, ...]]
 
 Say = Callable[[Address, str], None]
 
@@ -47,62 +52,91 @@ def reporting(addresses: Sequence[Address]) -> Iterator[Say]:
         yield say
 
 
-def measure_boards(net: Path, addresses: Sequence[Address], **asked: Any) -> BoardProfiles:
-    """Profiles of a network on boards, with what happens there on standard error; errors of single boards as well."""
-    from astroedge.workflows.profile_on_boards import profile_on_boards
-
-    with reporting(addresses) as say:
-        found = profile_on_boards(net, addresses, say=say, **asked)
-    show_failures(found.failures, len(addresses))
-    return found
-
-
-def show_failures(failures: Any, asked: int) -> None:
-    """Each board's error as a line on standard error, but for a single board's, which ends the command."""
-    if asked > 1:
-        for address, error in failures.items():
+def show_failures(found: Outcomes[Any]) -> None:
+    """Each failed board's error as a line on standard error; that of a single board ends the command instead."""
+    if len(found.done) + len(found.failures) > 1:
+        for address, error in found.failures.items():
             click.echo(f"… {address.text} failed: {printable(str(error))}", err=True)
 
 
-def show_boards(found: BoardProfiles) -> None:
+def show_profiles(found: Profiles) -> None:
     """One table of all boards; times are of a step."""
     from astroedge.cli.shared.display import print_line, print_table
 
     headers = ("device", "board", "target", "by", "verified", "median", "p99", "native", "memory", "temperature")
-    print_table(headers, map(_row, found.rows), "One step on each board")
+    rows = [_row(item, measured) for item in found.done for measured in item.result]
+    print_table(headers, rows, "One step on each board")
     for note in found.notes:
         print_line(note)
 
 
-def write_board_files(found: BoardProfiles, json_path: str | None, csv_path: Path | None) -> None:
+def write_profiles(found: Profiles, json_path: str | None, csv_path: Path | None) -> None:
     """Profiles as a list in JSON, and every number of all as CSV with a column of devices and one of who measured."""
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text
     from astroedge.replace_file import replace_files
 
+    profiles = [measured.profile for item in found.done for measured in item.result]
     files: dict[str | PathLike[str], bytes] = {}
-    text = json_text([row.profile.to_json() for row in found.rows])
+    text = json_text([profile.to_json() for profile in profiles])
     if csv_path is not None:
-        files[csv_path] = _csv(found.rows).encode()
-    if json_path not in (None, STANDARD_OUTPUT):
+        files[csv_path] = _csv(profiles).encode()
+    if json_path is not None and json_path != STANDARD_OUTPUT:
         files[json_path] = text.encode()
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         click.echo(text, nl=False)
 
 
-def _row(row: BoardProfile) -> tuple[str, ...]:
+def show_proofs(found: Outcomes[tuple[Proof, ...]]) -> None:
+    """What the golden trace came to on each board."""
+    from astroedge.cli.shared.display import print_line, print_table
+
+    rows = [
+        (
+            item.address.text,
+            item.board.name,
+            item.build.bundle.manifest.target.name,
+            proof.by,
+            _verdict(proof),
+            proof.text,
+        )
+        for item in found.done
+        for proof in item.result
+    ]
+    print_table(("device", "board", "target", "by", "verified", ""), rows)
+    for note in found.notes:
+        print_line(note)
+
+
+def raise_unproven(found: Outcomes[tuple[Proof, ...]]) -> None:
+    """Raise VerificationError where a board computes other bits; each was shown."""
+    wrong = [
+        f"{item.address.text} ({proof.by}): {proof.text}"
+        for item in found.done
+        for proof in item.result
+        if not proof.ok
+    ]
+    if wrong:
+        raise VerificationError("; ".join(wrong))
+
+
+def _verdict(proof: Proof) -> str:
+    return "yes" if proof.ok else "DIFFERS"
+
+
+def _row(item: OnBoard[Any], measured: Measured) -> tuple[str, ...]:
     from astroedge.cli.shared.display import duration, size
 
-    profile = row.profile
+    profile = measured.profile
     readings = {item.name: item.value for item in profile.readings if item.value is not None}
     heat = [value for name, value in readings.items() if name.startswith("temperature")]
     throughput, memory = readings.get("throughput"), readings.get("peak memory")
     return (
-        row.address.text,
-        row.board.name,
+        item.address.text,
+        item.board.name,
         profile.target,
         profile.by,
-        "yes" if row.verified.ok else "DIFFERS",
+        _verdict(measured.proof),
         duration(profile.step.p50),
         duration(profile.step.p99),
         duration(1e9 / throughput) if throughput else "–",
@@ -111,12 +145,12 @@ def _row(row: BoardProfile) -> tuple[str, ...]:
     )
 
 
-def _csv(rows: Sequence[BoardProfile]) -> str:
+def _csv(profiles: Sequence[Profile]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for index, row in enumerate(rows):
-        lines = list(csv.reader(io.StringIO(row.profile.to_csv())))
+    for index, profile in enumerate(profiles):
+        header, *lines = csv.reader(io.StringIO(profile.to_csv()))
         if index == 0:
-            writer.writerow(("device", "by", *lines[0]))
-        writer.writerows((row.address.text, row.profile.by, *line) for line in lines[1:])
+            writer.writerow(("device", "by", *header))
+        writer.writerows((profile.machine["device"], profile.by, *line) for line in lines)
     return text.getvalue()

@@ -77,7 +77,7 @@ def read_address(text: str) -> Address:
     good_user = not at or _USER.fullmatch(before) is not None
     if not (good_host and good_user and (port == "" or 1 <= int(port) <= _LARGEST_PORT)):
         raise DeviceError(
-            f"{text!r} names no device; write a GPU's number, {SCHEME}user@host or {SCHEME}user@host:port, or a Host of "
+            f"{text!r} names no device; write a GPU's number, {SCHEME}user@host, {SCHEME}user@host:port, or a Host of "
             "your OpenSSH configuration (~/.ssh/config)."
         )
     return Address(bracketed[1] if bracketed else host, before, int(port) if port else 0)

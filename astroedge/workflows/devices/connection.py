@@ -107,12 +107,14 @@ class Connection:
         self._tell((_HERE / "keeper.sh").read_bytes())
         self.texts = self._answers("ready")
 
-    def place(self, size: int, parent: str = "") -> None:
-        """Have a private folder made on the board with room for `size` bytes, inside `parent` or where there is one.
+    def place(self, size: int, beside: str = "") -> None:
+        """Have a private folder made on the board with room for `size` bytes, where there is one.
+
+        With `beside`, a path, on that disk: from there a move to the path is one step.
 
         Raises DeviceError where no folder has the room, can be written and may hold programs.
         """
-        self._tell(f"place {size} {parent}\n".encode())
+        self._tell(f"place {size} {beside}\n".encode())
         said = self._answers("placed")
         self.folder = said.get("folder", "").strip()
         if not self.folder.startswith("/") or not self.folder.isprintable():

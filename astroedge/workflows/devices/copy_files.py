@@ -43,8 +43,7 @@ def copy_files(connection: Connection, files: Sequence[RemoteFile], say: Progres
     Raises DeviceError where the disk there is full or read only, where a file arrives damaged, and where the connection
     fails.
     """
-    listed = "".join(f"{file.digest} {file.name}\n" for file in files).encode()
-    answer = connection.work("find", data=listed)
+    answer = connection.work("find", data=list_files(files))
     if answer.code:
         raise connection.no_room(answer)
     there = set(answer.out.decode("utf-8", "replace").splitlines())
@@ -61,10 +60,14 @@ def keep_files(connection: Connection, files: Sequence[RemoteFile]) -> None:
 
     Raises DeviceError where they cannot be written.
     """
-    listed = "".join(f"{file.digest} {file.name}\n" for file in files).encode()
-    answer = connection.work("keep", data=listed)
+    answer = connection.work("keep", data=list_files(files))
     if answer.code:
         raise connection.no_room(answer)
+
+
+def list_files(files: Sequence[RemoteFile]) -> bytes:
+    """Lines of digest and name, as job.sh reads them."""
+    return "".join(f"{file.digest} {file.name}\n" for file in files).encode()
 
 
 def bundle_files(bundle: Bundle, folder: str) -> list[RemoteFile]:

@@ -1,4 +1,4 @@
-"""NumPy for a board that has none: the wheel for its Python and C library, fetched here, so that it needs no network."""
+"""NumPy for a board that has none: the wheel for its Python and C library, fetched here: it needs no network."""
 
 from __future__ import annotations
 

@@ -52,22 +52,34 @@ keep) # lines of DIGEST NAME: for later runs
         cp "$name" "$cache/files/$wanted.$$" && mv "$cache/files/$wanted.$$" "$cache/files/$wanted" || exit 73
     done
     ;;
-move) # NAME PATH KIND: to its place, in one move; what is there must be of AstroEdge
-    to=$2
-    if [ -d "$to" ] && [ "$3" = file ]; then to=$to/$1; fi
+move) # NAME PATH KIND LAST: to its place (in PATH as LAST, where that is a folder); a bundle replaces only a bundle
+    to=${2%/}
+    if [ -d "$to" ] && [ ! -f "$to/manifest.json" ]; then to=$to/$4; fi
+    old=
     if [ -e "$to" ] || [ -L "$to" ]; then
         if [ "$3" = file ]; then [ -f "$to" ]; else [ -f "$to/manifest.json" ]; fi || exit 74
-        [ "$3" = file ] || mv "$to" .old || exit 73
+        # Beside it and not in this folder, which the keeper removes whenever the connection ends.
+        if [ "$3" != file ]; then
+            old=$to.old-$$
+            mv "$to" "$old" || exit 73
+        fi
     fi
     if ! mv -f "$1" "$to"; then
-        [ ! -e .old ] || mv .old "$to"
+        [ -z "$old" ] || mv "$old" "$to"
         exit 73
     fi
-    mkdir -p "$cache" && while IFS=' ' read -r wanted name; do
-        case $3 in file) path=$to ;; *) path=$to/${name#*/} ;; esac
-        printf '%s %s\n' "$wanted" "$path"
-    done >>"$cache/deployed"
+    [ -z "$old" ] || rm -rf "$old"
     printf '%s\n' "$to"
+    # Later runs find the files by their digests; what is no longer there leaves the list.
+    mkdir -p "$cache" && {
+        while IFS=' ' read -r wanted name; do
+            case $3 in file) path=$to ;; *) path=$to/${name#*/} ;; esac
+            printf '%s %s\n' "$wanted" "$path"
+        done
+        [ ! -f "$cache/deployed" ] || cat "$cache/deployed"
+    } | sort -u | while IFS=' ' read -r wanted path; do
+        [ ! -f "$path" ] || printf '%s %s\n' "$wanted" "$path"
+    done >.deployed && mv .deployed "$cache/deployed"
     ;;
 start) # PROGRAM …
     exec "$@"

@@ -60,11 +60,14 @@ try() {
     return 1
 }
 
-# place BYTES [FOLDER]: a private folder with so much room, in FOLDER or wherever there is one.
+# place BYTES [PATH]: a private folder with so much room, beside PATH (in it, where it is a folder and no bundle), or
+# wherever there is one.
 place() {
     why=
     if [ "${2:-}" ]; then
-        try "$2" "$1"
+        parent=${2%/*}
+        if [ -d "$2" ] && [ ! -f "$2/manifest.json" ]; then parent=$2; fi
+        try "${parent:-/}" "$1"
     else
         try "${TMPDIR:-/tmp}" "$1" || try "${XDG_CACHE_HOME:-$HOME/.cache}/astroedge" "$1" || try /var/tmp "$1"
     fi

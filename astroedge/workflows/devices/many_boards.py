@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from astroedge.errors import AstroEdgeError
@@ -62,9 +62,19 @@ class ManyBoards:
         return board
 
     def _all(self, addresses: Sequence[Address], work: Callable[[Address], T]) -> dict[Address, T]:
-        """The results of those that did not fail. An interruption ends every connection and with it what waits there."""
+        """The results of those that did not fail.
+
+        An interruption ends every connection, and with it what waits there.
+        """
+
+        def attempt(address: Address) -> T | AstroEdgeError:
+            try:
+                return work(address)
+            except AstroEdgeError as error:
+                return error
+
         with ThreadPoolExecutor(max(1, len(addresses))) as pool:
-            futures: dict[Address, Future[T]] = {address: pool.submit(work, address) for address in addresses}
+            futures = {address: pool.submit(attempt, address) for address in addresses}
             try:
                 wait(futures.values())
             except BaseException:
@@ -72,10 +82,11 @@ class ManyBoards:
                 raise
         found = {}
         for address, future in futures.items():
-            try:
-                found[address] = future.result()
-            except AstroEdgeError as error:
-                self.fail(address, error)
+            result = future.result()
+            if isinstance(result, AstroEdgeError):
+                self.fail(address, result)
+            else:
+                found[address] = result
         return found
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""A bundle worked by the Python of a board: the device side of this very AstroEdge is sent along, and NumPy if need be."""
+"""A bundle worked by the Python of a board: the device side of this AstroEdge is sent along, NumPy if need be."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _START = (
     "import os,runpy,sys,zipfile;"
     f"[zipfile.ZipFile(name).extractall('site') for name in ('{PACKAGE}','{NUMPY}') if os.path.exists(name)];"
     "sys.path.insert(0,os.path.abspath('site'));"
-    "runpy.run_module('astroedge.runtimes.remote',run_name='__main__')"
+    "runpy.run_module('astroedge.runtimes.remote.serve',run_name='__main__')"
 )
 
 
@@ -80,8 +80,9 @@ def _error_there(device: str, record: Any) -> AstroEdgeError:
     if not (isinstance(record, list) and len(record) == 2 and all(isinstance(item, str) for item in record)):
         return not_an_answer(device, "its error is none")
     kind = getattr(errors, record[0], None)
-    known = isinstance(kind, type) and issubclass(kind, AstroEdgeError)
-    return (kind if known else DeviceError)(f"{device}: {record[1][:2000]}")
+    if not (isinstance(kind, type) and issubclass(kind, AstroEdgeError)):
+        kind = DeviceError
+    return kind(f"{device}: {record[1][:2000]}")
 
 
 def _device_files(root: Path) -> list[Path]:

@@ -23,6 +23,7 @@ class RemotePython:
     version: str = ""
     bits: int = 64
     numpy: str = ""
+    astroedge: str = ""
 
     @property
     def is_new_enough(self) -> bool:
@@ -94,10 +95,14 @@ def describe_board(texts: Mapping[str, str], device: str) -> RemoteBoard:
 
 def _read_python(text: str) -> RemotePython:
     """What the probe's Python said: its version and bits, and the versions of packages or "-"."""
-    found = re.match(r"(\d{1,3}\.\d{1,3}[\w.+]{0,20}) (32|64)\nnumpy (-|\d[\w.+]{0,40})$", text, re.MULTILINE)
+    version = r"(-|\d[\w.+]{0,40})"
+    found = re.match(
+        rf"(\d{{1,3}}\.\d{{1,3}}[\w.+]{{0,20}}) (32|64)\nnumpy {version}\nastroedge {version}\n", f"{text}\n"
+    )
     if found is None:
         return RemotePython()
-    return RemotePython(found[1], int(found[2]), "" if found[3] == "-" else found[3])
+    numpy, astroedge = ("" if text == "-" else text for text in (found[3], found[4]))
+    return RemotePython(found[1], int(found[2]), numpy, astroedge)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

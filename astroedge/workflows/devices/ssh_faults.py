@@ -47,15 +47,15 @@ _KNOWN: Sequence[tuple[str, str]] = (
     ("Bad configuration option", "ssh does not understand your configuration: {said}"),
 )
 _LOST = (
-    "the connection to {device} was lost: the network or the board went down, or somebody ended it; what was made there "
-    "is removed once the board sees it. Try again"
+    "the connection to {device} was lost: the network or the board went down, or somebody ended it; what was made "
+    "there is removed once the board sees it. Try again"
 )
 
 
 def explain_failure(said: str, device: str, host: str, words: Sequence[str]) -> DeviceError:
     """The error for what `ssh` printed before it exited with 255; `words` are what it was given after its options."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    last = printable(lines[-1])[:300] if lines else ""
+    last = printable(lines[-1].removeprefix("ssh: "))[:300] if lines else ""
     target = " ".join(word for word in words if word != "--")
     facts = {"device": device, "host": host, "ssh": f"ssh {target}", "target": target, "said": last}
     template = next((text for sign, text in _KNOWN if sign in said), _LOST)

@@ -14,13 +14,14 @@ from astroedge.errors import InputError
 from astroedge.runtimes import load
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
-from astroedge.workflows.evaluation.score_step import count_classes, score
+from astroedge.workflows.evaluation.score_step import Stream, count_classes, score
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 Progress = Callable[[str], None]
 PathLike = str | os.PathLike[str]
+Elsewhere = Callable[[PathLike, LabelledData], Stream]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def evaluate(
     readout: str = "sum",
     ticks: int | None = None,
     device: int | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score bundles on labelled data (see `labelled_data` and `score_step`), beside what they were made from.
@@ -75,7 +77,8 @@ def evaluate(
     `graph` is the path of the step graph they were compiled from, run in ONNX Runtime; `model` names the PyTorch model
     as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `device` is
     the GPU that computes the bundles for one, as in `astroedge.load`; those for a processor may stand beside them.
-    `progress` is called with a line before each contender.
+    `elsewhere` gives the stream of a bundle that another machine runs on the data. `progress` is called with a line
+    before each contender.
 
     Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
@@ -96,8 +99,13 @@ def evaluate(
         contenders.append(_score_graph(reference, read, readout))
     for path, manifest in manifests.items():
         say(os.fspath(path))
-        on_processor = has_gpu and manifest.device is None
-        contenders.append(_score_bundle(path, manifest, reference, read, readout, None if on_processor else device))
+        if elsewhere is not None:
+            metrics = score(elsewhere(path, read), read, readout)
+        else:
+            on_processor = has_gpu and manifest.device is None
+            with load(path, device=None if on_processor else device) as session:
+                metrics = score(session, read, readout)
+        contenders.append(_contender(path, manifest, reference, metrics))
     counted = int((read.labels >= 0).sum())
     return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders))
 
@@ -140,16 +148,7 @@ def _score_graph(graph: StepGraph, data: LabelledData, readout: str) -> Contende
     return Contender("ONNX Runtime", "float32", None, None, score(ReferenceSession(graph), data, readout))
 
 
-def _score_bundle(
-    path: PathLike,
-    manifest: Manifest,
-    reference: StepGraph | None,
-    data: LabelledData,
-    readout: str,
-    device: int | None,
-) -> Contender:
-    with load(path, device=device) as session:
-        metrics = score(session, data, readout)
+def _contender(path: PathLike, manifest: Manifest, reference: StepGraph | None, metrics: dict[str, float]) -> Contender:
     own = (manifest.graph_sha256, manifest.reference_sha256)
     note = "" if reference is None or reference.digest in own else "compiled from another graph"
     size, plain = manifest.layout.weights_size, manifest.float32_weights_size

@@ -1,4 +1,4 @@
-"""`python -m astroedge.runtimes.remote REQUEST`: one request, answered on standard output as a line of JSON and arrays."""
+"""`python -m astroedge.runtimes.remote.serve REQUEST`: one request, answered by a line of JSON and a NumPy file."""
 
 from __future__ import annotations
 
