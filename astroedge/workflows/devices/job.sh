@@ -81,7 +81,9 @@ move) # NAME PATH KIND LAST: to its place (in PATH as LAST, where that is a fold
         [ ! -f "$path" ] || printf '%s %s\n' "$wanted" "$path"
     done >.deployed && mv .deployed "$cache/deployed"
     ;;
-start) # PROGRAM …
+start) # PROGRAM …, marked for the keeper
+    ASTROEDGE_FOLDER=$folder
+    export ASTROEDGE_FOLDER
     exec "$@"
     ;;
 esac

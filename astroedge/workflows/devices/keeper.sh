@@ -1,6 +1,5 @@
 # Stands on a board as long as AstroEdge works there, fed through the standard input of `sh -s`: says what the board is,
-# makes one private folder when asked, and when its input ends, for whatever reason, kills what works in that folder and
-# removes it. What it says begins with ":astroedge: " and a name; lines until the next such are the answer.
+# makes one private folder when asked, and when its input ends, for whatever reason, kills what works there and removes it. What it says begins with ":astroedge: " and a name; lines until the next such are the answer.
 # POSIX sh alone: BusyBox and dash run it.
 umask 077
 cd / || exit 1
@@ -85,21 +84,16 @@ place() {
 
 # Ends everything where the host says nothing for too long: a connection can be dead without its end being told.
 watch_host() {
-    while (cd "$made" 2>/dev/null && exec sleep "$quiet"); do
+    while ASTROEDGE_FOLDER=$made sleep "$quiet"; do
         [ -s "$made/.beat" ] || { kill_inside; rm -rf "$made"; kill -9 $$; exit; }
         : >"$made/.beat"
     done
 }
 
-# What has its working directory in the folder was started by AstroEdge.
+# Whoever has the folder in its environment was started by job.sh, or by what that started.
 kill_inside() {
-    ls -l /proc/[0-9]*/cwd 2>/dev/null | while IFS= read -r line; do
-        case $line in
-        *" -> $made" | *" -> $made/"* | *" -> $made (deleted)")
-            line=${line##*/proc/}
-            kill -9 "${line%%/*}" 2>/dev/null
-            ;;
-        esac
+    grep -lszxF "ASTROEDGE_FOLDER=$made" /proc/[0-9]*/environ | while IFS=/ read -r root proc process file; do
+        kill -9 "$process" 2>/dev/null
     done
 }
 

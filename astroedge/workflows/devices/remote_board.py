@@ -86,7 +86,7 @@ def describe_board(texts: Mapping[str, str], device: str) -> RemoteBoard:
         target=target,
         is_known=any(text in machine.model for text in target.device_tree),
         kernel=f"Linux {_short(release)}",
-        libc=_short(texts.get("libc", "")),
+        libc=_libc(texts.get("libc", "")),
         memory_bytes=int(memory[1]) * 1024 if memory else 0,
         home=texts.get("home", "").strip("\n"),
         python=_read_python(texts.get("python", "")),
@@ -103,6 +103,11 @@ def _read_python(text: str) -> RemotePython:
         return RemotePython()
     numpy, astroedge = ("" if text == "-" else text for text in (found[3], found[4]))
     return RemotePython(found[1], int(found[2]), numpy, astroedge)
+
+
+def _libc(text: str) -> str:
+    """The C library, where a program there tells it."""
+    return _short(text) if re.search("glibc|musl", text, re.IGNORECASE) else ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
