@@ -1,4 +1,4 @@
-"""A Raspberry Pi 4 on this machine, to be reached by SSH: a 64-bit ARM root without Python, all of whose programs QEMU runs.
+"""A Raspberry Pi 4 on this machine, for SSH: a 64-bit ARM root without Python, all of whose programs QEMU runs.
 
 BusyBox is Debian's own for arm64, and PRoot the program that starts every ARM program of the root in QEMU's user mode,
 the processor being the Pi's; what the kernel says of the board is the Pi's too. No rights are needed.
