@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "astro_abi.h"
+#include "entries.h"
 #include "failure.h"
 
 #ifdef __cplusplus
@@ -34,13 +35,11 @@ extern "C" {
 typedef struct astro_session {
     const astro_info *info;
     astro_call call;
-    int32_t (*step)(astro_call *call);
-    int32_t (*run)(astro_call *call);
-    int32_t (*work)(astro_team *team, uint32_t index); /* NULL: the step is too small to be divided among threads */
-    int32_t (*dismiss)(astro_team *team);
+    astro_entries entries;
     struct astro_workers *workers;
     struct astro_gpu *gpu; /* NULL: this processor computes */
-    void *library;
+    void *library;         /* NULL: the step is linked into the program */
+    void (*give_back)(struct astro_session *session); /* library and weights; NULL: nothing */
     uint64_t ticks; /* since the reset */
 } astro_session;
 
@@ -87,6 +86,9 @@ int astro_hash(astro_session *session, char state[65], char outputs[65], astro_f
 
 /* Replay the golden trace from a reset and compare its hashes; the state is initial afterwards. */
 int astro_replay(astro_session *session, astro_failure *failure);
+
+/* The same up to tick `last` alone; `agreed` tells how many golden ticks agree. */
+int astro_replay_until(astro_session *session, uint64_t last, uint64_t *agreed, astro_failure *failure);
 
 #ifdef __cplusplus
 }

@@ -1,18 +1,11 @@
-#define _GNU_SOURCE
 #include "gpu.h"
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The library's entries for a device (astro_abi.h), and the state before the first tick. */
+/* The state before the first tick. */
 struct astro_gpu {
-    int32_t (*open)(astro_opening *opening);
-    int32_t (*read)(void *device, uint32_t memory, uint64_t offset, void *target, uint64_t size);
-    int32_t (*write)(void *device, const void *state);
-    const char *(*message)(const void *device);
-    int32_t (*close)(void *device);
     uint8_t *initial;
 };
 
@@ -33,24 +26,16 @@ static int code_of(int32_t status)
 
 int fail_as_gpu(const astro_session *session, int32_t status, astro_failure *failure)
 {
-    const char *message = session->gpu->message(session->call.device);
+    const char *message = session->entries.device_message(session->call.device);
     if (*message == 0)
         return astro_fail(failure, ASTRO_FAILED, "The compiled step failed with status %" PRId32 ".", status);
     return astro_fail(failure, code_of(status), "%s", message);
 }
 
-static int bind_gpu(astro_session *session, astro_failure *failure)
+static int has_entries(const astro_entries *entries)
 {
-    struct astro_gpu *gpu = session->gpu;
-    /* dlsym gives object pointers; POSIX promises that they hold functions. */
-    *(void **)&gpu->open = dlsym(session->library, "astro_open_device");
-    *(void **)&gpu->read = dlsym(session->library, "astro_read_device");
-    *(void **)&gpu->write = dlsym(session->library, "astro_write_device");
-    *(void **)&gpu->message = dlsym(session->library, "astro_device_message");
-    *(void **)&gpu->close = dlsym(session->library, "astro_close_device");
-    if (!gpu->open || !gpu->read || !gpu->write || !gpu->message || !gpu->close)
-        return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library lacks an entry; compile the graph again.");
-    return 0;
+    return entries->open_device && entries->read_device && entries->write_device && entries->device_message &&
+           entries->close_device;
 }
 
 static int keep_initial_state(astro_session *session, astro_failure *failure)
@@ -65,17 +50,19 @@ static int keep_initial_state(astro_session *session, astro_failure *failure)
 
 int open_gpu(astro_session *session, uint32_t ordinal, astro_failure *failure)
 {
+    if (!has_entries(&session->entries))
+        return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library lacks an entry; compile the graph again.");
     session->gpu = calloc(1, sizeof *session->gpu);
     if (session->gpu == NULL)
         return astro_fail(failure, ASTRO_INCOMPATIBLE, "The buffers of the step do not fit into memory.");
-    if (bind_gpu(session, failure) || keep_initial_state(session, failure))
+    if (keep_initial_state(session, failure))
         return failure->code;
     astro_opening opening;
     memset(&opening, 0, sizeof opening);
     opening.size = sizeof opening;
     opening.weights = session->call.weights;
     opening.ordinal = ordinal;
-    int32_t status = session->gpu->open(&opening);
+    int32_t status = session->entries.open_device(&opening);
     if (status != ASTRO_OK)
         return astro_fail(failure, code_of(status), "%s", opening.message);
     session->call.device = opening.device;
@@ -87,7 +74,7 @@ void close_gpu(astro_session *session)
     if (session->gpu == NULL)
         return;
     if (session->call.device)
-        session->gpu->close(session->call.device);
+        session->entries.close_device(session->call.device);
     free(session->gpu->initial);
     free(session->gpu);
 }
@@ -103,7 +90,7 @@ int astro_get_state(astro_session *session, astro_failure *failure)
     if (session->gpu == NULL)
         return 0;
     const uint64_t size = session->info->state.size;
-    int32_t status = session->gpu->read(session->call.device, ASTRO_STATE, 0, session->call.state, size);
+    int32_t status = session->entries.read_device(session->call.device, ASTRO_STATE, 0, session->call.state, size);
     return status == ASTRO_OK ? 0 : fail_as_gpu(session, status, failure);
 }
 
@@ -111,6 +98,6 @@ int astro_set_state(astro_session *session, astro_failure *failure)
 {
     if (session->gpu == NULL)
         return 0;
-    int32_t status = session->gpu->write(session->call.device, session->call.state);
+    int32_t status = session->entries.write_device(session->call.device, session->call.state);
     return status == ASTRO_OK ? 0 : fail_as_gpu(session, status, failure);
 }

@@ -99,6 +99,24 @@ void *take_library(const char *content, const file_record *record, astro_failure
     return library ? library->handle : NULL;
 }
 
+int bind_library(void *handle, astro_entries *entries, astro_failure *failure)
+{
+    /* dlsym gives object pointers; POSIX promises that they hold functions. */
+    *(void **)&entries->describe = dlsym(handle, "astro_describe");
+    *(void **)&entries->step = dlsym(handle, "astro_step");
+    *(void **)&entries->run = dlsym(handle, "astro_run");
+    *(void **)&entries->work = dlsym(handle, "astro_work");
+    *(void **)&entries->dismiss = dlsym(handle, "astro_dismiss");
+    *(void **)&entries->open_device = dlsym(handle, "astro_open_device");
+    *(void **)&entries->read_device = dlsym(handle, "astro_read_device");
+    *(void **)&entries->write_device = dlsym(handle, "astro_write_device");
+    *(void **)&entries->device_message = dlsym(handle, "astro_device_message");
+    *(void **)&entries->close_device = dlsym(handle, "astro_close_device");
+    if (!entries->describe || !entries->step || !entries->run)
+        return astro_fail(failure, ASTRO_BAD_BUNDLE, "The library lacks an entry; compile the graph again.");
+    return 0;
+}
+
 void release_library(void *handle)
 {
     loaded **place, *last = NULL;

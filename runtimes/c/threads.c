@@ -47,7 +47,7 @@ int astro_use_threads(astro_session *session, uint32_t threads, astro_failure *f
         return astro_fail(failure, ASTRO_BAD_INPUT,
                           "%" PRIu32 " threads, but the ticks of '%s' are a GPU's; leave the threads out.", threads,
                           session->info->model);
-    if (threads > 1 && (!session->work || !session->dismiss))
+    if (threads > 1 && (!session->entries.work || !session->entries.dismiss))
         return astro_fail(failure, ASTRO_BAD_INPUT, "The step is too small to be divided among threads.");
     end_team(session);
     if (threads == 1)
@@ -63,7 +63,7 @@ int astro_use_threads(astro_session *session, uint32_t threads, astro_failure *f
     session->call.team = team;
     while (workers->count < threads - 1) {
         worker *next = &workers->each[workers->count];
-        next->work = session->work;
+        next->work = session->entries.work;
         next->team = team;
         next->index = workers->count + 1;
         int error = pthread_create(&next->thread, NULL, work, next);
@@ -81,7 +81,7 @@ void end_team(astro_session *session)
 {
     if (session->workers == NULL)
         return;
-    session->dismiss(session->call.team);
+    session->entries.dismiss(session->call.team);
     for (uint32_t index = 0; index < session->workers->count; index++)
         pthread_join(session->workers->each[index].thread, NULL);
     free(session->workers);

@@ -82,6 +82,17 @@ def find_linker(target: Target) -> Linker:
     )
 
 
+def find_static_linker(triple: str) -> Linker:
+    """The linker of programs that need no C library on the board, for a target's triple: zig, which brings musl along.
+
+    Raises LinkError where it is not installed.
+    """
+    zig = _zig()
+    if zig is None:
+        raise LinkError('No linker for executables: pip install "astroedge[host]" brings it (ziglang).')
+    return Linker((zig, "cc", "-target", triple.replace("-gnu", "-musl")), f"zig {_version((zig, 'version'))}")
+
+
 def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_object: bytes | None = None) -> bytes:
     """Link a compiled tick into the shared library of a bundle and return the library's bytes.
 
@@ -165,8 +176,8 @@ def _zig() -> str | None:
     return str(path) if os.access(str(path), os.X_OK) else None
 
 
-def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> None:
-    """Run a linker's command in a folder, which also holds whatever it keeps of its work.
+def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> str:
+    """Run a linker's command in a folder, which also holds whatever it keeps of its work; what it printed of it.
 
     zig has a cache in HOME that it believes: an object changed there would be linked into every bundle from then on.
 
@@ -190,6 +201,7 @@ def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> None
         raise LinkError(f"{linker.version} does not end within {LINK_SECONDS} s; run it by hand.") from error
     if result.returncode != 0:
         raise LinkError(f"{linker.version} cannot link the step: {_first_error(result.stderr)}")
+    return result.stderr
 
 
 def _first_error(text: str) -> str:
