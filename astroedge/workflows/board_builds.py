@@ -8,43 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astroedge.bundle.container import Bundle
-from astroedge.errors import AstroEdgeError, BundleError, CompileError, IncompatibleError, TargetError
-from astroedge.targets.boards.board_file import Target
+from astroedge.errors import AstroEdgeError, BundleError, CompileError, IncompatibleError, LinkError, TargetError
+from astroedge.scratch import scratch_folder
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.devices.many_boards import ManyBoards
 from astroedge.workflows.devices.remote_board import RemoteBoard
-
-
-@dataclass(frozen=True)
-class Build:
-    """What one kind of board works with; `program` is the executable, None where it could not be made, `lack` why."""
-
-    bundle: Bundle
-    program: bytes | None
-    lack: str
-
+from astroedge.workflows.save_executable import save_executable
 
 Say = Callable[[Address, str], None]
 
 
-def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say) -> dict[Address, Build]:
+@dataclass(frozen=True)
+class Build:
+    """What a board works with; `program` is the executable, None where it was not made, `lack` why it cannot be."""
+
+    bundle: Bundle
+    program: bytes | None = None
+    lack: str = ""
+
+
+def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, programs: bool) -> dict[Address, Build]:
     """A build for every board that is left: the bundle in the folder `net`, or the step graph `net` compiled for it.
 
-    A board that the bundle does not run on, or whose target the graph cannot be compiled for, is given up.
+    With `programs` each gets an executable, else only a board whose Python runs no bundle. A board that the bundle does
+    not run on, or whose target the graph cannot be compiled for, is given up.
 
     Raises BundleError for what is neither a bundle nor a graph.
     """
     path = Path(net)
     if not path.exists():
         raise BundleError(f"{path} is not there; give a step graph (.onnx) or a bundle (.astro).")
-    found: dict[str, Build | AstroEdgeError] = {}
+    made: dict[tuple[str, bool], Build | AstroEdgeError] = {}
     builds = {}
     for address, board in list(boards.boards.items()):
-        kind = f"{address.text}" if path.is_dir() else board.target.name
-        if kind not in found:
-            say(address, f"preparing for {board.target.name}")
-            found[kind] = _build(path, board, address)
-        build = found[kind]
+        kind = (board.target.name, programs or board.python.lack != "")
+        if kind not in made:
+            say(address, f"compiling for {board.target.name}")
+            made[kind] = _make(path, board, address, made.get((kind[0], not kind[1])), kind[1])
+        build = made[kind]
         if isinstance(build, AstroEdgeError):
             boards.fail(address, build)
         else:
@@ -52,15 +53,7 @@ def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say) -> di
     return builds
 
 
-def _build(path: Path, board: RemoteBoard, address: Address) -> Build | AstroEdgeError:
-    """What a board gets, or the error that another board need not have."""
-    try:
-        return given_bundle(path, board, address) if path.is_dir() else _compiled(path, board.target)
-    except (CompileError, TargetError, IncompatibleError) as error:
-        return error
-
-
-def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Address) -> Build:
+def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Address) -> Bundle:
     """A bundle for a board.
 
     Raises BundleError for a folder that is none, IncompatibleError where the board's processor is another.
@@ -73,11 +66,35 @@ def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Addr
             f"({target.arch}); give the step graph (.onnx), which is compiled for each board, or compile it with "
             f"--target {board.target.name}."
         )
-    return Build(bundle, None, "the executable is made from a step graph (.onnx), and this is a bundle")
+    return bundle
 
 
-def _compiled(path: Path, target: Target) -> Build:
-    """The graph compiled for a target."""
+def with_program(bundle: Bundle) -> Build:
+    """A build with the executable of a bundle, or with the reason why there is none."""
+    try:
+        with scratch_folder("executable") as folder:
+            save_executable(bundle, folder / "program")
+            return Build(bundle, (folder / "program").read_bytes())
+    except LinkError as error:
+        return Build(bundle, lack=str(error))
+
+
+def _make(
+    path: Path, board: RemoteBoard, address: Address, before: Build | AstroEdgeError | None, program: bool
+) -> Build | AstroEdgeError:
+    """What a board gets, or the error that another board need not have; `before` is the same with or without program."""
+    if isinstance(before, AstroEdgeError):
+        return before
+    try:
+        bundle = before.bundle if before is not None else _bundle(path, board, address)
+    except (CompileError, TargetError, IncompatibleError) as error:
+        return error
+    return with_program(bundle) if program else Build(bundle)
+
+
+def _bundle(path: Path, board: RemoteBoard, address: Address) -> Bundle:
+    if path.is_dir():
+        return given_bundle(path, board, address)
     from astroedge.workflows.compile_graph import compile
 
-    return Build(compile(path, target), None, "this release makes no executables")
+    return compile(path, board.target)

@@ -70,8 +70,9 @@ class BoardWork:
         self._has_python = (not lack or installs) and self._only != BY_EXECUTABLE
         if not self._has_python and self._build.program is None:
             raise DeviceError(
-                f"{self._connection.address.text} has {lack}, and {self._build.lack}. Give the step graph, install "
-                "NumPy there (Debian: apt install python3-numpy), or send it along with --install."
+                f"{self._connection.address.text} has {lack}, and there is no executable: "
+                f"{self._build.lack or 'Python was asked for.'} Install NumPy there (Debian: apt install "
+                "python3-numpy), or send it along with --install."
             )
         if self._build.program is not None:
             self._files.append(program_file(self._build.program))

@@ -62,7 +62,7 @@ def deploy(
         say(address, "done")
         return Deployed(there, by, _size(build, by), _line(address, board, by, there))
 
-    return with_boards(net, addresses, put, say=say)
+    return with_boards(net, addresses, put, programs=executable, say=say)
 
 
 def _size(build: Build, by: str) -> int:

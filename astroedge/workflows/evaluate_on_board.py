@@ -9,7 +9,7 @@ from typing import Any
 from astroedge.bundle.container import Bundle
 from astroedge.session import Array
 from astroedge.step.spec import StepSpec
-from astroedge.workflows.board_builds import given_bundle
+from astroedge.workflows.board_builds import Build, given_bundle
 from astroedge.workflows.board_work import BoardWork
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.devices.many_boards import ManyBoards
@@ -55,10 +55,9 @@ def evaluate_on_board(
         _raise(boards)
 
         def outputs_of(path: str | os.PathLike[str], read: LabelledData) -> RecordedStream:
-            build = given_bundle(path, boards.boards[address], address)
-            work = BoardWork(
-                boards.connections[address], boards.boards[address], build, lambda line: say(address, line)
-            )
+            board = boards.boards[address]
+            build = Build(given_bundle(path, board, address), lack="eval needs Python there.")
+            work = BoardWork(boards.connections[address], board, build, lambda line: say(address, line))
             work.prepare(install=install)
             spec = Bundle.load(path).manifest.step
             name = spec.outputs[0].name

@@ -63,13 +63,15 @@ def on_boards(
     addresses: Sequence[Address],
     do: Callable[[BoardWork], T],
     *,
+    programs: bool = False,
     install: bool = False,
     keep: bool = False,
     say: Say = lambda address, line: None,
 ) -> Outcomes[T]:
     """Do something with a step graph or a bundle on boards; one that fails does not lose the others.
 
-    A graph is compiled for each kind of board. With `install` NumPy is sent along where it lacks; `keep` leaves what
+    A graph is compiled for each kind of board. The executable works where Python does not, and with `programs` besides.
+    With `install` NumPy is sent along where it lacks; `keep` leaves what
     was sent in the board's cache, all else is removed in the end.
 
     Raises BundleError and GraphError for a network that cannot be used, and what is no AstroEdgeError.
@@ -84,7 +86,7 @@ def on_boards(
         say(address, "done")
         return result
 
-    return with_boards(net, addresses, work, say=say)
+    return with_boards(net, addresses, work, programs=programs, say=say)
 
 
 def with_boards(
@@ -92,6 +94,7 @@ def with_boards(
     addresses: Sequence[Address],
     work: Callable[[Address, Connection, RemoteBoard, Build], T],
     *,
+    programs: bool,
     say: Say,
 ) -> Outcomes[T]:
     """The same with connections alone, to which nothing has been copied.
@@ -100,7 +103,7 @@ def with_boards(
     """
     with ManyBoards(addresses, say) as boards:
         known = dict(boards.boards)
-        builds = make_builds(net, boards, say)
+        builds = make_builds(net, boards, say, programs=programs)
         found = boards.each(lambda address, connection, board: work(address, connection, board, builds[address]))
     done = [
         OnBoard(address, known[address], builds[address], found[address]) for address in addresses if address in found

@@ -44,7 +44,7 @@ def profile_on_boards(
         arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs)
         return tuple(Measured(*found) for found in work.profiles(options, arrays, threads))
 
-    found = on_boards(net, addresses, measure, install=install, keep=keep, say=say)
+    found = on_boards(net, addresses, measure, programs=inputs is None, install=install, keep=keep, say=say)
     return replace(found, done=tuple(replace(item, result=_named(item)) for item in found.done))
 
 

@@ -59,7 +59,9 @@ def read_image(library: bytes) -> LibraryImage:
 
 def _read(library: bytes) -> LibraryImage:
     if library[:6] != b"\x7fELF\x02\x01":
-        raise LinkError("The bundle's library is not a 64-bit little-endian ELF file, of which a program can be linked.")
+        raise LinkError(
+            "The bundle's library is not a 64-bit little-endian ELF file, of which a program can be linked."
+        )
     machine = struct.unpack_from("<H", library, 18)[0]
     headers = list(_program_headers(library))
     segments = tuple(
@@ -99,7 +101,9 @@ def _program_headers(library: bytes) -> Iterator[tuple[int, int, int, int, int, 
     start = struct.unpack_from("<Q", library, 32)[0]
     size, count = struct.unpack_from("<HH", library, 54)
     for index in range(count):
-        kind, flags, offset, address, _, nbytes, total, _ = struct.unpack_from("<IIQQQQQQ", library, start + index * size)
+        kind, flags, offset, address, _, nbytes, total, _ = struct.unpack_from(
+            "<IIQQQQQQ", library, start + index * size
+        )
         yield kind, flags, offset, address, nbytes, total
 
 
