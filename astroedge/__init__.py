@@ -5,6 +5,7 @@
     session = astroedge.load("net.astro")                         Bundle      → Session     (device)
     report = astroedge.verify(session, graph, steps=1000)         Session against its golden trace and its graph
     profile = astroedge.profile(session, steps=1000)              Session     → Profile
+    astroedge.save_executable(bundle, "demo")                     Bundle      → one program, for a board without Python
 
 Every name below is imported when it is first used, so that `import astroedge` on a device needs NumPy only.
 """
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from astroedge.step.spec import TensorSpec as TensorSpec
     from astroedge.step_profile import Profile as Profile
     from astroedge.workflows.compile_graph import compile as compile
+    from astroedge.workflows.save_executable import save_executable as save_executable
     from astroedge.workflows.verify_bundle import verify as verify
 
 __version__ = "0.1.0"
@@ -54,6 +56,7 @@ _DEFINED_IN = {
     "export_onnx": "astroedge.exporters.export_onnx",
     "load": "astroedge.runtimes",
     "profile": "astroedge.runtimes.profiling.profiler",
+    "save_executable": "astroedge.workflows.save_executable",
     "sequence": "astroedge.exporters.graph.sequence",
     "verify": "astroedge.workflows.verify_bundle",
 }
@@ -73,6 +76,7 @@ __all__ = [
     "export_onnx",
     "load",
     "profile",
+    "save_executable",
     "sequence",
     "verify",
 ]

@@ -18,7 +18,6 @@ from astroedge.errors import AstroEdgeError
 
 PROFILE_FORMAT = "astroedge-profile"
 PROFILE_VERSION = 1
-BY_PYTHON = "python"
 LABELS = ("measured", "estimated", "unavailable")
 
 
@@ -146,10 +145,10 @@ class Profile:
     """Everything one call of `astroedge.profile` measured.
 
     `inputs` says what was fed, `threads` how many threads computed a step. `step` times single calls of `Session.step`
-    from Python; `readings` holds load time, first step, native throughput, memory, sizes, energy, temperatures and
-    throttling by name. `machine` describes where it was measured, with "gpu" where a GPU computed. `samples` are the
-    raw step times in the order taken, empty unless they were asked for. `by` says who measured: "python" or
-    "executable".
+    from Python, or, where `by` is "executable", of `astro_step` in the program that measured itself. `readings` holds
+    load time, first step, native throughput, memory, sizes, energy, temperatures and throttling by name. `machine`
+    describes where it was measured, with "gpu" where a GPU computed. `samples` are the raw step times in the order
+    taken, empty unless they were asked for.
     """
 
     model: str
@@ -166,7 +165,7 @@ class Profile:
     operations: SynapticOperations
     comparison: Comparison | None = None
     samples: tuple[int, ...] = field(default=(), repr=False)
-    by: str = BY_PYTHON
+    by: str = "python"
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -179,7 +178,7 @@ class Profile:
         """The JSON form, versioned, as `schemas/profile.schema.json` describes it."""
         record = asdict(self)
         record["machine"] = dict(self.machine)
-        if self.by == BY_PYTHON:
+        if self.by == "python":
             del record["by"]
         return {"format": PROFILE_FORMAT, "version": PROFILE_VERSION, **json.loads(json.dumps(record))}
 
@@ -266,5 +265,5 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         ),
         comparison=None if comparison is None else Comparison(**comparison),
         samples=tuple(record["samples"]),
-        by=record.get("by", BY_PYTHON),
+        by=record.get("by", "python"),
     )

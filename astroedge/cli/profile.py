@@ -110,7 +110,9 @@ def _show(profile: Profile) -> None:
     step = profile.step
     names = ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
     times = [duration(getattr(step, name)) for name in names]
-    print_table(names, [times], f"{step.count:,} steps from Python after {profile.warmup} to warm up, measured")
+    print_table(
+        names, [times], f"{step.count:,} steps from {_caller(profile)} after {profile.warmup} to warm up, measured"
+    )
     groups: dict[str, list[tuple[str, ...]]] = {}
     for group, name, value, unit, label, note in profile.rows():
         if group != "step":
@@ -125,6 +127,11 @@ def _computed_by(profile: Profile) -> str:
     if "gpu" in profile.machine:
         return f"computed by {profile.machine['gpu']}"
     return "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
+
+
+def _caller(profile: Profile) -> str:
+    """What called the steps that were timed."""
+    return "Python" if profile.by == "python" else "C"
 
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
@@ -147,7 +154,7 @@ def _summary(profile: Profile) -> str:
     from astroedge.cli.shared.display import duration, percent
     from astroedge.step_profile import format_ratio
 
-    text = f"One step takes {duration(profile.step.p50)} from Python (p99 {duration(profile.step.p99)})"
+    text = f"One step takes {duration(profile.step.p50)} from {_caller(profile)} (p99 {duration(profile.step.p99)})"
     throughput = profile.reading("throughput").value
     if throughput is not None:
         text += f" and {duration(1e9 / throughput)} in a native run"

@@ -82,7 +82,7 @@ def with_program(bundle: Bundle) -> Build:
 def _make(
     path: Path, board: RemoteBoard, address: Address, before: Build | AstroEdgeError | None, program: bool
 ) -> Build | AstroEdgeError:
-    """What a board gets, or the error that another board need not have; `before` is the same with or without program."""
+    """What a board gets, or the error that another board need not have; `before` is the same but for the program."""
     if isinstance(before, AstroEdgeError):
         return before
     try:

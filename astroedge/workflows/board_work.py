@@ -14,7 +14,7 @@ from astroedge.runtimes.checking.golden import Replay
 from astroedge.runtimes.checking.verify import VerifyReport
 from astroedge.runtimes.remote.answer import decode_arrays, encode_arrays
 from astroedge.session import Array
-from astroedge.step_profile import BY_PYTHON, Profile
+from astroedge.step_profile import Profile
 from astroedge.strict_json import schema
 from astroedge.workflows.board_builds import Build
 from astroedge.workflows.devices.connection import LARGEST_ANSWER, Connection
@@ -24,7 +24,7 @@ from astroedge.workflows.devices.program_there import NAME, ask_json, ask_progra
 from astroedge.workflows.devices.python_there import ask_python, device_package, not_an_answer
 from astroedge.workflows.devices.remote_board import RemoteBoard
 
-BY_EXECUTABLE = "executable"
+BY_PYTHON, BY_EXECUTABLE = "python", "executable"
 SPARE = 4 << 20  # bytes for what is made there beside what is sent
 UNPACKED = 4  # an archive of Python files and what is unpacked from it, in sizes of the archive
 IN_THE_WAY = 74  # what job.sh exits with

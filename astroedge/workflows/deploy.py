@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astroedge.errors import InputError, VerificationError
-from astroedge.step_profile import BY_PYTHON
 from astroedge.workflows.board_builds import Build
-from astroedge.workflows.board_work import BY_EXECUTABLE, BoardWork
+from astroedge.workflows.board_work import BY_EXECUTABLE, BY_PYTHON, BoardWork
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.devices.connection import Connection
 from astroedge.workflows.devices.remote_board import RemoteBoard

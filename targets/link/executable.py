@@ -1,8 +1,8 @@
 """Library and weights of a bundle → one static program, with the host in C and musl, that needs nothing on the board.
 
 The library's segments become sections at the same distances, and the addresses in them are written when the program is
-linked. So the code is that of the bundle, byte for byte, and gives its bits. The program's bytes depend on the bundle, the
-sources of the host and zig alone.
+linked. So the code is that of the bundle, byte for byte, and gives its bits. The program's bytes depend on the bundle,
+the sources of the host and zig alone.
 """
 
 from __future__ import annotations
@@ -39,45 +39,57 @@ _LINK = (
 )
 
 
+def refuse_unlinkable(on_gpu: bool, math: str) -> None:
+    """Raise LinkError for a step of which no program is linked: one that a GPU computes, or with fast math."""
+    if on_gpu:
+        raise LinkError("No executable is linked of a step that a GPU computes; take the bundle to the board.")
+    if math == "fast":
+        raise LinkError(
+            "A step with fast math may take functions of the board's C library, which an executable has not; compile "
+            "it with exact math."
+        )
+
+
 def link_executable(bundle: Bundle, host: Path, matrices: Sequence[CountedMatrix]) -> bytes:
     """Link a bundle into a program and return the program's bytes.
 
     `host` is the folder with the host's sources in C, and below it, in `executable`, what is the program's own;
     `matrices` are the manifest's, with what counts their operations.
 
-    Raises LinkError for a step that a GPU computes or that takes functions from the board's C library (fast math), where
-    zig is missing or fails; BundleError for a damaged bundle.
+    Raises LinkError for a step that a GPU computes or that has fast math, and where zig is missing or fails,
+    BundleError for a damaged bundle.
     """
-    manifest = bundle.manifest
-    if manifest.device is not None:
-        raise LinkError("A step that a GPU computes cannot be an executable yet: take the bundle to the device.")
-    if manifest.math == "fast":
-        raise LinkError(
-            "A step with fast math may take functions of the board's C library, which an executable has not: compile it "
-            "with --math exact."
-        )
-    linker = find_static_linker(manifest.target.triple)
-    library, weights = bundle.library(), bundle.weights().data
-    image = read_image(library)
-    runtime = static_runtime(linker)
-    files: dict[str, bytes | memoryview] = {
-        **runtime,
-        "step.so": library,
-        "weights.bin": weights,
-        "step.s": _render_step(image).encode("ascii"),
-        "step.ld": _render_places(image.segments).encode("ascii"),
-        "program_data.c": render_program_data(manifest, matrices).encode("ascii"),
-    }
-    sources = [*(host / f"{name}.c" for name in HOST_SOURCES), *sorted((host / "executable").glob("*.c"))]
-    headers = [f"-I{folder}" for folder in (Path(abi.__file__).parent, host, host / "executable")]
+    refuse_unlinkable(bundle.manifest.device is not None, bundle.manifest.math)
+    linker = find_static_linker(bundle.manifest.target.triple)
+    files, runtime = program_files(bundle, matrices), static_runtime(linker)
     libraries = sorted(name for name in runtime if name.endswith(".a"))
     objects = ["crt1.o", "host.o", "step.s", "-Wl,--start-group", *libraries, "-Wl,--end-group"]
     with scratch_folder("link") as folder:
-        for name, content in files.items():
+        for name, content in {**files, **runtime}.items():
             (folder / name).write_bytes(content)
-        run_compiler(linker, [*_COMPILE, *headers, *map(str, sources), "program_data.c", "-o", "host.o"], folder)
+        run_compiler(linker, [*_COMPILE, *program_sources(host), "-o", "host.o"], folder)
         run_compiler(linker, [*_LINK, *objects, "-o", "program"], folder)
         return (folder / "program").read_bytes()
+
+
+def program_files(bundle: Bundle, matrices: Sequence[CountedMatrix]) -> dict[str, bytes | memoryview]:
+    """What is in a program of the bundle's own, by the names of files: sources, and the bytes that they include."""
+    library = bundle.library()
+    image = read_image(library)
+    return {
+        "step.so": library,
+        "weights.bin": bundle.weights().data,
+        "step.s": _render_step(image).encode("ascii"),
+        "step.ld": _render_places(image.segments).encode("ascii"),
+        "program_data.c": render_program_data(bundle.manifest, matrices).encode("ascii"),
+    }
+
+
+def program_sources(host: Path) -> list[str]:
+    """The words of a compiler's command for what is written in C: folders of headers, and sources."""
+    headers = [f"-I{folder}" for folder in (Path(abi.__file__).resolve().parent, host, host / "executable")]
+    shared = (host / f"{name}.c" for name in HOST_SOURCES)
+    return [*headers, *map(str, [*shared, *sorted((host / "executable").glob("*.c"))]), "program_data.c"]
 
 
 def _render_step(image: LibraryImage) -> str:
@@ -128,7 +140,7 @@ def _render_bytes(segment: Segment, start: int, end: int) -> Iterator[str]:
 
 
 def _render_places(segments: Sequence[Segment]) -> str:
-    """The linker's script: behind everything else the segments, as far from each other as in the library, then weights."""
+    """The linker's script: behind all else the segments, as far from each other as in the library, then the weights."""
     lines = []
     for index, segment in enumerate(segments):
         place = f"ADDR({_section(0)}) + {segment.address}" if index else f"ALIGN({_PAGE})"

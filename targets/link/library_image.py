@@ -1,8 +1,8 @@
 """A linked library, taken apart again: its segments, the addresses in them, and where its functions are.
 
 What the linker made for a bundle is what a program is linked from (`executable.py`), so that its code is that of the
-library, byte for byte. A step's library needs nothing from outside and changes nothing of its own, so that all the dynamic
-loader does for it is to add where it lies to some addresses.
+library, byte for byte. A step's library needs nothing from outside and changes nothing of its own, so that all the
+dynamic loader does for it is to add where it lies to some addresses.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from astroedge.errors import LinkError
 
@@ -18,12 +19,13 @@ _EXECUTABLE, _WRITABLE = 1, 2
 # Entries of the dynamic section: what is needed from outside or runs by itself, and what the loader reads.
 _REFUSED = {1: "another library", 12: "_init", 25: "constructors", 36: "packed relocations", 23: "a procedure table"}
 _HASH, _STRINGS, _SYMBOLS, _RELOCATIONS, _RELOCATIONS_SIZE = 4, 5, 6, 7, 8
+_PAGE = 65536  # bytes; as many zeros fill up a segment at most
 _RELATIVE = {62: 8, 183: 1027}  # R_X86_64_RELATIVE, R_AARCH64_RELATIVE by machine
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of the library that is mapped: `size` bytes at `address`, the first of which are `content`, at `offset`."""
+    """A part that is mapped: `size` bytes at `address`, of which the first are `content`, at `offset` of the file."""
 
     offset: int
     address: int
@@ -59,9 +61,7 @@ def read_image(library: bytes) -> LibraryImage:
 
 def _read(library: bytes) -> LibraryImage:
     if library[:6] != b"\x7fELF\x02\x01":
-        raise LinkError(
-            "The bundle's library is not a 64-bit little-endian ELF file, of which a program can be linked."
-        )
+        raise LinkError("The bundle's library is not for a 64-bit processor, as that of an executable must be.")
     machine = struct.unpack_from("<H", library, 18)[0]
     headers = list(_program_headers(library))
     segments = tuple(
@@ -69,7 +69,7 @@ def _read(library: bytes) -> LibraryImage:
         for kind, flags, offset, address, size, total in headers
         if kind == _LOAD
     )
-    _check_segments(headers)
+    _check_segments(headers, len(library))
     memory = _Memory(segments)
     dynamic = _dynamic_entries(memory, headers)
     pointers = _read_pointers(memory, dynamic, machine)
@@ -85,7 +85,7 @@ class _Memory:
     def read(self, address: int, size: int) -> bytes:
         for segment in self.segments:
             start = address - segment.address
-            if 0 <= start and start + size <= len(segment.content):
+            if start >= 0 and start + size <= len(segment.content):
                 return segment.content[start : start + size]
         raise LinkError(f"The bundle's library has nothing at {address:#x}; compile the graph again.")
 
@@ -107,13 +107,15 @@ def _program_headers(library: bytes) -> Iterator[tuple[int, int, int, int, int, 
         yield kind, flags, offset, address, nbytes, total
 
 
-def _check_segments(headers: list[tuple[int, int, int, int, int, int]]) -> None:
+def _check_segments(headers: list[tuple[int, int, int, int, int, int]], length: int) -> None:
     """Refuse data that the code may write to: none of a step's is, but for addresses, sealed once they are right."""
     loads = [header for header in headers if header[0] == _LOAD]
     if not loads or loads[0][3] != 0 or any(header[0] == _THREAD_LOCAL for header in headers):
         raise _unlike("segments of another kind")
     sealed = [(address, address + total) for kind, _, _, address, _, total in headers if kind == _RELRO]
-    for _, flags, _, address, _, total in loads:
+    for _, flags, offset, address, nbytes, total in loads:
+        if offset + nbytes > length or not nbytes <= total <= nbytes + _PAGE:
+            raise _unlike("segments that its file does not hold")
         inside = any(start <= address and address + total <= end for start, end in sealed)
         if flags & _WRITABLE and not inside:
             raise _unlike("data that may change")
@@ -138,7 +140,10 @@ def _read_pointers(memory: _Memory, dynamic: Mapping[int, int], machine: int) ->
             raise _unlike(f"a relocation of type {info & 0xFFFFFFFF}")
         memory.read(place, 8)
         pointers[place] = target
-    return dict(sorted(pointers.items()))
+    places = sorted(pointers)
+    if any(after - before < 8 for before, after in pairwise(places)):
+        raise _unlike("addresses that overlap")
+    return {place: pointers[place] for place in places}
 
 
 def _read_functions(memory: _Memory, dynamic: Mapping[int, int]) -> dict[str, int]:

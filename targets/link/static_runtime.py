@@ -20,8 +20,8 @@ CACHE = "ASTROEDGE_CACHE"  # the variable that names a folder to keep it in
 def static_runtime(linker: Linker) -> Mapping[str, bytes]:
     """The start file and the libraries, by name, for the target of a linker that is zig for "…-linux-musl".
 
-    zig needs some twenty seconds of a core for them. They are built once a process, and kept for the next one only where
-    the variable ASTROEDGE_CACHE names a folder: whoever can write there can change every program that is linked later.
+    zig needs some twenty seconds of a core for them. They are built once a process, and kept for the next one only
+    where the variable ASTROEDGE_CACHE names a folder: whoever can write there can change every program linked later.
 
     Raises LinkError when zig fails.
     """

@@ -9,11 +9,14 @@ import onnx
 import pytest
 
 from astroedge.bundle.container import Bundle
+from astroedge.errors import BundleError
 from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
+from astroedge.targets.link.static_runtime import CACHE
 from tests.conftest import Compiled
 from tests.support.command import Command
+from tests.support.executables import STATIC_RUNTIME, call
 from tests.support.graphs import build, lif_layer, random_inputs, recurrent_net
 from tests.support.small_disk import small_disk
 
@@ -229,3 +232,30 @@ def test_precision_that_means_nothing_is_refused(
     assert result.failed_with(40), result
     assert message in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_is_written_from_a_graph_and_from_a_bundle(
+    astroedge_command: Command, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--emit executable writes a program that verifies itself; of the bundle of the same graph it is the same."""
+    monkeypatch.setenv(CACHE, str(STATIC_RUNTIME))
+    result = astroedge_command("compile", graph, "--emit", "executable", "-o", tmp_path / "net")
+    assert result.code == 0, result.err
+    assert f"Wrote {tmp_path / 'net'}, a program for native, " in result.out
+    assert call(tmp_path / "net", "verify").stdout == b"recurrent_net for native: all 4 golden ticks agree\n"
+    assert astroedge_command("compile", graph, "-o", tmp_path / "net.astro").code == 0
+    result = astroedge_command("compile", tmp_path / "net.astro", "--emit", "executable", "-o", tmp_path / "again")
+    assert result.code == 0, result.err
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "net").read_bytes()
+
+
+def test_options_of_compiling_are_refused_for_a_bundle(astroedge_command: Command, tmp_path: Path) -> None:
+    """A bundle is compiled already: what tells how to compile is wrong usage, and a folder that is none is told."""
+    result = astroedge_command(
+        "compile", tmp_path, "--emit", "executable", "-o", tmp_path / "net", "--precision", "int8"
+    )
+    assert result.code == 2
+    assert "--precision is for graphs; a bundle is compiled already." in result.err
+    result = astroedge_command("compile", tmp_path, "--emit", "executable", "-o", tmp_path / "net")
+    assert result.code == BundleError.exit_code
+    assert "is no bundle" in result.err

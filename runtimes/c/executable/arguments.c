@@ -1,6 +1,5 @@
 #include "arguments.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +105,7 @@ int read_arguments(int count, char **words, arguments *result, astro_failure *fa
 {
     *result = (arguments){.warmup = 100};
     if (count < 1)
-        return wrong_usage(failure, "A command is missing after", "the program's name");
+        return astro_fail(failure, WRONG_USAGE, "No command is given; --help lists what there is.");
     size_t command = 0;
     while (command < sizeof names / sizeof *names && strcmp(names[command], words[0]) != 0)
         command++;

@@ -1,10 +1,9 @@
 #define _GNU_SOURCE
-#include <string.h>
-#include <sys/stat.h>
 
 #include "frames.h"
 #include "json.h"
 #include "report.h"
+#include "sensors.h"
 
 static void write_shape(json *out, const astro_field *field)
 {
@@ -39,10 +38,10 @@ static void write_fields(json *out, const char *key, const astro_layout *layout)
 
 static void write_sizes(json *out, const astro_info *info)
 {
-    struct stat status;
+    const int64_t size = size_of_program();
     json_begin(out, "sizes", '{');
-    if (stat("/proc/self/exe", &status) == 0)
-        json_count(out, "executable", (uint64_t)status.st_size);
+    if (size >= 0)
+        json_count(out, "executable", (uint64_t)size);
     json_count(out, "weights", info->weights_size);
     json_count(out, "state", info->state.size);
     json_count(out, "workspace", info->workspace_size);

@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pace.h"
 #include "sensors.h"
 #include "stop.h"
 
-#define USUAL_STEPS 1000
 #define MOST_INPUTS (UINT64_C(64) << 20) /* bytes of inputs that are drawn for a native run */
 
 /* The first tick on drawn inputs; whoever measures begins again from a reset. */
@@ -54,7 +52,7 @@ static uint64_t count_of(const astro_session *session, uint64_t counter)
 /* Time ticks one by one; their inputs are drawn between them. */
 static int time_ticks(astro_session *session, const request *wanted, samples *times, astro_failure *failure)
 {
-    const uint64_t most = wanted->steps ? wanted->steps : wanted->seconds > 0 ? UINT64_MAX : USUAL_STEPS;
+    const uint64_t most = most_ticks(wanted);
     const uint64_t start = now();
     uint64_t seed = session->info->golden.seed;
     int code = 0;

@@ -2,24 +2,10 @@
 #ifndef MEASURE_H
 #define MEASURE_H
 
+#include "pace.h"
 #include "program.h"
+#include "request.h"
 #include "timing.h"
-
-/* What to measure: `steps` ticks after `warmup` ones, or ticks for `seconds`, of which at most `steps` where that is not
- * 0. With a `rate` a second run of as many ticks or seconds keeps to it. */
-typedef struct request {
-    uint64_t steps, warmup;
-    double seconds; /* 0: no limit */
-    double rate;    /* ticks a second; 0: as fast as they go */
-    uint32_t threads;
-} request;
-
-/* Ticks that begin when they are due: how long they took, how late they began, how many were not ready in time. */
-typedef struct pace {
-    double period, seconds; /* nanoseconds; of the whole run */
-    timing step, wake;
-    uint64_t missed;
-} pace;
 
 /* Times in nanoseconds; memory in bytes, -1 where it is not shown. */
 typedef struct measured {

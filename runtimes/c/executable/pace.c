@@ -7,8 +7,6 @@
 
 #include "stop.h"
 
-#define USUAL_STEPS 1000
-
 static int wait_until(uint64_t moment, astro_failure *failure)
 {
     const struct timespec until = {.tv_sec = (time_t)(moment / 1000000000u), .tv_nsec = (long)(moment % 1000000000u)};
@@ -21,7 +19,7 @@ static int wait_until(uint64_t moment, astro_failure *failure)
 static int time_turns(astro_session *session, const request *wanted, pace *result, samples *steps, samples *wakes,
                       astro_failure *failure)
 {
-    const uint64_t most = wanted->steps ? wanted->steps : wanted->seconds > 0 ? UINT64_MAX : USUAL_STEPS;
+    const uint64_t most = most_ticks(wanted);
     const uint64_t start = now() + (uint64_t)result->period;
     uint64_t seed = session->info->golden.seed;
     for (uint64_t turn = 0; turn < most; turn++) {

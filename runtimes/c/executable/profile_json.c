@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "json.h"
@@ -103,7 +102,7 @@ static void write_heat(json *out)
 static void write_readings(json *out, const astro_session *session, const measured *found)
 {
     char note[96];
-    struct stat status;
+    const int64_t size = size_of_program();
     json_begin(out, "readings", '[');
     write_reading(out, "load time", (double)found->opening, "ns", "weights linked in, compared with their digest");
     write_reading(out, "first step", (double)found->first_step, "ns", "right after loading");
@@ -112,8 +111,8 @@ static void write_readings(json *out, const astro_session *session, const measur
     snprintf(note, sizeof note, "native run over %" PRIu64 " steps, median of %d", found->native_steps, NATIVE_RUNS);
     write_reading(out, "throughput", 1e9 / found->native_step, "steps/s", note);
     write_memory(out, "peak memory", found->peak_memory, "resident memory of the whole process");
-    if (stat("/proc/self/exe", &status) == 0)
-        write_reading(out, "executable size", (double)status.st_size, "bytes", "all there is");
+    if (size >= 0)
+        write_reading(out, "executable size", (double)size, "bytes", "all there is");
     write_reading(out, "weights size", (double)session->info->weights_size, "bytes", "in the executable");
     write_unavailable(out, "energy per step", "J", "the executable reads no energy counter");
     write_heat(out);

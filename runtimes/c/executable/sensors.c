@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 
 #define MOST_ZONES 64
 #define MOST_CORES 1024
@@ -82,6 +84,14 @@ int64_t memory_of_process(const char *line)
 {
     char text[64];
     return read_line("/proc/self/status", line, text, sizeof text) ? strtoll(text, NULL, 10) * 1024 : -1;
+}
+
+int64_t size_of_program(void)
+{
+    /* Not /proc/self/exe, which for an emulated process is the emulator. */
+    const char *path = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+    struct stat status;
+    return path && stat(path, &status) == 0 ? (int64_t)status.st_size : -1;
 }
 
 /* Whether a thermal zone's type is that of a processor. */

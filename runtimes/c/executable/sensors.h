@@ -17,6 +17,9 @@ uint32_t usable_cores(void);
 /* Bytes that a line of /proc/self/status ("VmRSS", "VmHWM") tells; -1 where it is not shown. */
 int64_t memory_of_process(const char *line);
 
+/* Bytes of this program's file; -1 where it is not to be found any more. */
+int64_t size_of_program(void);
+
 /* A thermal zone of the processor: its type and °C. Zones come by number; 0 behind the last. */
 typedef struct zone {
     int number; /* of the next one to look at; start with 0 */
