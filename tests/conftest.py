@@ -146,10 +146,15 @@ def root() -> ArmRoot:
 @pytest.fixture(scope="session")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshBoards]:
     """An SSH server with two boards, `bare` without Python and `python` with NumPy; skipped without one, but in CI."""
+    # Imported here, so that tests which need no compiler run where there is none.
+    from astroedge.targets.link.static_runtime import CACHE
+    from tests.support.executables import STATIC_RUNTIME
+
     folder = tmp_path_factory.mktemp("ssh") / "boards"
     try:
         with ssh_boards(folder) as made, pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", f"{made.program}:{os.environ['PATH']}")
+            patch.setenv(CACHE, str(STATIC_RUNTIME))
             made.add("bare", "sh -c", PATH=bare_tools(folder / "bare-tools"))
             made.add("python", "sh -c", PATH=python_tools(folder / "python-tools"))
             yield made

@@ -43,7 +43,8 @@ def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, pr
     for address, board in list(boards.boards.items()):
         kind = (board.target.name, programs or board.python.lack != "")
         if kind not in made:
-            say(address, f"compiling for {board.target.name}")
+            work = "linking the executable" if kind[1] and path.is_dir() else "compiling"
+            say(address, f"{work} for {board.target.name}")
             made[kind] = _make(path, board, address, made.get((kind[0], not kind[1])), kind[1])
         build = made[kind]
         if isinstance(build, AstroEdgeError):
