@@ -55,7 +55,7 @@ def read_image(library: bytes) -> LibraryImage:
     """
     try:
         return _read(library)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, KeyError, OverflowError, UnicodeDecodeError) as error:
         raise LinkError(f"The bundle's library is no whole ELF file ({error}); compile the graph again.") from error
 
 

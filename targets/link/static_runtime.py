@@ -37,10 +37,10 @@ def static_runtime(linker: Linker) -> Mapping[str, bytes]:
 
 
 def _build(linker: Linker) -> dict[str, bytes]:
-    """Have zig link an empty program, and take what it made for that."""
+    """Have zig link an empty program, and take what it made for that: optimised, without debugging information."""
     with scratch_folder("link") as folder:
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-        printed = run_compiler(linker, ["-static", "empty.c", "-o", "empty", "--verbose"], folder)
+        printed = run_compiler(linker, ["-static", "-O2", "-s", "empty.c", "-o", "empty", "--verbose"], folder)
         last = next((line for line in reversed(printed.splitlines()) if line.startswith("ld.lld ")), "")
         made = [folder / word for word in last.split() if word.endswith((".a", "crt1.o"))]
         files = {path.name: path.read_bytes() for path in made}
