@@ -1,7 +1,7 @@
 """Three boards on this machine, and one command that measures the example language model on all: `make demo-boards`.
 
-An SSH server on the loopback plays a board without Python, one with Python and NumPy, and a Raspberry Pi 4 whose programs
-QEMU runs, so that its times are the emulator's.
+An SSH server on the loopback plays a board without Python, one with Python and NumPy, and a Raspberry Pi 4 whose
+programs QEMU runs, so that its times are the emulator's.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def test_module_runs_as_the_script_does() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [("run", "--input", "x.npy"), ("verify",), ("profile", "deploy", "--steps", "5"), ("inspect",)],
+    [("run", "--input", "x.npy"), ("verify",), ("profile", "--steps", "5"), ("inspect",)],
     ids=" ".join,
 )
 def test_device_commands_need_the_base_packages_only(
@@ -133,7 +133,7 @@ def test_sizes_read_well(count: int, text: str) -> None:
 def test_a_device_that_refuses_is_named(compiled: Callable[[str], Compiled], astroedge_command: Command) -> None:
     """An output that is written through and fails says where."""
     bundle = compiled("recurrent_net").bundle
-    result = astroedge_command("profile", "deploy", str(bundle), "--steps", "3", "--csv", "/dev/full")
+    result = astroedge_command("profile", str(bundle), "--steps", "3", "--csv", "/dev/full")
     assert result.code == 1
     assert "/dev/full" in result.err.splitlines()[-1]
 

@@ -14,7 +14,6 @@ from astroedge.workflows.devices.python_there import NUMPY
 from astroedge.workflows.devices.remote_board import RemoteBoard
 
 _OLDEST_GLIBC, _NEWEST_GLIBC = 17, 40
-_WHEEL_MACHINES = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7l": "armv7l"}
 
 
 def numpy_archive(board: RemoteBoard, device: str) -> RemoteFile:
@@ -48,7 +47,7 @@ def numpy_archive(board: RemoteBoard, device: str) -> RemoteFile:
 
 def _platforms(board: RemoteBoard) -> list[str]:
     """The tags of wheels that the board's C library runs, the newest first."""
-    machine = _WHEEL_MACHINES.get(board.target.arch, board.target.arch)
+    machine = board.target.arch  # wheels have the kernel's names
     if "musl" in board.libc.lower():
         return [f"musllinux_1_{minor}_{machine}" for minor in (2, 1)]
     found = re.search(r"2\.(\d{1,2})$", board.libc)
