@@ -27,11 +27,13 @@ class Build:
     lack: str = ""
 
 
-def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, programs: bool) -> dict[Address, Build]:
+def make_builds(
+    net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, programs: bool, install: bool
+) -> dict[Address, Build]:
     """A build for every board that is left: the bundle in the folder `net`, or the step graph `net` compiled for it.
 
-    With `programs` each gets an executable, else only a board whose Python runs no bundle. A board that the bundle does
-    not run on, or whose target the graph cannot be compiled for, is given up.
+    With `programs` each gets an executable, else only a board whose Python runs no bundle, even if `install` sends
+    NumPy along. A board that the bundle does not run on, or whose target the graph cannot be compiled for, is given up.
 
     Raises BundleError for what is neither a bundle nor a graph.
     """
@@ -41,9 +43,9 @@ def make_builds(net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, pr
     made: dict[tuple[str, bool], Build | AstroEdgeError] = {}
     builds = {}
     for address, board in list(boards.boards.items()):
-        kind = (board.target.name, programs or board.python.lack != "")
+        kind = (board.target.name, programs or not board.python.works(install))
         if kind not in made:
-            work = "linking the executable" if kind[1] and path.is_dir() else "compiling"
+            work = "preparing" if path.is_dir() else "compiling"
             say(address, f"{work} for {board.target.name}")
             made[kind] = _make(path, board, address, made.get((kind[0], not kind[1])), kind[1])
         build = made[kind]

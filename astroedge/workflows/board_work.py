@@ -66,8 +66,8 @@ class BoardWork:
 
         Raises DeviceError where nothing on the board can work, or nothing can be copied.
         """
-        lack, installs = self._board.python.lack, install and self._board.python.is_new_enough
-        self._has_python = (not lack or installs) and self._only != BY_EXECUTABLE
+        lack = self._board.python.lack
+        self._has_python = self._board.python.works(install) and self._only != BY_EXECUTABLE
         if not self._has_python and self._build.program is None:
             raise DeviceError(
                 f"{self._connection.address.text} has {lack}, and there is no executable: "

@@ -86,7 +86,7 @@ def on_boards(
         say(address, "done")
         return result
 
-    return with_boards(net, addresses, work, programs=programs, say=say)
+    return with_boards(net, addresses, work, programs=programs, install=install, say=say)
 
 
 def with_boards(
@@ -95,6 +95,7 @@ def with_boards(
     work: Callable[[Address, Connection, RemoteBoard, Build], T],
     *,
     programs: bool,
+    install: bool = False,
     say: Say,
 ) -> Outcomes[T]:
     """The same with connections alone, to which nothing has been copied.
@@ -103,7 +104,7 @@ def with_boards(
     """
     with ManyBoards(addresses, say) as boards:
         known = dict(boards.boards)
-        builds = make_builds(net, boards, say, programs=programs)
+        builds = make_builds(net, boards, say, programs=programs, install=install)
         found = boards.each(lambda address, connection, board: work(address, connection, board, builds[address]))
     done = [
         OnBoard(address, known[address], builds[address], found[address]) for address in addresses if address in found

@@ -138,16 +138,23 @@ def test_other_bits_and_another_processor(astroedge_command: Command, boards: Ss
     assert "give the step graph" in result.err
 
 
-def test_ctrl_c_leaves_nothing(boards: SshBoards, tiny: Path) -> None:
-    """Ctrl-C in the middle of a measurement ends it with code 130, here and there."""
-    command = [sys.executable, "-m", "astroedge", "profile", str(tiny), "--device", "python", "--steps", "100000000"]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_end_in_the_middle_leaves_nothing(
+    boards: SshBoards, tiny: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    """Ctrl-C in a measurement ends it with code 130, here and there; even a kill leaves nothing on the board."""
+    np.savez(tmp_path / "long.npz", **draw_ticks(300_000))  # type: ignore[arg-type]
+    words = ("profile", str(tiny), "--input", str(tmp_path / "long.npz"), "--device", "python")
+    command = [sys.executable, "-m", "astroedge", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         while "measuring" not in process.stderr.readline():
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.stderr.read()
-    assert (process.returncode, "Traceback" in said) == (130, False), said
+    assert (process.returncode, "Traceback" in said) == (code, False), said
+    while number == signal.SIGKILL and boards.left("python"):
+        pass  # the board sees it a moment later
     assert boards.left("python") == []
 
 

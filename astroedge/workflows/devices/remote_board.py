@@ -30,6 +30,10 @@ class RemotePython:
         """Whether bundles run in it once there is NumPy."""
         return bool(self.version) and _numbers(self.version) >= LEAST_PYTHON
 
+    def works(self, install: bool) -> bool:
+        """Whether bundles run in it, with `install` once NumPy is there."""
+        return not self.lack or (install and self.is_new_enough)
+
     @property
     def lack(self) -> str:
         """Why bundles do not run in it, in a few words; "" where they do."""
