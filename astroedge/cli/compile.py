@@ -135,7 +135,7 @@ def _write_executable(graph: Path, target: str, output: Path, options: dict[str,
     from astroedge.cli.shared.display import print_line, size
     from astroedge.workflows.save_executable import compile_executable, save_executable
 
-    if graph.is_dir():
+    if graph.is_dir() or graph.suffix == ".astro":
         _refuse_options(click.get_current_context())
         bundle = Bundle.load(graph)
         nbytes = save_executable(bundle, output)

@@ -58,7 +58,7 @@ def compile_executable(
     """
     check_place(output)
     goal = resolve_target(target)
-    refuse_unlinkable(goal.gpu, math)
+    refuse_unlinkable(bool(goal.gpu), math)
     bundle = compile(graph, goal, math=math, **options)
     return bundle, save_executable(bundle, output)
 

@@ -8,6 +8,7 @@ the sources of the host and zig alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from astroedge import abi
@@ -15,7 +16,7 @@ from astroedge.bundle.container import Bundle
 from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.link.library_image import LibraryImage, Segment, read_image
-from astroedge.targets.link.linker import find_static_linker, run_compiler
+from astroedge.targets.link.linker import Linker, find_static_linker, run_compiler
 from astroedge.targets.link.program_data import CountedMatrix, render_program_data
 from astroedge.targets.link.static_runtime import static_runtime
 
@@ -28,14 +29,16 @@ _ENTRIES = (
 )
 _NEEDED = _ENTRIES[:3]
 _PAGE = 65536  # the largest page that an arm64 kernel has
+_ALIGNED = 4096  # what ARM's code takes addresses apart at; weights begin at a page where pages are as small
 _STACK = 8 << 20  # bytes, as a thread of a bundle's host usually has
 _COMPILE = (
     *("-std=c11", "-O2", "-ffp-contract=off", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-pie"),
     *("-ffunction-sections", "-r"),
 )
 _LINK = (
-    *("-static", "-nostdlib", "-no-pie", "-fno-pie", "-Wl,-s", "-Wl,--build-id=none", "-Wl,--gc-sections"),
-    *("-Wl,-z,noexecstack", f"-Wl,-z,max-page-size={_PAGE}", f"-Wl,-z,stack-size={_STACK}", "-Wl,-T,step.ld"),
+    *("-std=c11", "-O2", "-ffreestanding", "-fno-pie", "-static", "-nostdlib", "-no-pie", "-Wl,-s"),
+    *("-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack", f"-Wl,-z,max-page-size={_PAGE}"),
+    *(f"-Wl,-z,stack-size={_STACK}", "-Wl,-T,step.ld"),
 )
 
 
@@ -61,15 +64,23 @@ def link_executable(bundle: Bundle, host: Path, matrices: Sequence[CountedMatrix
     """
     refuse_unlinkable(bundle.manifest.device is not None, bundle.manifest.math)
     linker = find_static_linker(bundle.manifest.target.triple)
-    files, runtime = program_files(bundle, matrices), static_runtime(linker)
+    runtime = static_runtime(linker)
+    files = {**program_files(bundle, matrices), **runtime, "host.o": _host_object(linker, host)}
     libraries = sorted(name for name in runtime if name.endswith(".a"))
-    objects = ["crt1.o", "host.o", "step.s", "-Wl,--start-group", *libraries, "-Wl,--end-group"]
+    objects = ["crt1.o", "host.o", "program_data.c", "step.s", "-Wl,--start-group", *libraries, "-Wl,--end-group"]
     with scratch_folder("link") as folder:
-        for name, content in {**files, **runtime}.items():
+        for name, content in files.items():
             (folder / name).write_bytes(content)
-        run_compiler(linker, [*_COMPILE, *program_sources(host), "-o", "host.o"], folder)
-        run_compiler(linker, [*_LINK, *objects, "-o", "program"], folder)
+        run_compiler(linker, [*_LINK, *header_options(host), *objects, "-o", "program"], folder)
         return (folder / "program").read_bytes()
+
+
+@cache
+def _host_object(linker: Linker, host: Path) -> bytes:
+    """What is the same in every program for a processor, compiled once a process."""
+    with scratch_folder("link") as folder:
+        run_compiler(linker, [*_COMPILE, *header_options(host), *host_sources(host), "-o", "host.o"], folder)
+        return (folder / "host.o").read_bytes()
 
 
 def program_files(bundle: Bundle, matrices: Sequence[CountedMatrix]) -> dict[str, bytes | memoryview]:
@@ -85,11 +96,14 @@ def program_files(bundle: Bundle, matrices: Sequence[CountedMatrix]) -> dict[str
     }
 
 
-def program_sources(host: Path) -> list[str]:
-    """The words of a compiler's command for what is written in C: folders of headers, and sources."""
-    headers = [f"-I{folder}" for folder in (Path(abi.__file__).resolve().parent, host, host / "executable")]
-    shared = (host / f"{name}.c" for name in HOST_SOURCES)
-    return [*headers, *map(str, [*shared, *sorted((host / "executable").glob("*.c"))]), "program_data.c"]
+def header_options(host: Path) -> list[str]:
+    """The words of a compiler's command that say where headers are."""
+    return [f"-I{folder}" for folder in (Path(abi.__file__).resolve().parent, host, host / "executable")]
+
+
+def host_sources(host: Path) -> list[str]:
+    """The sources in C that are the same in every program."""
+    return [*(str(host / f"{name}.c") for name in HOST_SOURCES), *map(str, sorted((host / "executable").glob("*.c")))]
 
 
 def _render_step(image: LibraryImage) -> str:
@@ -143,9 +157,9 @@ def _render_places(segments: Sequence[Segment]) -> str:
     """The linker's script: behind all else the segments, as far from each other as in the library, then the weights."""
     lines = []
     for index, segment in enumerate(segments):
-        place = f"ADDR({_section(0)}) + {segment.address}" if index else f"ALIGN({_PAGE})"
+        place = f"ADDR({_section(0)}) + {segment.address}" if index else f"ALIGN({_ALIGNED})"
         lines.append(f"  {_section(index)} {place} : {{ KEEP(*({_section(index)})) }}")
-    lines.append(f"  .astroedge.weights ALIGN({_PAGE}) : {{ KEEP(*(.astroedge.weights)) }}")
+    lines.append(f"  .astroedge.weights ALIGN({_ALIGNED}) : {{ KEEP(*(.astroedge.weights)) }}")
     return "\n".join(["SECTIONS {", *lines, "} INSERT AFTER .bss;", ""])
 
 

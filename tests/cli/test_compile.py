@@ -13,10 +13,9 @@ from astroedge.errors import BundleError
 from astroedge.runtimes import load
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import SpikeSpec, StateSpec, StepSpec, TensorSpec
-from astroedge.targets.link.static_runtime import CACHE
 from tests.conftest import Compiled
 from tests.support.command import Command
-from tests.support.executables import STATIC_RUNTIME, call
+from tests.support.executables import call, kept_runtime
 from tests.support.graphs import build, lif_layer, random_inputs, recurrent_net
 from tests.support.small_disk import small_disk
 
@@ -235,16 +234,17 @@ def test_precision_that_means_nothing_is_refused(
 
 
 def test_a_program_is_written_from_a_graph_and_from_a_bundle(
-    astroedge_command: Command, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    astroedge_command: Command, graph: Path, tmp_path: Path
 ) -> None:
     """--emit executable writes a program that verifies itself; of the bundle of the same graph it is the same."""
-    monkeypatch.setenv(CACHE, str(STATIC_RUNTIME))
-    result = astroedge_command("compile", graph, "--emit", "executable", "-o", tmp_path / "net")
+    with kept_runtime():
+        result = astroedge_command("compile", graph, "--emit", "executable", "-o", tmp_path / "net")
     assert result.code == 0, result.err
     assert f"Wrote {tmp_path / 'net'}, a program for native, " in result.out
     assert call(tmp_path / "net", "verify").stdout == b"recurrent_net for native: all 4 golden ticks agree\n"
     assert astroedge_command("compile", graph, "-o", tmp_path / "net.astro").code == 0
-    result = astroedge_command("compile", tmp_path / "net.astro", "--emit", "executable", "-o", tmp_path / "again")
+    with kept_runtime():
+        result = astroedge_command("compile", tmp_path / "net.astro", "--emit", "executable", "-o", tmp_path / "again")
     assert result.code == 0, result.err
     assert (tmp_path / "again").read_bytes() == (tmp_path / "net").read_bytes()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import platform
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,14 +21,15 @@ from numpy.typing import NDArray
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import BufferField
 from astroedge.errors import LinkError
-from astroedge.targets.link.executable import program_files, program_sources
-from astroedge.targets.link.linker import Linker, run_compiler
-from astroedge.targets.link.static_runtime import CACHE
+from astroedge.targets.link.executable import header_options, host_sources, program_files
+from astroedge.targets.link.linker import Linker, find_static_linker, run_compiler
+from astroedge.targets.link.static_runtime import CACHE, static_runtime
 from astroedge.workflows.save_executable import counted_matrices, save_executable
 from tests.support.c_host import SOURCES
 from tests.support.places import ROOT
 
 STATIC_RUNTIME = ROOT / "build" / "static-runtime"
+NATIVE_TRIPLE = f"{platform.machine()}-linux-gnu"
 GCC = Linker(("gcc",), "gcc")
 CHECKS = (
     *("-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-no-pie", "-fno-pie"),
@@ -34,11 +38,22 @@ CHECKS = (
 
 
 def link_static(bundle: Bundle, program: Path) -> Path:
-    """Link a bundle into a static program; musl is built by the first who asks, and kept below `build/`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE, str(STATIC_RUNTIME))
+    """Link a bundle into a static program."""
+    with kept_runtime(bundle.manifest.target.triple):
         save_executable(bundle, program)
     return program
+
+
+@contextmanager
+def kept_runtime(triple: str = NATIVE_TRIPLE) -> Iterator[None]:
+    """Have static programs linked with a C library that the first process who asks builds, and keeps below `build/`."""
+    STATIC_RUNTIME.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, (STATIC_RUNTIME / "lock").open("w") as lock:
+        patch.setenv(CACHE, str(STATIC_RUNTIME))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        static_runtime(find_static_linker(triple))
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
 
 
 def link_checked(bundle: Bundle, program: Path) -> Path:
@@ -49,8 +64,16 @@ def link_checked(bundle: Bundle, program: Path) -> Path:
             folder = Path(name)
             for file, content in {**objects, **program_files(bundle, counted_matrices(bundle.manifest))}.items():
                 (folder / file).write_bytes(content)
-            headers = [word for word in program_sources(SOURCES) if word.startswith("-I")]
-            words = [*CHECKS, *headers, *objects, "program_data.c", "step.s", "-Wl,-T,step.ld", "-pthread", "-lm"]
+            words = [
+                *CHECKS,
+                *header_options(SOURCES),
+                *objects,
+                "program_data.c",
+                "step.s",
+                "-Wl,-T,step.ld",
+                "-pthread",
+                "-lm",
+            ]
             run_compiler(GCC, [*words, "-o", str(program)], folder)
     except (OSError, LinkError) as error:
         pytest.skip(f"needs gcc with sanitizers ({error})")
@@ -61,8 +84,7 @@ def link_checked(bundle: Bundle, program: Path) -> Path:
 def _checked_objects() -> Mapping[str, bytes]:
     """What is the same in every such program."""
     with TemporaryDirectory() as name:
-        words = [word for word in program_sources(SOURCES) if word != "program_data.c"]
-        run_compiler(GCC, [*CHECKS, *words, "-c"], Path(name))
+        run_compiler(GCC, [*CHECKS, *header_options(SOURCES), *host_sources(SOURCES), "-c"], Path(name))
         return {path.name: path.read_bytes() for path in sorted(Path(name).glob("*.o"))}
 
 

@@ -81,6 +81,20 @@ def test_a_flipped_bit_of_the_weights_is_told(tiny: Path, tmp_path: Path) -> Non
         assert "do not match their digest; it is damaged: copy it again" in failure(result)
 
 
+def test_large_weights_are_copied_and_compared(tmp_path: Path) -> None:
+    """Weights of several MiB, which are copied into huge pages, give the same bits and are compared as copied."""
+    native, size = resolve_target("native"), (4 << 20) + 64
+    manifest = make_tiny_bundle().manifest
+    large = replace(manifest, layout=replace(manifest.layout, weights_size=size))
+    weights = weights_bytes().ljust(size, b"\7")
+    program = link_checked(make_bundle(large, TINY_TICK, weights, native), tmp_path / "large")
+    assert call(program, "verify").returncode == 0
+    content = bytearray(program.read_bytes())
+    content[content.index(weights) + size - 1] ^= 1
+    program.write_bytes(content)
+    assert call(program, "verify").returncode == BundleError.exit_code
+
+
 def test_run_gives_the_outputs_of_a_session(tiny: Path) -> None:
     """Frames of inputs, without padding, give the frames of outputs that the session in Python gives, to the bit."""
     inputs, layout = draw_ticks(3000), make_tiny_bundle().manifest.layout
