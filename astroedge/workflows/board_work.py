@@ -172,7 +172,7 @@ class BoardWork:
         except (TypeError, KeyError, ValueError) as error:
             raise not_an_answer(self._connection.address.text, str(error)) from error
         report = VerifyReport(self.manifest.model, self.manifest.target.name, Replay(golden, found))
-        return Proof(BY_PYTHON, report.ok, report.text())
+        return Proof(BY_PYTHON, report.ok, report.text().rpartition(": ")[2])
 
     def _proof_by_program(self, threads: int | None) -> Proof:
         answer = ask_program(self._connection, ["verify", *_words({"threads": threads})])

@@ -60,4 +60,5 @@ def explain_failure(said: str, device: str, host: str, words: Sequence[str]) -> 
     facts = {"device": device, "host": host, "ssh": f"ssh {target}", "target": target, "said": last}
     template = next((text for sign, text in _KNOWN if sign in said), _LOST)
     told = f" (ssh: {last})" if last and "{said}" not in template else ""
-    return DeviceError(f"{template.format(**facts)}{told}."[:1].upper() + f"{template.format(**facts)}{told}."[1:])
+    text = f"{template.format(**facts)}{told}."
+    return DeviceError(f"{text[0].upper()}{text[1:]}")

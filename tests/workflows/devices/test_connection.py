@@ -125,13 +125,11 @@ def test_a_connection_that_is_lost(boards: SshBoards) -> None:
 
 def test_hosts_that_are_not_there(boards: SshBoards) -> None:
     """No such name, no server on the port, and one that never answers: what happened, why, what to do."""
-    assert "is no host nowhere.invalid: the name is in no DNS" in refused("nowhere.invalid").replace("There", "there")
+    assert refused("nowhere.invalid").startswith("There is no host nowhere.invalid: the name is in no DNS")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         boards.add_host("refusing", port=closed.getsockname()[1])
-        assert "refusing refuses connections: no SSH server listens there" in refused("refusing").lower().replace(
-            "ssh server", "SSH server"
-        )
+        assert refused("refusing").startswith("Refusing refuses connections: no SSH server listens there")
 
 
 def test_a_server_that_never_answers(boards: SshBoards, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,19 +71,25 @@ def test_nothing_is_left_when_the_input_ends(shell: str, tmp_path: Path) -> None
     assert processes_in(tmp_path) == []
 
 
-def test_a_host_that_falls_silent_counts_as_gone(tmp_path: Path) -> None:
-    """Without a sign of life the script cleans up although its input is open; with one it stays."""
-    with keeper("sh", tmp_path, "1") as process:
+def test_a_host_that_falls_silent_counts_as_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a sign of life between two looks the script stays; without one it cleans up although its input is open."""
+    look = tmp_path / "look"
+    os.mkfifo(look)
+    (tmp_path / "sleep").write_text(f"#!/bin/sh\nexec cat '{look}'\n")  # until somebody writes there
+    (tmp_path / "sleep").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with keeper("sh", tmp_path) as process:
         answer(process, "ready")
         tell(process, "place 1000")
         folder = Path(answer(process, "placed")["folder"].strip())
-        looked, before = 0, ""
-        while looked < 2:  # each look of the script empties the file
-            tell(process, "beat")
-            now = (folder / ".beat").read_text()
-            looked += before != "" and now == ""
-            before = now
+        tell(process, "beat")
+        while not (folder / ".beat").read_text():
+            pass
+        look.open("w").close()
+        while (folder / ".beat").read_text():
+            pass
         assert folder.exists()
+        look.open("w").close()
         assert process.wait() == -9
         assert not folder.exists()
 
