@@ -1,5 +1,6 @@
 # Stands on a board as long as AstroEdge works there, fed through the standard input of `sh -s`: says what the board is,
-# makes one private folder when asked, and when its input ends, for whatever reason, kills what works there and removes it. What it says begins with ":astroedge: " and a name; lines until the next such are the answer.
+# makes one private folder when asked, and when its input ends, for whatever reason, kills what works there and removes
+# it. What it says begins with ":astroedge: " and a name; lines until the next such are the answer.
 # POSIX sh alone: BusyBox and dash run it.
 umask 077
 cd / || exit 1
@@ -7,7 +8,6 @@ LC_ALL=C
 export LC_ALL
 quiet=${1:-60} # seconds without a word from the host after which it counts as gone
 made=
-watch=
 
 say() { printf '\n:astroedge: %s\n' "$1"; }
 
@@ -74,12 +74,11 @@ place() {
     [ -n "$made" ] && printf '%s\n' "$made"
     say refused
     printf '%s\n' "$why"
-    say placed
     if [ -n "$made" ]; then
         : >"$made/.beat"
         watch_host </dev/null >/dev/null 2>&1 &
-        watch=$!
     fi
+    say placed
 }
 
 # Ends everything where the host says nothing for too long: a connection can be dead without its end being told.

@@ -92,7 +92,7 @@ def describe_board(texts: Mapping[str, str], device: str) -> RemoteBoard:
         kernel=f"Linux {_short(release)}",
         libc=_libc(texts.get("libc", "")),
         memory_bytes=int(memory[1]) * 1024 if memory else 0,
-        home=texts.get("home", "").strip("\n"),
+        home=texts.get("home", "").partition("\n")[0],
         python=_read_python(texts.get("python", "")),
     )
 
