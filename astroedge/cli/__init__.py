@@ -44,7 +44,8 @@ def commands() -> None:
 
     \b
     export   model → step graph (.onnx)        compile  step graph → bundle (.astro)
-    run, verify, eval, profile                  a bundle, on this machine
+    run, verify, eval, profile                  a bundle, on this machine or on boards (--device)
+    deploy                                      a bundle or an executable, onto boards
 
     A command that fails prints one line and writes nothing; its exit code tells the kind of error.
     """

@@ -25,6 +25,7 @@ from astroedge.workflows.devices.python_there import ask_python, device_package,
 from astroedge.workflows.devices.remote_board import RemoteBoard
 
 BY_PYTHON, BY_EXECUTABLE = "python", "executable"
+PROGRAM_OPTIONS = ("steps", "warmup", "duration", "rate", "threads")
 SPARE = 4 << 20  # bytes for what is made there beside what is sent
 UNPACKED = 4  # an archive of Python files and what is unpacked from it, in sizes of the archive
 IN_THE_WAY = 74  # what job.sh exits with
@@ -218,6 +219,6 @@ def _digest(text: Any) -> str:
 
 
 def _words(options: Mapping[str, Any]) -> Sequence[str]:
-    """Options of `astroedge.profile` as those of an executable, which has the same but keeps no samples."""
-    given = {name: value for name, value in options.items() if value is not None and name != "keep_samples"}
-    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    """Options of `astroedge.profile` as those of an executable, which has some of them."""
+    given = {name: options.get(name) for name in PROGRAM_OPTIONS}
+    return [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
