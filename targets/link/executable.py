@@ -7,7 +7,7 @@ the sources of the host and zig alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ _ENTRIES = (
     *("astro_open_device", "astro_read_device", "astro_write_device", "astro_device_message", "astro_close_device"),
 )
 _NEEDED = _ENTRIES[:3]
+_WORDS = {4: ".long", 8: ".quad"}
 _PAGE = 65536  # the largest page that an arm64 kernel has
 _ALIGNED = 4096  # what ARM's code takes addresses apart at; weights begin at a page where pages are as small
 _STACK = 8 << 20  # bytes, as a thread of a bundle's host usually has
@@ -63,7 +64,7 @@ def link_executable(bundle: Bundle, host: Path, matrices: Sequence[CountedMatrix
     BundleError for a damaged bundle.
     """
     refuse_unlinkable(bundle.manifest.device is not None, bundle.manifest.math)
-    linker = find_static_linker(bundle.manifest.target.triple)
+    linker = find_static_linker(bundle.manifest.target)
     runtime = static_runtime(linker)
     files = {**program_files(bundle, matrices), **runtime, "host.o": _host_object(linker, host)}
     libraries = sorted(name for name in runtime if name.endswith(".a"))
@@ -115,7 +116,7 @@ def _render_step(image: LibraryImage) -> str:
     for index, segment in enumerate(image.segments):
         flags = "ax" if segment.executable else "a"
         lines += [f'.section {_section(index)},"{flags}",%progbits', *(["image:"] if index == 0 else [])]
-        lines += _render_segment(segment, image.pointers)
+        lines += _render_segment(segment, image)
     table = [f"image + {image.functions[name]}" if name in image.functions else "0" for name in _ENTRIES]
     return "\n".join(
         [
@@ -127,22 +128,22 @@ def _render_step(image: LibraryImage) -> str:
             ".balign 8",
             ".globl astroedge_program_step",
             "astroedge_program_step:",
-            *(f".quad {address}" for address in [*table, "weights"]),
+            *(f"{_WORDS[image.word]} {address}" for address in [*table, "weights"]),
             '.section .note.GNU-stack,"",%progbits',
             "",
         ]
     )
 
 
-def _render_segment(segment: Segment, pointers: Mapping[int, int]) -> Iterator[str]:
+def _render_segment(segment: Segment, image: LibraryImage) -> Iterator[str]:
     """The bytes of a segment, with addresses in the places that hold one."""
     end = segment.address + len(segment.content)
     at = segment.address
-    for place, target in pointers.items():
+    for place, target in image.pointers.items():
         if segment.address <= place < end:
             yield from _render_bytes(segment, at, place)
-            yield f".quad image + {target}"
-            at = place + 8
+            yield f"{_WORDS[image.word]} image + {target}"
+            at = place + image.word
     yield from _render_bytes(segment, at, end)
     if segment.size > len(segment.content):
         yield f".zero {segment.size - len(segment.content)}"

@@ -18,9 +18,39 @@ _LOAD, _DYNAMIC, _THREAD_LOCAL, _RELRO = 1, 2, 7, 0x6474E552
 _EXECUTABLE, _WRITABLE = 1, 2
 # Entries of the dynamic section: what is needed from outside or runs by itself, and what the loader reads.
 _REFUSED = {1: "another library", 12: "_init", 25: "constructors", 36: "packed relocations", 23: "a procedure table"}
-_HASH, _STRINGS, _SYMBOLS, _RELOCATIONS, _RELOCATIONS_SIZE = 4, 5, 6, 7, 8
+_HASH, _STRINGS, _SYMBOLS = 4, 5, 6
 _PAGE = 65536  # bytes; as many zeros fill up a segment at most
-_RELATIVE = {62: 8, 183: 1027}  # R_X86_64_RELATIVE, R_AARCH64_RELATIVE by machine
+_RELATIVE = {40: 23, 62: 8, 183: 1027}  # R_ARM_RELATIVE, R_X86_64_RELATIVE, R_AARCH64_RELATIVE by machine
+
+# Kind, flags, offset, address, size in the file and in memory.
+_Header = tuple[int, int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a class of ELF files lays out what is read here.
+
+    `order` puts a program header's members as `_Header` has them, `value` and `section` are places in a symbol, and
+    `relocations` are the dynamic section's tags of their table and its size.
+    """
+
+    word: int
+    start: tuple[str, int]
+    counts: int
+    header: str
+    order: tuple[int, ...]
+    dynamic: str
+    relocations: tuple[int, int]
+    relocation: str
+    symbol: str
+    value: int
+    section: int
+
+
+_LAYOUTS = {
+    1: _Layout(4, ("<I", 28), 42, "<8I", (0, 6, 1, 2, 4, 5), "<II", (17, 18), "<II", "<IIIBBH", 1, 5),
+    2: _Layout(8, ("<Q", 32), 54, "<IIQQQQQQ", (0, 1, 2, 3, 5, 6), "<QQ", (7, 8), "<QQq", "<IBBHQQ", 4, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +66,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class LibraryImage:
-    """A library as it is mapped from address 0 on.
+    """A library as it is mapped from address 0 on; an address in it has `word` bytes.
 
     `pointers` are the places that hold an address, by their own one, with what they point at; `functions` the addresses
     of what is exported.
     """
 
+    word: int
     segments: tuple[Segment, ...]
     pointers: Mapping[int, int]
     functions: Mapping[str, int]
@@ -55,15 +86,16 @@ def read_image(library: bytes) -> LibraryImage:
     """
     try:
         return _read(library)
-    except (struct.error, KeyError, OverflowError, UnicodeDecodeError) as error:
+    except (struct.error, KeyError, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise LinkError(f"The bundle's library is no whole ELF file ({error}); compile the graph again.") from error
 
 
 def _read(library: bytes) -> LibraryImage:
-    if library[:6] != b"\x7fELF\x02\x01":
-        raise LinkError("The bundle's library is not for a 64-bit processor, as that of an executable must be.")
+    layout = _LAYOUTS.get(library[4]) if library[:4] == b"\x7fELF" and library[5:6] == b"\1" else None
+    if layout is None:
+        raise LinkError("The bundle's library is no little-endian ELF file; compile the graph again.")
     machine = struct.unpack_from("<H", library, 18)[0]
-    headers = list(_program_headers(library))
+    headers = list(_program_headers(library, layout))
     segments = tuple(
         Segment(offset, address, total, library[offset : offset + size], bool(flags & _EXECUTABLE))
         for kind, flags, offset, address, size, total in headers
@@ -71,9 +103,9 @@ def _read(library: bytes) -> LibraryImage:
     )
     _check_segments(headers, len(library))
     memory = _Memory(segments)
-    dynamic = _dynamic_entries(memory, headers)
-    pointers = _read_pointers(memory, dynamic, machine)
-    return LibraryImage(segments, pointers, _read_functions(memory, dynamic))
+    dynamic = _dynamic_entries(memory, headers, layout)
+    pointers = _read_pointers(memory, dynamic, layout, _RELATIVE.get(machine))
+    return LibraryImage(layout.word, segments, pointers, _read_functions(memory, dynamic, layout))
 
 
 class _Memory:
@@ -96,18 +128,17 @@ class _Memory:
         return self.read(address, length).decode("ascii")
 
 
-def _program_headers(library: bytes) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """Kind, flags, offset, address, size in the file and in memory."""
-    start = struct.unpack_from("<Q", library, 32)[0]
-    size, count = struct.unpack_from("<HH", library, 54)
+def _program_headers(library: bytes, layout: _Layout) -> Iterator[_Header]:
+    form, place = layout.start
+    start = struct.unpack_from(form, library, place)[0]
+    size, count = struct.unpack_from("<HH", library, layout.counts)
     for index in range(count):
-        kind, flags, offset, address, _, nbytes, total, _ = struct.unpack_from(
-            "<IIQQQQQQ", library, start + index * size
-        )
+        members = struct.unpack_from(layout.header, library, start + index * size)
+        kind, flags, offset, address, nbytes, total = (members[place] for place in layout.order)
         yield kind, flags, offset, address, nbytes, total
 
 
-def _check_segments(headers: list[tuple[int, int, int, int, int, int]], length: int) -> None:
+def _check_segments(headers: list[_Header], length: int) -> None:
     """Refuse data that the code may write to: none of a step's is, but for addresses, sealed once they are right."""
     loads = [header for header in headers if header[0] == _LOAD]
     if not loads or loads[0][3] != 0 or any(header[0] == _THREAD_LOCAL for header in headers):
@@ -121,42 +152,44 @@ def _check_segments(headers: list[tuple[int, int, int, int, int, int]], length: 
             raise _unlike("data that may change")
 
 
-def _dynamic_entries(memory: _Memory, headers: list[tuple[int, int, int, int, int, int]]) -> Mapping[int, int]:
+def _dynamic_entries(memory: _Memory, headers: list[_Header], layout: _Layout) -> Mapping[int, int]:
     place = next(((address, size) for kind, _, _, address, size, _ in headers if kind == _DYNAMIC), None)
     if place is None:
         raise _unlike("no dynamic section")
-    entries = dict(struct.iter_unpack("<QQ", memory.read(*place)))
+    entries = dict(struct.iter_unpack(layout.dynamic, memory.read(*place)))
     for tag, what in _REFUSED.items():
         if entries.get(tag):
             raise _unlike(what)
     return entries
 
 
-def _read_pointers(memory: _Memory, dynamic: Mapping[int, int], machine: int) -> dict[int, int]:
+def _read_pointers(
+    memory: _Memory, dynamic: Mapping[int, int], layout: _Layout, relative: int | None
+) -> dict[int, int]:
+    """The places that hold an address; where the table does not say which, it stands in the place itself."""
     pointers: dict[int, int] = {}
-    table = memory.read(dynamic[_RELOCATIONS], dynamic[_RELOCATIONS_SIZE]) if _RELOCATIONS in dynamic else b""
-    for place, info, target in struct.iter_unpack("<QQq", table):
-        if info != _RELATIVE.get(machine):
-            raise _unlike(f"a relocation of type {info & 0xFFFFFFFF}")
-        memory.read(place, 8)
-        pointers[place] = target
+    start, size = layout.relocations
+    table = memory.read(dynamic[start], dynamic[size]) if start in dynamic else b""
+    for place, info, *target in struct.iter_unpack(layout.relocation, table):
+        if info != relative:
+            raise _unlike(f"a relocation of type {info & 0xFF if layout.word == 4 else info & 0xFFFFFFFF}")
+        held = int.from_bytes(memory.read(place, layout.word), "little")
+        pointers[place] = target[0] if target else held
     places = sorted(pointers)
-    if any(after - before < 8 for before, after in pairwise(places)):
+    if any(after - before < layout.word for before, after in pairwise(places)):
         raise _unlike("addresses that overlap")
     return {place: pointers[place] for place in places}
 
 
-def _read_functions(memory: _Memory, dynamic: Mapping[int, int]) -> dict[str, int]:
+def _read_functions(memory: _Memory, dynamic: Mapping[int, int], layout: _Layout) -> dict[str, int]:
     """The addresses of defined symbols by their names."""
     count = struct.unpack("<II", memory.read(dynamic[_HASH], 8))[1] if _HASH in dynamic else 0
+    size = struct.calcsize(layout.symbol)
     functions = {}
     for index in range(1, count):
-        symbol = memory.read(dynamic[_SYMBOLS] + 24 * index, 24)
-        name, _, _, section, value, _ = struct.unpack("<IBBHQQ", symbol)
-        text = memory.name(dynamic[_STRINGS] + name)
-        if section == 0:
-            raise _unlike(f"the function {text} of another library")
-        functions[text] = value
+        symbol = struct.unpack(layout.symbol, memory.read(dynamic[_SYMBOLS] + size * index, size))
+        if symbol[layout.section]:  # one from outside is named but not used: no place holds its address
+            functions[memory.name(dynamic[_STRINGS] + symbol[0])] = symbol[layout.value]
     return functions
 
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from astroedge import abi
-from astroedge.bundle.manifest import Manifest
+from astroedge.bundle.manifest import Manifest, TargetIdentity
 from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
@@ -82,15 +82,15 @@ def find_linker(target: Target) -> Linker:
     )
 
 
-def find_static_linker(triple: str) -> Linker:
-    """The linker of programs that need no C library on the board, for a target's triple: zig, which brings musl along.
+def find_static_linker(target: TargetIdentity) -> Linker:
+    """The linker of programs that need no C library on the board: zig, which brings musl along.
 
     Raises LinkError where it is not installed.
     """
     zig = _zig()
     if zig is None:
         raise LinkError('No linker for executables: pip install "astroedge[host]" brings it (ziglang).')
-    return Linker((zig, "cc", "-target", triple.replace("-gnu", "-musl")), f"zig {_version((zig, 'version'))}")
+    return Linker((zig, "cc", "-target", target.triple.replace("-gnu", "-musl")), f"zig {_version((zig, 'version'))}")
 
 
 def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_object: bytes | None = None) -> bytes:

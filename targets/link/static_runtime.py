@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -28,7 +29,8 @@ def static_runtime(linker: Linker) -> Mapping[str, bytes]:
     folder = os.environ.get(CACHE)
     if not folder:
         return _build(linker)
-    path = Path(folder) / f"{linker.command[-1]}-{linker.version.replace(' ', '-')}.zip"
+    name = re.sub(r"[^\w.-]+", "_", " ".join([linker.version, *linker.command[3:]]))
+    path = Path(folder) / f"{name}.zip"
     kept = _read(path)
     if kept is None:
         kept = _build(linker)

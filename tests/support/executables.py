@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +18,9 @@ import pytest
 from numpy.typing import NDArray
 
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import BufferField
+from astroedge.bundle.manifest import BufferField, TargetIdentity
 from astroedge.errors import LinkError
+from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.executable import header_options, host_sources, program_files
 from astroedge.targets.link.linker import Linker, find_static_linker, run_compiler
 from astroedge.targets.link.static_runtime import CACHE, static_runtime
@@ -29,7 +29,6 @@ from tests.support.c_host import SOURCES
 from tests.support.places import ROOT
 
 STATIC_RUNTIME = ROOT / "build" / "static-runtime"
-NATIVE_TRIPLE = f"{platform.machine()}-linux-gnu"
 GCC = Linker(("gcc",), "gcc")
 CHECKS = (
     *("-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-no-pie", "-fno-pie"),
@@ -39,19 +38,19 @@ CHECKS = (
 
 def link_static(bundle: Bundle, program: Path) -> Path:
     """Link a bundle into a static program."""
-    with kept_runtime(bundle.manifest.target.triple):
+    with kept_runtime(bundle.manifest.target):
         save_executable(bundle, program)
     return program
 
 
 @contextmanager
-def kept_runtime(triple: str = NATIVE_TRIPLE) -> Iterator[None]:
+def kept_runtime(target: TargetIdentity | None = None) -> Iterator[None]:
     """Have static programs linked with a C library that the first process who asks builds, and keeps below `build/`."""
     STATIC_RUNTIME.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch, (STATIC_RUNTIME / "lock").open("w") as lock:
         patch.setenv(CACHE, str(STATIC_RUNTIME))
         fcntl.flock(lock, fcntl.LOCK_EX)
-        static_runtime(find_static_linker(triple))
+        static_runtime(find_static_linker(target or resolve_target("native").identity))
         fcntl.flock(lock, fcntl.LOCK_UN)
         yield
 

@@ -16,6 +16,14 @@ static const char *show_time(double nanoseconds, char text[32])
     return text;
 }
 
+/* A name of the model's, as a terminal can take it. */
+static const char *show_name(const char *name, char text[128])
+{
+    snprintf(text, 128, "%s", name);
+    astro_make_printable(text);
+    return text;
+}
+
 static void print_timing(FILE *file, const char *what, const timing *times)
 {
     char p50[32], p99[32], mean[32], max[32];
@@ -45,10 +53,10 @@ static void print_heat(FILE *file)
 void print_profile(FILE *file, const astro_session *session, const request *wanted, const measured *found)
 {
     const astro_info *info = session->info;
-    char text[32];
-    fprintf(file, "Profile of %s for %s, %s, %" PRIu32 " thread%s; inputs drawn from seed %" PRIu64 "\n", info->model,
-            info->target, astroedge_program_data.precision, wanted->threads, wanted->threads == 1 ? "" : "s",
-            info->golden.seed);
+    char text[32], model[128], target[128], name[128];
+    fprintf(file, "Profile of %s for %s, %s, %" PRIu32 " thread%s; inputs drawn from seed %" PRIu64 "\n",
+            show_name(info->model, model), show_name(info->target, target), astroedge_program_data.precision,
+            wanted->threads, wanted->threads == 1 ? "" : "s", info->golden.seed);
     fprintf(file, "%-14s %" PRIu64 " after %" PRIu64 " to warm up\n", "steps", found->steps, wanted->warmup);
     print_timing(file, "step", &found->step);
     fprintf(file, "%-14s %s a step over %" PRIu64 " steps\n", "native run", show_time(found->native_step, text),
@@ -62,6 +70,6 @@ void print_profile(FILE *file, const astro_session *session, const request *want
     print_memory(file, session, found);
     for (uint64_t index = 0; index < info->activity_count; index++)
         fprintf(file, "%-14s %.3g %% of %s (%" PRIu64 " neurons)\n", "firing", 100 * found->rates[index],
-                info->activity[index].name, info->activity[index].size);
+                show_name(info->activity[index].name, name), info->activity[index].size);
     print_heat(file);
 }

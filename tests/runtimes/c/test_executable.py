@@ -23,6 +23,7 @@ from tests.support.bundles import (
     TINY_TICK,
     draw_ticks,
     make_bundle,
+    make_golden,
     make_tiny_bundle,
     tiny_manifest,
     weights_bytes,
@@ -202,6 +203,38 @@ def test_a_profile_is_written_to_a_file(tiny: Path, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "cannot be written" in failure(result)
     assert [path.name for path in tmp_path.iterdir()] == ["p.json"]
+
+
+def test_names_that_a_terminal_acts_on_are_not_printed(tmp_path: Path) -> None:
+    """A model's name with control characters and quotes stays JSON, and is printed without them."""
+    native, name = resolve_target("native"), 'n"e\\t\x1b[31m\né'
+    bundle = make_bundle(replace(tiny_manifest(native), model=name), TINY_TICK, weights_bytes(), native)
+    program = link_checked(bundle, tmp_path / "named")
+    assert json.loads(call(program, "info").stdout)["model"] == name
+    assert profiled(program, "--steps", "3")["model"] == name
+    printed = call(program, "profile", "--steps", "3").stdout.decode()
+    assert printed.startswith('Profile of n"e\\t?[31m?é for native, ')
+
+
+def test_a_step_without_inputs_and_spikes_is_measured(tmp_path: Path) -> None:
+    """A step that only goes on by itself has no frames to run on; it is verified and measured like any other."""
+    native = resolve_target("native")
+    manifest = tiny_manifest(native)
+    layout = replace(manifest.layout, inputs_size=0, inputs=(), workspace_size=0)
+    step = replace(manifest.step, inputs=(), spikes=())
+    alone = replace(manifest, layout=layout, step=step, activity=(), matrices=())
+    tick = "int astroedge_tick(void *i, float *y, long long *s) { *y = (float)++s[32]; return 0; }"
+    with astroedge.load(make_bundle(alone, tick, weights_bytes(), native)) as session:
+        golden = make_golden(session, SEED)
+    program = link_checked(
+        make_bundle(replace(alone, golden=golden), tick, weights_bytes(), native), tmp_path / "alone"
+    )
+    assert call(program, "verify").returncode == 0
+    record = profiled(program, "--steps", "20")
+    assert (record["spikes"], record["operations"]["matrices"]) == ([], [])
+    result = call(program, "run", given=b"12345678")
+    assert result.returncode == InputError.exit_code
+    assert "has no inputs" in failure(result)
 
 
 def test_info_describes_step_and_frames(tiny: Path) -> None:

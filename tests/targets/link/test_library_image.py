@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from astroedge.errors import LinkError
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.library_image import read_image
-from astroedge.targets.link.linker import link_library
+from astroedge.targets.link.linker import find_linker, link_library, run_compiler
 from tests.support import elf
 from tests.support.bundles import compile_tick, make_tiny_bundle, tiny_manifest
 from tests.support.teams import team_bundle
 
+TABLE = """
+static const int numbers[] = {1, 2, 3, 4, 5, 6};
+__attribute__((visibility("hidden"))) const int *const table[] = {&numbers[1], &numbers[4]};
+const int *astro_step(int place) { return table[place]; }
+"""
 COUNTING = "static int count; int astroedge_tick(void) { return ++count < 0; }"
 
 
@@ -35,6 +41,24 @@ def test_segments_functions_and_addresses_are_found(target: str) -> None:
     end = max(segment.address + segment.size for segment in image.segments)
     assert len(image.pointers) > 10
     assert all(0 < place < end and 0 < target < end for place, target in image.pointers.items())
+
+
+@pytest.mark.parametrize(("triple", "word"), [("arm-linux-gnueabihf", 4), ("aarch64-linux-gnu", 8)])
+def test_addresses_have_the_size_of_the_processors(triple: str, word: int, tmp_path: Path) -> None:
+    """What a table of a library points at is found for 32-bit and 64-bit processors alike."""
+    (tmp_path / "table.c").write_text(TABLE)
+    native = find_linker(resolve_target("native"))
+    if "zig" not in native.version:
+        pytest.skip("needs zig")
+    linker = replace(native, command=(*native.command[:3], triple))
+    code = ("-O2", "-fPIC", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+    options = (*code, "-shared", "-nostdlib", "-Wl,-s", "-Wl,-z,relro", "-Wl,--hash-style=both")
+    run_compiler(linker, [*options, "table.c", "-o", "table.so"], tmp_path)
+    image = read_image((tmp_path / "table.so").read_bytes())
+    assert image.word == word
+    first, second = (image.pointers[place] for place in sorted(image.pointers)[:2])
+    assert second - first == 12
+    assert "astro_step" in image.functions
 
 
 def test_a_library_for_teams_has_their_functions() -> None:
