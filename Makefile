@@ -5,6 +5,7 @@
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
+#   make test-pages   the pages of `profile --html`, `report` and `view` in Chromium, which it installs
 #   make test-gpu     what only a machine with an NVIDIA GPU can show; some minutes
 #   make exactness    the same bits on every processor, in full: all networks, all machines, all float32 numbers; an hour
 #   make cuda-exactness  steps compiled for GPUs beside the same steps on this processor, without a GPU; an hour
@@ -12,11 +13,15 @@
 #   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
 #   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; half an hour
 #   make lint         style and types alone
+#   make wheel        the wheel, into dist/
+#   make offline      the wheel and all it needs on a device, into dist/offline/, for a board without network
+#   make release-check   what an index gets, into dist/, and what stands in the way; REPOSITORY=https://…
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
 #   make bench-networks    published networks beside ONNX Runtime, each at its firing rates
 #   make bench-gpu         the suite on this machine's NVIDIA GPU beside its peers there
+#   make bench-paced       the suite at due times, asleep in between, beside ONNX Runtime
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
 #   make bench-exactness   what the same bits on every processor cost
@@ -30,7 +35,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-boards test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator
+.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced emulator browser wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -58,6 +63,9 @@ test-gpu: .venv/ready
 
 test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py
+
+test-pages: .venv/ready browser
+	$(VENV_PYTHON) -m pytest tests/workflows/pages
 
 exactness: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.exactness.across_machines
@@ -93,11 +101,32 @@ bench-gpu: .venv/ready
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads
 
+bench-paced: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.paced
+
 bench-pruned: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.pruned
 
 bench-exactness: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.exactness_cost
+
+wheel: .venv/ready
+	$(VENV_PYTHON) -m build --wheel --outdir dist .
+
+# For another board: BOARD_PYTHON=3.11 (the board's `python3 --version`), BOARD_PLATFORM=manylinux_2_28_x86_64.
+BOARD_PYTHON ?= 3.11
+BOARD_PLATFORM ?= manylinux_2_28_aarch64
+offline: wheel
+	rm -rf dist/offline
+	$(VENV_PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: --python-version $(BOARD_PYTHON) \
+		--implementation cp --platform $(BOARD_PLATFORM) --platform $(subst 2_28,2_17,$(BOARD_PLATFORM)) \
+		--platform $(subst _2_28,2014,$(BOARD_PLATFORM)) --dest dist/offline dist/astroedge-*.whl
+	@echo "Copy dist/offline to the board, and type there:"
+	@echo "    python3 -m venv astro && astro/bin/pip install --no-index --find-links offline astroedge"
+
+release-check: .venv/ready
+	$(PIP_INSTALL) --editable '.[host,cuda,dev,release]'
+	$(VENV_PYTHON) -m tests.repository.release_check "$(REPOSITORY)"
 
 lint: .venv/ready
 	.venv/bin/ruff check
@@ -109,7 +138,7 @@ lint: .venv/ready
 .venv/ready: pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
-	$(PIP_INSTALL) --editable '.[host,cuda,dev]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,dev]'
 	@touch $@
 
 # The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
@@ -123,7 +152,7 @@ lint: .venv/ready
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
-	$(PIP_INSTALL) --editable '.[host,cuda,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,bench]' || echo "The runtimes to compare with could not be installed."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.
@@ -143,4 +172,13 @@ emulator:
 			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace proot openssh-server openssh-client; \
 		else \
 			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched, without openssh-server and proot boards not reached."; \
+		fi; }
+
+# What opens pages as a reader would. It is large, so `make test` opens pages only where one is there already.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update --quiet=2; $(APT_INSTALL) chromium fonts-dejavu-core; \
+		else \
+			echo "Without Chromium (package chromium) pages will not be opened."; \
 		fi; }

@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from astroedge.step.spec import StepSpec as StepSpec
     from astroedge.step.spec import TensorSpec as TensorSpec
     from astroedge.step_profile import Profile as Profile
+    from astroedge.step_profile import Reading as Reading
+    from astroedge.step_profile import Timing as Timing
+    from astroedge.targets.boards.board_file import Target as Target
     from astroedge.workflows.compile_graph import compile as compile
     from astroedge.workflows.save_executable import save_executable as save_executable
+    from astroedge.workflows.verify_bundle import VerifyReport as VerifyReport
     from astroedge.workflows.verify_bundle import verify as verify
 
 __version__ = "0.1.0"
@@ -46,11 +50,15 @@ __version__ = "0.1.0"
 _DEFINED_IN = {
     "Bundle": "astroedge.bundle.container",
     "Profile": "astroedge.step_profile",
+    "Reading": "astroedge.step_profile",
     "Session": "astroedge.session",
     "StateSpec": "astroedge.step.spec",
     "StepGraph": "astroedge.step.graph",
     "StepSpec": "astroedge.step.spec",
+    "Target": "astroedge.targets.boards.board_file",
     "TensorSpec": "astroedge.step.spec",
+    "Timing": "astroedge.step_profile",
+    "VerifyReport": "astroedge.workflows.verify_bundle",
     "compile": "astroedge.workflows.compile_graph",
     "export": "astroedge.exporters",
     "export_onnx": "astroedge.exporters.export_onnx",
@@ -64,11 +72,15 @@ _DEFINED_IN = {
 __all__ = [
     "Bundle",
     "Profile",
+    "Reading",
     "Session",
     "StateSpec",
     "StepGraph",
     "StepSpec",
+    "Target",
     "TensorSpec",
+    "Timing",
+    "VerifyReport",
     "__version__",
     "compile",
     "errors",

@@ -14,8 +14,9 @@ from types import ModuleType
 from astroedge.errors import MissingDependencyError
 from astroedge.main_interpreter import refuse_subinterpreter
 
-# The base dependencies; every other package comes with the `host` extra.
+# The base dependencies, and the extras that packages come with where that is not `host`.
 _BASE = {"numpy", "click", "rich", "psutil", "tomli"}
+_EXTRAS = {"aedat": "events", "jinja2": "report", "markupsafe": "report", "vl_convert": "report"}
 
 # TVM imports PyTorch where it is installed, which takes twice as long as TVM itself, to pass tensors on without a copy:
 # compiling has none.
@@ -23,7 +24,7 @@ _UNNEEDED = {"tvm": "torch"}
 
 
 def require(module_name: str, purpose: str) -> ModuleType:
-    """Import a module that may need packages of the `host` extra, and return it.
+    """Import a module that may need packages of an extra, and return it.
 
     `purpose` completes "… needs it", for example "exporting a model". The module that was asked for is returned,
     not its top-level package: `require("tvm.relax", …)` gives `tvm.relax`. A module of AstroEdge itself can be asked
@@ -42,7 +43,7 @@ def require(module_name: str, purpose: str) -> ModuleType:
             raise
         missing = isinstance(error, ModuleNotFoundError)
         happened = "is not installed" if missing else f"is installed but cannot be imported ({error})"
-        install = "astroedge" if package in _BASE else '"astroedge[host]"'
+        install = "astroedge" if package in _BASE else f'"astroedge[{_EXTRAS.get(package, "host")}]"'
         raise MissingDependencyError(f"{package} {happened} and {purpose} needs it: pip install {install}") from error
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astroedge.step.spec import StepSpec
 
 Array: TypeAlias = NDArray[Any]
-# What an input takes: an array of its shape and dtype, or for inputs of size 1 a number.
-InputValue: TypeAlias = "Array | np.generic | bool | int | float"
+# What an input takes: an array of its shape and dtype, a list of numbers, or for inputs of size 1 a number.
+InputValue: TypeAlias = ArrayLike
 
 
 @dataclass(frozen=True)

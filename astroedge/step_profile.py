@@ -9,16 +9,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from astroedge.errors import AstroEdgeError
+from astroedge.profile_parts import Energy, Host, Moment, NativeTiming, Paced, Repeat, Row, read_part
+from astroedge.profile_parts import Timing as Timing
+from astroedge.profile_parts import nearest_rank as nearest_rank
 
 PROFILE_FORMAT = "astroedge-profile"
 PROFILE_VERSION = 1
 LABELS = ("measured", "estimated", "unavailable")
+OPTIONAL = ("native", "repeats", "paced", "timeline", "energy", "host", "digests", "warnings", "raster")
+"""Members that are left out of the JSON where they were not measured."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +48,6 @@ class Reading:
     def unavailable(name: str, unit: str, reason: str) -> Reading:
         """A number that could not be had, and why."""
         return Reading(name, None, unit, "unavailable", reason)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Summary of per-step wall times in nanoseconds.
-
-    A percentile pNN is the nearest rank: the smallest sample that at least NN % of all samples do not exceed, so it is
-    a time that really occurred. `std` is the sample standard deviation (n − 1), 0 for a single sample.
-    """
-
-    count: int
-    mean: float
-    std: float
-    min: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    max: float
-
-    @staticmethod
-    def of(samples: Sequence[int]) -> Timing:
-        """Summarise `samples`, nanoseconds, at least one."""
-        ordered = sorted(samples)
-        count = len(ordered)
-        mean = math.fsum(ordered) / count
-        squares = math.fsum((sample - mean) ** 2 for sample in ordered)
-        p50, p90, p95, p99 = (float(nearest_rank(ordered, percent)) for percent in (50, 90, 95, 99))
-        std = math.sqrt(squares / (count - 1)) if count > 1 else 0.0
-        return Timing(count, mean, std, float(ordered[0]), p50, p90, p95, p99, float(ordered[-1]))
-
-
-def nearest_rank(ordered: Sequence[int], percent: int) -> int:
-    """The `percent`-th percentile of ascending samples by nearest rank: element ⌈percent · n / 100⌉, counted from 1."""
-    return ordered[max(1, -(-percent * len(ordered) // 100)) - 1]
 
 
 def format_ratio(ratio: float, decimals: int) -> str:
@@ -141,6 +111,23 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class SpikeRaster:
+    """Which neurons of one spike tensor fired at which tick.
+
+    `neurons` are the flat indices of those that are shown, at most 64 evenly chosen ones; `events` are pairs of a tick
+    and a position in `neurons`; `counts` says how many of all neurons fired at each tick. `source` says where the
+    neurons were seen; where they cannot be, `neurons` and `events` are empty and `source` says why.
+    """
+
+    name: str
+    ticks: int
+    neurons: tuple[int, ...]
+    events: tuple[tuple[int, int], ...]
+    counts: tuple[int, ...]
+    source: str
+
+
+@dataclass(frozen=True)
 class Profile:
     """Everything one call of `astroedge.profile` measured.
 
@@ -148,7 +135,11 @@ class Profile:
     from Python, or, where `by` is "executable", of `astro_step` in the program that measured itself. `readings` holds
     load time, first step, native throughput, memory, sizes, energy, temperatures and throttling by name. `machine`
     describes where it was measured, with "gpu" where a GPU computed. `samples` are the raw step times in the order
-    taken, empty unless they were asked for.
+    taken, empty unless they were asked for; so is `raster`.
+
+    `native` times a step in native runs, `repeats` what each repeat found, `paced` ticks at their due times, `timeline`
+    the course of the measurement; `energy` is that of a step, `digests` the SHA-256 of what was measured, and
+    `warnings` say what makes the numbers doubtful.
     """
 
     model: str
@@ -166,6 +157,15 @@ class Profile:
     comparison: Comparison | None = None
     samples: tuple[int, ...] = field(default=(), repr=False)
     by: str = "python"
+    raster: tuple[SpikeRaster, ...] = field(default=(), repr=False)
+    native: NativeTiming | None = None
+    repeats: tuple[Repeat, ...] = ()
+    paced: Paced | None = None
+    timeline: tuple[Moment, ...] = field(default=(), repr=False)
+    energy: Energy | None = None
+    host: Host | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -180,6 +180,13 @@ class Profile:
         record["machine"] = dict(self.machine)
         if self.by == "python":
             del record["by"]
+        record["digests"] = dict(self.digests)
+        for name in ("paced", "host"):
+            part = getattr(self, name)
+            record[name] = None if part is None else part.to_json()
+        for name in OPTIONAL:
+            if not record[name]:
+                del record[name]
         return {"format": PROFILE_FORMAT, "version": PROFILE_VERSION, **json.loads(json.dumps(record))}
 
     @staticmethod
@@ -202,11 +209,12 @@ class Profile:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AstroEdgeError(f"The profile is damaged ({error!r}); measure again.") from error
 
-    def rows(self) -> Iterator[tuple[str, str, float | str | None, str, str, str]]:
+    def rows(self) -> Iterator[Row]:
         """Every number as `(group, name, value, unit, label, note)`, in the order a reader wants them."""
         for quantity, value in asdict(self.step).items():
             yield "step", quantity, value, "steps" if quantity == "count" else "ns", "measured", ""
         yield "step", "threads", self.threads, "", "measured", ""
+        yield from self._repeat_rows()
         for item in self.readings:
             yield "reading", item.name, item.value, item.unit, item.label, item.note
         for spike in self.spikes:
@@ -218,15 +226,30 @@ class Profile:
         for matrix in total.matrices:
             unit = f"effective {matrix.kind}s per step"
             yield "synaptic operations", matrix.name, matrix.effective, unit, matrix.label, matrix.note
+        for part in (self.energy, self.paced):
+            if part is not None:
+                yield from part.rows()
         if self.comparison is not None:
             yield from self._comparison_rows(self.comparison, "gpu" in self.machine)
         for name, text in self.machine.items():
             yield "machine", name, text, "", "measured", ""
+        for name, digest in self.digests.items():
+            yield "SHA-256", name, digest, "", "measured", ""
+
+    def _repeat_rows(self) -> Iterator[Row]:
+        """One step in native runs, and how far repeats lie apart where there are several."""
+        if self.native is not None:
+            spread = f"{self.native.min:,.0f} to {self.native.max:,.0f} ns over the rounds"
+            yield "native", "step", self.native.p50, "ns", "measured", spread
+        if len(self.repeats) > 1:
+            for name in ("p50", "mean", "native") if self.native is not None else ("p50", "mean"):
+                values = [getattr(item, name) for item in self.repeats]
+                low, high = min(values), max(values)
+                note = f"{low:,.0f} to {high:,.0f} ns, apart by {100 * (high / low - 1):.1f} %"
+                yield "repeats", name, median(values), "ns", "measured", note
 
     @staticmethod
-    def _comparison_rows(
-        comparison: Comparison, beside_gpu: bool
-    ) -> Iterator[tuple[str, str, float | str | None, str, str, str]]:
+    def _comparison_rows(comparison: Comparison, beside_gpu: bool) -> Iterator[Row]:
         group = f"{comparison.runtime} {comparison.version}{' (processor)' if beside_gpu else ''}"
         lowest, highest = (format_ratio(ratio, 2) for ratio in (comparison.lowest, comparison.highest))
         spread = f"{lowest} to {highest} over {comparison.rounds} rounds"
@@ -257,13 +280,42 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         warmup=record["warmup"],
         threads=record["threads"],
         machine=dict(record["machine"]),
-        step=Timing(**record["step"]),
-        readings=tuple(Reading(**item) for item in record["readings"]),
-        spikes=tuple(SpikeRate(**item) for item in record["spikes"]),
-        operations=SynapticOperations(
-            **{**operations, "matrices": tuple(MatrixOperations(**item) for item in operations["matrices"])}
+        step=read_part(Timing, record["step"]),
+        readings=tuple(read_part(Reading, item) for item in record["readings"]),
+        spikes=tuple(read_part(SpikeRate, item) for item in record["spikes"]),
+        operations=read_part(
+            SynapticOperations,
+            {**operations, "matrices": tuple(read_part(MatrixOperations, item) for item in operations["matrices"])},
         ),
-        comparison=None if comparison is None else Comparison(**comparison),
+        comparison=None if comparison is None else read_part(Comparison, comparison),
         samples=tuple(record["samples"]),
         by=record.get("by", "python"),
+        **_read_optional(record),
     )
+
+
+def _read_raster(record: Mapping[str, Any]) -> SpikeRaster:
+    return SpikeRaster(
+        name=record["name"],
+        ticks=record["ticks"],
+        neurons=tuple(record["neurons"]),
+        events=tuple((tick, position) for tick, position in record["events"]),
+        counts=tuple(record["counts"]),
+        source=record["source"],
+    )
+
+
+def _read_optional(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of `OPTIONAL` that are there."""
+    readers: dict[str, Callable[[Any], object]] = {
+        "native": lambda part: read_part(NativeTiming, part),
+        "repeats": lambda part: tuple(read_part(Repeat, item) for item in part),
+        "paced": Paced.from_json,
+        "timeline": lambda part: tuple(read_part(Moment, item) for item in part),
+        "energy": lambda part: read_part(Energy, part),
+        "host": lambda part: read_part(Host, part),
+        "digests": dict,
+        "raster": lambda part: tuple(_read_raster(item) for item in part),
+        "warnings": tuple,
+    }
+    return {name: read(record[name]) for name, read in readers.items() if name in record}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ def export(
     allow_flips: int | None = None,
     tolerance: float | None = None,
     check_ticks: int | None = None,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> StepGraph:
     """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
 
@@ -84,7 +85,8 @@ def export(
     by default, as a share of max(1, the largest value). `allow_flips` ticks may differ by more if some decision of such
     a tick lies within rounding of its edge. What is accepted here is written into the graph.
 
-    The result's `parity` and `notes` say what the comparison showed and what to know.
+    `progress` is called with a few words before each stage. The result's `parity` and `notes` say what the comparison
+    showed and what to know.
 
     Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
     the graph and the model differ by more than rounding, InputError for a tolerance or a number of ticks or flips that
@@ -95,11 +97,13 @@ def export(
     check_model(call.model)
     ticks = example_ticks(call, examples)
     given = Names(input_names, output_names, state_names)
+    progress("tracing one tick")
     warm_up()
     with as_export_errors(), scratch_folder("export") as scratch:
         traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
+        progress("measuring it and comparing it with the model")
         rest = _Finish(call, ticks, firing_rates or {}, allowance, traced, scratch)
         try:
             parity, notes = run_in_child(rest.finish, scratch)

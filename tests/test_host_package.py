@@ -24,6 +24,13 @@ def test_missing_package_is_named_with_its_cure() -> None:
         require("no_such_package", "compiling a step")
 
 
+def test_each_package_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pages need comes with an extra of its own."""
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "astroedge\[report\]"$'):
+        require("vl_convert", "writing a page")
+
+
 def test_package_missing_further_down_is_the_one_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a module that exists imports one that does not, the second is named."""
     (tmp_path / "asks_for_more.py").write_text("import no_such_package\n")

@@ -12,9 +12,10 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from astroedge.bundle.folder import ASSETS, open_file, read_file, read_manifest, replace_folder
+from astroedge.bundle.folder import ASSETS, open_file, read_descriptor, read_manifest, replace_folder
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
 from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest, linked_digest
+from astroedge.bundle.one_file import BundleFile, write_one_file
 from astroedge.bundle.weights_memory import Weights, copy_weights, held_weights, map_weights, read_weights
 from astroedge.errors import BundleError
 
@@ -45,6 +46,7 @@ class Bundle:
 
     def __init__(self, manifest: Manifest, files: BundleFiles) -> None:
         self.path: Path | None = None
+        self._archive: BundleFile | None = None
         self.manifest = replace(
             manifest,
             library=describe_library(files.library),
@@ -57,33 +59,32 @@ class Bundle:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Bundle:
-        """Open a bundle's folder: the manifest is read and checked, the other files are there and have the right size.
+        """Open a bundle, a folder or one file: its manifest is checked, its other files are there in the right size.
 
         Their digests are checked when they are read, and all of them by `check`.
 
-        Raises BundleError when the folder is no bundle, is damaged or of an unknown version, IncompatibleError when it
+        Raises BundleError when it is no bundle, is damaged or of an unknown version, IncompatibleError when it
         was made for another binary interface.
         """
-        folder = Path(path)
-        if not os.path.lexists(folder / MANIFEST_NAME):
-            raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give the folder that compile wrote.")
+        place = Path(path)
         bundle = Bundle.__new__(Bundle)
-        bundle.path = folder
-        bundle.manifest, bundle.linked_digest = decode_manifest(read_manifest(folder))
+        bundle.path, bundle._archive = place, BundleFile.read(place) if place.is_file() else None
+        bundle.manifest, bundle.linked_digest = decode_manifest(bundle._read_manifest(place))
         bundle._files = None
         bundle._weights_are_checked = False
         for name, record in bundle._records().items():
-            os.close(open_file(folder, name, record.size))
+            os.close(bundle._open(name, record.size)[0])
         return bundle
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bundle to a folder, replacing the bundle that is there.
+    def save(self, path: str | os.PathLike[str], *, one_file: bool = False) -> None:
+        """Write the bundle to a folder, or with `one_file` as one zip file, replacing the bundle that is there.
 
         A kill, an error or a full disk at any moment leaves the old bundle or the new one, whole.
 
-        Raises BundleError when the folder cannot be written or holds something else.
+        Raises BundleError when it cannot be written, or something else is there.
         """
-        replace_folder(Path(path), encode_manifest(self.manifest), self._contents())
+        write = write_one_file if one_file else replace_folder
+        write(Path(path), encode_manifest(self.manifest), self._contents())
 
     def contents(self) -> dict[str, bytes | memoryview]:
         """Every file of the bundle's folder by its name there, compared with its digest.
@@ -99,6 +100,19 @@ class Bundle:
             self.manifest.weights.name: self.weights().data,
             **{_asset_file(record): self.asset(record.name) for record in self.manifest.assets},
         }
+
+    @property
+    def nbytes(self) -> int:
+        """What all files of the bundle take together, bytes."""
+        return len(encode_manifest(self.manifest)) + sum(record.size for record in self._records().values())
+
+    def __repr__(self) -> str:
+        """`<Bundle lm for raspberry-pi-4, int8, 1,234,567 bytes in lm.astro>`."""
+        place = "in memory" if self.path is None else f"in {self.path}"
+        manifest = self.manifest
+        return (
+            f"<Bundle {manifest.model} for {manifest.target.name}, {manifest.precision}, {self.nbytes:,} bytes {place}>"
+        )
 
     def check(self) -> None:
         """Compare every file with its digest, as it is on disk now.
@@ -145,8 +159,8 @@ class Bundle:
         """
         record = self.manifest.weights
         if trust and self._files is None and record.size > 0:
-            with self._opened_weights() as descriptor:
-                return map_weights(descriptor, record.size)
+            with self._opened_weights() as (descriptor, offset):
+                return map_weights(descriptor, offset, record.size)
         held = held_weights(record.sha256) if self._weights_are_checked else None
         return self._read_weights() if held is None else held
 
@@ -155,21 +169,34 @@ class Bundle:
         if self._files is not None:
             weights = copy_weights(self._files.weights, record.sha256)
         else:
-            with self._opened_weights() as descriptor:
-                weights = read_weights(descriptor, record.name, record.size, record.sha256)
+            with self._opened_weights() as (descriptor, offset):
+                weights = read_weights(descriptor, record.name, offset, record.size, record.sha256)
         if weights is None:
             raise _damaged(record.name)
         self._weights_are_checked = True
         return weights
 
     @contextmanager
-    def _opened_weights(self) -> Iterator[int]:
-        assert self.path is not None
-        descriptor = open_file(self.path, self.manifest.weights.name, self.manifest.weights.size)
+    def _opened_weights(self) -> Iterator[tuple[int, int]]:
+        descriptor, offset = self._open(self.manifest.weights.name, self.manifest.weights.size)
         try:
-            yield descriptor
+            yield descriptor, offset
         finally:
             os.close(descriptor)
+
+    def _open(self, name: str, size: int) -> tuple[int, int]:
+        """A descriptor to read a file of the bundle from, and where in it the file starts."""
+        assert self.path is not None
+        if self._archive is None:
+            return open_file(self.path, name, size), 0
+        return self._archive.open(name, size)[:2]
+
+    def _read_manifest(self, place: Path) -> bytes:
+        if self._archive is not None:
+            return self._archive.manifest()
+        if not os.path.lexists(place / MANIFEST_NAME):
+            raise BundleError(f"{place} is no bundle: it has no {MANIFEST_NAME}; give what compile wrote.")
+        return read_manifest(place)
 
     def _records(self) -> Mapping[str, FileRecord]:
         """Every file by its name inside the folder."""
@@ -178,8 +205,8 @@ class Bundle:
         return {manifest.library.name: manifest.library, manifest.weights.name: manifest.weights, **assets}
 
     def _read(self, name: str, record: FileRecord) -> bytes:
-        assert self.path is not None
-        content = read_file(self.path, name, record.size)
+        descriptor, start = self._open(name, record.size)
+        content = read_descriptor(descriptor, name, start, record.size)
         if sha256(content).hexdigest() != record.sha256:
             raise _damaged(name)
         return content

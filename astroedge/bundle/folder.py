@@ -78,13 +78,21 @@ def read_file(folder: Path, name: str, size: int | None, most: int = -1) -> byte
 
     Raises what `open_file` raises, and BundleError when the file cannot be read.
     """
-    descriptor = open_file(folder, name, size)
+    return read_descriptor(open_file(folder, name, size), str(folder / name), 0, most)
+
+
+def read_descriptor(descriptor: int, name: str, start: int, most: int) -> bytes:
+    """The bytes of a file from `start` on, `most` of them or all for −1; the descriptor is closed.
+
+    Raises BundleError when the file cannot be read.
+    """
     try:
         with open(descriptor, "rb") as file:
+            file.seek(start)
             return file.read(most)
     except OSError as error:
         raise BundleError(
-            f"{folder / name} cannot be read ({error.strerror}); the disk fails: copy the bundle again."
+            f"{name} cannot be read ({error.strerror}); the disk fails: copy the bundle again."
         ) from error
 
 
@@ -104,7 +112,7 @@ def check_replaceable(folder: Path) -> None:
     if not folder.parent.is_dir():
         raise BundleError(f"There is no folder {folder.parent} to write the bundle into; make it, or check the path.")
     if folder.exists() and not folder.is_dir():
-        raise BundleError(f"{folder} is a file and no bundle; choose a new or empty folder.")
+        raise BundleError(f"{folder} is a file; choose a new or empty folder, or write the bundle as one file (--zip).")
     if folder.exists() and not _holds_ours(folder / MANIFEST_NAME):
         foreign = [name for name in _names(folder) if not _OWN_NAME.fullmatch(name)]
         if foreign:

@@ -29,7 +29,7 @@ _PIECE = 1 << 20  # bytes that are read and hashed at a time, so that they are h
 _WORTH_HUGE_PAGES = 4 << 20  # bytes; below, most of the memory would be the unused end of a page of 2 MiB
 
 _copies: WeakValueDictionary[str, Weights] = WeakValueDictionary()
-_mappings: WeakValueDictionary[tuple[int, int, int], Weights] = WeakValueDictionary()
+_mappings: WeakValueDictionary[tuple[int, int, int, int], Weights] = WeakValueDictionary()
 _lock = Lock()
 
 
@@ -62,8 +62,8 @@ def copy_weights(content: bytes | memoryview, digest: str) -> Weights | None:
     return _share(len(source), digest, fill)
 
 
-def read_weights(descriptor: int, name: str, size: int, digest: str) -> Weights | None:
-    """The first `size` bytes of a file as a sealed copy, None where the copy has another digest.
+def read_weights(descriptor: int, name: str, offset: int, size: int, digest: str) -> Weights | None:
+    """The `size` bytes of a file from `offset` on as a sealed copy, None where the copy has another digest.
 
     The digest is that of the bytes that are used, whatever happens to the file meanwhile. Where the process has such
     weights already, the file is hashed all the same and they are used.
@@ -75,7 +75,7 @@ def read_weights(descriptor: int, name: str, size: int, digest: str) -> Weights 
         hasher = sha256()
         for start in range(0, size, _PIECE):
             part = memory[start : start + _PIECE]
-            _read(descriptor, name, part, start)
+            _read(descriptor, name, part, offset + start)
             hasher.update(part)
         return hasher.hexdigest()
 
@@ -85,28 +85,31 @@ def read_weights(descriptor: int, name: str, size: int, digest: str) -> Weights 
     piece, hasher = memoryview(bytearray(min(size, _PIECE))), sha256()
     for start in range(0, size, _PIECE):
         part = piece[: size - start]
-        _read(descriptor, name, part, start)
+        _read(descriptor, name, part, offset + start)
         hasher.update(part)
     return held if hasher.hexdigest() == digest else None
 
 
-def map_weights(descriptor: int, size: int) -> Weights:
-    """A file's bytes, mapped: whoever writes to the file changes them, and whoever cuts it ends the process.
+def map_weights(descriptor: int, offset: int, size: int) -> Weights:
+    """The `size` bytes of a file from `offset` on, mapped.
+
+    Whoever writes to the file changes them, and whoever cuts it ends the process.
 
     Raises IncompatibleError when the file cannot be mapped.
     """
     status = os.fstat(descriptor)
-    key = (status.st_dev, status.st_ino, size)  # no other file has its number while it is mapped
+    key = (status.st_dev, status.st_ino, offset, size)  # no other file has its number while it is mapped
     with _lock:
         if (found := _mappings.get(key)) is not None:
             return found
         # Before Python 3.13 a mapping keeps a descriptor of the file.
         unneeded: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
         try:
-            memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ, **unneeded)
+            before = offset % mmap.ALLOCATIONGRANULARITY
+            memory = mmap.mmap(descriptor, before + size, access=mmap.ACCESS_READ, offset=offset - before, **unneeded)
         except OSError as error:
             raise IncompatibleError(f"The weights, {size:,} bytes, cannot be mapped ({error.strerror}).") from error
-        return _mappings.setdefault(key, np.frombuffer(memory, np.uint8))
+        return _mappings.setdefault(key, np.frombuffer(memory, np.uint8, offset=before))
 
 
 def _share(size: int, digest: str, fill: Callable[[memoryview], str]) -> Weights | None:

@@ -8,7 +8,9 @@ the public names (`astroedge`) and `shared`.
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -20,10 +22,13 @@ from astroedge.cli.evaluate import eval_command
 from astroedge.cli.export import export_command
 from astroedge.cli.inspect import inspect_command
 from astroedge.cli.profile import profile_command
+from astroedge.cli.report import report_command
 from astroedge.cli.run import run_command
 from astroedge.cli.shared.streams import drop_unwritten, prepare_streams
+from astroedge.cli.shared.verbosity import is_verbose
 from astroedge.cli.targets import targets_command
 from astroedge.cli.verify import verify_command
+from astroedge.cli.view import view_command
 from astroedge.errors import AstroEdgeError, printable
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -35,6 +40,15 @@ class _InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands as they were added."""
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; with --verbose an error also says where it was raised."""
+        try:
+            return super().invoke(ctx)
+        except (AstroEdgeError, OSError):
+            if is_verbose():
+                traceback.print_exc()
+            raise
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -59,7 +73,9 @@ for command in (
     eval_command,
     profile_command,
     deploy_command,
+    report_command,
     inspect_command,
+    view_command,
     targets_command,
     doctor_command,
 ):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from astroedge.cli.shared.options import GPU_TARGETS
+from astroedge.cli.shared.compile_graphs import compile_one, compile_several, write_executable
+from astroedge.cli.shared.options import GPU_TARGETS, complete_target
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
-
-if TYPE_CHECKING:
-    from astroedge.bundle.manifest import Manifest
 
 
 @click.command("compile")
@@ -20,12 +19,18 @@ if TYPE_CHECKING:
 @click.option(
     "-t",
     "--target",
-    default="native",
+    "targets",
+    multiple=True,
+    default=["native"],
     show_default=True,
-    help=f"A board (targets list), native, {GPU_TARGETS}, or a board file.",
+    shell_complete=complete_target,
+    help=f"A board (targets list), native, {GPU_TARGETS}, or a board file. Of several each gets its bundle.",
 )
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle (.astro) or program to write."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The bundle or program to write, by default GRAPH's name with .astro; of several, the folder they go to.",
 )
 @click.option(
     "--emit",
@@ -54,7 +59,8 @@ if TYPE_CHECKING:
     multiple=True,
     default=["float32"],
     show_default=True,
-    help="Store weights as float32, float16, int8 or int4; with a pattern, those of that name. Repeatable.",
+    help="Store weights as float32, float16, int8 or int4; with a pattern, those of that name. Repeatable. "
+    "float32,int8 compiles a bundle at each.",
 )
 @click.option("--probes", is_flag=True, help="Add every spike tensor and its margin to the outputs.")
 @click.option(
@@ -77,10 +83,15 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS}.",
 )
+@click.option("--zip", "one_file", is_flag=True, help="Write the bundle as one file, which every command takes too.")
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(min=1), help="Compile N of several bundles at once; all cores."
+)
+@verbosity_options
 def compile_command(
     graph: Path,
-    target: str,
-    output: Path,
+    targets: tuple[str, ...],
+    output: Path | None,
     emit: str,
     math: str,
     kernels: str,
@@ -89,6 +100,8 @@ def compile_command(
     tolerance: float,
     allow_flips: int | None,
     check_ticks: int | None,
+    one_file: bool,
+    jobs: int | None,
 ) -> None:
     """Compile GRAPH into a bundle, or one program, for a target.
 
@@ -102,69 +115,33 @@ def compile_command(
     options: dict[str, Any] = {
         "math": math,
         "kernels": kernels,
-        "precision": ", ".join(precision),
         "probes": probes,
         "tolerance": tolerance,
         "allow_flips": allow_flips,
         "check_ticks": check_ticks,
+        "one_file": one_file,
     }
+    precisions = _precisions(precision)
     if emit == "executable":
-        _write_executable(graph, target, output, options)
+        if len(targets) * len(precisions) > 1 or jobs is not None or one_file:
+            raise click.UsageError(
+                "--emit executable writes one program: one target, one precision, no --zip or --jobs."
+            )
+        del options["one_file"]
+        write_executable(graph, targets[0], precisions[0], output, options)
+    elif len(targets) * len(precisions) > 1:
+        compile_several(graph, targets, precisions, output, options, jobs)
+    elif jobs is not None:
+        raise click.UsageError("--jobs is for several bundles: give several --target, or --precision float32,int8.")
     else:
-        _write_bundle(graph, target, output, options)
+        compile_one(graph, targets[0], precisions[0], output, options)
 
 
-def _write_bundle(graph: Path, target: str, output: Path, options: dict[str, Any]) -> None:
-    from astroedge.bundle.folder import check_replaceable
-    from astroedge.cli.shared.display import print_line, size
-    from astroedge.cli.shared.show_step import weights_summary
-    from astroedge.workflows.compile_graph import compile_to
-
-    check_replaceable(output)
-    bundle, reference = compile_to(output, graph, target, **options, progress=_say)
-    manifest = bundle.manifest
-    _show_kernels(manifest)
-    if reference is not None:
-        print_line(f"{weights_summary(manifest)} Wrote {reference}, the step's exact reference.")
-    total = manifest.library.size + manifest.weights.size
-    print_line(f"Wrote {output} for {manifest.target.name}, {size(total)}. Next: astroedge verify {output}")
-
-
-def _write_executable(graph: Path, target: str, output: Path, options: dict[str, Any]) -> None:
-    from astroedge.bundle.container import Bundle
-    from astroedge.cli.shared.display import print_line, size
-    from astroedge.workflows.save_executable import compile_executable, save_executable
-
-    if graph.is_dir() or graph.suffix == ".astro":
-        _refuse_options(click.get_current_context())
-        bundle = Bundle.load(graph)
-        nbytes = save_executable(bundle, output)
-    else:
-        bundle, nbytes = compile_executable(output, graph, target, **options, progress=_say)
-        _show_kernels(bundle.manifest)
-    name = bundle.manifest.target.name
-    print_line(f"Wrote {output}, a program for {name}, {size(nbytes)}. Next, on the board: ./{output.name} verify")
-
-
-def _refuse_options(context: click.Context) -> None:
-    """Refuse options that tell how to compile, where a bundle is compiled already."""
-    for option in context.command.params:
-        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-        if given and option.name not in ("graph", "output", "emit"):
-            raise click.UsageError(f"{option.opts[-1]} is for graphs; a bundle is compiled already.", context)
-
-
-def _show_kernels(manifest: Manifest) -> None:
-    from astroedge.cli.shared.display import print_line
-    from astroedge.cli.shared.show_step import count_kernels, pruned_summary
-
-    print_line(count_kernels(manifest))
-    if pruned := pruned_summary(manifest):
-        print_line(pruned)
-    for matrix in manifest.matrices:
-        if matrix.multiplies_zeros:
-            print_line(f"Note: matrix {matrix.name!r} multiplies all its inputs: {matrix.reason}.")
-
-
-def _say(line: str) -> None:
-    click.echo(f"… {line}", err=True)
+def _precisions(given: Sequence[str]) -> list[str]:
+    """What weights are stored in, once for each bundle: `float32,int8` are two, patterns are parts of one."""
+    several = [text for text in given if "," in text and "=" not in text]
+    if not several:
+        return [", ".join(given)]
+    if len(given) > 1:
+        raise click.UsageError(f"--precision {several[0]} names several bundles; give it alone, without patterns.")
+    return [name.strip() for name in several[0].split(",")]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astroedge.cli.shared.options import device_option, install_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option
+from astroedge.cli.shared.verbosity import is_quiet, verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -51,6 +52,8 @@ RULES = {
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
 @device_option
 @install_option
+@cast_option
+@verbosity_options
 def eval_command(
     bundles: tuple[Path, ...],
     data: Path,
@@ -62,6 +65,7 @@ def eval_command(
     json_path: str | None,
     devices: Devices,
     install: bool,
+    cast: bool,
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
@@ -85,9 +89,11 @@ def eval_command(
         raise click.UsageError("--install goes with --device ssh://….")
 
     def show(line: str) -> None:
-        click.echo(f"… {line}", err=True)
+        if not is_quiet():
+            click.echo(f"… {line}", err=True)
 
-    options: dict[str, Any] = {"graph": graph, "model": model, "readout": readout, "ticks": ticks, "progress": show}
+    options: dict[str, Any] = {"graph": graph, "model": model, "readout": readout, "ticks": ticks}
+    options |= {"progress": show, "fit": fit_of(cast)}
     if devices.boards:
         from astroedge.workflows.evaluate_on_board import evaluate_on_board
 

@@ -7,11 +7,17 @@ from pathlib import Path
 import click
 
 from astroedge.cli.shared.option_types import named_numbers, named_shapes, named_values
+from astroedge.cli.shared.verbosity import verbosity_options
 
 
 @click.command("export")
 @click.argument("model")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The step graph to write (.onnx).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The step graph to write (.onnx), by default NAME.onnx in this directory.",
+)
 @click.option(
     "--example",
     metavar="FILE|SHAPE",
@@ -85,9 +91,10 @@ from astroedge.cli.shared.option_types import named_numbers, named_shapes, named
     help="Accept N ticks that differ for no cause found, where a decision lies on its edge; 0. Written into the graph.",
 )
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
+@verbosity_options
 def export_command(
     model: str,
-    output: Path,
+    output: Path | None,
     example: str | None,
     batch: int | None,
     firing_rates: dict[str, float],
@@ -114,29 +121,33 @@ def export_command(
       net.nir                      a NIR graph; with --dt
     The function returns the module, (module, inputs) or (module, inputs, states).
     """
-    from astroedge.cli.shared.display import print_line
+    from astroedge.cli.shared.display import print_line, size
+    from astroedge.cli.shared.progress import working
     from astroedge.cli.shared.show_step import show_spec
     from astroedge.parity import Allowance
-    from astroedge.workflows.export_model import export_model
+    from astroedge.workflows.export_model import default_output, export_model
     from astroedge.workflows.export_onnx import OnnxOptions, save_with_sequence
 
+    path = output or default_output(model, name)
     onnx = OnnxOptions(states, constants, shapes, initial)
-    graph = export_model(
-        model,
-        example=example,
-        batch=batch,
-        name=name,
-        firing_rates=firing_rates,
-        onnx=onnx,
-        dt=dt,
-        nir=nir,
-        checks=Allowance.of(allow_flips, tolerance, check_ticks),
-    )
+    with working("Exporting") as at:
+        graph = export_model(
+            model,
+            example=example,
+            batch=batch,
+            name=name,
+            firing_rates=firing_rates,
+            onnx=onnx,
+            dt=dt,
+            nir=nir,
+            checks=Allowance.of(allow_flips, tolerance, check_ticks),
+            progress=at,
+        )
     sequence_path = None
     if sequence:
-        sequence_path = save_with_sequence(graph, output)
+        sequence_path = save_with_sequence(graph, path)
     else:
-        graph.save(output)
+        graph.save(path)
     show_spec(graph.spec)
     for note in graph.notes:
         print_line(f"Note: {note}")
@@ -144,4 +155,7 @@ def export_command(
         print_line(f"Parity: {graph.parity.summary()}.")
     if sequence_path is not None:
         print_line(f"Wrote {sequence_path}, for ONNX Runtime.")
-    print_line(f"Wrote {output}. Next: astroedge compile {output} --target native -o {output.with_suffix('.astro')}")
+    written = size(path.stat().st_size)
+    print_line(
+        f"Wrote {path}, {written}. Next: astroedge compile {path} --target native -o {path.with_suffix('.astro')}"
+    )

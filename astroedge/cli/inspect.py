@@ -37,9 +37,10 @@ def _inspect_nir(path: Path, json_path: str | None) -> None:
     from astroedge.cli.shared.display import write_json
     from astroedge.cli.shared.show_nir import show_nir
     from astroedge.workflows.inputs.nir_source import describe_nir
+    from astroedge.workflows.inspect_step import inspection
 
     record = describe_nir(path)
     if json_path:
-        write_json(record, json_path)
+        write_json({**inspection("nir"), **record}, json_path)
     else:
         show_nir(record)

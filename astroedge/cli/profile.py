@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from astroedge.cli.shared.options import device_option, install_option, threads_option
+from astroedge.cli.shared.measuring_options import measuring_options
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
+from astroedge.cli.shared.page_options import page_options
+from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
+    from astroedge.measuring import Measuring
     from astroedge.step_profile import Profile
     from astroedge.workflows.devices.address import Devices
 
 
 @click.command("profile")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--steps", metavar="N", type=click.IntRange(min=1), help="Steps to time; 1000, or all of --input.")
+@measuring_options
 @click.option("--input", "source", metavar="FILE", type=click.Path(path_type=Path), help="Real data: .npy, .npz, .csv.")
 @click.option("--compare", metavar="GRAPH", type=click.Path(path_type=Path), help="Time ONNX Runtime beside it (host).")
-@click.option("--samples", is_flag=True, help="Keep every step's time in the files.")
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
+@page_options
 @threads_option
 @device_option
 @install_option
 @click.option("--keep", is_flag=True, help="With --device: leave what was sent in the board's cache for later runs.")
+@cast_option
+@verbosity_options
 def profile_command(
     bundle: Path,
-    steps: int | None,
+    wanted: Measuring,
     source: Path | None,
     compare: Path | None,
-    samples: bool,
     json_path: str | None,
     csv_path: Path | None,
+    html_path: Path | None,
+    raster: bool,
     threads: int | None,
     devices: Devices,
     install: bool,
     keep: bool,
+    cast: bool,
 ) -> None:
     """Measure what a step of BUNDLE costs, here or on boards.
 
@@ -52,22 +61,30 @@ def profile_command(
     astroedge profile net.onnx --device ssh://pi@raspberrypi.local --device jetson
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
+    from astroedge.cli.shared.page_options import check_page, page_of
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
     if devices.boards:
-        if compare is not None:
-            raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
-        options = {"steps": steps, "keep_samples": samples}
-        asked = {"options": options, "inputs": source, "threads": threads, "install": install, "keep": keep}
-        _profile_boards(bundle, devices, asked, json_path, csv_path)
+        asked = {"options": asdict(wanted), "inputs": source, "fit": fit_of(cast), "threads": threads}
+        _refuse_on_boards(wanted, compare, raster)
+        check_page(html_path)
+        _profile_boards(bundle, devices, {**asked, "install": install, "keep": keep}, json_path, csv_path, html_path)
         return
     if install or keep:
         raise click.UsageError("--install and --keep go with --device ssh://….")
+    check_page(html_path)
+    keeping = replace(wanted, keep_samples=wanted.keep_samples or html_path is not None)
     profile = profile_bundle(
-        bundle, steps=steps, inputs=source, compare=compare, keep_samples=samples, threads=threads, device=devices.gpu
+        bundle, keeping, inputs=source, compare=compare, threads=threads, device=devices.gpu, fit=fit_of(cast)
     )
-    files: dict[str | PathLike[str], bytes] = {}
+    if raster or html_path is not None:
+        from astroedge.workflows.add_raster import add_raster
+
+        profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=devices.gpu)
+    files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
+    if not wanted.keep_samples:
+        profile = replace(profile, samples=())  # the page alone shows them
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):
@@ -79,8 +96,23 @@ def profile_command(
         _show(profile)
 
 
+def _refuse_on_boards(wanted: Measuring, compare: Path | None, raster: bool) -> None:
+    """Refuse what only this machine can do."""
+    if compare is not None:
+        raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
+    if wanted.meter is not None:
+        raise click.UsageError("--meter is read by this machine; --energy has a board read its own sensors.")
+    if raster:
+        raise click.UsageError("--raster is noted on this machine; leave --device out.")
+
+
 def _profile_boards(
-    net: Path, devices: Devices, asked: dict[str, Any], json_path: str | None, csv_path: Path | None
+    net: Path,
+    devices: Devices,
+    asked: dict[str, Any],
+    json_path: str | None,
+    csv_path: Path | None,
+    html_path: Path | None,
 ) -> None:
     """Measure on boards, show and write what was found, and end with the error of the boards that failed."""
     from astroedge.cli.shared.display import STANDARD_OUTPUT
@@ -90,7 +122,7 @@ def _profile_boards(
     with reporting(devices.boards) as say:
         found = profile_on_boards(net, devices.boards, say=say, **asked)
     show_failures(found)
-    write_profiles(found, json_path, csv_path)
+    write_profiles(found, json_path, csv_path, html_path)
     if json_path != STANDARD_OUTPUT:
         measured = [one for item in found.done for one in item.result]
         if len(measured) == 1:
@@ -119,6 +151,8 @@ def _show(profile: Profile) -> None:
             groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
+    for warning in profile.warnings:
+        print_line(f"Warning: {warning}")
     print_line(_summary(profile))
 
 
@@ -136,10 +170,13 @@ def _caller(profile: Profile) -> str:
 
 def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
     """A number and its unit for people; a dash where there is none."""
-    from astroedge.cli.shared.display import duration, percent, size
+    from astroedge.cli.shared.display import duration, joules, percent, size
 
     if value is None or isinstance(value, str):
         return value or "–", ""
+    if unit == "J":
+        number, shown_unit = joules(value).split(" ")
+        return number, shown_unit
     if unit in ("ns", "bytes"):
         number, shown_unit = (duration(value) if unit == "ns" else size(int(value))).split(" ")
         return number, shown_unit
@@ -151,13 +188,20 @@ def _value(group: str, value: float | str | None, unit: str) -> tuple[str, str]:
 
 def _summary(profile: Profile) -> str:
     """The main figures in one sentence."""
-    from astroedge.cli.shared.display import duration, percent
+    from astroedge.cli.shared.display import duration, joules, percent
     from astroedge.step_profile import format_ratio
 
-    text = f"One step takes {duration(profile.step.p50)} from {_caller(profile)} (p99 {duration(profile.step.p99)})"
-    throughput = profile.reading("throughput").value
-    if throughput is not None:
-        text += f" and {duration(1e9 / throughput)} in a native run"
+    step, native = profile.step, profile.native
+    text = f"One step takes {duration(step.p50)} from {_caller(profile)} (p99 {duration(step.p99)})"
+    if native is not None and native.p50 <= step.p50:
+        text += f" and {duration(native.p50)} in a native run"
+    elif native is not None and native.p50 <= step.mean:  # steps of unequal length: means go with means
+        text += f", {duration(step.mean)} on average, and {duration(native.p50)} on average in a native run"
+    if profile.paced is not None:
+        paced = profile.paced
+        text += f"; {duration(paced.step.p50)} at {paced.rate:g} Hz, asleep in between"
+    if profile.energy is not None:
+        text += f"; {joules(profile.energy.joules_per_step)} beyond the idle machine"
     operations = profile.operations
     if operations.dense:
         done = (operations.effective_acs + operations.effective_macs) / operations.dense

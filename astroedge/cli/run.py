@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import astroedge
-from astroedge.cli.shared.options import device_option, install_option, threads_option
+from astroedge.cli.shared.live import LiveOptions, live_options, run_source
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from astroedge.session import Session
     from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.evaluation.generate_text import Sampling
+    from astroedge.workflows.inputs.fit_arrays import Fit
 
 
 @click.command("run")
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
     type=click.Choice(READOUTS),
     help="With --ticks, what the outputs of a row come to, by default their sum; of equal classes the lowest is taken.",
 )
+@live_options
 @threads_option
 @device_option
 @install_option
+@cast_option
+@verbosity_options
 def run_command(
     bundle: Path,
     prompt: str | None,
@@ -51,9 +57,14 @@ def run_command(
     output: Path | None,
     ticks: int | None,
     readout: str | None,
+    live_source: str | None,
+    rate: float | None,
+    decode: str | None,
+    window: int | None,
     threads: int | None,
     devices: Devices,
     install: bool,
+    cast: bool,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
@@ -65,6 +76,7 @@ def run_command(
     astroedge run keywords.astro --input frames.npy --output scores.csv
     sensor | astroedge run monitor.astro --input -
     astroedge run digits.astro --input images.npy --ticks 100 --readout first-spike
+    astroedge run gestures.astro --source events:recording.dat --rate 200 --decode rate --window 100
     """
     from astroedge.workflows.evaluation.generate_text import Sampling, is_byte_model
 
@@ -72,17 +84,21 @@ def run_command(
         raise click.UsageError("--prompt and --input exclude each other.")
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
+    live = LiveOptions(live_source, rate, decode, window)
+    _check_live(live, source, prompt)
     if devices.boards:
         if len(devices.boards) > 1 or source is None:
             raise click.UsageError("On a board, run takes arrays (--input), and one board at a time (--device).")
         asked = {"ticks": ticks, "readout": readout or "sum", "threads": threads, "install": install}
-        _run_on_board(bundle, devices, source, output, asked)
+        _run_on_board(bundle, devices, source, output, {**asked, "fit": fit_of(cast, rate)})
         return
     if install:
         raise click.UsageError("--install goes with --device ssh://….")
     with astroedge.load(bundle, threads=threads, device=devices.gpu) as session:
-        if source is not None:
-            _run_data(session, source, output, ticks, readout or "sum")
+        if live.source is not None:
+            run_source(session, bundle, live)
+        elif source is not None:
+            _run_data(session, source, output, ticks, readout or "sum", fit_of(cast, rate))
         elif output is not None or ticks is not None:
             raise click.UsageError(f"{'--ticks' if output is None else '--output'} goes with --input.")
         elif prompt is not None or is_byte_model(session.spec):
@@ -107,6 +123,18 @@ def _run_on_board(net: Path, devices: Devices, source: str, output: Path | None,
         click.echo(content, nl=False)
 
 
+def _check_live(live: LiveOptions, source: str | None, prompt: str | None) -> None:
+    """Refuse options that do not go together."""
+    if live.source is not None and (source, prompt) != (None, None):
+        raise click.UsageError("--source, --input and --prompt exclude each other.")
+    if live.source is None and (live.decode, live.window) != (None, None):
+        raise click.UsageError("--decode and --window go with --source.")
+    if live.window is not None and live.decode not in ("rate", "first-spike"):
+        raise click.UsageError("--window goes with --decode rate or first-spike.")
+    if live.source is None and live.rate is not None and source is None:
+        raise click.UsageError("--rate goes with --source, or with a recording of events as --input.")
+
+
 def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:
     from astroedge.workflows.evaluation.generate_text import as_text, generate
 
@@ -122,15 +150,15 @@ def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) ->
     click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
 
 
-def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str) -> None:
+def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str, fit: Fit) -> None:
     from astroedge.replace_file import replace_file
     from astroedge.workflows.inputs.array_files import check_suffix
     from astroedge.workflows.run_step import present_file, run_file, run_lines
 
     def run(suffix: str) -> bytes:
         if ticks is None:
-            return run_file(session, source, suffix)
-        return present_file(session, source, suffix, ticks, readout)
+            return run_file(session, source, suffix, fit)
+        return present_file(session, source, suffix, ticks, readout, fit)
 
     if output is not None:
         replace_file(output, run(check_suffix(output)))

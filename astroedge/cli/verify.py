@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import device_option, install_option, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
+from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 @threads_option
 @device_option
 @install_option
+@cast_option
+@verbosity_options
 def verify_command(
     bundle: Path,
     graph: Path | None,
@@ -40,6 +43,7 @@ def verify_command(
     threads: int | None,
     devices: Devices,
     install: bool,
+    cast: bool,
 ) -> None:
     """Verify BUNDLE, here or on boards.
 
@@ -50,6 +54,7 @@ def verify_command(
     With --device boards that SSH reaches replay the trace; BUNDLE may be a step graph, which is compiled for each.
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
+    from astroedge.cli.shared.progress import working
     from astroedge.workflows.verify_bundle import examine_file
 
     if graph is None and (steps, source, seed, tolerance, allow_flips) != (None,) * 5:
@@ -65,17 +70,19 @@ def verify_command(
         raise click.UsageError("--install goes with --device ssh://….")
     if source is not None and seed is not None:
         raise click.UsageError("--input and --seed exclude each other.")
-    report = examine_file(
-        bundle,
-        graph,
-        steps=steps,
-        inputs=source,
-        seed=seed,
-        threads=threads,
-        device=devices.gpu,
-        tolerance=tolerance,
-        allow_flips=allow_flips,
-    )
+    with working("Verifying"):
+        report = examine_file(
+            bundle,
+            graph,
+            steps=steps,
+            inputs=source,
+            seed=seed,
+            threads=threads,
+            device=devices.gpu,
+            tolerance=tolerance,
+            allow_flips=allow_flips,
+            fit=fit_of(cast),
+        )
     if json_path is not None:
         write_json(report.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

@@ -45,7 +45,7 @@ def make_builds(
     for address, board in list(boards.boards.items()):
         kind = (board.target.name, programs or not board.python.works(install))
         if kind not in made:
-            work = "preparing" if path.is_dir() else "compiling"
+            work = "preparing" if is_bundle(path) else "compiling"
             say(address, f"{work} for {board.target.name}")
             made[kind] = _make(path, board, address, made.get((kind[0], not kind[1])), kind[1])
         build = made[kind]
@@ -54,6 +54,11 @@ def make_builds(
         else:
             builds[address] = build
     return builds
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a path is taken for a bundle, a folder or one file, and not for a step graph."""
+    return path.is_dir() or path.suffix == ".astro"
 
 
 def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Address) -> Bundle:
@@ -96,7 +101,7 @@ def _make(
 
 
 def _bundle(path: Path, board: RemoteBoard, address: Address) -> Bundle:
-    if path.is_dir():
+    if is_bundle(path):
         return given_bundle(path, board, address)
     from astroedge.workflows.compile_graph import compile
 

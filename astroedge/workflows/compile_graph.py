@@ -86,8 +86,9 @@ def compile_to(
     allow_flips: int | None = None,
     check_ticks: int | None = None,
     progress: Progress | None = None,
+    one_file: bool = False,
 ) -> tuple[Bundle, Path | None]:
-    """Compile as `compile` does and save the bundle in the folder `output`; returns it as it is in memory.
+    """Compile as `compile` does and save the bundle at `output`; returns it as it is in memory.
 
     Where weights are quantised, the graph with dequantised weights is saved beside the bundle, and its path is returned
     too. What is there already is replaced once both are written, so a full disk leaves the old pair.
@@ -98,13 +99,13 @@ def compile_to(
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
     bundle = _compile(quantised, target, options, progress or (lambda line: None))
     if bundle.manifest.dequantised_sha256 is None:
-        bundle.save(output)
+        bundle.save(output, one_file=one_file)
         return bundle, None
-    return bundle, save_pair(bundle, quantised.graph, output)
+    return bundle, save_pair(bundle, quantised.graph, output, one_file)
 
 
-def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[str]) -> Path:
-    """Save a bundle in the folder `output` and the graph with its dequantised weights beside it; the graph's path.
+def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[str], one_file: bool = False) -> Path:
+    """Save a bundle at `output` and the graph with its dequantised weights beside it; the graph's path.
 
     Both are written before either is replaced. A kill between the two moves leaves the new bundle beside the graph of
     the old one, which `verify` tells by its digest; each is whole.
@@ -115,7 +116,7 @@ def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[st
     try:
         with replacing(path) as partial:
             reference.save(partial)
-            bundle.save(output)
+            bundle.save(output, one_file=one_file)
             is_saved = True
     except OSError as error:
         cure = f"{os.fspath(output)} is the new bundle: compile again" if is_saved else "nothing was changed"

@@ -33,6 +33,13 @@ def summarise_targets() -> list[TargetSummary]:
     return [TargetSummary(target, runs_here(target), target == here) for target in list_targets()]
 
 
+def target_names() -> list[str]:
+    """The names of the shipped targets, in alphabetical order."""
+    from astroedge.targets.boards.target import list_targets
+
+    return [target.name for target in list_targets()]
+
+
 def detect_machine() -> tuple[Target, Target]:
     """The shipped target that fits this machine best, and the "native" one made for its very processor.
 

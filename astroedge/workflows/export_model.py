@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 from astroedge.errors import ExportError, InputError
 from astroedge.parity import USUAL, Allowance
 from astroedge.workflows.export_onnx import ONNX_SUFFIX, OnnxOptions, export_onnx_file, read_arrays
-from astroedge.workflows.inputs.model_source import ModelSource, load_model
+from astroedge.workflows.inputs.model_source import ModelSource, check_source, load_model
 from astroedge.workflows.inputs.nir_source import NIR_SUFFIX, load_nir, refuse_nir_options
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def export_model(
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
     checks: Allowance = USUAL,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.inputs.model_source`), compared with the original.
 
@@ -40,7 +41,8 @@ def export_model(
     which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
     beside. For a `.nir` file, `dt` is the length of a tick in the unit of its time constants and `nir` chooses what the
     file leaves open. `name` is the graph's name, by default the source's; `firing_rates` are those of inputs where they
-    are known better than from the example. `checks` says how the comparison is made and what it may find.
+    are known better than from the example. `checks` says how the comparison is made and what it may find;
+    `progress` is told what is being done.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
@@ -52,7 +54,12 @@ def export_model(
             source, options, example=example, batch=batch, name=name, firing_rates=firing_rates, checks=checks
         )
     options.refuse_any(source)
+    if not source.endswith(NIR_SUFFIX):
+        check_source(source)
+    progress("importing PyTorch")
     from astroedge.exporters import export
+
+    progress(f"loading {source}")
 
     found = load_nir(source, dt, nir) if source.endswith(NIR_SUFFIX) else load_model(source)
     if example is not None:
@@ -76,7 +83,19 @@ def export_model(
         allow_flips=checks.flips,
         tolerance=checks.tolerance,
         check_ticks=checks.ticks,
+        progress=progress,
     )
+
+
+def default_output(source: str, name: str | None = None) -> Path:
+    """Where a graph goes when nobody says: `NAME.onnx` in the working directory.
+
+    Raises InputError where the source itself is that file.
+    """
+    path = Path(f"{Path(name or _default_name(source)).name}{ONNX_SUFFIX}")
+    if path.exists() and Path(source).exists() and os.path.samefile(path, source):
+        raise InputError(f"{path} is the model itself; say with --output where the step graph goes.")
+    return path
 
 
 def _default_name(source: str) -> str:

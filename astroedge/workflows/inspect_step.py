@@ -8,17 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astroedge.bundle.container import Bundle
+from astroedge.bundle.one_file import is_archive
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 
+INSPECTION_FORMAT = "astroedge-inspection"
+INSPECTION_VERSION = 1
+
+
+def inspection(kind: str) -> dict[str, Any]:
+    """How the JSON of every inspection begins; `schemas/inspection.schema.json` describes what follows."""
+    return {"format": INSPECTION_FORMAT, "version": INSPECTION_VERSION, "kind": kind}
+
+
 def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
-    """The bundle in a folder, its files compared with their digests, or the step graph in a file.
+    """The bundle in a folder or a file, its files compared with their digests, or the step graph in a file.
 
     Raises BundleError or GraphError for what is damaged or neither. A graph needs the onnx package, a bundle NumPy.
     """
-    if Path(path).is_dir():
+    if Path(path).is_dir() or is_archive(Path(path)):
         bundle = Bundle.load(path)
         bundle.check()
         return bundle
@@ -30,7 +40,7 @@ def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
 def describe_graph(graph: StepGraph) -> dict[str, Any]:
     """A graph as plain data: name, digest, step description, operators with their numbers, bytes of weights."""
     return {
-        "kind": "graph",
+        **inspection("graph"),
         "name": graph.name,
         "sha256": graph.digest,
         "step": graph.spec.to_json(),
@@ -41,4 +51,4 @@ def describe_graph(graph: StepGraph) -> dict[str, Any]:
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """A bundle as plain data: its manifest."""
-    return {"kind": "bundle", "manifest": bundle.manifest.to_json()}
+    return {**inspection("bundle"), "manifest": bundle.manifest.to_json()}

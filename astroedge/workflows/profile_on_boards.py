@@ -11,6 +11,7 @@ from astroedge.step_profile import Profile
 from astroedge.workflows.board_work import BoardWork, Proof
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.inputs.array_files import read_arrays
+from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.on_boards import OnBoard, Outcomes, Say, on_boards
 
 
@@ -28,6 +29,7 @@ def profile_on_boards(
     *,
     options: Mapping[str, Any],
     inputs: str | os.PathLike[str] | None = None,
+    fit: Fit | None = None,
     threads: int | None = None,
     install: bool = False,
     keep: bool = False,
@@ -35,13 +37,14 @@ def profile_on_boards(
 ) -> Outcomes[tuple[Measured, ...]]:
     """Measure a step graph or a bundle on boards: by Python and NumPy where they are, and by the executable.
 
-    `options` are those of `astroedge.profile`, `inputs` a file of arrays, the rest is as in `on_boards`.
+    `options` are those of `astroedge.profile`, `inputs` a file of arrays, which `fit` makes fit; the rest is as in
+    `on_boards`.
 
     Raises what `on_boards` raises; InputError for the file is the error of each board.
     """
 
     def measure(work: BoardWork) -> tuple[Measured, ...]:
-        arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs)
+        arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs, fit)
         return tuple(Measured(*found) for found in work.profiles(options, arrays, threads))
 
     found = on_boards(net, addresses, measure, programs=inputs is None, install=install, keep=keep, say=say)

@@ -10,6 +10,7 @@ from astroedge.step.spec import StepSpec
 from astroedge.workflows.board_work import BoardWork
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.inputs.array_files import encode_arrays
+from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.on_boards import Say, on_boards
 from astroedge.workflows.run_step import count_presentations, encode_presentations, read_rows
 
@@ -25,6 +26,7 @@ def run_on_board(
     *,
     ticks: int | None = None,
     readout: str = "sum",
+    fit: Fit | None = None,
     threads: int | None = None,
     install: bool = False,
     say: Say = lambda address, line: None,
@@ -36,7 +38,7 @@ def run_on_board(
 
     def run(work: BoardWork) -> bytes:
         spec = work.manifest.step
-        inputs = read_rows(spec, source)
+        inputs = read_rows(spec, source, fit)
         if ticks is None:
             results = work.run({"threads": threads}, inputs, most_bytes(spec, inputs))
             return encode_arrays(suffix, results, spec.outputs)

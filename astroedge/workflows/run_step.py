@@ -22,29 +22,39 @@ from astroedge.workflows.inputs.array_files import (
     read_csv,
     stack,
 )
+from astroedge.workflows.inputs.fit_arrays import Fit
 
 STANDARD_INPUT = "-"
 
 
-def run_file(session: Session, source: str | os.PathLike[str], suffix: str) -> bytes:
+def run_file(session: Session, source: str | os.PathLike[str], suffix: str, fit: Fit | None = None) -> bytes:
     """Run `session` over all ticks of a file in one native call and return the outputs as a file of this suffix.
 
-    `source` is the path of a `.npy`, `.npz` or `.csv` file, or "-" for CSV lines from standard input.
+    `source` is the path of a `.npy`, `.npz` or `.csv` file, or "-" for CSV lines from standard input; `fit` says how
+    its arrays are made to fit.
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
-    return encode_arrays(suffix, session.run(**read_rows(session.spec, source)), session.spec.outputs)
+    return encode_arrays(suffix, session.run(**read_rows(session.spec, source, fit)), session.spec.outputs)
 
 
-def present_file(session: Session, source: str | os.PathLike[str], suffix: str, ticks: int, readout: str) -> bytes:
+def present_file(
+    session: Session,
+    source: str | os.PathLike[str],
+    suffix: str,
+    ticks: int,
+    readout: str,
+    fit: Fit | None = None,
+) -> bytes:
     """Present every row of a file for `ticks` ticks, each from a reset, and return a row of readouts for each.
 
-    `source` and `suffix` are as in `run_file`; `astroedge.readout` has the readouts. Where the first output is a row of
-    scores, a last array `class` has the class that each presentation stands for, but for `.npy`, which holds one array.
+    `source`, `suffix` and `fit` are as in `run_file`; `astroedge.readout` has the readouts. Where the first output is a
+    row of scores, a last array `class` has the class that each presentation stands for, but for `.npy`, which holds one
+    array.
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
-    inputs = read_rows(session.spec, source)
+    inputs = read_rows(session.spec, source, fit)
     rows = count_presentations(inputs, source, readout)
     answers = [
         _present(session, {name: array[row] for name, array in inputs.items()}, ticks, readout) for row in range(rows)
@@ -82,15 +92,15 @@ def _present(session: Session, inputs: dict[str, Array], ticks: int, readout: st
     return session.present(ticks, **given)
 
 
-def read_rows(spec: StepSpec, source: str | os.PathLike[str]) -> dict[str, Array]:
-    """The rows of a file, or of CSV lines from standard input, by input.
+def read_rows(spec: StepSpec, source: str | os.PathLike[str], fit: Fit | None = None) -> dict[str, Array]:
+    """The rows of a file, or of CSV lines from standard input, by input; `fit` says how they are made to fit.
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
     specs = spec.inputs
     if source == STANDARD_INPUT:
         return stack(read_csv(sys.stdin, specs, "standard input"), specs, "standard input")
-    return read_arrays(source, specs)
+    return read_arrays(source, specs, fit)
 
 
 def run_lines(session: Session, lines: Iterable[str], source: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from astroedge.runtimes.checking.verify import accepted, choose_inputs, refuse_o
 from astroedge.runtimes.checking.verify import verify as verify_session
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.workflows.inputs.array_files import read_arrays
+from astroedge.workflows.inputs.fit_arrays import Fit
 
 if TYPE_CHECKING:
     from astroedge.bundle.manifest import Manifest
@@ -97,12 +98,13 @@ def examine_file(
     device: int | None = None,
     tolerance: float | None = None,
     allow_flips: int | None = None,
+    fit: Fit | None = None,
 ) -> VerifyReport:
-    """What `examine` finds on inputs from a file, or drawn from a seed of one's own."""
+    """What `examine` finds on inputs from a file, made to fit, or drawn from a seed of one's own."""
     with load(path, threads=threads, device=device) as session:
         data: Mapping[str, Array] | None = None
         if inputs is not None:
-            data = read_arrays(inputs, session.spec.inputs)
+            data = read_arrays(inputs, session.spec.inputs, fit)
         elif seed is not None:
             steps, _ = choose_inputs(session.manifest, steps, None)
             data = draw_inputs(session.manifest.layout.inputs, seed, 0, steps)

@@ -203,8 +203,9 @@ def check_inputs(spec: StepSpec, inputs: Mapping[str, InputValue]) -> dict[str, 
 
 
 def _check_input(name: str, shape: tuple[int, ...], dtype: str, value: InputValue) -> Array:
-    scalar = isinstance(value, bool | int | float) and prod(shape) == 1
-    array = np.full(shape, value, dtype) if scalar else np.asarray(value)
+    given = np.asarray(value)
+    is_number = isinstance(value, bool | int | float | list | tuple)
+    array = given.astype(dtype).reshape(shape) if is_number and given.size == prod(shape) else given
     if array.shape != shape or array.dtype != dtype:
         raise InputError(f"Input {name!r} takes {dtype}{list(shape)}; it was given {array.dtype}{list(array.shape)}.")
     return array

@@ -17,6 +17,10 @@ from pathlib import Path
 from astroedge.step_profile import Reading
 
 ROOT = Path("/")
+RAPL_REFUSED = (
+    "RAPL counters are readable by root only since Linux 5.10: be root, or let "
+    "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj show them to everybody"
+)
 CPU_ZONE = re.compile(r"cpu|pkg|soc|^tj|acpitz", re.IGNORECASE)  # thermal zone types that follow the processor
 CPU_HWMON = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal")
 THROTTLE_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -29,14 +33,21 @@ def describe_machine(root: Path = ROOT) -> dict[str, str]:
     """Board, processor, architecture, cores this process may use, frequency governor, kernel and Python, as text."""
     cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return {
-        "board": _text(root / "proc/device-tree/model") or _text(root / "sys/class/dmi/id/product_name") or "unknown",
+        "board": read_text(root / "proc/device-tree/model")
+        or read_text(root / "sys/class/dmi/id/product_name")
+        or "unknown",
         "cpu": _cpu_model(root),
         "architecture": platform.machine(),
         "cores": str(len(cpus)),
-        "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "not shown",
+        "governor": read_governor(root) or "not shown",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
+
+
+def read_governor(root: Path = ROOT) -> str | None:
+    """The frequency governor of the first core; None where none is shown."""
+    return read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None
 
 
 def read_temperatures(root: Path = ROOT) -> tuple[Reading, ...]:
@@ -58,7 +69,8 @@ def read_throttling(root: Path = ROOT) -> tuple[Reading, ...]:
         value = int(bits.group(1), 16)
         return (Reading("throttling", float(value), "bits", "measured", _explain_throttling(value)),)
     counts = [
-        _number(path) for path in _glob(root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
+        read_number(path)
+        for path in _glob(root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
     ]
     if counts and None not in counts:
         total = sum(count for count in counts if count is not None)
@@ -76,7 +88,7 @@ def read_power(root: Path = ROOT) -> Reading:
 
 
 class EnergyCounter:
-    """The processor package's energy counters (RAPL) between construction and `read`.
+    """The processor package's energy counters (RAPL) between construction, or the last `read`, and `read`.
 
     Packages are added up; their sub-domains are parts of them and the platform domain (psys) contains them, so both
     are left out.
@@ -87,20 +99,21 @@ class EnergyCounter:
         self._packages = [
             path
             for path in _glob(root, "sys/class/powercap/intel-rapl:*")
-            if (_text(path / "name") or "").startswith("package")
+            if (read_text(path / "name") or "").startswith("package")
         ]
-        self._start = [_number(path / "energy_uj") for path in self._packages]
+        self._start = [read_number(path / "energy_uj") for path in self._packages]
 
     def read(self) -> Reading:
-        """Energy in J since construction, of all packages together; a counter that wrapped around once is followed."""
+        """Energy in J since then, of all packages together; a counter that wrapped around once is followed."""
         if not self._packages:
             return Reading.unavailable("energy", "J", "no RAPL package counters in /sys/class/powercap")
-        total = 0.0
-        for path, start in zip(self._packages, self._start, strict=True):
-            end, wrap = _number(path / "energy_uj"), _number(path / "max_energy_range_uj")
+        total, now = 0.0, [read_number(path / "energy_uj") for path in self._packages]
+        for path, start, end in zip(self._packages, self._start, now, strict=True):
+            wrap = read_number(path / "max_energy_range_uj")
             if start is None or end is None or wrap is None:
-                return Reading.unavailable("energy", "J", "RAPL counters are readable by root only since Linux 5.10")
+                return Reading.unavailable("energy", "J", RAPL_REFUSED)
             total += end - start if end >= start else end - start + wrap
+        self._start = now
         return Reading(
             "energy", total * 1e-6, "J", "measured", "RAPL packages: everything that ran on them, idle power included"
         )
@@ -108,19 +121,19 @@ class EnergyCounter:
 
 def _hwmon_temperatures(root: Path) -> Iterator[Reading]:
     for device in _glob(root, "sys/class/hwmon/hwmon*"):
-        name = _text(device / "name")
+        name = read_text(device / "name")
         if name not in CPU_HWMON:
             continue
         for path in sorted(device.glob("temp*_input")):
-            value = _number(path)
-            label = _text(path.with_name(path.name.replace("_input", "_label"))) or path.name.removesuffix("_input")
+            value = read_number(path)
+            label = read_text(path.with_name(path.name.replace("_input", "_label"))) or path.name.removesuffix("_input")
             if value is not None:
                 yield Reading(f"temperature {name} {label}", value / 1000, "°C", "measured", "hwmon")
 
 
 def _zone_temperatures(root: Path) -> Iterator[Reading]:
     for zone in _glob(root, "sys/class/thermal/thermal_zone*"):
-        kind, value = _text(zone / "type"), _number(zone / "temp")
+        kind, value = read_text(zone / "type"), read_number(zone / "temp")
         if kind and value is not None and CPU_ZONE.search(kind):
             yield Reading(f"temperature {kind}", value / 1000, "°C", "measured", zone.name)
 
@@ -135,13 +148,13 @@ def _ina3221_power(root: Path) -> Reading | None:
     """Σ V·I over the INA3221 channels, or the one channel that is the board's whole input."""
     rails: dict[str, float] = {}
     for device in _glob(root, "sys/bus/i2c/devices/*"):
-        if "ina3221" not in (_text(device / "name") or ""):
+        if "ina3221" not in (read_text(device / "name") or ""):
             continue
         for label_path in sorted(device.glob("hwmon/hwmon*/in*_label")):
             channel = label_path.name.removeprefix("in").removesuffix("_label")
-            label = _text(label_path) or ""
-            millivolts = _number(label_path.with_name(f"in{channel}_input"))
-            milliamperes = _number(label_path.with_name(f"curr{channel}_input"))
+            label = read_text(label_path) or ""
+            millivolts = read_number(label_path.with_name(f"in{channel}_input"))
+            milliamperes = read_number(label_path.with_name(f"curr{channel}_input"))
             # Channel 7 is the chip's own sum of shunt voltages, and NC marks a rail that is not connected.
             if channel != "7" and "NC" not in label and millivolts is not None and milliamperes is not None:
                 rails[f"{device.name} {label}"] = millivolts * milliamperes * 1e-6
@@ -153,7 +166,7 @@ def _iio_power(root: Path) -> Reading | None:
     rails: dict[str, float] = {}
     for path in _glob(root, "sys/bus/i2c/devices/*/iio:device*/in_power[0-9]*_input"):
         channel = path.name.removeprefix("in_power").removesuffix("_input")
-        label, milliwatts = _text(path.with_name(f"rail_name_{channel}")) or path.name, _number(path)
+        label, milliwatts = read_text(path.with_name(f"rail_name_{channel}")) or path.name, read_number(path)
         if "NC" not in label and milliwatts is not None:
             rails[f"{path.parent.name} {label}"] = milliwatts * 1e-3
     return _total_power(rails, "INA3221 (iio)")
@@ -184,7 +197,7 @@ def _pmic_power(root: Path) -> Reading | None:
 
 def _cpu_model(root: Path) -> str:
     """The processor's name from /proc/cpuinfo, in the words x86 ("model name") or ARM ("CPU part") use there."""
-    lines = (_text(root / "proc/cpuinfo") or "").splitlines()
+    lines = (read_text(root / "proc/cpuinfo") or "").splitlines()
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     if "model name" in fields:
         return fields["model name"]
@@ -209,17 +222,17 @@ def _glob(root: Path, pattern: str) -> list[Path]:
     return sorted(root.glob(pattern))
 
 
-def _text(path: Path) -> str | None:
-    """The file's text without the trailing newline or NUL (device tree), None when it cannot be read."""
+def read_text(path: Path) -> str | None:
+    """A file's text without the trailing newline or NUL (device tree), None when it cannot be read."""
     try:
         return path.read_text(errors="replace").strip("\0\n \t")
     except OSError:
         return None
 
 
-def _number(path: Path) -> float | None:
+def read_number(path: Path) -> float | None:
     """The number in a file, None when there is none to be read."""
     try:
-        return float(_text(path) or "")
+        return float(read_text(path) or "")
     except ValueError:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, NoReturn
@@ -21,7 +22,7 @@ from astroedge.runtimes.library.c_interface import check_description
 from astroedge.runtimes.library.gpu import Gpu, GpuStream, choose_device
 from astroedge.runtimes.library.native_library import load_library
 from astroedge.runtimes.library.processor import check_processor
-from astroedge.runtimes.session.call_arguments import check_out, count_ticks
+from astroedge.runtimes.session.call_arguments import as_arrays, check_out, count_ticks
 from astroedge.runtimes.session.input_slot import InputSlot, Records, field_view
 from astroedge.runtimes.session.presentation import Presenter
 from astroedge.runtimes.session.session_errors import (
@@ -131,7 +132,8 @@ class CompiledSession(StreamState, Presenter):
     def step(self, /, *unnamed: object, out: Any = None, **inputs: InputValue) -> dict[str, Array]:
         """One tick; returns the outputs by name.
 
-        Every input is a NumPy array of the shape and dtype in `spec.inputs`; those of size 1 take a Python number too.
+        Every input is a NumPy array of the shape and dtype in `spec.inputs`, or another library's array of them, such
+        as a tensor of PyTorch on the processor, or a list of numbers; those of size 1 take a Python number too.
         The outputs are fresh arrays. With `out`, a dict of arrays by output name, those outputs are copied into the
         arrays given and `out` is returned. (Where an input is itself called "out", that name means the input.)
 
@@ -198,21 +200,34 @@ class CompiledSession(StreamState, Presenter):
                 inputs["steps"], steps = steps, None
             if unnamed:
                 raise without_name("run", list(self._slots))
-            ticks = count_ticks(self._slots, inputs, steps)
-            layout = self.manifest.layout
-            alike = ticks > 0 and all(array.strides[0] == 0 for array in inputs.values())
-            try:
-                records = Records(layout.inputs_size, 1 if alike else ticks)
-                results = Records(layout.outputs_size, ticks)
-            except (MemoryError, ValueError, OverflowError) as error:
-                raise too_many_ticks(ticks, layout) from error
-            for name, slot in self._slots.items():
-                records.field(slot.field, slot.view)[...] = inputs[name][: records.ticks]
+            arrays = as_arrays(self._slots, inputs)
+            ticks = count_ticks(self._slots, arrays, steps)
+            records, results = self._pack(ticks, arrays)
             self._run_records(records, results)
-            views = self._output_views
-            return {item.name: _dense(results.field(item, views[item.name])) for item in layout.outputs}
+            views, outputs = self._output_views, self.manifest.layout.outputs
+            return {item.name: _dense(results.field(item, views[item.name])) for item in outputs}
         finally:
             self._unavailable = ""
+
+    def prepare_run(self, ticks: int, inputs: Mapping[str, Array]) -> Callable[[], None]:
+        """A call that makes `ticks` ticks in one native call, again at every call, for measuring it.
+
+        What `run` does around the native call is done once and here: `inputs`, arrays `(T, …)` by name with T at least
+        `ticks`, are packed, and the outputs stay in memory that every call writes again.
+        """
+        self._check_available()
+        records, results = self._pack(ticks, inputs)
+        results.touch()
+
+        def run_again() -> None:
+            self._check_available()
+            try:
+                self._unavailable = BUSY
+                self._run_records(records, results)
+            finally:
+                self._unavailable = ""
+
+        return run_again
 
     def time_on_gpu(self, /, **inputs: InputValue) -> float:
         """One tick; returns the seconds that the GPU computed, by its own clock, and 0.0 where none computes."""
@@ -238,6 +253,13 @@ class CompiledSession(StreamState, Presenter):
         for name in self.__dict__.keys() - {"bundle", "threads", "_unavailable"}:
             del self.__dict__[name]
 
+    def __repr__(self) -> str:
+        """`<Session of lm for native, int8, tick 42>`."""
+        if self._unavailable and "_memory" not in self.__dict__:
+            return f"<Session of {self.bundle.manifest.model}, closed>"
+        manifest = self.manifest
+        return f"<Session of {manifest.model} for {manifest.target.name}, {manifest.precision}, tick {self.ticks:,}>"
+
     def __enter__(self) -> CompiledSession:
         return self
 
@@ -257,6 +279,19 @@ class CompiledSession(StreamState, Presenter):
 
     def _output_record(self) -> int:
         return self.manifest.layout.outputs_size
+
+    def _pack(self, ticks: int, inputs: Mapping[str, Array]) -> tuple[Records, Records]:
+        """The inputs of a run as the records that `astro_run` takes, and room for its outputs."""
+        layout = self.manifest.layout
+        alike = ticks > 0 and all(array.strides[0] == 0 for array in inputs.values())
+        try:
+            records = Records(layout.inputs_size, 1 if alike else ticks)
+            results = Records(layout.outputs_size, ticks)
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise too_many_ticks(ticks, layout) from error
+        for name, slot in self._slots.items():
+            records.field(slot.field, slot.view)[...] = inputs[name][: records.ticks]
+        return records, results
 
     def _run_records(self, records: Records, results: Records) -> None:
         """`astro_run` over packed records, going on after signals whose handlers raise nothing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,26 +11,13 @@ from astroedge.abi.aligned import address_of
 from astroedge.abi.limits import ALIGNMENT
 from astroedge.bundle.manifest import BufferField, InputField
 from astroedge.errors import InputError
+from astroedge.runtimes.session.given_values import as_array, plain
 from astroedge.session import Array
 
 
 def field_view(buffer: NDArray[np.uint8], field: BufferField) -> Array:
     """A field of a flat buffer as an array of its shape and dtype."""
     return np.ndarray(field.shape, np.dtype(field.dtype), buffer.data, field.offset)
-
-
-def plain(value: object) -> Array | None:
-    """An array without what a subclass made of its attributes and methods; None for anything else.
-
-    A masked array is none: its mask would be lost.
-    """
-    if type(value) is np.ndarray:
-        return value
-    # Where nobody has imported numpy.ma, which `np.ma` would do, there is no masked array.
-    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
-    if not isinstance(value, np.ndarray) or isinstance(value, masked):
-        return None
-    return np.ndarray.view(value, np.ndarray)
 
 
 class Records:
@@ -55,6 +41,10 @@ class Records:
         """A field of every record, as one array with a leading axis of ticks; `one` is the field in a single record."""
         strides = (self.size, *one.strides)
         return np.ndarray((self.ticks, *one.shape), one.dtype, self._block, self._start + field.offset, strides)
+
+    def touch(self) -> None:
+        """Have the kernel give the memory now, which it otherwise does page by page when they are first written."""
+        self._block.fill(0)
 
     def record(self, tick: int) -> NDArray[np.uint8]:
         """The bytes of one record."""
@@ -86,8 +76,8 @@ class InputSlot:
     def write(self, value: object) -> None:
         """Check a value and write it into the record.
 
-        Raises InputError when it is not an array of the input's shape and dtype, nor, for an input of size 1, a number
-        that the dtype holds.
+        Raises InputError when it is not an array of the input's shape and dtype (or what `as_array` makes one), nor,
+        for an input of size 1, a number that the dtype holds.
         """
         if type(value) in self._numbers:
             self._write_number(value)
@@ -98,6 +88,9 @@ class InputSlot:
             self.view[...] = value
         elif isinstance(value, np.generic):
             self._refuse(f"a {value.dtype} scalar")
+        elif (array := as_array(value, self.dtype)) is not None:
+            self.check_array(array, self.shape)
+            self.view[...] = array
         else:
             self._refuse(f"the {type(value).__name__} {value!r}"[:80])
 

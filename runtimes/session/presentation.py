@@ -10,7 +10,8 @@ import numpy as np
 
 from astroedge.errors import InputError
 from astroedge.readout import MOST_TICKS, Readout
-from astroedge.runtimes.session.input_slot import InputSlot, plain
+from astroedge.runtimes.session.given_values import as_array
+from astroedge.runtimes.session.input_slot import InputSlot
 from astroedge.runtimes.session.session_errors import wrong_names
 from astroedge.session import Array, InputValue
 
@@ -91,7 +92,7 @@ class Presenter(ABC):
             raise wrong_names(inputs, list(self._slots))
         given = {}
         for name, slot in self._slots.items():
-            array = plain(inputs[name])
+            array = as_array(inputs[name], self._slots[name].dtype)
             if array is not None and array.ndim == len(slot.shape) + 1:
                 slot.check_array(array, (ticks, *slot.shape))
                 given[name] = array

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from astroedge.bundle.manifest import Layout, Manifest, StateField
 from astroedge.errors import InputError
-from astroedge.runtimes.session.input_slot import field_view, plain
+from astroedge.runtimes.session.given_values import plain
+from astroedge.runtimes.session.input_slot import field_view
 from astroedge.session import Array
 
 MAGIC, VERSION = b"ASTROSNP", 1

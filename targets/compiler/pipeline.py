@@ -53,9 +53,10 @@ def compile_step(
     if math not in MATH_CHOICES:
         raise CompileError(f"math={math!r} is not one of {', '.join(MATH_CHOICES)}.")
     if target.gpu and math != "exact":
-        raise CompileError(f"math={math!r} is for processors, and {target.name} is a GPU; compile with math='exact'.")
+        cure = "compile with --math exact (in Python math='exact')"
+        raise CompileError(f"math={math!r} is for processors, and {target.name} is a GPU; {cure}.")
     for reason in uncompiled(graph.model.graph, fast=math == "fast"):
-        cure = " or compile with math='fast'" if "exact kernel" in reason else ""
+        cure = " or compile with --math fast (in Python math='fast')" if "exact kernel" in reason else ""
         raise UnsupportedOpError(
             f"{reason}; write it with other functions in the model{cure}. ONNX Runtime can run the graph as it is."
         )

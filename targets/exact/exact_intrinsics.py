@@ -70,7 +70,7 @@ def exact_intrinsics(func: tirx.PrimFunc, *, required: bool = True) -> tirx.Prim
 def _no_kernel(name: str, operand: Any) -> UnsupportedOpError:
     return UnsupportedOpError(
         f"The step needs {name} of {operand.ty}, which has no exact kernel: its bits would depend on the device's C "
-        "library. Rewrite the model without it or compile with math='fast'."
+        "library. Rewrite the model without it or compile with --math fast (in Python math='fast')."
     )
 
 

@@ -188,7 +188,7 @@ def test_folder_with_other_things_is_not_taken(bundle: Bundle, tmp_path: Path) -
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(BundleError, match=r"thesis\.txt"):
         bundle.save(tmp_path)
-    with pytest.raises(BundleError, match="is a file and no bundle"):
+    with pytest.raises(BundleError, match="is a file; choose"):
         bundle.save(tmp_path / "thesis.txt")
     with pytest.raises(BundleError, match="cannot be written"):
         bundle.save(tmp_path / "no" / "such" / "parent")

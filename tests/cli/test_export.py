@@ -202,7 +202,7 @@ def test_model_that_cannot_be_exported_is_one_line(
         ("nothing", 10, "names no model"),
         ("none.py:make", 10, "There is no file none.py"),
         ("no_such_package.nets:make", 10, "ModuleNotFoundError"),
-        ("none.safetensors", 60, "no checkpoint"),
+        ("none.safetensors", 10, "There is no file none.safetensors"),
     ],
 )
 def test_source_that_is_not_there_is_one_line(

@@ -17,7 +17,10 @@ from tests.support.command import Command
 from tests.support.interpreters import packages_loaded_by, run_with_only
 from tests.support.places import ROOT
 
-COMMANDS = ("export", "compile", "run", "verify", "eval", "profile", "deploy", "inspect", "targets", "doctor")
+COMMANDS = (
+    *("export", "compile", "run", "verify", "eval", "profile", "deploy", "report", "inspect", "view", "targets"),
+    "doctor",
+)
 BASE = ("numpy", "click", "rich", "psutil", "tomli", "pygments", "markdown_it", "mdurl")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import platform
@@ -12,19 +13,13 @@ from ctypes.util import find_library
 from importlib import metadata
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from astroedge.workflows import doctor
-from astroedge.workflows.doctor import (
-    BROKEN,
-    MISSING,
-    OK,
-    PACKAGES,
-    UNTESTED,
-    Finding,
-    Package,
-    pinned_versions,
-)
+from astroedge.workflows.doctor import examine as doctor
+from astroedge.workflows.doctor import packages
+from astroedge.workflows.doctor.findings import BROKEN, HOST, MISSING, OK, UNTESTED, Finding, to_json
+from astroedge.workflows.doctor.packages import PACKAGES, Package, find_packages, import_errors, pinned_versions
 from tests.support.places import ROOT
 
 
@@ -35,8 +30,8 @@ def findings() -> dict[str, Finding]:
         "import pickle, sys\n"
         "from tests.support.stranger import become_stranger\n"
         "become_stranger()\n"
-        "from astroedge.workflows.doctor import examine\n"
-        "sys.stdout.buffer.write(pickle.dumps(examine()))"
+        "from astroedge.workflows.doctor.examine import examine\n"
+        "sys.stdout.buffer.write(pickle.dumps(examine(imports=True)))"
     )
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME")}
     environment |= {"TMPDIR": "/proc/nothing", "PYTHONPATH": str(ROOT)}
@@ -75,7 +70,7 @@ def test_tested_version_is_that_for_this_python(
     monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], numpy: str
 ) -> None:
     """Where the version depends on Python, it is the one for the Python that runs."""
-    monkeypatch.setattr(doctor.sys, "version_info", python)
+    monkeypatch.setattr(packages.sys, "version_info", python)
     assert pinned_versions()["numpy"] == numpy
 
 
@@ -113,22 +108,49 @@ def test_no_place_for_temporary_files_is_a_gap(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_package_that_is_not_installed_is_missing() -> None:
-    """A missing package comes with the command that installs it."""
-    finding = doctor._package(Package("no-such-package", "no_such_package", "nothing"), "1.0")
-    assert (finding.state, finding.version, finding.cure) == (MISSING, "", 'pip install "astroedge[host]"')
+    """A missing package comes with the command that installs it, whether or not packages are imported."""
+    wanted = [Package("no-such-package", "no_such_package", "nothing")]
+    for imports in (False, True):
+        (finding,) = find_packages(imports, wanted)
+        assert (finding.state, finding.version, finding.cure) == (MISSING, "", 'pip install "astroedge[host]"')
 
 
 def test_package_that_cannot_be_imported_is_broken() -> None:
     """An installed package whose import fails is not called ok; the reason is kept."""
-    finding = doctor._package(Package("numpy", "no_such_module", "nothing"), "1.0")
-    assert finding.state == BROKEN
-    assert "No module named 'no_such_module'" in finding.cure
+    for imports in (False, True):
+        (finding,) = find_packages(imports, [Package("numpy", "no_such_module", "nothing")])
+        assert finding.state == BROKEN
+        assert "no_such_module" in finding.cure
 
 
-def test_other_version_is_untested_not_wrong() -> None:
+def test_import_that_ends_the_process_is_found_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that crashes, one that raises and those that work are told apart, and the working directory is not asked."""
+    (tmp_path / "crashes.py").write_text("import os; os.abort()")
+    (tmp_path / "raises.py").write_text("raise OSError('no\\nlibrary')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    errors = import_errors(["json", "crashes", "raises", "csv"])
+    assert errors == {"crashes": "it crashed, exit status -6", "raises": "OSError: no library"}
+    monkeypatch.delenv("PYTHONPATH")
+    monkeypatch.chdir(tmp_path)
+    assert "No module named 'crashes'" in import_errors(["crashes"])["crashes"]
+
+
+def test_other_version_is_untested_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that was not tested is said to be so, with the one that was."""
-    finding = doctor._package(Package("numpy", "numpy", "nothing"), "0.1")
+    monkeypatch.setattr(packages, "pinned_versions", lambda: {"numpy": "0.1"})
+    (finding,) = find_packages(False, [Package("numpy", "numpy", "nothing")])
     assert (finding.state, finding.version, finding.cure) == (UNTESTED, metadata.version("numpy"), "tested: 0.1")
+
+
+def test_findings_as_json_follow_their_schema(findings: dict[str, Finding]) -> None:
+    """What `--json` writes is what the schema says, and a gap makes it not ok."""
+    schema = json.loads((ROOT / "astroedge" / "schemas" / "doctor.schema.json").read_text(encoding="utf-8"))
+    gap = Finding(HOST, "x", MISSING, "", "nothing", "install it")
+    for record in (to_json([*findings.values()]), to_json([gap])):
+        jsonschema.validate(record, schema)
+    assert not record["ok"]
 
 
 def test_missing_emulator_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

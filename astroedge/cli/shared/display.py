@@ -14,11 +14,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from astroedge.cli.shared.verbosity import is_quiet
 from astroedge.errors import printable
 from astroedge.replace_file import replace_file
+from astroedge.units import duration as duration
+from astroedge.units import joules as joules
+from astroedge.units import percent as percent
+from astroedge.units import size as size
 
 PIPED_WIDTH = 120  # where there is no terminal to ask
 STANDARD_OUTPUT = "-"
+STYLES = {
+    "ok": "green",
+    "equal": "green",
+    "untested": "yellow",
+    "missing": "red",
+    "broken": "red",
+    "failed": "red",
+    "DIFFERS": "red",
+}
+"""Colour, where the terminal has it and NO_COLOR is not set, for cells that say how something stands; no other has."""
 
 
 @cache
@@ -31,7 +46,7 @@ def console() -> Console:
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print rows under a title and their headers, columns of numbers to the right; nothing when there are no rows."""
     lines = [[printable(str(cell)) for cell in row] for row in rows]
-    if not lines:
+    if not lines or is_quiet():
         return
     if title:
         console().print(Text(printable(title), style="bold"))
@@ -40,13 +55,15 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], title:
         numbers = all(line[index][:1].isdigit() or line[index] in ("", "–") for line in lines)
         table.add_column(header, justify="right" if numbers else "left", overflow="fold")
     for line in lines:
-        table.add_row(*map(Text, line))
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in line))
     console().print(table)
     console().print()
 
 
 def print_line(text: str) -> None:
     """Print a text as it is, without breaking its lines."""
+    if is_quiet():
+        return
     console().print("\n".join(map(printable, text.split("\n"))), soft_wrap=True)
 
 
@@ -64,31 +81,11 @@ def json_text(record: Any) -> str:
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
-def size(count: int) -> str:
-    """Bytes for people: 512 B, 4.2 kB, 1.7 MB; powers of 1000."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
-
-
 def shape(extents: Sequence[int]) -> str:
     """A shape such as 1 × 192; "scalar" without axes."""
     return " × ".join(map(str, extents)) or "scalar"
 
 
-def percent(fraction: float) -> str:
-    """A fraction as a percentage with two significant digits below 10 %."""
-    return f"{100 * fraction:.2g} %" if fraction < 0.0995 else f"{100 * fraction:.0f} %"
-
-
-def duration(nanoseconds: float) -> str:
-    """A time with its fitting unit: 350 ns, 12.3 µs, 1.20 ms."""
-    value = nanoseconds
-    for unit in ("ns", "µs", "ms", "s"):
-        if value < 999.5 or unit == "s":
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    raise AssertionError
+def number(value: float) -> str:
+    """A number of any size with six significant digits: 0.25, 1,234,570, 3.4e+38 only where that is shorter."""
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:g}"

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from astroedge.cli.shared.verbosity import is_quiet
 from astroedge.errors import DeviceError
 from astroedge.workflows.devices.address import Devices, read_devices
+
+if TYPE_CHECKING:
+    from astroedge.workflows.inputs.fit_arrays import Fit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 GPU_TARGETS = "cuda (this machine's GPU), cuda:sm_87"
 """Targets that are in no list, as a user writes them."""
+
+
+def complete_target(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The targets that begin with what was typed, for the shell's completion."""
+    from astroedge.workflows.describe_targets import target_names
+
+    return [name for name in ("native", "cuda", *target_names()) if name.startswith(incomplete)]
+
 
 threads_option = click.option(
     "--threads",
@@ -43,3 +55,16 @@ board_option = _device_option(required=True, help="ssh://user@board or a Host of
 install_option = click.option(
     "--install", is_flag=True, help="With --device: send NumPy along to boards whose Python has none; nothing stays."
 )
+
+cast_option = click.option(
+    "--cast",
+    is_flag=True,
+    help="Convert arrays of another dtype where the step's holds their numbers; what is converted is said.",
+)
+
+
+def fit_of(cast: bool, rate: float | None = None) -> Fit:
+    """How arrays of files are made to fit, with what was changed said on standard error."""
+    from astroedge.workflows.inputs.fit_arrays import Fit
+
+    return Fit(cast, lambda text: None if is_quiet() else click.echo(f"Note: {text}", err=True), rate)

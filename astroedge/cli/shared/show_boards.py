@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from astroedge.cli.shared.verbosity import is_quiet
 from astroedge.errors import VerificationError, printable
 from astroedge.workflows.devices.address import Address
 
@@ -33,6 +34,9 @@ def reporting(addresses: Sequence[Address]) -> Iterator[Say]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    if is_quiet():
+        yield lambda address, line: None
+        return
     if not console.is_terminal:
         yield lambda address, line: click.echo(f"… {address.text}: {printable(line)}", err=True)
         return
@@ -70,8 +74,8 @@ def show_profiles(found: Profiles) -> None:
         print_line(note)
 
 
-def write_profiles(found: Profiles, json_path: str | None, csv_path: Path | None) -> None:
-    """Profiles as a list in JSON, and every number of all as CSV with a column of devices and one of who measured."""
+def write_profiles(found: Profiles, json_path: str | None, csv_path: Path | None, html_path: Path | None) -> None:
+    """Profiles as a list in JSON, as CSV with a column of devices and one of who measured, and as a page."""
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text
     from astroedge.replace_file import replace_files
 
@@ -82,6 +86,10 @@ def write_profiles(found: Profiles, json_path: str | None, csv_path: Path | None
         files[csv_path] = _csv(profiles).encode()
     if json_path is not None and json_path != STANDARD_OUTPUT:
         files[json_path] = text.encode()
+    if html_path is not None and profiles:
+        from astroedge.workflows.pages.report import report_profiles
+
+        files[html_path] = report_profiles([profile.to_json() for profile in profiles])
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         click.echo(text, nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from astroedge.cli.shared.display import print_line, print_table, shape
+from astroedge.cli.shared.display import number, print_line, print_table, shape
 
 
 def show_nir(record: dict[str, Any]) -> None:
@@ -31,7 +31,13 @@ def _rows(parameters: dict[str, Any]) -> list[tuple[str, str, str]]:
         if isinstance(value, str):
             rows.append((name, "text", value))
             continue
-        low, high = value["range"] or ("not finite", "")
-        both = f"{low:g} to {high:g}" if value["range"] and low != high else f"{low:g}" if value["range"] else low
-        rows.append((name, shape(value["shape"]), both))
+        rows.append((name, shape(value["shape"]), _range(value["range"])))
     return rows or [("", "", "")]
+
+
+def _range(limits: list[float] | None) -> str:
+    """The least and the largest of a parameter's numbers; one where all are equal."""
+    if limits is None:
+        return "not finite"
+    low, high = map(number, limits)
+    return low if low == high else f"{low} to {high}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import DeviceImage, Manifest
-from astroedge.cli.shared.display import percent, print_line, print_table, shape, size
+from astroedge.cli.shared.display import number, percent, print_line, print_table, shape, size
 from astroedge.parity import USUAL
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
 from astroedge.workflows.inspect_step import describe_graph
@@ -67,11 +67,11 @@ def _note(item: TensorSpec) -> str:
         return f"{item.value_range[0]} to {item.value_range[1] - 1} in the example data"
     if item.firing_rate is not None:
         return f"sparse, {percent(item.firing_rate)} not zero"
-    return "" if item.span is None else f"up to ±{item.span:g} in the example data"
+    return "" if item.span is None else f"up to ±{number(item.span)} in the example data"
 
 
 def _initial(state: StateSpec) -> str:
-    return "stored tensor" if state.initial is None else f"{state.initial:g}"
+    return "stored tensor" if state.initial is None else number(state.initial)
 
 
 def show_bundle(bundle: Bundle) -> None:
@@ -191,7 +191,7 @@ def _show_proof(manifest: Manifest) -> None:
     ticks = ", ".join(str(item.tick) for item in golden.ticks)
     print_line(f"Golden trace: {f'hashes at ticks {ticks}' if ticks else 'none'}; seed {golden.seed}")
     for name, value in golden.parity.items():
-        print_line(f"  {name}: {value:g}")
+        print_line(f"  {name}: {number(value)}")
     print_line("Made with " + ", ".join(f"{name} {version}" for name, version in manifest.compiler.items()))
     for name, digest in (
         ("graph", manifest.graph_sha256),

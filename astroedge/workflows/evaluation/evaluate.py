@@ -15,6 +15,7 @@ from astroedge.runtimes import load
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
 from astroedge.workflows.evaluation.score_step import Stream, count_classes, score
+from astroedge.workflows.inputs.fit_arrays import Fit
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 PathLike = str | os.PathLike[str]
 Elsewhere = Callable[[PathLike, LabelledData], Stream]
+EVALUATION_FORMAT = "astroedge-evaluation"
+EVALUATION_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Evaluation:
         return own - first if metric == "accuracy" else own / first - 1
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form."""
-        return asdict(self)
+        """The JSON form, versioned, as `schemas/evaluation.schema.json` describes it."""
+        return {"format": EVALUATION_FORMAT, "version": EVALUATION_VERSION, **asdict(self)}
 
 
 def evaluate(
@@ -71,6 +74,7 @@ def evaluate(
     device: int | None = None,
     elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
+    fit: Fit | None = None,
 ) -> Evaluation:
     """Score bundles on labelled data (see `labelled_data` and `score_step`), beside what they were made from.
 
@@ -78,7 +82,7 @@ def evaluate(
     as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `device` is
     the GPU that computes the bundles for one, as in `astroedge.load`; those for a processor may stand beside them.
     `elsewhere` gives the stream of a bundle that another machine runs on the data. `progress` is called with a line
-    before each contender.
+    before each contender; `fit` says how arrays are made to fit.
 
     Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
@@ -88,7 +92,7 @@ def evaluate(
     reference = None if graph is None else _load_graph(graph)
     spec = _common_step(manifests, graph, reference)
     count_classes(spec)
-    read = read_labelled(data, labels, spec, ticks)
+    read = read_labelled(data, labels, spec, ticks, fit)
     has_gpu = any(manifest.device is not None for manifest in manifests.values())
     contenders = []
     if model is not None:

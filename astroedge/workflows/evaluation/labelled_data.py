@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from astroedge.errors import InputError
 from astroedge.regular_file import open_regular
 from astroedge.session import Array
-from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.generate_text import START, is_byte_model
 from astroedge.workflows.inputs.array_files import read_arrays
+from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.inputs.numpy_files import read_numpy
 
+SEQUENCES = ("N", "T")
 ARRAY_SUFFIXES = (".npy", ".npz")
 
 
@@ -35,13 +37,17 @@ class LabelledData:
 
 
 def read_labelled(
-    data: str | os.PathLike[str], labels: str | os.PathLike[str] | None, spec: StepSpec, ticks: int | None = None
+    data: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    spec: StepSpec,
+    ticks: int | None = None,
+    fit: Fit | None = None,
 ) -> LabelledData:
     """Data for a step from a file of arrays, `.npy` or `.npz` with a `.npy` of labels, or from any other file as text.
 
     An array is (N, T, *shape of the input), or with `ticks` (N, *shape of the input), each of which is the same in so
-    many ticks; axes of 1 in that shape may be left out. Text is for byte-level language
-    models and is one sequence that follows a line end.
+    many ticks; `fit` says how they are made to fit. Text is for byte-level language models and is one sequence that
+    follows a line end.
 
     Raises InputError for what the step does not take and for labels that do not fit; OSError when a file cannot be
     read.
@@ -55,8 +61,8 @@ def read_labelled(
         return _read_text(path, labels, spec)
     if labels is None:
         raise InputError(f"{path} holds arrays; give the right answers with --labels, a .npy file of classes.")
-    arrays = [(item, array if ticks is None else _shown(array, ticks)) for item, array in _by_input(path, spec)]
-    inputs = {item.name: _sequences(array, item, path) for item, array in arrays}
+    given = read_arrays(path, spec.inputs, fit, SEQUENCES if ticks is None else SEQUENCES[:1])
+    inputs = {name: array if ticks is None else _shown(array, ticks) for name, array in given.items()}
     extents = {array.shape[:2] for array in inputs.values()}
     if len(extents) != 1 or 0 in min(extents):
         raise InputError(f"The arrays in {path} need common leading axes (sequences, ticks), none of them empty.")
@@ -82,32 +88,12 @@ def _read_text(path: Path, labels: str | os.PathLike[str] | None, spec: StepSpec
     return LabelledData({token.name: read}, np.frombuffer(text, np.uint8).astype(np.int64)[None], "byte")
 
 
-def _by_input(path: Path, spec: StepSpec) -> list[tuple[TensorSpec, Array]]:
-    arrays = read_arrays(path, spec.inputs)
-    return [(item, arrays[item.name]) for item in spec.inputs]
-
-
 def _shown(array: Array, ticks: int) -> Array:
     """The array with an axis of ticks behind its first, along which nothing changes and nothing is stored."""
-    if not array.ndim:
-        return array
     try:
         return np.broadcast_to(array[:, None], (len(array), ticks, *array.shape[1:]))
     except ValueError as error:  # more elements than an address can tell apart
         raise InputError(f"No memory holds {ticks} ticks of {len(array)} inputs; show them for fewer.") from error
-
-
-def _sequences(array: Array, item: TensorSpec, path: Path) -> Array:
-    """The array with the input's shape behind sequences and ticks."""
-    squeezed = tuple(extent for extent in item.shape if extent > 1)
-    given = tuple(extent for extent in array.shape[2:] if extent > 1)
-    if array.ndim < 2 or given != squeezed or array.dtype != item.dtype:
-        wanted = ", ".join(map(str, ("N", "T", *item.shape)))
-        raise InputError(
-            f"{item.name!r} in {path} is {array.dtype}{list(array.shape)} and must be {item.dtype} ({wanted}): "
-            "sequences, ticks, then the input's shape."
-        )
-    return array.reshape(*array.shape[:2], *item.shape)
 
 
 def _read_labels(path: Path, extents: tuple[int, int]) -> NDArray[np.int64]:

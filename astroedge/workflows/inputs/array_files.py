@@ -17,18 +17,26 @@ import numpy as np
 
 from astroedge.errors import InputError
 from astroedge.step.spec import TensorSpec
+from astroedge.workflows.inputs.event_files import is_event_file, read_events, stack_frames
+from astroedge.workflows.inputs.fit_arrays import TIME, Fit, fit_arrays
 from astroedge.workflows.inputs.numpy_files import Array, read_numpy
 
 SUFFIXES = (".npy", ".npz", ".csv")
 
 
-def read_arrays(path: str | os.PathLike[str], specs: Sequence[TensorSpec]) -> dict[str, Array]:
-    """The arrays `(T, *shape)` of a file, by the names in `specs`; `.npy` and `.npz` keep their shapes and dtypes.
+def read_arrays(
+    path: str | os.PathLike[str], specs: Sequence[TensorSpec], fit: Fit | None = None, leading: Sequence[str] = TIME
+) -> dict[str, Array]:
+    """The arrays `(T, *shape)` of a file, by the names in `specs`, made to fit as `fit` says.
+
+    `leading` names the axes before an input's shape.
 
     Raises InputError for another suffix, for a file that is not what its suffix says, for arrays or columns that are
     missing or that no spec names, and for a CSV line that does not fit; OSError when the file cannot be read.
     """
     source = Path(path)
+    if is_event_file(source):
+        return _read_recording(source, specs, fit or Fit())
     suffix = check_suffix(source)
     if suffix == ".csv":
         with source.open(encoding="utf-8", errors="replace", newline="") as lines:
@@ -37,7 +45,14 @@ def read_arrays(path: str | os.PathLike[str], specs: Sequence[TensorSpec]) -> di
     names = [spec.name for spec in specs]
     if set(arrays) != set(names):
         raise InputError(f"{source} holds {', '.join(arrays) or 'nothing'} and must hold {', '.join(names)}.")
-    return {name: arrays[name] for name in names}
+    return fit_arrays(arrays, specs, os.fspath(source), fit or Fit(), leading)
+
+
+def _read_recording(source: Path, specs: Sequence[TensorSpec], fit: Fit) -> dict[str, Array]:
+    """The frames of a recording of events."""
+    if fit.rate is None:
+        raise InputError(f"{source} is a recording of events; say with --rate how many ticks a second are made of it.")
+    return stack_frames(read_events(source), specs, fit.rate, os.fspath(source))
 
 
 def check_suffix(path: Path) -> str:

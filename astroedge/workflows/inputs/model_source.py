@@ -58,16 +58,38 @@ def load_model(source: str) -> ModelSource:
     Raises ExportError for a source of no known form, a file, module or factory that is not there, and a factory that
     fails or returns something else; InputError for a file that is no checkpoint.
     """
+    check_source(source)
     require("torch", "exporting a model")
     if source.endswith(CHECKPOINT_SUFFIX):
         return _load_checkpoint(source)
+    place, _, name = source.rpartition(":")
+    return _call_factory(_find_factory(_import(place), name, place), source)
+
+
+def check_source(source: str) -> None:
+    """Refuse, with ExportError, what cannot name a model or names a file that is not there.
+
+    It imports nothing, so that a slip of the keyboard is told at once.
+    """
     place, separator, name = source.rpartition(":")
-    if not separator or not place or not name.isidentifier():
+    if source.endswith(CHECKPOINT_SUFFIX):
+        _check_file(source)
+    elif not separator or not place or not name.isidentifier():
         raise ExportError(
             f"{source!r} names no model; give a checkpoint (.safetensors), path/to/file.py:factory or "
             "package.module:factory."
         )
-    return _call_factory(_find_factory(_import(place), name, place), source)
+    elif _is_file(place):
+        _check_file(place)
+
+
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or os.sep in place
+
+
+def _check_file(path: str) -> None:
+    if not Path(path).is_file():
+        raise ExportError(f"There is no file {path}; check the path of the model.")
 
 
 def _load_checkpoint(path: str) -> ModelSource:
@@ -85,9 +107,7 @@ def _load_checkpoint(path: str) -> ModelSource:
 
 def _import(place: str) -> ModuleType:
     """The module at a path ending in .py or of a dotted name; its own folder is searched first, as by `python`."""
-    is_file = place.endswith(".py") or os.sep in place
-    if is_file and not Path(place).is_file():
-        raise ExportError(f"There is no file {place}; check the path of the model.")
+    is_file = _is_file(place)
     sys.path.insert(0, os.fspath(Path(place).resolve().parent) if is_file else os.getcwd())
     try:
         load = (lambda: _import_file(Path(place))) if is_file else (lambda: importlib.import_module(place))

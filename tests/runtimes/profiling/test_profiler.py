@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import jsonschema
@@ -14,10 +15,10 @@ import astroedge
 from astroedge.errors import InputError, VerificationError
 from astroedge.runtimes import load
 from astroedge.runtimes.profiling.memory_use import resident_bytes
-from astroedge.runtimes.profiling.profiler import _per_step, profile
+from astroedge.runtimes.profiling.profiler import profile
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.step.graph import StepGraph
-from astroedge.step_profile import Profile, Reading, Timing
+from astroedge.step_profile import Profile, Timing
 from tests.support.builds import build
 from tests.support.bundles import NEURONS, READOUTS, TinyModel, draw_ticks, make_tiny_bundle
 from tests.support.graphs import lif_layer, recurrent_net
@@ -60,17 +61,14 @@ def test_a_bundles_path_gives_every_number(tiny_path: Path) -> None:
         assert value is not None
         assert value > 0, name
     assert (result.step.count, result.warmup, result.comparison) == (60, 5, None)
+    assert (len(result.repeats), len(result.timeline), result.paced, result.energy) == (1, 10, None, None)
+    assert result.native is not None
+    assert result.reading("throughput").value == pytest.approx(1e9 / result.native.p50)
+    assert result.native.min <= result.native.p50 <= result.native.max
+    assert result.host is not None
+    assert (result.host.astroedge, result.host.numpy) == (astroedge.__version__, np.__version__)
     jsonschema.validate(result.to_json(), SCHEMA)
     assert Profile.from_json(result.to_json()) == result
-
-
-def test_energy_beside_a_gpu_is_said_to_be_without_it() -> None:
-    """The counters are the processor's; what could not be read keeps its reason."""
-    read = Reading("energy", 2.0, "J", "measured", "RAPL packages")
-    assert _per_step(read, 10, on_gpu=False) == Reading("energy per step", 0.2, "J", "measured", "RAPL packages")
-    assert _per_step(read, 10, on_gpu=True).note == "of the processor, without the GPU: RAPL packages"
-    missing = Reading.unavailable("energy", "J", "no counters")
-    assert _per_step(missing, 10, on_gpu=True) == Reading.unavailable("energy per step", "J", "no counters")
 
 
 def test_the_bundle_size_is_what_the_folder_holds(tiny_path: Path) -> None:
@@ -86,7 +84,7 @@ def test_firing_rates_and_operations_are_those_of_the_timed_steps(session: Compi
         _, spikes = model.step(*(int(data["token"][tick, 0]), data["x"][tick], data["gate"][tick]))
         fired += int(spikes.sum())
         fired = 0 if tick == 6 and model.ticks == 7 else fired
-    result = profile(session, inputs=data, warmup=7)
+    result = profile(session, steps=80, inputs=data, warmup=7)
     (spike,) = result.spikes
     assert (spike.name, spike.size) == ("lif.spikes", NEURONS)
     assert spike.rate == pytest.approx(fired / (80 * NEURONS))
@@ -117,11 +115,57 @@ def test_a_session_goes_on_where_it_was(session: CompiledSession) -> None:
     assert "session" in reading.note
 
 
-@pytest.mark.parametrize("steps", [0, 11])
-def test_too_few_ticks_are_refused(session: CompiledSession, steps: int) -> None:
-    """No steps cannot be timed, nor more than there is data for."""
-    with pytest.raises(InputError, match=str(steps)):
-        profile(session, steps=steps, inputs=draw_ticks(10))
+def test_ticks_are_fed_in_a_loop_and_the_profile_says_so(session: CompiledSession) -> None:
+    """More steps than there are ticks, and a duration, go round; both are told from ticks that were fed once."""
+    data = draw_ticks(10)
+    assert profile(session, steps=10, inputs=data).inputs == "given"
+    assert profile(session, steps=11, inputs=data).inputs == "given, 10 ticks in a loop"
+    assert profile(session, steps=11, warmup=0).inputs == f"drawn from seed {session.manifest.golden.seed}"
+    looped = profile(session, duration=0.01, warmup=0)
+    assert looped.inputs == f"drawn from seed {session.manifest.golden.seed}, 1,000 ticks in a loop"
+    assert looped.step.count >= 10
+
+
+def test_no_ticks_are_refused(session: CompiledSession) -> None:
+    """Inputs without a single tick cannot be fed."""
+    with pytest.raises(InputError, match="no ticks"):
+        profile(session, steps=1, inputs={name: array[:0] for name, array in draw_ticks(2).items()})
+
+
+def test_every_repeat_times_the_same_stream(session: CompiledSession) -> None:
+    """Three repeats of 20 steps from the initial state: 60 samples, and the firing rates of one of them."""
+    data = draw_ticks(20)
+    once = profile(session, steps=20, inputs=data, warmup=3)
+    thrice = profile(session, steps=20, inputs=data, warmup=3, repeat=3)
+    assert (thrice.step.count, len(thrice.repeats), len(thrice.timeline)) == (60, 3, 30)
+    assert thrice.spikes == once.spikes
+    assert {item.p50 > 0 and item.mean > 0 and item.native > 0 for item in thrice.repeats} == {True}
+    assert {"p50", "mean", "native"} <= {name for group, name, *_ in thrice.rows() if group == "repeats"}
+
+
+def test_digests_are_those_of_the_files(tiny_path: Path) -> None:
+    """The digests of library, weights and manifest are what `sha256sum` says of the bundle's files."""
+    found = profile(tiny_path, steps=5, warmup=0).digests
+    files = {path.name.partition("-")[0].partition(".")[0]: path for path in tiny_path.iterdir() if path.is_file()}
+    for name, file in (("library", "step"), ("weights", "weights"), ("manifest", "manifest")):
+        assert found[name] == sha256(files[file].read_bytes()).hexdigest(), name
+    assert found["bundle"] == make_tiny_bundle().linked_digest
+
+
+def test_paced_ticks_are_in_the_profile_with_their_peer(session: CompiledSession) -> None:
+    """With a rate the ticks at their due times are summarised; beside ONNX Runtime it is paced as many times."""
+    alone = profile(session, steps=6, rate=500.0).paced
+    assert alone is not None
+    assert (alone.rate, alone.period, alone.step.count, alone.wake.count, alone.peer) == (500.0, 2e6, 6, 6, None)
+    graph = recurrent_net()
+    result = profile(build(graph), steps=12, rate=500.0, compare=graph)
+    assert result.paced is not None
+    peer = result.paced.peer
+    assert peer is not None
+    assert (result.paced.step.count, peer.step.count, peer.runtime) == (12, 12, "ONNX Runtime")
+    jsonschema.validate(result.to_json(), SCHEMA)
+    assert Profile.from_json(result.to_json()) == result
+    assert sum(group.endswith("paced at 500 Hz") for group, *_ in result.rows()) == 14
 
 
 def test_another_graph_is_not_compared_with(session: CompiledSession) -> None:
@@ -188,3 +232,12 @@ def _pacemaker() -> StepGraph:
         "W": np.eye(4, dtype=np.float32) + 1,
     }
     return make_graph("pacemaker", spec, nodes, constants)
+
+
+def test_energy_is_measured_when_asked_for(session: CompiledSession, tmp_path: Path) -> None:
+    """Unasked, the reading says how to ask; a meter that is none is refused before anything is measured."""
+    reading = profile(session, steps=5, warmup=0).reading("energy per step")
+    assert (reading.label, "--energy" in reading.note) == ("unavailable", True)
+    (tmp_path / "power.csv").write_text("no,meter\n")
+    with pytest.raises(InputError, match="row 1"):
+        profile(session, duration=1e4, meter=str(tmp_path / "power.csv"))

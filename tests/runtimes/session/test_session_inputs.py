@@ -45,6 +45,31 @@ def test_subclasses_of_arrays_are_arrays(session: CompiledSession) -> None:
     assert np.array_equal(session.step(**{**tick, "x": tick["x"].view(Subclass)})["y"], expected["y"])
 
 
+class TensorLike:
+    """What another library's array is to NumPy: an object that makes one of itself, or raises."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if self.array is None:
+            raise RuntimeError("I am on a GPU")
+        return self.array
+
+
+def test_lists_and_arrays_of_other_libraries_are_taken(session: CompiledSession) -> None:
+    """Numbers in lists and what makes an array of itself give the bits of the same NumPy arrays, in step and run."""
+    tick = one_tick()
+    expected = session.step(**tick)["y"]
+    for convert in (np.ndarray.tolist, TensorLike):
+        session.reset()
+        given = {name: convert(np.asarray(value)) for name, value in tick.items()}
+        assert np.array_equal(session.step(**given)["y"], expected)
+        session.reset()
+        rows = {name: convert(np.asarray(value)[None]) for name, value in tick.items()}
+        assert np.array_equal(session.run(**rows)["y"], expected[None])
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "wrong name": ({"tokens": 1, "token": None}, r"no input 'tokens'; did you mean 'token'\?"),
     "missing": ({"gate": None}, "'gate' is missing"),
@@ -57,7 +82,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "other byte order": ({"x": np.zeros((1, FEATURES), ">f4")}, ">f4"),
     "NumPy scalar of another dtype": ({"token": np.int32(3)}, "int32 scalar"),
     "NumPy scalar for many elements": ({"x": np.float32(3)}, "float32 scalar"),
-    "list": ({"x": [[0.0] * FEATURES]}, "list"),
+    "rows of two lengths": ({"x": [[0.0] * FEATURES, [0.0]]}, "list"),
+    "list of another shape": ({"x": [0.0] * FEATURES}, r"float32 \(8,\)"),
+    "list of too large numbers": ({"x": [[1e39] * FEATURES]}, "list"),
+    "list of floats for an integer": ({"token": [3.0]}, "list"),
+    "list of too large integers": ({"token": [2**63]}, "list"),
+    "tensor of another dtype": ({"x": TensorLike(np.zeros((1, FEATURES)))}, "float64"),
+    "tensor that makes no array": ({"x": TensorLike(None)}, "TensorLike"),
     "number for many elements": ({"x": 1.0}, "float 1.0"),
     "float for an integer": ({"token": 3.0}, "float 3.0"),
     "bool for an integer": ({"token": True}, "bool True"),

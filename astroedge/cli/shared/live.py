@@ -1,0 +1,78 @@
+"""`astroedge run --source`: its options, and what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from astroedge.cli.shared.verbosity import is_quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from astroedge.session import Session
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What the options of live data say; `rate` is also that of recordings given with --input."""
+
+    source: str | None
+    rate: float | None
+    decode: str | None
+    window: int | None
+
+
+def live_options(command: _Command) -> _Command:
+    """Give a command the options of live data."""
+    options = (
+        click.option(
+            "--source",
+            "live_source",
+            metavar="WHERE",
+            help="Live data: stdin, serial:/dev/ttyUSB0[:BAUD], mic[:DEVICE], or events:FILE.",
+        ),
+        click.option(
+            "--rate",
+            metavar="HZ",
+            type=click.FloatRange(min=0, min_open=True, max=1e6),
+            help="Ticks a second: of --source, each at its due time, with the newest data; of a recording of events.",
+        ),
+        click.option(
+            "--decode",
+            type=click.Choice(["argmax", "rate", "first-spike"]),
+            help="With --source: the class, by the highest score, its mean in a window, or the first to fire there.",
+        ),
+        click.option(
+            "--window", metavar="T", type=click.IntRange(min=1), help="Ticks of a window; without it those of a second."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
+    """Print what a step of a bundle makes of live data, until its end or Ctrl-C, and then how it kept its times."""
+    from astroedge.workflows.live.decode import Decoder, read_labels
+    from astroedge.workflows.live.live_run import Lateness, run_live
+    from astroedge.workflows.live.service import service
+    from astroedge.workflows.live.sources import open_source
+
+    assert options.source is not None
+    window = options.window or max(1, round(options.rate or 1))
+    decoder = Decoder(options.decode, session.spec.outputs, window, read_labels(bundle))
+    found = Lateness()
+    try:
+        with service() as told, open_source(options.source, session.spec.inputs, options.rate) as ticks:
+            told.ready()
+            for line in run_live(session, ticks, decoder, options.rate, found, told.alive):
+                click.echo(line, nl=False)
+    finally:
+        if found.ticks and not is_quiet():
+            click.echo(found.text(options.rate), err=True)
