@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from astroedge.cli.shared.options import board_option
+from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
     from astroedge.workflows.devices.address import Devices
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @board_option
 @click.option("--to", metavar="PATH", help="Where on the board, from the home folder on; by default NET's name there.")
 @click.option("--executable", is_flag=True, help="The executable, where the board's Python could run the bundle too.")
+@verbosity_options
 def deploy_command(net: Path, devices: Devices, to: str | None, executable: bool) -> None:
     """Put NET, a step graph or a bundle, onto boards.
 

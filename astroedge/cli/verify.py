@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,18 +94,13 @@ def _verify_boards(net: Path, devices: Devices, threads: int | None, install: bo
     """Verify on boards, show and write what was found; an error where one failed or computes other bits."""
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
     from astroedge.cli.shared.show_boards import raise_unproven, reporting, show_failures, show_proofs
-    from astroedge.workflows.profile_on_boards import verify_on_boards
+    from astroedge.workflows.profile_on_boards import proofs_json, verify_on_boards
 
     with reporting(devices.boards) as say:
         found = verify_on_boards(net, devices.boards, threads=threads, install=install, say=say)
     show_failures(found)
     if json_path is not None:
-        records = [
-            {"device": item.address.text, "board": item.board.name, "target": item.board.target.name, **asdict(proof)}
-            for item in found.done
-            for proof in item.result
-        ]
-        write_json(records, json_path)
+        write_json(proofs_json(found), json_path)
     if json_path != STANDARD_OUTPUT:
         show_proofs(found)
     found.raise_failures()

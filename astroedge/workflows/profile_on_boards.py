@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from astroedge.step_profile import Profile
@@ -13,6 +13,9 @@ from astroedge.workflows.devices.address import Address
 from astroedge.workflows.inputs.array_files import read_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.on_boards import OnBoard, Outcomes, Say, on_boards
+
+VERIFICATION_FORMAT = "astroedge-board-verification"
+VERIFICATION_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,22 @@ def verify_on_boards(
         install=install,
         say=say,
     )
+
+
+def proofs_json(found: Outcomes[tuple[Proof, ...]]) -> dict[str, Any]:
+    """The JSON form of a verification on boards, as `schemas/board-verification.schema.json` describes it."""
+    boards = [
+        {
+            "device": item.address.text,
+            "board": item.board.name,
+            "target": item.build.bundle.manifest.target.name,
+            **asdict(proof),
+        }
+        for item in found.done
+        for proof in item.result
+    ]
+    right = not found.failures and all(proof.ok for item in found.done for proof in item.result)
+    return {"format": VERIFICATION_FORMAT, "version": VERIFICATION_VERSION, "ok": right, "boards": boards}
 
 
 def proofs_of(found: Outcomes[tuple[Measured, ...]]) -> Outcomes[tuple[Proof, ...]]:

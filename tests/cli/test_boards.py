@@ -75,8 +75,10 @@ def test_run_and_verify_on_a_board(astroedge_command: Command, boards: SshBoards
         assert {key: here[key].tobytes() for key in here} == {key: there[key].tobytes() for key in there}
     result = astroedge_command("verify", tiny, "--device", "python", "--json", "-")
     assert result.code == 0, result
-    (record,) = json.loads(result.out)
-    assert (record["device"], record["by"], record["ok"]) == ("python", "python", True)
+    record = json.loads(result.out)
+    assert schema("board-verification")(record, "verification") is None
+    assert record["ok"]
+    assert [(item["device"], item["by"], item["ok"]) for item in record["boards"]] == [("python", "python", True)]
     assert boards.left("python") + boards.left("bare") == []
 
 

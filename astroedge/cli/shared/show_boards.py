@@ -139,6 +139,7 @@ def _row(item: OnBoard[Any], measured: Measured) -> tuple[str, ...]:
     readings = {item.name: item.value for item in profile.readings if item.value is not None}
     heat = [value for name, value in readings.items() if name.startswith("temperature")]
     throughput, memory = readings.get("throughput"), readings.get("peak memory")
+    native = profile.native.p50 if profile.native is not None else 1e9 / throughput if throughput else None
     return (
         item.address.text,
         item.board.name,
@@ -147,7 +148,7 @@ def _row(item: OnBoard[Any], measured: Measured) -> tuple[str, ...]:
         _verdict(measured.proof),
         duration(profile.step.p50),
         duration(profile.step.p99),
-        duration(1e9 / throughput) if throughput else "–",
+        duration(native) if native is not None else "–",
         size(int(memory)) if memory else "–",
         f"{max(heat):.0f} °C" if heat else "–",
     )
