@@ -18,6 +18,8 @@ PARITY_TICKS = 200  # that a graph is compared with its model, and a compiled st
 
 BRIEF_TICKS = 50  # the same of a step with more multiplications than that, unless its user says how many
 LARGE_STEP = 50_000_000
+FEW_TICKS = 20  # the same of a step with more than that: ONNX Runtime alone takes a second for ten of them
+HUGE_STEP = 500_000_000
 MOST_TICKS = 10**9
 
 TOLERANCE = 1e-5  # how far rounding may part float32 results, as a share of max(1, largest value they come from)

@@ -165,13 +165,18 @@ class Energy:
     idle_watts: float
     busy_watts: float
     seconds: float
-    steps: int
     sensor: str
     label: str
+    steps: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form; `steps` is there only where somebody counted them."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def rows(self) -> Iterator[Row]:
         """The numbers for a reader."""
-        note = f"± {self.error:.2g} J; {self.steps:,} steps in {self.seconds:.1f} s; {self.sensor}"
+        counted = "" if self.steps is None else f"{self.steps:,} steps in "
+        note = f"± {self.error:.2g} J; {counted}{self.seconds:.1f} s; {self.sensor}"
         yield "energy", "energy per step, idle power subtracted", self.joules_per_step, "J", self.label, note
         yield "energy", "power while stepping", self.busy_watts, "W", self.label, ""
         yield "energy", "idle power", self.idle_watts, "W", self.label, "mean of before and after"

@@ -181,7 +181,7 @@ class Profile:
         if self.by == "python":
             del record["by"]
         record["digests"] = dict(self.digests)
-        for name in ("paced", "host"):
+        for name in ("paced", "energy", "host"):
             part = getattr(self, name)
             record[name] = None if part is None else part.to_json()
         for name in OPTIONAL:

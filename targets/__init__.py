@@ -41,18 +41,22 @@ def compile_step(
     kernels: str,
     probes: bool,
     weights: StoredWeights | None = None,
+    beside: CompiledStep | None = None,
 ) -> CompiledStep:
     """Compile the step of `graph` for `target` into an object, its weights and a manifest.
 
     `math` is "exact" or "fast", `kernels` "auto", "event" or "dense"; with `probes` every spike tensor and its margin
-    is an output. `weights` is what `quantise` found besides `graph`; None stores every weight in float32.
+    is an output. `weights` is what `quantise` found besides `graph`; None stores every weight in float32. `beside` is
+    another build of the step, for the same target with the same `math`: their common kernels are compiled once.
 
     Raises CompileError, UnsupportedOpError or TargetError.
     """
     require("tvm", "compiling a step")
     from astroedge.targets.compiler import pipeline
 
-    return pipeline.compile_step(graph, target, math=math, kernels=kernels, probes=probes, weights=weights)
+    return pipeline.compile_step(
+        graph, target, math=math, kernels=kernels, probes=probes, weights=weights, beside=beside
+    )
 
 
 def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None) -> Bundle:
@@ -72,5 +76,5 @@ def link_bundle(step: CompiledStep, target: Target, golden: Golden | None = None
     if step.device is not None:
         library = link_device_library(step.device, manifest, target)
     else:
-        library = link_library(step.code, manifest, target, step.team_code)
+        library = link_library(step.code, manifest, target, step.team_code, step.kernel_code)
     return Bundle(manifest, BundleFiles(library, step.weights))

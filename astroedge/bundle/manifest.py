@@ -209,7 +209,7 @@ class Device:
     """What computes a tick in the place of the processor: `kind` is "cuda".
 
     The kernel `kernel` is launched in blocks of `block` threads, of which more than `blocks` gain nothing, and all of
-    them wait for each other `barriers` times a tick.
+    them wait for each other `barriers` times a tick; `reason` says what was weighed against these waits.
     """
 
     kind: str
@@ -217,6 +217,7 @@ class Device:
     block: int
     blocks: int
     barriers: int
+    reason: str
     images: tuple[DeviceImage, ...]
 
 

@@ -162,6 +162,7 @@ def _check_device(device: Device, threads: tuple[int, int]) -> None:
     sizes = (device.block, device.blocks, device.barriers)
     right = all(map(_is_count, sizes)) and 1 <= device.block <= 1024 and 1 <= device.blocks < 2**31
     _require(right, f"block, blocks and barriers are {sizes}")
+    _require(isinstance(device.reason, str), f"the reason of its barriers is {device.reason!r}")
     for image in device.images:
         where = f"the {image.kind!r} for {image.capability!r}"
         _require(image.kind in ("cubin", "ptx") and _is_count(image.capability), f"it has {where}")

@@ -11,7 +11,7 @@ import click
 from astroedge.cli.shared.compile_graphs import compile_one, compile_several, write_executable
 from astroedge.cli.shared.options import GPU_TARGETS, complete_target
 from astroedge.cli.shared.verbosity import verbosity_options
-from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
+from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
 
 
 @click.command("compile")
@@ -81,7 +81,7 @@ from astroedge.parity import BRIEF_TICKS, PARITY_TICKS, TOLERANCE
     "--check-ticks",
     metavar="N",
     type=click.IntRange(min=1),
-    help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS}.",
+    help=f"Compare over N ticks; by default {PARITY_TICKS}, of large steps {BRIEF_TICKS} or {FEW_TICKS}.",
 )
 @click.option("--zip", "one_file", is_flag=True, help="Write the bundle as one file, which every command takes too.")
 @click.option(

@@ -21,7 +21,7 @@ import numpy as np
 
 from astroedge.bundle.manifest import Golden
 from astroedge.errors import GraphError, ParityError
-from astroedge.parity import BRIEF_TICKS, LARGE_STEP, TOLERANCE, USUAL, Allowance
+from astroedge.parity import BRIEF_TICKS, FEW_TICKS, HUGE_STEP, LARGE_STEP, TOLERANCE, USUAL, Allowance
 from astroedge.replace_file import replacing
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def compile(
     the last that matches counts, such as {"*": "int4", "head*": "int8"}. `probes` adds every spike tensor and its
     margin (membrane minus threshold) to the outputs. `progress` is called with a line before each stage.
 
-    The compiled step is compared with ONNX Runtime over `check_ticks` ticks, by default 200, of a large step 50, and
-    over a few of extreme inputs; where the two disagree float64 decides. `tolerance` is how far values may differ, as a
-    share of max(1, largest operand), and `allow_flips` how many spikes may be decided otherwise within it, None for
-    five per million. The manifest records both.
+    The compiled step is compared with ONNX Runtime over `check_ticks` ticks, by default 200, of a large step 50 or 20,
+    and over a few of extreme inputs; where the two disagree float64 decides. `tolerance` is how far values may differ,
+    as a share of max(1, largest operand), and `allow_flips` how many spikes may be decided otherwise within it, None
+    for five per million. The manifest records both.
 
     Raises TargetError, CompileError, UnsupportedOpError, LinkError, InputError for a tolerance or a number of ticks
     that is none, ParityError when the compiled step differs from its graph by more than rounding, and OSError
@@ -162,7 +162,8 @@ def _compile(
     bundle = link_bundle(step, goal) if here is goal else _probe_build(quantised, here, options)
     say("comparing with ONNX Runtime by the forced rule")
     shows = bundle.manifest.probes or not quantised.graph.spec.spikes
-    parity = _check_parity(quantised.graph, bundle if shows else _probe_build(quantised, here, options), options, say)
+    seen = bundle if shows else _probe_build(quantised, here, options, step)
+    parity = _check_parity(quantised.graph, seen, options, say)
     say(f"recording the golden trace on {here.name}")
     golden = _golden(bundle, step.manifest.layout, parity, say)
     if options.math == "fast" and here is not goal:
@@ -171,7 +172,9 @@ def _compile(
     return link_bundle(step, goal, golden)
 
 
-def _compile_step(quantised: QuantisedGraph, target: Target, options: _Options) -> CompiledStep:
+def _compile_step(
+    quantised: QuantisedGraph, target: Target, options: _Options, beside: CompiledStep | None = None
+) -> CompiledStep:
     from astroedge.targets import compile_step
 
     return compile_step(
@@ -181,6 +184,7 @@ def _compile_step(quantised: QuantisedGraph, target: Target, options: _Options) 
         kernels=options.kernels,
         probes=options.probes,
         weights=quantised.weights,
+        beside=beside,
     )
 
 
@@ -189,10 +193,13 @@ def probe_build(quantised: QuantisedGraph, target: Target, *, math: str, kernels
     return _probe_build(quantised, target, _Options(math, kernels, True))
 
 
-def _probe_build(quantised: QuantisedGraph, target: Target, options: _Options) -> Bundle:
+def _probe_build(
+    quantised: QuantisedGraph, target: Target, options: _Options, beside: CompiledStep | None = None
+) -> Bundle:
+    """The build that shows its spikes; `beside` is a build of the step for the same target."""
     from astroedge.targets import link_bundle
 
-    return link_bundle(_compile_step(quantised, target, replace(options, probes=True)), target)
+    return link_bundle(_compile_step(quantised, target, replace(options, probes=True), beside), target)
 
 
 def runs_here(target: Target) -> bool:
@@ -213,7 +220,7 @@ def _check_parity(graph: StepGraph, bundle: Bundle, options: _Options, say: Prog
 
     allowance = options.allowance
     if options.may_be_brief and bundle.manifest.products > LARGE_STEP:
-        allowance = replace(allowance, ticks=BRIEF_TICKS)
+        allowance = replace(allowance, ticks=FEW_TICKS if bundle.manifest.products > HUGE_STEP else BRIEF_TICKS)
     with load(bundle) as session:
         fields, seed = session.manifest.layout.inputs, session.manifest.golden.seed
         report = compare_forced(
@@ -250,7 +257,7 @@ def _golden(bundle: Bundle, layout: Layout, parity: dict[str, float], say: Progr
 
     The hashes are of buffers in `layout`, which lacks the outputs that a probe build adds.
 
-    The trace of a large step ends earlier: boards replay it, too.
+    The trace of a large step ends earlier, and of a huge one earlier still: boards replay it, too.
 
     Processors disagree in the sign of a NaN that arithmetic makes, so its bits prove nothing on another one.
     """
@@ -260,7 +267,8 @@ def _golden(bundle: Bundle, layout: Layout, parity: dict[str, float], say: Progr
     seed = bundle.manifest.golden.seed
     ticks = []
     with load(bundle) as session:
-        stops = GOLDEN_TICKS[: -1 if bundle.manifest.products > LARGE_STEP else None]
+        left_out = sum(bundle.manifest.products > size for size in (LARGE_STEP, HUGE_STEP))
+        stops = GOLDEN_TICKS[: len(GOLDEN_TICKS) - left_out]
         for item in trace(session, seed, stops, layout):
             if _holds_nan(session, layout):
                 say(f"tick {item.tick} of the golden trace holds a NaN and is left out; does the model overflow?")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
 
-INSPECTION_FORMAT = "astroedge-inspection"
+INSPECTION_FORMAT = "astroedge-inspect"
 INSPECTION_VERSION = 1
 
 
 def inspection(kind: str) -> dict[str, Any]:
-    """How the JSON of every inspection begins; `schemas/inspection.schema.json` describes what follows."""
+    """How the JSON of every inspection begins; `schemas/inspect.schema.json` describes what follows."""
     return {"format": INSPECTION_FORMAT, "version": INSPECTION_VERSION, "kind": kind}
 
 

@@ -14,7 +14,7 @@ from astroedge.workflows.inputs.array_files import read_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.on_boards import OnBoard, Outcomes, Say, on_boards
 
-VERIFICATION_FORMAT = "astroedge-board-verification"
+VERIFICATION_FORMAT = "astroedge-board-verify"
 VERIFICATION_VERSION = 1
 
 
@@ -73,7 +73,7 @@ def verify_on_boards(
 
 
 def proofs_json(found: Outcomes[tuple[Proof, ...]]) -> dict[str, Any]:
-    """The JSON form of a verification on boards, as `schemas/board-verification.schema.json` describes it."""
+    """The JSON form of a verification on boards, as `schemas/board-verify.schema.json` describes it."""
     boards = [
         {
             "device": item.address.text,

@@ -25,7 +25,7 @@ from astroedge.session import Array
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
 
-VERIFICATION_FORMAT = "astroedge-verification"
+VERIFICATION_FORMAT = "astroedge-verify"
 VERIFICATION_VERSION = 1
 DRAWN_STEPS = 1000
 BLOCK = 256  # ticks compared at a time between a bundle and its probe build
@@ -54,7 +54,7 @@ class VerifyReport:
         return f"{self.model} for {self.target} {verdict}: {' '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, versioned, as `schemas/verification.schema.json` describes it."""
+        """The JSON form, versioned, as `schemas/verify.schema.json` describes it."""
         return {
             "format": VERIFICATION_FORMAT,
             "version": VERIFICATION_VERSION,

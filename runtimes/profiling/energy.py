@@ -81,7 +81,7 @@ def energy_of(
     idle = (first + last) / 2
     error = sqrt(work_error**2 + (first_error**2 + last_error**2) / 4 + ((first - last) / 2) ** 2)
     share = seconds / steps
-    return Energy((work - idle) * share, error * share, idle, work, seconds, steps, source.sensor, source.label)
+    return Energy((work - idle) * share, error * share, idle, work, seconds, source.sensor, source.label, steps)
 
 
 def as_reading(energy: Energy) -> Reading:

@@ -19,9 +19,9 @@ from time import perf_counter, sleep, time
 from astroedge.errors import InputError
 from astroedge.regular_file import open_regular
 from astroedge.runtimes.profiling.power_sources import PowerSample, PowerSource
+from astroedge.serial_line import BAUD, open_serial, parse_serial
 
 SERIAL = "serial:"
-BAUD = 115200
 HEADERS = (("time", "watts"), ("time", "volts", "amps"))
 PATIENCE = 5.0  # seconds that a file's last row may come late
 REFUSED = 10  # lines without a reading, before the speed is doubted
@@ -36,10 +36,7 @@ def open_meter(name: str) -> PowerSource:
     """
     if not name.startswith(SERIAL):
         return MeterFile(name)
-    path, _, baud = name.removeprefix(SERIAL).partition(":")
-    if not path or (baud and not baud.isdecimal()):
-        raise InputError(f"{name} is no serial line; it is written serial:/dev/ttyUSB0 or serial:/dev/ttyUSB0:{BAUD}.")
-    return SerialMeter(path, int(baud or BAUD))
+    return SerialMeter(*parse_serial(name.removeprefix(SERIAL)))
 
 
 class MeterFile(PowerSource):
@@ -87,26 +84,9 @@ class SerialMeter(PowerSource):
     """Readings that arrive on a serial line."""
 
     def __init__(self, path: str, baud: int = BAUD) -> None:
-        """Open the line as it is wired everywhere: 8 bits, no parity, no echo; raises InputError for a speed it lacks.
-
-        OSError for what cannot be opened or is no terminal.
-        """
-        import termios
-
-        speed = getattr(termios, f"B{baud}", None)
-        if not speed:
-            raise InputError(f"A serial line has no {baud} baud; 9600 and {BAUD} are usual.")
-        self._line = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        """Open the line; raises InputError for a speed it lacks, OSError for what cannot be opened or is no line."""
+        self._line = open_serial(path, baud)
         self.sensor = f"external meter, {path}"
-        try:
-            settings = termios.tcgetattr(self._line)
-            settings[0] = settings[1] = settings[3] = 0
-            settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
-            settings[4] = settings[5] = speed
-            termios.tcsetattr(self._line, termios.TCSANOW, settings)
-        except termios.error as error:
-            os.close(self._line)
-            raise OSError(error.args[0], "it is no serial line", path) from error
 
     def collect(self, stop: Event, samples: list[PowerSample]) -> None:
         """Read lines as they come; the first may have begun before it was listened to."""

@@ -12,6 +12,8 @@ from astroedge.step.sparsity import Sparsity
 from astroedge.step.spec import StepSpec
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
+from astroedge.targets.compiler.cuda.repeat_calls import Repeats
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels
 from astroedge.targets.compiler.lower.import_graph import ImportedStep
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
@@ -20,18 +22,20 @@ from astroedge.targets.compiler.program.step_program import StepProgram, Value
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
 from astroedge.targets.cuda.device_code import DeviceCode
+from astroedge.targets.families.gpu_costs import GpuCosts
 
 
 @dataclass
 class Compilation:
     """One compilation. A field that no pass has filled yet does not exist: reading it is an error that names it.
 
-    `native` is TVM's form of the request's target. `team` to `team_code` are a processor's, `moments` to `device` a
-    GPU's.
+    `native` is TVM's form of the request's target; `kernels` may already hold those of other builds of the step. `team`
+    to `kernel_code` are a processor's, `costs` to `device` a GPU's.
     """
 
     request: CompileRequest
     native: tvm.target.Target
+    kernels: NativeKernels
     imported: ImportedStep = field(init=False)
     sparse: dict[relax.Var, Sparsity] = field(init=False)
     module: tvm.IRModule = field(init=False)
@@ -43,6 +47,9 @@ class Compilation:
     team: TeamPlan | None = field(init=False)
     code: bytes = field(init=False)
     team_code: bytes | None = field(init=False)
+    kernel_code: tuple[bytes, ...] = field(init=False)
+    costs: GpuCosts = field(init=False)
+    repeats: Repeats = field(init=False)
     moments: Moments = field(init=False)
     points: dict[Value, frozenset[Value]] = field(init=False)
     levels: list[int] = field(init=False)

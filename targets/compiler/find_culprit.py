@@ -19,6 +19,7 @@ from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.device_passes import passes_for
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels
 from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
 
 LOOPS = "schedule_calls"  # the pass that gives every call its loops on a processor
@@ -82,7 +83,7 @@ def _failure(alone: CompileRequest, native: tvm.target.Target, last: str) -> str
     until = passes[: [item.name for item in passes].index(last) + 1]
     try:
         with native:
-            run_passes(until, Compilation(alone, native))
+            run_passes(until, Compilation(alone, native, NativeKernels(native, alone.math)))
     except PassFailure as failure:
         return _line(failure.cause)
     except UnknownForm as error:

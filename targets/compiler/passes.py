@@ -8,6 +8,7 @@ from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.emit.build_object import build_object
 from astroedge.targets.compiler.emit.build_team import build_team_object
 from astroedge.targets.compiler.emit.make_manifest import make_manifest, pack_weights
+from astroedge.targets.compiler.emit.native_kernels import build_kernels
 from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.legalize import legalize
@@ -37,8 +38,9 @@ FACTS = {
     "plan": "every value has its place in one of the five buffers; moves and copies end the tick",
     "plan.scheduled": "every call has a scheduled function",
     "team": "which calls threads divide and where they wait; None for a probe build and for a step that is too small",
-    "code": "the object file of the tick",
-    "team_code": "the object file of a team's tick, None without a team",
+    "code": "the object file of the tick, whose kernels have names",
+    "team_code": "the object file of a team's tick, None without a team; its kernels have names",
+    "kernel_code": "the object files with all kernels that both call",
     "packed": "the bytes of the weights buffer",
     "manifest": "what describes the step, but for what linking and the golden trace add",
 }
@@ -104,12 +106,17 @@ def _plan_team(state: Compilation) -> None:
 
 
 def _build_object(state: Compilation) -> None:
-    state.code = build_object(state.plan, state.native, state.request.math)
+    apart = state.request.probes or state.team is not None  # otherwise other builds have little use for them
+    state.code = build_object(state.plan, state.kernels, apart)
 
 
 def _build_team_object(state: Compilation) -> None:
-    team, math = state.team, state.request.math
-    state.team_code = None if team is None else build_team_object(team, state.plan, state.native, math)
+    team = state.team
+    state.team_code = None if team is None else build_team_object(team, state.plan, state.kernels)
+
+
+def _build_kernels(state: Compilation) -> None:
+    state.kernel_code = build_kernels(state.kernels)
 
 
 def _pack_weights(state: Compilation) -> None:
@@ -140,8 +147,9 @@ PASSES: tuple[Pass[Compilation], ...] = (
     Pass.of(plan_memory, requires=("spec", "choice", "program.grouped"), ensures=("plan",), run=_plan_memory),
     Pass.of(schedule_calls, requires=("plan",), ensures=("plan.scheduled",), run=_schedule_calls),
     Pass.of(plan_team, requires=("plan.scheduled",), ensures=("team",), run=_plan_team),
-    Pass.of(build_object, requires=("plan.scheduled",), ensures=("code",), run=_build_object),
+    Pass.of(build_object, requires=("plan.scheduled", "team"), ensures=("code",), run=_build_object),
     Pass.of(build_team_object, requires=("plan.scheduled", "team"), ensures=("team_code",), run=_build_team_object),
+    Pass.of(build_kernels, requires=("code", "team_code"), ensures=("kernel_code",), run=_build_kernels),
     Pass.of(pack_weights, requires=("plan",), ensures=("packed",), run=_pack_weights),
     Pass.of(
         make_manifest,

@@ -15,6 +15,7 @@ from astroedge.targets.boards.target import tvm_target
 from astroedge.targets.compile_request import CompileRequest
 from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.device_passes import passes_for
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels
 from astroedge.targets.compiler.find_culprit import find_culprit
 from astroedge.targets.cuda.device_code import DeviceCode
 from astroedge.targets.pass_list import PassFailure, UnknownForm, run_passes
@@ -32,6 +33,7 @@ class CompiledStep:
     """What code generation gives; a linker and a golden trace make a bundle of it.
 
     `team_code` is the object with the tick of a team of threads, None for a step that is too small to be divided.
+    Both call functions of the objects `kernel_code`, which another build of the step may call as well: `kernels`.
     `device` is the code of a GPU that computes the step; there is no `code` then.
     """
 
@@ -40,12 +42,23 @@ class CompiledStep:
     weights: bytes
     manifest: Manifest
     device: DeviceCode | None = None
+    kernel_code: tuple[bytes, ...] = ()
+    kernels: NativeKernels | None = None
 
 
 def compile_step(
-    graph: StepGraph, target: Target, *, math: str, kernels: str, probes: bool, weights: StoredWeights | None = None
+    graph: StepGraph,
+    target: Target,
+    *,
+    math: str,
+    kernels: str,
+    probes: bool,
+    weights: StoredWeights | None = None,
+    beside: CompiledStep | None = None,
 ) -> CompiledStep:
     """Compile `graph` for `target`; `weights` is the stored form of its weights where that is not float32.
+
+    `beside` is another build of the step, for the same target with the same `math`, whose kernels are used again.
 
     Raises CompileError when a pass cannot carry the graph; UnsupportedOpError for an operator without importer or exact
     kernel; TargetError when LLVM does not know the processor; for a GPU MissingDependencyError without NVRTC.
@@ -62,7 +75,8 @@ def compile_step(
         )
     native = tvm_target(target)
     request = CompileRequest(graph, target, math, kernels, probes, weights or StoredWeights())
-    state = Compilation(request, native)
+    known = beside.kernels if beside is not None else None
+    state = Compilation(request, native, known or NativeKernels(native, math))
     with native:
         try:
             run_passes(passes_for(target), state)
@@ -77,4 +91,11 @@ def compile_step(
             ) from failure.cause
     if target.gpu:
         return CompiledStep(b"", None, state.packed, state.manifest, state.device)
-    return CompiledStep(state.code, state.team_code, state.packed, state.manifest)
+    return CompiledStep(
+        state.code,
+        state.team_code,
+        state.packed,
+        state.manifest,
+        kernel_code=state.kernel_code,
+        kernels=state.kernels,
+    )

@@ -30,7 +30,8 @@ class DeviceCode:
     """The kernel `kernel` of a step, in all its images.
 
     It is launched in blocks of `block` threads, all of which run at once; more than `blocks` blocks gain nothing.
-    `barriers` is how often they wait for each other in a tick.
+    `barriers` is how often they wait for each other in a tick, `reason` what was weighed against that. `nvrtc` is the
+    release of NVRTC that built it.
     """
 
     kernel: str
@@ -38,6 +39,8 @@ class DeviceCode:
     blocks: int
     barriers: int
     images: tuple[Image, ...]
+    reason: str = ""
+    nvrtc: str = ""
 
     @property
     def record(self) -> Device:
@@ -46,4 +49,4 @@ class DeviceCode:
             DeviceImage(item.capability, item.kind, len(item.data), sha256(item.data).hexdigest())
             for item in self.images
         )
-        return Device("cuda", self.kernel, self.block, self.blocks, self.barriers, tuple(images))
+        return Device("cuda", self.kernel, self.block, self.blocks, self.barriers, self.reason, tuple(images))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -25,6 +26,7 @@ LIBRARY_VARIABLE = "ASTROEDGE_NVRTC"
 PACKAGE = "nvidia-cuda-nvrtc-cu11"
 PACKAGES = (PACKAGE, "nvidia-cuda-nvrtc-cu12")
 MODULE = "nvidia.cuda_nvrtc"
+_RELEASE = re.compile(r"^// Cuda compilation tools, release [0-9.]+, V([0-9.]+)$", re.MULTILINE)
 INSTALL = 'pip install "astroedge[cuda]"'
 
 
@@ -56,6 +58,12 @@ class Nvrtc:
         self._check(self._library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
         self.version = (major.value, minor.value)
         self.capabilities = self._capabilities()
+
+    @cached_property
+    def release(self) -> str:
+        """The version to its last number, "11.8.89", which it writes into PTX alone; `version` where it does not."""
+        found = _RELEASE.search(self.compile("", f"compute_{max(self.capabilities)}", ()).ptx)
+        return found[1] if found else ".".join(map(str, self.version))
 
     def compile(self, text: str, architecture: str, options: Sequence[str]) -> Built:
         """Compile CUDA C for `architecture`: "sm_87" gives machine code and PTX, "compute_87" PTX alone.

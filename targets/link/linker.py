@@ -93,13 +93,19 @@ def find_static_linker(target: TargetIdentity) -> Linker:
     return Linker((zig, "cc", "-target", target.triple.replace("-gnu", "-musl")), f"zig {_version((zig, 'version'))}")
 
 
-def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_object: bytes | None = None) -> bytes:
+def link_library(
+    object_bytes: bytes,
+    manifest: Manifest,
+    target: Target,
+    team_object: bytes | None = None,
+    kernels: Sequence[bytes] = (),
+) -> bytes:
     """Link a compiled tick into the shared library of a bundle and return the library's bytes.
 
     `object_bytes` is an ELF object for the target that defines `int32_t astroedge_tick(void *inputs, void *outputs,
     void *state, void *weights, void *workspace)`. The manifest's data becomes `astro_info`; its golden trace may still
     be empty: link again once it is known. `team_object`, if the step has one, defines the same tick for a team of
-    threads (`shim/team.c`).
+    threads (`shim/team.c`), and `kernels` are objects with what both call.
 
     Raises LinkError with the tool's first error when compiling or linking fails, for example because the object needs a
     function that no one provides.
@@ -109,6 +115,7 @@ def link_library(object_bytes: bytes, manifest: Manifest, target: Target, team_o
     exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
     shim = _shim_objects(linker, (*_SHIM_SOURCES, *(["team.c"] if team else [])), team)
     objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
+    objects |= {f"kernels_{index}.o": content for index, content in enumerate(kernels)}
     files = _sources(manifest, exports) | objects
     inputs = [*shim, "shim_data.c", *(file for file in objects if file not in shim)]
     return _link(linker, files, [*inputs, *(_FAST_MATH if manifest.math == "fast" else ())])

@@ -76,7 +76,7 @@ def test_run_and_verify_on_a_board(astroedge_command: Command, boards: SshBoards
     result = astroedge_command("verify", tiny, "--device", "python", "--json", "-")
     assert result.code == 0, result
     record = json.loads(result.out)
-    assert schema("board-verification")(record, "verification") is None
+    assert schema("board-verify")(record, "verification") is None
     assert record["ok"]
     assert [(item["device"], item["by"], item["ok"]) for item in record["boards"]] == [("python", "python", True)]
     assert boards.left("python") + boards.left("bare") == []

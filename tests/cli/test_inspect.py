@@ -106,11 +106,13 @@ def test_bundle_shows_a_gpus_code(astroedge_command: Command, tmp_path: Path) ->
     """How the kernel is launched, and for which chips each image is; no driver is needed but for running it."""
     cubins = (Image(72, "cubin", bytes(2000)), Image(86, "cubin", bytes(3000)))
     images = (*cubins, Image(72, "ptx", b".version 7.4\n\0"))
-    code, native = DeviceCode("astroedge_run", 128, 24, 13, images), resolve_target("native")
+    code = DeviceCode("astroedge_run", 128, 24, 13, images, "a wait is estimated at 1.5 µs")
+    native = resolve_target("native")
     step = CompiledStep(b"", None, weights_bytes(), tiny_manifest(native), device=code)
     link_bundle(step, native).save(tmp_path / "gpu.astro")
     shown = astroedge_command("inspect", tmp_path / "gpu.astro").out
     assert "up to 24 blocks of 128 threads, which wait for each other 13 times a tick." in " ".join(shown.split())
+    assert "Why so often: a wait is estimated at 1.5 µs" in " ".join(shown.split())
     for line in (
         r"7\.2 +cubin +2\.0 kB +7\.2 alone, as a Jetson's code does",
         r"8\.6 +cubin +3\.0 kB +those from 8\.6 to 8\.9 that are no Jetsons",

@@ -19,10 +19,11 @@ from astroedge.targets.compiler.cuda.divide_calls import BLOCK_THREADS
 from astroedge.targets.compiler.cuda.kernel_text import ENTRY
 from astroedge.targets.compiler.device_passes import DEVICE_PASSES
 from astroedge.targets.compiler.emit.make_manifest import pack_weights
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels
 from astroedge.targets.pass_list import run_passes
 from tests.cuda_emulator.kernels import load_source
 
-WAITS = re.compile(r"ae_grid_sync\(control \+ \d\);")
+WAITS = re.compile(r"ae_grid_sync\(control \+ \d\);|__syncthreads\(\);")
 BOARD = "jetson-orin-nano-cuda"
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -38,22 +39,18 @@ class DeviceStep:
     made: Compilation
 
     @property
-    def tick(self) -> tuple[str, str, str]:
-        """The text before the calls of the tick, the calls, and what comes behind them."""
-        start = self.made.text.index("static __device__ void astroedge_tick")
-        end = self.made.text.index('extern "C" __global__', start)
-        return self.made.text[:start], self.made.text[start:end], self.made.text[end:]
-
-    @property
     def waits(self) -> int:
-        """How often all blocks wait for each other inside a tick."""
-        return len(WAITS.findall(self.tick[1]))
+        """How often blocks or the threads of a block wait for each other in a tick; then blocks for the next tick."""
+        return len(self._found())
 
     def without_wait(self, number: int) -> str:
-        """The text without one of the waits inside the tick."""
-        before, calls, after = self.tick
-        found = list(WAITS.finditer(calls))[number]
-        return before + calls[: found.start()] + calls[found.end() :] + after
+        """The text without one of the waits; that between two ticks is the last."""
+        found = self._found()[number]
+        return f"{self.made.text[: found.start()]};{self.made.text[found.end() :]}"
+
+    def _found(self) -> list[re.Match[str]]:
+        start = self.made.text.index("static __device__ void astroedge_tick")
+        return list(WAITS.finditer(self.made.text, start))
 
     def run(
         self, inputs: Arrays, *, grid: int = 2, seed: int = 0, races: bool = False, text: str | None = None
@@ -71,12 +68,10 @@ class DeviceStep:
             bytes_of = np.ascontiguousarray(inputs[item.name]).reshape(ticks, -1).view(np.uint8)
             offset = plan.places[value].offset
             rows[:, offset : offset + bytes_of.shape[1]] = bytes_of
-        done = np.zeros(1, np.uint64)
         strides = (plan.sizes["inputs"], plan.sizes["outputs"])
         kernels = load_source(text or self.made.text, races=races)
         arrays = (given, outputs, state, weights, workspace, np.zeros(32, np.uint32))
-        kernels.launch(ENTRY, grid, BLOCK_THREADS, *arrays, ticks, *strides, None, done, seed=seed)
-        assert done[0] == ticks
+        kernels.launch(ENTRY, grid, BLOCK_THREADS, *arrays, ticks, *strides, seed=seed)
         shown = outputs.reshape(ticks, -1)
         results = {
             item.name: np.stack([_read(row, place.offset, item.shape, item.dtype) for row in shown])
@@ -95,7 +90,8 @@ def device_step(graph: StepGraph, *, kernels: str = "auto", precision: str = "fl
     """The CUDA C of a step, and what the passes found on the way."""
     target = resolve_target(BOARD)
     native, stored = tvm_target(target), quantise(graph, precision)
-    made = Compilation(CompileRequest(stored.graph, target, "exact", kernels, False, stored.weights), native)
+    request = CompileRequest(stored.graph, target, "exact", kernels, False, stored.weights)
+    made = Compilation(request, native, NativeKernels(native, request.math))
     with native:
         run_passes(UNTIL_TEXT, made)
     return DeviceStep(stored.graph, made)

@@ -43,7 +43,7 @@ def make_profile() -> Profile:
         repeats=(Repeat(1000.0, 2000.0, 790.0), Repeat(1100.0, 2000.0, 810.0)),
         paced=Paced(100.0, 1e7, 0.02, steps, wakes, 1, PacedPeer("ONNX Runtime", "1.0", steps, wakes, 0)),
         timeline=(Moment(0.5, 1000.0, 5000.0, 1.8e9, 61.5, False, 0.25), Moment(1.0, 1000.0, 1100.0, *[None] * 4)),
-        energy=Energy(2.5e-6, 1e-7, 2.0, 4.5, 10.0, 10_000_000, "INA3221, VDD_IN: the whole board", "measured"),
+        energy=Energy(2.5e-6, 1e-7, 2.0, 4.5, 10.0, "INA3221, VDD_IN: the whole board", "measured", 10_000_000),
         host=Host("pi", "2026-01-01T00:00:00+00:00", "Linux 6.1 aarch64", "3.11.2", "2.0", "0.1", "ondemand", 0.5),
         digests=dict.fromkeys(("bundle", "library", "weights", "manifest"), "0" * 64),
         warnings=("The machine runs on its battery.",),

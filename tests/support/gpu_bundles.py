@@ -33,11 +33,11 @@ def make_gpu_bundle(target: str | Target = "native", code: DeviceCode | None = N
     return _link(replace(tiny_manifest(resolved), golden=tiny_golden(), device=code.record), resolved, code)
 
 
-def make_wide_bundle() -> Bundle:
+def make_wide_bundle(inputs_size: int = 1 << 14, outputs_size: int = 3 << 12) -> Bundle:
     """The same with records of inputs and outputs that have far more bytes than fields, and without a golden trace."""
     native, code = resolve_target("native"), tiny_device_code()
     manifest = tiny_manifest(native)
-    layout = replace(manifest.layout, inputs_size=1 << 14, outputs_size=3 << 12)
+    layout = replace(manifest.layout, inputs_size=inputs_size, outputs_size=outputs_size)
     return _link(replace(manifest, layout=layout, device=code.record), native, code)
 
 

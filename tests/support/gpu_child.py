@@ -1,7 +1,8 @@
 """A process with the fake driver: what checks of sessions on a GPU have in common.
 
-The first argument of the process is a folder with the tiny layer: cpu.astro for the processor, gpu.astro for a GPU, and
-wide.astro the same with large records. The fake driver is there too, and the log of its calls, `calls`.
+The first argument of the process is a folder with the tiny layer: cpu.astro for the processor, gpu.astro for a GPU,
+and wide.astro and middling.astro the same with larger records. The fake driver is there too, and the log of its calls,
+`calls`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import astroedge
 from astroedge.runtimes.session.compiled import CompiledSession
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
-GPU, CPU, WIDE = FOLDER / "gpu.astro", FOLDER / "cpu.astro", FOLDER / "wide.astro"
+GPU, CPU = FOLDER / "gpu.astro", FOLDER / "cpu.astro"
+WIDE, MIDDLING = FOLDER / "wide.astro", FOLDER / "middling.astro"
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from astroedge.targets.boards.gpus import find_gpus
 from astroedge.workflows.doctor import _gpus as gpus
 from astroedge.workflows.evaluation.evaluate import evaluate
 from tests.support.bundles import draw_ticks, one_tick
-from tests.support.gpu_child import CPU, FOLDER, GPU, WIDE, assert_same, both, calls, settings, tick
+from tests.support.gpu_child import CPU, FOLDER, GPU, MIDDLING, WIDE, assert_same, both, calls, settings, tick
 
 
 def check_steps() -> None:
@@ -67,6 +67,20 @@ def check_large_records() -> None:
         assert_same(wide.run(**inputs), cpu.run(**inputs))
         assert calls("cuLaunchCooperativeKernel") - before >= 4
         assert np.array_equal(wide.state, cpu.state)
+
+
+def check_small_records() -> None:
+    """What a step reads is reached in the host's memory where it is little for all blocks together, else copied."""
+    inputs, bundle = draw_ticks(12), Bundle.load(MIDDLING)
+    with settings("sms=48"), astroedge.load(CPU) as cpu:
+        for blocks, copied in ((1, (0, 0)), (32, (0, 0)), (33, (1, 0)), (65, (1, 1))):
+            with CompiledSession(bundle, blocks=blocks) as session:
+                session.state = cpu.state
+                before = calls("cuMemcpyHtoDAsync_v2"), calls("cuMemcpyDtoHAsync_v2")
+                for index in range(2):
+                    assert_same(session.step(**tick(inputs, index)), cpu.step(**tick(inputs, index)))
+                after = calls("cuMemcpyHtoDAsync_v2"), calls("cuMemcpyDtoHAsync_v2")
+                assert tuple(b - a for a, b in zip(before, after, strict=True)) == tuple(2 * one for one in copied)
 
 
 def check_states() -> None:

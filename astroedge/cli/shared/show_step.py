@@ -152,6 +152,7 @@ def _show_device(manifest: Manifest) -> None:
         f"A GPU ({device.kind}) computes it: one launch of {device.kernel} for many ticks, in up to "
         f"{device.blocks} blocks of {device.block} threads, which wait for each other {device.barriers} times a tick."
     )
+    print_line(f"Why so often: {device.reason}")
     rows = [
         (_dotted(item.capability), item.kind, size(item.nbytes), _runs_on(item), item.sha256[:16] + "…")
         for item in device.images

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 PathLike = str | os.PathLike[str]
 Elsewhere = Callable[[PathLike, LabelledData], Stream]
-EVALUATION_FORMAT = "astroedge-evaluation"
+EVALUATION_FORMAT = "astroedge-eval"
 EVALUATION_VERSION = 1
 
 
@@ -58,7 +58,7 @@ class Evaluation:
         return own - first if metric == "accuracy" else own / first - 1
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, versioned, as `schemas/evaluation.schema.json` describes it."""
+        """The JSON form, versioned, as `schemas/eval.schema.json` describes it."""
         return {"format": EVALUATION_FORMAT, "version": EVALUATION_VERSION, **asdict(self)}
 
 

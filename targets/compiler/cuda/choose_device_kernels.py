@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from astroedge.bundle.manifest import Matrix
 from astroedge.targets.compiler.cuda.convolution_calls import ConvolutionCalls
 from astroedge.targets.compiler.cuda.element_forms import by_elements
 from astroedge.targets.compiler.cuda.library_forms import in_library
@@ -20,31 +19,32 @@ from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.activity import ActivityCounters, Counter
-from astroedge.targets.compiler.select.choose_kernels import KernelChoice, is_graded
+from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.select.decide_kernel import EVENT, check_kernels
+from astroedge.targets.compiler.select.matrix_reports import Chosen, convolution_report, product_report
 from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.families.gpu_costs import GpuCosts
 from astroedge.targets.kernels.cuda.products import count_active
 from astroedge.targets.precision.quantise_weights import StoredWeights
-
-BLOCKS = 128
-"""Blocks of threads that run at once on a small chip; larger ones have more than enough."""
 
 
 def choose_device_kernels(
     program: StepProgram,
     products: list[Product | ConvolutionProduct],
     spikes: dict[str, float],
+    costs: GpuCosts,
     kernels: str,
     weights: StoredWeights,
 ) -> tuple[StepProgram, KernelChoice]:
     """Replace the placeholders in `program` by kernels of a GPU and add what counts its spikes.
 
-    Arguments and results as of `choose_kernels`; "pruned" is as "auto", for there are no such kernels on a GPU.
+    Arguments and results as of `choose_kernels`, but for the costs of the GPU in the place of the target; "pruned" is
+    as "auto", for there are no such kernels on a GPU.
 
     Raises CompileError for any other word, and for more inputs than exact integer sums allow.
     """
     check_kernels(kernels)
-    chooser = _DeviceChooser(kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
+    chooser = _DeviceChooser(costs, kernels, weights, dict(zip(spikes, program.spikes, strict=True)), spikes)
     for call in program.calls:
         chooser.add(call, products)
     chooser.count_the_rest()
@@ -54,14 +54,21 @@ def choose_device_kernels(
 class _DeviceChooser:
     """Walks the calls once."""
 
-    def __init__(self, kernels: str, weights: StoredWeights, spikes: dict[str, Value], rates: dict[str, float]) -> None:
+    def __init__(
+        self,
+        costs: GpuCosts,
+        kernels: str,
+        weights: StoredWeights,
+        spikes: dict[str, Value],
+        rates: dict[str, float],
+    ) -> None:
         self.weights = WeightValues(weights)
         self.calls: list[KernelCall] = []
         self.activity = ActivityCounters(spikes, rates)
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.listed: set[tuple[Value, int]] = set()
-        self.products = ProductCalls(kernels, self.weights, BLOCKS)
-        self.convolutions = ConvolutionCalls(kernels, self.weights, BLOCKS)
+        self.products = ProductCalls(kernels, self.weights, costs)
+        self.convolutions = ConvolutionCalls(kernels, self.weights, costs.blocks)
 
     def add(self, call: KernelCall, products: list[Product | ConvolutionProduct]) -> None:
         """Append `call`, or the kernels that stand for it."""
@@ -87,42 +94,22 @@ class _DeviceChooser:
         batch = product.batch * product.rows_out
         chosen = self.products.choose(product, left, right, call.writes[0])
         self._take(chosen, product, left, batch)
-        self.choice.matrices.append(
-            Matrix(
-                name=product.name,
-                rows=product.rows,
-                columns=product.columns,
-                calls=batch,
-                kernel=chosen.kernel,
-                reason=chosen.reason,
-                spikes=self.activity.counted_as(left, product),
-                nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
-                nbytes=sum(value.nbytes for value in chosen.stored),
-                precision=self.weights.storage(right).name,
-                graded=is_graded(product),
-            )
-        )
+        report = self._report(chosen, left, right, product)
+        self.choice.matrices.append(product_report(product, right, report))
 
     def _add_convolution(self, call: KernelCall, product: ConvolutionProduct) -> None:
-        conv, (images, matrix) = product.shape, call.reads
+        images, matrix = call.reads
         chosen = self.convolutions.choose(product, images, matrix, call.writes[0])
         self._take(chosen, product, images, 1)
         nonzero = 0 if matrix.data is None else int(np.count_nonzero(matrix.data))
-        self.choice.matrices.append(
-            Matrix(
-                name=product.name,
-                rows=conv.taps,
-                columns=conv.group_outputs,
-                calls=conv.batch * conv.groups * conv.out_pixels,
-                kernel=chosen.kernel,
-                reason=chosen.reason,
-                spikes=self.activity.counted_as(images, product),
-                nonzero=round(nonzero / conv.groups),
-                nbytes=sum(value.nbytes for value in chosen.stored),
-                precision=self.weights.storage(matrix).name,
-                graded=is_graded(product),
-            )
-        )
+        report = self._report(chosen, images, matrix, product)
+        self.choice.matrices.append(convolution_report(product, nonzero, report))
+
+    def _report(
+        self, chosen: ChosenCalls, operand: Value, matrix: Value, product: Product | ConvolutionProduct
+    ) -> Chosen:
+        spikes, nbytes = self.activity.counted_as(operand, product), sum(value.nbytes for value in chosen.stored)
+        return Chosen(chosen.kernel, chosen.reason, spikes, nbytes, self.weights.storage(matrix).name)
 
     def _take(self, chosen: ChosenCalls, product: Product | ConvolutionProduct, operand: Value, batch: int) -> None:
         """Append the calls that were chosen, and one that counts the inputs they list, once for each operand."""

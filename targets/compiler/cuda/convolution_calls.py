@@ -19,7 +19,7 @@ MOST_FIRING = 0.5
 
 
 class ConvolutionCalls:
-    """Chooses the calls of the convolutions of one step; the parameters are those of `ProductCalls`."""
+    """Chooses the calls of the convolutions of one step; `blocks` run at once, else as in `ProductCalls`."""
 
     def __init__(self, kernels: str, weights: WeightValues, blocks: int) -> None:
         self.kernels = kernels

@@ -9,7 +9,7 @@ import tvm_ffi
 from tvm import tirx
 
 from astroedge.targets.compiler.program.equal_functions import EqualFunctions
-from astroedge.targets.compiler.program.step_program import KernelCall
+from astroedge.targets.compiler.program.step_program import OWN, KernelCall
 from astroedge.targets.compiler.threads.divide_loops import PART, TeamForm, divide_loops, undivided
 from astroedge.targets.cuda.library_call import IN_TURN, LIBRARY_BLOCKS, LIBRARY_FUNCTION
 from astroedge.targets.cuda.scalar_lanes import scalar_lanes
@@ -44,7 +44,8 @@ class DeviceForm:
     `function` is None where the library has it; else it takes two int32 after its arrays, thread and threads, if it is
     `divided`. `parts` threads have something to do. With `in_turn` thread t writes the
     elements t, t + threads and so on of the results, and no other thread does. `alone` says that one thread makes more
-    than a few elements, while all others wait.
+    than a few elements, while all others wait. `repeated` says that each block makes all of it for itself: then thread
+    and threads are those of the block.
     """
 
     function: tirx.PrimFunc | None
@@ -52,6 +53,7 @@ class DeviceForm:
     parts: int
     in_turn: bool = False
     alone: bool = False
+    repeated: bool = False
 
 
 def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
@@ -60,7 +62,11 @@ def divide_calls(calls: list[KernelCall]) -> list[DeviceForm]:
     Raises UnknownForm for one that can only be done by one thread, or by few, and takes these too long.
     """
     made: EqualFunctions[DeviceForm] = EqualFunctions()
-    return [_form(call, made) for call in calls]
+    forms = [_form(call, made) for call in calls]
+    repeated = [any(value.kind == OWN for value in call.writes) for call in calls]
+    return [
+        replace(form, in_turn=False, repeated=True) if own else form for form, own in zip(forms, repeated, strict=True)
+    ]
 
 
 def _form(call: KernelCall, made: EqualFunctions[DeviceForm]) -> DeviceForm:

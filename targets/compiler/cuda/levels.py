@@ -1,7 +1,7 @@
 """Calls in levels: those of one level need not wait for each other, and all blocks wait once between two levels.
 
 A call comes after what it reads has been written, and after what it overwrites has been read. Values without a place
-yet are bytes of their own.
+yet are bytes of their own. What each block makes for itself (`repeat_calls.py`) it may read in the same level.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import prod
 from astroedge.targets.compiler.cuda.divide_calls import DeviceForm
 from astroedge.targets.compiler.program.blocks import is_pointwise
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Place, may_overwrite
-from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
+from astroedge.targets.compiler.program.step_program import OWN, KernelCall, StepProgram, Value
 
 Places = Mapping[Value, Place]
 Moments = Callable[[Sequence[KernelCall], Places], list[int]]
@@ -60,14 +60,14 @@ def sort_plan(
     What a thread makes and reads at its own elements only, `points` of a call of the `forms` in turn, it need not wait
     for: such calls stand in one level, one behind the other.
     """
-    own = [_own_values(call, form, points) for call, form in zip(plan.calls, forms, strict=True)]
+    own = [own_values(call, form, points) for call, form in zip(plan.calls, forms, strict=True)]
     levels = levels_of(plan.calls, plan.places, {}, own)
     order = sorted(range(len(levels)), key=lambda index: levels[index])
     sorted_plan = replace(plan, calls=[plan.calls[index] for index in order])
     return sorted_plan, [forms[index] for index in order], [levels[index] for index in order]
 
 
-def _own_values(call: KernelCall, form: DeviceForm, points: Mapping[Value, frozenset[Value]]) -> frozenset[Value]:
+def own_values(call: KernelCall, form: DeviceForm, points: Mapping[Value, frozenset[Value]]) -> frozenset[Value]:
     """The values of which every thread touches its own elements alone: t, t + threads and so on."""
     if not form.in_turn:
         return frozenset()
@@ -89,16 +89,18 @@ def levels_of(
     """
     bytes_of = _Bytes(places, in_place)
     levels: list[int] = []
+    made: dict[Value, int] = {}
     none: frozenset[Value] = frozenset()
     for call, own in zip(calls, own_values or repeat(none), strict=False):
         reads = [(touched, _elements(value, own)) for value in call.reads if (touched := bytes_of.find(value))]
         writes = [(touched, _elements(value, own)) for value in call.writes if (touched := bytes_of.find(value))]
-        level = 0
+        level = max((made[value] for value in call.reads if value.kind == OWN), default=0)
         for (first, *others), elements in reads:
             level = max([level, first.written.next_of(elements), *(area.written.next_of(0) for area in others)])
         for (first, *others), elements in writes:
             level = max(level, first.written.next_of(elements), first.read.next_of(elements))
             level = max([level, *(max(area.written.next_of(0), area.read.next_of(0)) for area in others)])
+        made.update((value, level) for value in call.writes if value.kind == OWN)
         for (first, *_), elements in reads:
             first.read.add(elements, level)
         for (first, *_), elements in writes:
@@ -148,7 +150,7 @@ class _Bytes:
     def find(self, value: Value) -> list[_Area]:
         """The area of a value and then those of others that overlap it; none for what is never written."""
         value = self.in_place.get(value, value) if value not in self.places else value
-        if value.kind in ("input", "weight"):
+        if value.kind in ("input", "weight", OWN):
             return []
         if value not in self.places:
             return self.found.setdefault(value, [_Area(0, value.nbytes)])

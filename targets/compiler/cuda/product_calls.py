@@ -11,6 +11,7 @@ from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.decide_kernel import DENSE, EVENT, why_dense
 from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.families.gpu_costs import GpuCosts
 from astroedge.targets.kernels.cuda.products import IntegerProduct, RowsProduct, pack_rows
 
 MOST_FIRING = 0.7
@@ -30,14 +31,13 @@ class ChosenCalls:
 class ProductCalls:
     """Chooses the calls of the products of one step.
 
-    `kernels` is "auto", or "event" or "dense" to force one kind wherever it applies; `blocks` is how many blocks of
-    threads run at once.
+    `kernels` is "auto", or "event" or "dense" to force one kind wherever it applies; `costs` are those of the GPU.
     """
 
-    def __init__(self, kernels: str, weights: WeightValues, blocks: int) -> None:
+    def __init__(self, kernels: str, weights: WeightValues, costs: GpuCosts) -> None:
         self.kernels = kernels
         self.weights = weights
-        self.blocks = blocks
+        self.costs = costs
 
     def choose(self, product: Product, left: Value, right: Value, result: Value) -> ChosenCalls:
         """The calls that make `result` of the product of `left` and `right`.
@@ -107,7 +107,7 @@ class ProductCalls:
             dtype=product.dtype,
         )
         kind = "dense-gemv" if product.constant else "batched-matmul"
-        if not integers.is_worth_splitting(self.blocks):
+        if not integers.is_worth_splitting(self.costs.blocks):
             return (KernelCall(integers.product(False), reads, (result,), kind, ("matmul",)),)
         sums = Value(f"sums.{result.name}", integers.sums_shape, product.dtype, "computed")
         return (
@@ -123,7 +123,7 @@ class ProductCalls:
         kind = "event-gemv" if rows.skips else "dense-gemv"
         repeats = rows.batch if product.constant else 1
         touched = round(rate * sum(value.nbytes for value in reads[1:])) * repeats
-        form = rows.form(rate, self.blocks)
+        form = rows.form(rate, self.costs)
         if not form.split:
             return (KernelCall(rows.product(form), reads, (result,), kind, ("matmul",), touched=touched),)
         sums = Value(f"sums.{result.name}", rows.sums_shape, "float32", "computed")

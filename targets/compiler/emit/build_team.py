@@ -8,10 +8,10 @@ Every thread calls it; the points at which they wait are calls of `shim/team.c`.
 
 from __future__ import annotations
 
-import tvm
 from tvm import ir, tirx
 
-from astroedge.targets.compiler.emit.build_object import Tick, pointer
+from astroedge.targets.compiler.emit.build_object import Tick
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels, pointer
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.threads.divide_loops import undivided
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
@@ -19,11 +19,11 @@ from astroedge.targets.compiler.threads.plan_team import TeamPlan
 TEAM_ENTRY = "astroedge_team_tick"
 
 
-def build_team_object(team_plan: TeamPlan, plan: MemoryPlan, target: tvm.target.Target, math: str) -> bytes:
+def build_team_object(team_plan: TeamPlan, plan: MemoryPlan, kernels: NativeKernels) -> bytes:
     """Compile the tick of a team; arguments and errors as of `build_object`."""
     team = tirx.Var("team", pointer("uint8"))
     thread, threads = (tirx.Var(name, ir.PrimType("int32")) for name in ("thread", "threads"))
-    tick = Tick(plan, target, math, TEAM_ENTRY, (team, thread, threads))
+    tick = Tick(plan, kernels, TEAM_ENTRY, (team, thread, threads))
     statements: list[tirx.Stmt] = []
     alone: list[tirx.Stmt] = []
 

@@ -15,6 +15,7 @@ import tvm
 from tvm import s_tir, tirx
 
 from astroedge.targets.compiler.emit.shuffle_strides import ShuffleStrides, shuffle_strides
+from astroedge.targets.compiler.emit.store_floats import StoreFloats, store_floats
 from astroedge.targets.exact.fence_products import FenceProducts, fence_products
 from astroedge.targets.pass_list import Pass, run_passes
 
@@ -51,6 +52,7 @@ MODULE_FACTS = {
     "module.fenced": "every float product and quotient is the direct operand of a fence, so that nothing contracts it; "
     "with fast math products are free",
     "module.native": "of TVM's intrinsics only what LLVM has is left",
+    "module.stored": "no float has a name: what would have one is an array of one element",
 }
 """What each fact says of a module."""
 
@@ -82,6 +84,10 @@ def _shuffle(state: LoweredModule) -> None:
 def _fence(state: LoweredModule) -> None:
     if state.math == "exact":
         state.module = FenceProducts()(state.module)
+
+
+def _store(state: LoweredModule) -> None:
+    state.module = StoreFloats()(state.module)
 
 
 MODULE_PASSES: tuple[Pass[LoweredModule], ...] = (
@@ -194,6 +200,7 @@ MODULE_PASSES: tuple[Pass[LoweredModule], ...] = (
         requires=("module.bound", "module.fenced"),
         ensures=("module.native",),
     ),
+    Pass.of(store_floats, requires=("module.distinct", "module.native"), ensures=("module.stored",), run=_store),
 )  # fmt: skip
 """All that is done to the module, in this order."""
 

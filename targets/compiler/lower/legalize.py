@@ -36,6 +36,7 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
 )
 from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
+from astroedge.targets.compiler.lower.repeated_calls import lower_once
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.precision.quantise_weights import StoredWeights
@@ -87,7 +88,7 @@ def legalize(
         **scatters.LOWERINGS,
         "relax.take": partial(lower_take, weights),
     }
-    module = relax.transform.LegalizeOps(custom)(module)
+    module = relax.transform.LegalizeOps({**lower_once(module, custom), **custom})(module)
     _refuse_leftovers(module)
     return _isolate_stored(_isolate_reductions(module)), rewriter.products
 

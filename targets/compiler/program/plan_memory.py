@@ -65,12 +65,14 @@ def plan_memory(
     initial: dict[str, np.ndarray],
     copy: Callable[[Value], tirx.PrimFunc],
     moments: Moments = one_by_one,
+    apart: int = 0,
 ) -> MemoryPlan:
     """Place every value of `program`.
 
     `counters` start the workspace in order, eight bytes each; `initial` are state tensors to store beside the weights;
     `copy` makes the kernel that moves a value. `moments` says of calls, with the places known so far, when each runs:
-    those of one moment run at the same time, in any order. The plan has the calls in the order of their moments.
+    those of one moment run at the same time, in any order. The plan has the calls in the order of their moments. Values
+    of the workspace share no bytes where that takes no more than `apart`: who shares bytes has to wait for each other.
     """
     places: dict[Value, Place] = {}
     inputs_size = _place_in_order(program.inputs, "inputs", places)
@@ -84,7 +86,10 @@ def plan_memory(
     for index, value in enumerate(counters):
         places[value] = Place("workspace", index * COUNTER_BYTES)
     calls, times = _in_order_of_time(calls, moments(calls, places))
-    workspace = _pack_workspace(calls, places, _aligned(len(counters) * COUNTER_BYTES), times)
+    start = _aligned(len(counters) * COUNTER_BYTES)
+    if _workspace_bytes(calls, places) <= apart:
+        times = [0] * len(calls)
+    workspace = max(pack_by_lifetime(calls, places, times, "computed", Place("workspace", start)), ALIGNMENT)
     stored = {
         name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
     }
@@ -188,16 +193,24 @@ def _copy_call(source: Value, target: Value, copy: Callable[[Value], tirx.PrimFu
     return KernelCall(copy(source), (source,), (target,), "copy", ("copy",))
 
 
-def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: int, moments: Sequence[int]) -> int:
-    """Give the remaining computed values offsets such that values alive together do not overlap; return the size."""
+def _workspace_bytes(calls: list[KernelCall], places: dict[Value, Place]) -> int:
+    """Bytes of all values that have no place yet, none over another."""
+    values = {value for call in calls for value in call.writes if value.kind == "computed" and value not in places}
+    return sum(_aligned(value.nbytes) for value in values)
+
+
+def pack_by_lifetime(
+    calls: Sequence[KernelCall], places: dict[Value, Place], moments: Sequence[int], kind: str, first_place: Place
+) -> int:
+    """Place the values of a kind that have none, from `first_place` on, those alive together apart; return the end."""
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     for moment, call in zip(moments, calls, strict=True):
         for value in (*call.reads, *call.writes):
-            if value.kind == "computed" and value not in places:
+            if value.kind == kind and value not in places:
                 first.setdefault(value, moment)
                 last[value] = moment
-    end = start
+    start = end = first_place.offset
     lives = np.zeros((len(first), 2), np.int64)  # of the values that are placed, the first and the last moment
     taken = np.zeros((len(first), 2), np.int64)  # and the bytes from where to where
     for number, value in enumerate(sorted(first, key=lambda item: (-item.nbytes, first[item]))):
@@ -208,9 +221,9 @@ def _pack_workspace(calls: list[KernelCall], places: dict[Value, Place], start: 
                 break
             offset = max(offset, high)
         lives[number], taken[number] = (first[value], last[value]), (offset, offset + size)
-        places[value] = Place("workspace", offset)
+        places[value] = Place(first_place.buffer, offset)
         end = max(end, offset + size)
-    return max(end, ALIGNMENT)
+    return end
 
 
 def _weights_in_use(calls: list[KernelCall]) -> list[Value]:

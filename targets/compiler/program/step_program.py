@@ -21,10 +21,13 @@ from astroedge.targets.compiler.program.blocks import is_reshape
 from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
 
+OWN = "own"
+"""The kind of what each block of threads of a GPU computes for itself, in memory of its own."""
+
 
 @dataclass(eq=False)
 class Value:
-    """An array of the step. `kind` is "input", "state", "weight" or "computed"; `data` holds a weight's numbers."""
+    """An array of the step: `kind` is "input", "state", "weight", "computed" or `OWN`, `data` a weight's numbers."""
 
     name: str
     shape: tuple[int, ...]

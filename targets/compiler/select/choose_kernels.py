@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from astroedge.bundle.manifest import Matrix
 from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
@@ -22,6 +20,7 @@ from astroedge.targets.compiler.select.choose_convolutions import ConvolutionCho
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
 from astroedge.targets.compiler.select.kernel_cost import reads_rows
+from astroedge.targets.compiler.select.matrix_reports import Chosen, convolution_report, product_report
 from astroedge.targets.compiler.select.pruned_products import PrunedProducts
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size, can_compress
@@ -125,40 +124,16 @@ class _Chooser:
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(KernelCall(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
-        self.choice.matrices.append(
-            Matrix(
-                name=product.name,
-                rows=product.rows,
-                columns=product.columns,
-                calls=product.batch * product.rows_out,
-                kernel=kernel,
-                reason=reason,
-                spikes=self.activity.counted_as(left, product),
-                nonzero=int(np.count_nonzero(right.data)) if right.data is not None else None,
-                nbytes=sum(value.nbytes for value in weights),
-                precision=self.weights.storage(right).name,
-                graded=is_graded(product),
-            )
-        )
+        nbytes, precision = sum(value.nbytes for value in weights), self.weights.storage(right).name
+        chosen = Chosen(kernel, reason, self.activity.counted_as(left, product), nbytes, precision)
+        self.choice.matrices.append(product_report(product, right, chosen))
 
     def _add_convolution(self, call: KernelCall, product: ConvolutionProduct) -> None:
-        conv, (images, weights) = product.shape, call.reads
-        chosen = self.convolutions.add(call, product)
-        self.choice.matrices.append(
-            Matrix(
-                name=product.name,
-                rows=conv.taps,
-                columns=conv.group_outputs,
-                calls=conv.batch * conv.groups * conv.out_pixels,
-                kernel=chosen.kernel,
-                reason=chosen.reason,
-                spikes=self.activity.counted_as(images, product),
-                nonzero=round(chosen.nonzero / conv.groups),
-                nbytes=chosen.nbytes,
-                precision=self.weights.storage(weights).name,
-                graded=is_graded(product),
-            )
-        )
+        images, weights = call.reads
+        made = self.convolutions.add(call, product)
+        spikes, precision = self.activity.counted_as(images, product), self.weights.storage(weights).name
+        chosen = Chosen(made.kernel, made.reason, spikes, made.nbytes, precision)
+        self.choice.matrices.append(convolution_report(product, made.nonzero, chosen))
 
     def _image_counter(self, images: Value, sparsity: Sparsity, reader: str) -> Value:
         """What counts the active elements of an image each time they are listed."""
@@ -207,8 +182,3 @@ class _Chooser:
             self.calls.append(KernelCall(function, (value,), writes, "active-list", ("active_list",)))
             self.lists[key] = (indices, bounds)
         return self.lists[key]
-
-
-def is_graded(product: Product | ConvolutionProduct) -> bool:
-    """Whether a sparse operand has values of several magnitudes."""
-    return product.sparsity is not None and not product.sparsity.spiking

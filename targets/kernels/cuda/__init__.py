@@ -1,4 +1,4 @@
 """Kernels of the CUDA C library (`library/*.cuh`): who calls which function of it, and its text.
 
-Imports `precision`, `targets.cuda`, `products` and `convolutions`.
+Imports `families`, `precision`, `targets.cuda`, `products` and `convolutions`.
 """

@@ -23,7 +23,7 @@ def reduce_last(kind: str, outer: int, width: int, dtype: str) -> tirx.PrimFunc:
     arrays = (("x", (outer * width,), dtype), ("y", (outer,), dtype))
     mean = "true" if kind == "mean" else "false"
     sizes = (_identity(kind, dtype), FIRST_BLOCK, outer, width)
-    return library_call(kind, f"ae_reduce<{_JOINS[kind]}, {mean}>", arrays, sizes, _blocks(outer, _LANES))
+    return library_call(kind, f"ae_reduce<{_JOINS[kind]}, {mean}>", arrays, sizes, _blocks(outer, _LANES), alone=True)
 
 
 def softmax(outer: int, width: int, *, logarithm: bool = False) -> tirx.PrimFunc:
@@ -32,7 +32,7 @@ def softmax(outer: int, width: int, *, logarithm: bool = False) -> tirx.PrimFunc
     kind, flag = ("log_softmax", "true") if logarithm else ("softmax", "false")
     threads = _threads(outer)
     sizes = (FIRST_BLOCK, outer, width, threads)
-    return library_call(kind, f"ae_softmax<{flag}>", arrays, sizes, _blocks(outer, threads))
+    return library_call(kind, f"ae_softmax<{flag}>", arrays, sizes, _blocks(outer, threads), alone=True)
 
 
 def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> tirx.PrimFunc:
@@ -44,7 +44,7 @@ def layer_norm(outer: int, width: int, epsilon: float, affine: bool = True) -> t
     arrays.append(("y", *vectors))
     added, threads = f"{float(np.float32(epsilon)).hex()}f", _threads(outer)
     sizes = (added, FIRST_BLOCK, outer, width, threads)
-    return library_call("layer_norm", "ae_layer_norm", arrays, sizes, _blocks(outer, threads))
+    return library_call("layer_norm", "ae_layer_norm", arrays, sizes, _blocks(outer, threads), alone=True)
 
 
 def _blocks(outer: int, threads: int) -> int:

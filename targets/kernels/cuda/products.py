@@ -13,6 +13,7 @@ import numpy as np
 from tvm import tirx
 
 from astroedge.targets.cuda.library_call import FIRST_BLOCK, library_call
+from astroedge.targets.families.gpu_costs import GpuCosts
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.precision.storage import BLOCK, FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -32,8 +33,10 @@ _MANY = 16  # rows by one matrix that are worth keeping its weights in a cache f
 _TOTALS = 2048  # sums in shared memory
 
 _AHEAD = 8  # AE_AHEAD of the library: weights a thread waits for at the same time, twice as many if only added
-_LISTED, _LOADED, _FINISHED = 0.5, 0.3, 2.0
-"""Microseconds (estimated) of reading and listing 256 inputs, of waiting for weights, and of a barrier and `finish`."""
+_LISTED = (2, 60)
+"""Loads and operations that wait for each other where a block reads and lists 256 inputs."""
+_FINISH_LOADS = 3  # of sums, and by who reads what `finish` makes of them; a store takes as long
+_WEIGHT_LOADS = 2  # a load from memory takes about as long as two from the second cache
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ class RowsProduct:
         """The shape of the float32 array of split sums."""
         return self.batch, self.units, self.columns
 
-    def form(self, rate: float, blocks: int) -> RowsForm:
-        """How a device divides it where `blocks` blocks of threads run at once and inputs fire at `rate`."""
+    def form(self, rate: float, costs: GpuCosts) -> RowsForm:
+        """How a GPU with these costs divides it where inputs fire at `rate`."""
+        blocks = costs.blocks
         if self.skips and self.constant and self.per_matrix >= _MANY:
             tiles = -(-self.storage.data_size(self.columns) // _WARP)
             most = _TOTALS // (64 if self.storage.packs_nibbles else 32)
@@ -97,8 +101,10 @@ class RowsProduct:
             return RowsForm("strips", split=self.rows > BLOCK and tasks * _WARP < blocks * THREADS)
         tasks = self.batch * -(-self.storage.data_size(self.columns) // THREADS)
         waits = ceil(rate * BLOCK / (_AHEAD if self.graded or not self.skips else 2 * _AHEAD))
-        saved = (ceil(self.rows / BLOCK) - 1) * (_LISTED + _LOADED * waits)
-        return RowsForm("fixed" if self.fixed else "rows", split=tasks < blocks and saved > _FINISHED)
+        listing = _LISTED[0] * costs.load + _LISTED[1] * costs.operation
+        saved = (ceil(self.rows / BLOCK) - 1) * (listing + waits * _WEIGHT_LOADS * costs.load)
+        finishing = costs.barrier(blocks) + _FINISH_LOADS * costs.load
+        return RowsForm("fixed" if self.fixed else "rows", split=tasks < blocks and saved > finishing)
 
     def product(self, form: RowsForm) -> tirx.PrimFunc:
         """Kernel (x, weights, [scales], y), or (x, weights, sums) if the form is split, for `finish`.
@@ -137,7 +143,8 @@ class RowsProduct:
         arrays.append(("y", (self.batch * self.columns,), "float32"))
         sizes = (FIRST_BLOCK, self.rows, self.columns, self.batch)
         name = f"ae_finish<ae_{self.storage.name}>"
-        return library_call("finish_gemv", name, arrays, sizes, _filled(self.batch * self.columns), in_turn=True)
+        blocks = _filled(self.batch * self.columns)
+        return library_call("finish_gemv", name, arrays, sizes, blocks, in_turn=True, alone=True)
 
     def _blocks(self, form: RowsForm) -> int:
         """Blocks that find something to do."""
@@ -208,7 +215,7 @@ def embedding_row(count: int, entries: int, width: int, storage: Storage, index_
     ]
     sizes = (FIRST_BLOCK, count, entries, width)
     blocks = _filled(count * storage.data_size(width))
-    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, sizes, blocks)
+    return library_call("embedding_row", f"ae_embedding<ae_{storage.name}>", arrays, sizes, blocks, alone=True)
 
 
 def count_active(size: int, dtype: str) -> tirx.PrimFunc:

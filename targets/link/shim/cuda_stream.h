@@ -11,8 +11,7 @@ typedef struct cuda_stream {
     CUdeviceptr state, workspace, control;
     CUdeviceptr inputs, outputs;         /* records in the GPU's own memory */
     uint8_t *host_inputs, *host_outputs; /* the same records in pinned memory, which the GPU reaches too */
-    volatile uint64_t *host_done;        /* how many ticks of a launch are done */
-    CUdeviceptr mapped_inputs, mapped_outputs, mapped_done;
+    CUdeviceptr mapped_inputs, mapped_outputs;
     uint64_t records; /* that there is room for */
     uint64_t memory;  /* bytes on the GPU, the weights not counted */
     uint32_t blocks;

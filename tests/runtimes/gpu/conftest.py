@@ -17,6 +17,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gpu")
     make_gpu_bundle().save(path / "gpu.astro")
     make_wide_bundle().save(path / "wide.astro")
+    make_wide_bundle(2048, 1024).save(path / "middling.astro")
     make_tiny_bundle().save(path / "cpu.astro")
     build_driver(path)
     return path

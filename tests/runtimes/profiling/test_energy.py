@@ -155,7 +155,7 @@ def test_counters_that_only_root_may_read_are_explained(tmp_path: Path) -> None:
 
 def test_an_energy_that_is_no_more_than_its_error_is_doubted() -> None:
     """Power that does not rise, and an error of more than half; a clear one is not doubted."""
-    found = Energy(0.04, 0.001, 2.0, 6.0, 10.0, 1000, "meter", "measured")
+    found = Energy(0.04, 0.001, 2.0, 6.0, 10.0, "meter", "measured", 1000)
     assert list(doubt_energy(found)) == []
-    assert len(list(doubt_energy(Energy(-0.01, 0.001, 2.0, 1.9, 10.0, 1000, "meter", "measured")))) == 1
-    assert len(list(doubt_energy(Energy(0.04, 0.03, 2.0, 6.0, 10.0, 1000, "meter", "measured")))) == 1
+    assert len(list(doubt_energy(Energy(-0.01, 0.001, 2.0, 1.9, 10.0, "meter", "measured", 1000)))) == 1
+    assert len(list(doubt_energy(Energy(0.04, 0.03, 2.0, 6.0, 10.0, "meter", "measured", 1000)))) == 1

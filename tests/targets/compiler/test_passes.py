@@ -18,6 +18,7 @@ from astroedge.targets.compiler.compilation import Compilation
 from astroedge.targets.compiler.device_passes import DEVICE_FACTS, DEVICE_PASSES, tables
 from astroedge.targets.compiler.emit.lower_kernel import KERNEL_FACTS, KERNEL_PASSES
 from astroedge.targets.compiler.emit.lower_module import MODULE_FACTS, MODULE_PASSES
+from astroedge.targets.compiler.emit.native_kernels import NativeKernels
 from astroedge.targets.compiler.passes import FACTS, PASSES
 from astroedge.targets.pass_list import Pass, check_passes
 from astroedge.targets.precision.quantise_weights import StoredWeights
@@ -67,7 +68,8 @@ def test_every_pass_fills_the_fields_it_declares(probes: bool) -> None:
     """A field appears with the pass that ensures it, and not before."""
     target = resolve_target("x86-64-v3")
     request = CompileRequest(graphs.recurrent_net(), target, "exact", "auto", probes, StoredWeights())
-    state = Compilation(request, tvm_target(target))
+    native = tvm_target(target)
+    state = Compilation(request, native, NativeKernels(native, request.math))
     expected: set[str] = set()
     with state.native:
         for item in PASSES:
@@ -82,7 +84,7 @@ def test_products_are_fenced_last() -> None:
     place = next(index for index, item in enumerate(MODULE_PASSES) if item.name == "fence_products")
     others = [item for item in MODULE_PASSES if item.name != "fence_products"]
     behind = [item.name for item in others[place:]]
-    assert behind == ["LowerTVMBuiltin", "LowerIntrin"]
+    assert behind == ["LowerTVMBuiltin", "LowerIntrin", "store_floats"]
     for index in (*range(place), len(others)):
         moved = [*others[:index], MODULE_PASSES[place], *others[index:]]
         with pytest.raises(CompileError, match=r"fence_products|module\.fenced"):

@@ -69,6 +69,7 @@ def test_a_compiled_step_with_device_code_becomes_such_a_bundle() -> None:
         {"block": 2000},
         {"blocks": 0},
         {"barriers": -1},
+        {"reason": 3},
         {"images": ()},
         {"images": (CODE.record.images[0],) * 2},
         {"images": (replace(CODE.record.images[0], kind="elf"),)},

@@ -23,10 +23,16 @@ __shared__ ae_quad ae_shared[AE_SHARED_BYTES / 16];
 #ifndef AE_FIRST_BLOCK
 #define AE_FIRST_BLOCK 0
 #endif
+/* Where it says this, each block makes everything for itself. */
+#define AE_EACH_BLOCK (-1)
+
+/* How many blocks share the work of a call. */
+__device__ __forceinline__ int ae_blocks(int first) { return first < 0 ? 1 : (int)gridDim.x; }
 
 /* The number of this block when counting begins at `first`: small calls without a barrier between go to different
  * ones. */
 __device__ __forceinline__ int ae_block(int first) {
+    if (first < 0) return 0;
     const int block = (int)blockIdx.x - first % (int)gridDim.x;
     return block < 0 ? block + (int)gridDim.x : block;
 }

@@ -9,7 +9,8 @@ __device__ __noinline__ void ae_embedding_rows(
     const I *indices, const typename W::element *table, const float *scales, float *y, int first_block, int count,
         int entries, int width) {
     const int pitch = (width + W::WIDTH - 1) / W::WIDTH, groups = W::BY_UNIT ? (width + W::UNIT - 1) / W::UNIT : 1;
-    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < count * pitch; i += gridDim.x * AE_THREADS) {
+    const int threads = ae_blocks(first_block) * AE_THREADS;
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < count * pitch; i += threads) {
         const I index = indices[i / pitch];
         const long long entry = index < 0 ? 0 : index < entries ? (long long)index : entries - 1;
         const typename W::element stored = __ldg(table + entry * pitch + i % pitch);

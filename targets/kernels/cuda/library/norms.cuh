@@ -92,7 +92,7 @@ template <class T> __device__ __forceinline__ T ae_divide(T total, int width) { 
 template <class JOIN, bool MEAN, class T, class I>
 __device__ __noinline__ void ae_reduce(const T *x, T *y, I identity, int first_block, int outer, int width) {
     constexpr int GROUPS = AE_THREADS / 16;
-    for (int base = ae_block(first_block) * GROUPS; base < outer; base += gridDim.x * GROUPS) {
+    for (int base = ae_block(first_block) * GROUPS; base < outer; base += ae_blocks(first_block) * GROUPS) {
         const int o = base + threadIdx.x / 16;
         const T *own = x + (long long)(o < outer ? o : 0) * width;
         const T total = ae_lanes<JOIN>((T)identity, width, [=](int i) { return own[i]; });
@@ -105,7 +105,7 @@ __device__ __noinline__ void ae_norm(
     const float *x, const float *gamma, const float *beta, float *y, float epsilon, int first_block, int outer,
     int width, int per) {
     const int groups = AE_THREADS / per;
-    for (int base = ae_block(first_block) * groups; base < outer; base += gridDim.x * groups) {
+    for (int base = ae_block(first_block) * groups; base < outer; base += ae_blocks(first_block) * groups) {
         const int o = base + threadIdx.x / per;
         const float *own = x + (long long)(o < outer ? o : 0) * width;
         const float mean = ae_divide(ae_lanes<ae_sum>(0.0f, width, [=](int i) { return own[i]; }), width);
@@ -135,7 +135,7 @@ __device__ __forceinline__ void ae_layer_norm(const float *x, float *y, float ep
 template <bool LOG>
 __device__ __noinline__ void ae_softmax(const float *x, float *y, int first_block, int outer, int width, int per) {
     const int groups = AE_THREADS / per;
-    for (int base = ae_block(first_block) * groups; base < outer; base += gridDim.x * groups) {
+    for (int base = ae_block(first_block) * groups; base < outer; base += ae_blocks(first_block) * groups) {
         const int o = base + threadIdx.x / per, last = o < outer ? width : 0;
         const float *own = x + (long long)(o < outer ? o : 0) * width;
         float *result = y + (long long)(o < outer ? o : 0) * width;

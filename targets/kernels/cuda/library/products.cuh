@@ -171,7 +171,8 @@ template <class W>
 __device__ __noinline__ void ae_finish_units(const float *sums, const float *scales, float *y, int first_block,
     int rows, int columns, int batch) {
     const int units = (rows + W::UNIT - 1) / W::UNIT;
-    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * columns; i += gridDim.x * AE_THREADS) {
+    const int threads = ae_blocks(first_block) * AE_THREADS;
+    for (int i = ae_block(first_block) * AE_THREADS + threadIdx.x; i < batch * columns; i += threads) {
         const int column = i % columns;
         const float *own = sums + (long long)(i / columns) * units * columns + column;
         float total = 0.0f;

@@ -109,24 +109,33 @@ def test_a_text_is_the_same_every_time() -> None:
 
 
 def test_every_wait_is_needed() -> None:
-    """No two threads race, and without any one of the waits between chains that mix all elements two do."""
+    """No two threads race, and without any one wait, of blocks or in one, between calls that mix elements, two do."""
     spec = StepSpec(
-        inputs=(TensorSpec("x", (1, 300), "float32"),),
-        outputs=(TensorSpec("y", (1, 300), "float32"),),
-        states=(StateSpec("s", (1, 300), "float32"),),
+        inputs=(TensorSpec("x", (1, 200), "float32"),),
+        outputs=(TensorSpec("y", (1, 1200), "float32"),),
+        states=(StateSpec("s", (1, 200), "float32"), StateSpec("t", (1, 1200), "float32")),
     )
-    back = {"starts": [299], "ends": [-301], "axes": [1], "steps": [-1]}
-    nodes = [helper.make_node("Add", ["x", "state.s"], ["added"])]
+    back = {"starts": [-1], "ends": [-5000], "axes": [1], "steps": [-1]}
+    weights = np.random.default_rng(2).standard_normal((100, 1200)).astype(np.float32)
+    nodes = [helper.make_node("Add", ["x", "state.s"], ["added0"])]
     for number in range(2):
-        source = "added" if number == 0 else "turned0"
-        nodes.append(helper.make_node("Slice", [source, *back], [f"back{number}"]))
+        nodes.append(helper.make_node("Slice", [f"added{number}", *back], [f"back{number}"]))
         nodes.append(helper.make_node("ReduceMax", [f"back{number}", "last"], [f"most{number}"], keepdims=1))
         nodes.append(helper.make_node("Sub", [f"back{number}", f"most{number}"], [f"turned{number}"]))
-    nodes += [helper.make_node("Relu", ["turned1"], ["y"]), helper.make_node("Neg", ["turned1"], ["next.s"])]
-    step = device_step(graphs.build("turns", spec, nodes, {**back, "last": [1]}))
-    inputs = {"x": np.random.default_rng(1).standard_normal((2, 1, 300)).astype(np.float32)}
+        if number == 0:
+            nodes.append(helper.make_node("Neg", ["turned0"], ["next.s"]))
+            nodes.append(helper.make_node("Reshape", ["turned0", "pairs"], ["paired"]))
+            nodes.append(helper.make_node("ReduceMax", ["paired", "last"], ["larger"], keepdims=0))
+            nodes.append(helper.make_node("Reshape", ["larger", "row"], ["left"]))
+            nodes.append(helper.make_node("MatMul", ["left", "weights"], ["sums"]))
+            nodes.append(helper.make_node("Add", ["sums", "state.t"], ["added1"]))
+    nodes += [helper.make_node("Relu", ["turned1"], ["y"]), helper.make_node("Neg", ["turned1"], ["next.t"])]
+    constants = {**back, "last": [1], "pairs": [100, 2], "row": [1, 100], "weights": weights}
+    step = device_step(graphs.build("turns", spec, nodes, constants))
+    assert 0 < step.made.repeats.calls < len(step.made.plan.calls)
+    inputs = {"x": np.random.default_rng(1).standard_normal((2, 1, 200)).astype(np.float32)}
     step.run(inputs, races=True)
-    assert step.waits >= 4
+    assert step.waits >= 5
     for number in range(step.waits):
         with pytest.raises(KernelError, match="race"):
             step.run(inputs, races=True, text=step.without_wait(number))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from onnx import helper
 
@@ -38,17 +40,22 @@ def test_each_call_has_a_form() -> None:
     ]  # fmt: skip
 
 
-def test_what_one_thread_makes_alone_is_said() -> None:
-    """A call during which all other threads wait is named so in the manifest, unless it is a few elements."""
+def test_who_makes_a_call_is_said() -> None:
+    """Each block for itself, and why, or one thread for which the others wait; NVRTC's release is said too."""
+    most = helper.make_node("ReduceMax", ["long", "last"], ["most"], name="/most")
+    below = helper.make_node("Sub", ["long", "most"], ["below"], name="/below")
     scan = (helper.make_node("CumSum", [name, "axis"], [f"sums.{name}"], name=f"/{name}") for name in ("long", "short"))
     sizes = {"long": 200, "short": 12}
     spec = StepSpec(
         inputs=tuple(TensorSpec(name, (1, size), "float32") for name, size in sizes.items()),
-        outputs=tuple(TensorSpec(f"sums.{name}", (1, size), "float32") for name, size in sizes.items()),
+        outputs=(
+            *(TensorSpec(f"sums.{name}", (1, size), "float32") for name, size in sizes.items()),
+            TensorSpec("below", (1, 200), "float32"),
+        ),
         states=(),
     )
     step = compile_step(
-        graphs.build("scans", spec, list(scan), {"axis": 1}),
+        graphs.build("scans", spec, [*scan, most, below], {"axis": 1, "last": [1]}),
         resolve_target(BOARD),
         math="exact",
         kernels="auto",
@@ -56,6 +63,11 @@ def test_what_one_thread_makes_alone_is_said() -> None:
     )
     kinds = [kernel.kind for kernel in step.manifest.kernels if "cumulative_sum" in kernel.kind]
     assert sorted(kinds) == ["cumulative_sum", "cumulative_sum by one thread"]
+    assert "max by each block" in [kernel.kind for kernel in step.manifest.kernels]
+    assert step.device is not None
+    assert step.device.barriers == 1
+    assert "each block makes 1 small call for itself" in step.device.record.reason
+    assert re.fullmatch(r"1[12]\.\d+\.\d+", step.manifest.compiler["nvrtc"])
 
 
 def test_long_serial_work_is_refused_by_the_name_of_its_module() -> None:

@@ -18,10 +18,12 @@ from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.cuda.library_call import LIBRARY_BLOCKS, LIBRARY_FUNCTION
+from astroedge.targets.families.gpu_costs import gpu_costs
 from astroedge.targets.kernels.convolutions.convolution import Convolution
 from astroedge.targets.kernels.reduce import layer_norm, reduce_last, softmax
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
+COSTS = gpu_costs(("sm_87",), 16)
 SPIKES = Sparsity("fired", 0.1, binary=True)
 PRODUCT = Product("W", 1, 1, 600, 70, True, SPIKES)
 RNG = np.random.default_rng(0)
@@ -43,7 +45,7 @@ def _choose(product: Product, right: Value | None = None, kernels: str = "auto")
     rows = product.batch * product.rows_out
     left, result = _value("x", rows, product.rows), _value("y", rows, product.columns)
     weights = right or _weight(product.rows, product.columns)
-    return ProductCalls(kernels, WeightValues(StoredWeights()), 64).choose(product, left, weights, result)
+    return ProductCalls(kernels, WeightValues(StoredWeights()), COSTS).choose(product, left, weights, result)
 
 
 def test_silent_inputs_are_skipped_where_that_pays() -> None:

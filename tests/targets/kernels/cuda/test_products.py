@@ -10,6 +10,7 @@ from itertools import product as combinations
 import numpy as np
 import pytest
 
+from astroedge.targets.families.gpu_costs import gpu_costs
 from astroedge.targets.kernels.cuda.products import (
     IntegerProduct,
     RowsForm,
@@ -32,6 +33,7 @@ from tests.support.kernels.products import dense_product, event_product, fixed_p
 ORDERS = ((1, 0), (3, 1), (5, 7))
 """Blocks of a launch, and a seed for the order in which they and their threads come."""
 
+COSTS = gpu_costs(("sm_87",), 16)
 WHOLE, SPLIT = RowsForm("rows"), RowsForm("rows", split=True)
 STRIPS = (RowsForm("strips"), RowsForm("strips", split=True))
 FIXED = (RowsForm("fixed"), RowsForm("fixed", split=True))
@@ -202,9 +204,9 @@ def test_active_elements_are_counted(dtype: str) -> None:
 def test_a_product_is_divided_as_its_size_and_the_device_want() -> None:
     """Blocks of inputs are split where few threads have long sums; many rows by one matrix share its weights."""
     product = RowsProduct(1, 2048, 512, 1, True, False, True)
-    assert product.form(1.0, 64) == SPLIT
-    assert replace(product, rows=256).form(1.0, 64) == WHOLE
-    assert replace(product, rows=600, skips=True).form(0.01, 64) == WHOLE
-    assert replace(product, skips=True, batch=512, per_matrix=512).form(0.1, 64).streams == 64
-    assert replace(product, batch=64, per_matrix=64).form(1.0, 64) == STRIPS[1]
-    assert replace(product, batch=512, per_matrix=512).form(1.0, 64) == STRIPS[0]
+    assert product.form(1.0, COSTS) == SPLIT
+    assert replace(product, rows=256).form(1.0, COSTS) == WHOLE
+    assert replace(product, rows=500, skips=True).form(0.01, COSTS) == WHOLE
+    assert replace(product, skips=True, batch=512, per_matrix=512).form(0.1, COSTS).streams == 64
+    assert replace(product, batch=64, per_matrix=64).form(1.0, COSTS) == STRIPS[1]
+    assert replace(product, batch=512, per_matrix=512).form(1.0, COSTS) == STRIPS[0]
