@@ -47,7 +47,10 @@ def make_builds(
         if kind not in made:
             work = "preparing" if is_bundle(path) else "compiling"
             say(address, f"{work} for {board.target.name}")
-            made[kind] = _make(path, board, address, made.get((kind[0], not kind[1])), kind[1])
+            before = made.get((kind[0], not kind[1]))
+            made[kind] = (
+                before if isinstance(before, AstroEdgeError) else _make(path, board, address, before, kind[1], say)
+            )
         build = made[kind]
         if isinstance(build, AstroEdgeError):
             boards.fail(address, build)
@@ -77,27 +80,25 @@ def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Addr
     return bundle
 
 
-def with_program(bundle: Bundle) -> Build:
-    """A build with the executable of a bundle, or with the reason why there is none."""
+def with_program(bundle: Bundle, progress: Callable[[str], None]) -> Build:
+    """A build with the executable of a bundle, or with the reason why there is none; `progress` is told of stages."""
     try:
         with scratch_folder("executable") as folder:
-            save_executable(bundle, folder / "program")
+            save_executable(bundle, folder / "program", progress=progress)
             return Build(bundle, (folder / "program").read_bytes())
     except LinkError as error:
         return Build(bundle, lack=str(error))
 
 
 def _make(
-    path: Path, board: RemoteBoard, address: Address, before: Build | AstroEdgeError | None, program: bool
+    path: Path, board: RemoteBoard, address: Address, before: Build | None, program: bool, say: Say
 ) -> Build | AstroEdgeError:
     """What a board gets, or the error that another board need not have; `before` is the same but for the program."""
-    if isinstance(before, AstroEdgeError):
-        return before
     try:
         bundle = before.bundle if before is not None else _bundle(path, board, address)
     except (CompileError, TargetError, IncompatibleError) as error:
         return error
-    return with_program(bundle) if program else Build(bundle)
+    return with_program(bundle, lambda line: say(address, line)) if program else Build(bundle)
 
 
 def _bundle(path: Path, board: RemoteBoard, address: Address) -> Bundle:

@@ -15,7 +15,7 @@ from astroedge.runtimes.profiling.synops import count_operations
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.executable import link_executable, refuse_unlinkable
 from astroedge.targets.link.program_data import CountedMatrix
-from astroedge.workflows.compile_graph import compile
+from astroedge.workflows.compile_graph import Progress, compile
 
 if TYPE_CHECKING:
     from astroedge.step.graph import StepGraph
@@ -25,18 +25,24 @@ _HOST = Path(runtimes.__file__).resolve().parent / "c"
 _MODE = 0o755
 
 
-def save_executable(bundle: Bundle | str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
+def save_executable(
+    bundle: Bundle | str | os.PathLike[str], output: str | os.PathLike[str], *, progress: Progress | None = None
+) -> int:
     """Link `bundle`, or the one in a folder, into one static program, write it to `output`; returns its size in bytes.
 
     The program holds the step, its weights, the initial state and the golden trace, and needs a Linux kernel of the
     bundle's processor, nothing else: `output verify`, `output profile`, `output run` and `output info`. Its bytes
     depend on the bundle and the release of zig alone. A file that is there already is replaced once the new one is
-    whole.
+    whole. `progress` is called with a line before it is linked.
 
     Raises LinkError for a step that a GPU computes or that has fast math, and where zig is missing or fails,
     BundleError for a damaged bundle, OSError where the file cannot be written.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    if progress is not None:
+        progress(
+            f"linking a program for {opened.manifest.target.name}, whose C library zig builds first where none is kept"
+        )
     program = link_executable(opened, _HOST, counted_matrices(opened.manifest))
     with replacing(output) as new:
         new.write_bytes(program)
@@ -60,7 +66,7 @@ def compile_executable(
     goal = resolve_target(target)
     refuse_unlinkable(bool(goal.gpu), math)
     bundle = compile(graph, goal, math=math, **options)
-    return bundle, save_executable(bundle, output)
+    return bundle, save_executable(bundle, output, progress=options.get("progress"))
 
 
 def check_place(output: str | os.PathLike[str]) -> None:

@@ -183,7 +183,7 @@ def _zig() -> str | None:
     return str(path) if os.access(str(path), os.X_OK) else None
 
 
-def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> str:
+def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path, seconds: int = LINK_SECONDS) -> str:
     """Run a linker's command in a folder, which also holds whatever it keeps of its work; what it printed of it.
 
     zig has a cache in HOME that it believes: an object changed there would be linked into every bundle from then on.
@@ -202,10 +202,10 @@ def run_compiler(linker: Linker, arguments: Sequence[str], folder: Path) -> str:
             text=True,
             errors="replace",
             check=False,
-            timeout=LINK_SECONDS,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise LinkError(f"{linker.version} does not end within {LINK_SECONDS} s; run it by hand.") from error
+        raise LinkError(f"{linker.version} does not end within {seconds} s; run it by hand.") from error
     if result.returncode != 0:
         raise LinkError(f"{linker.version} cannot link the step: {_first_error(result.stderr)}")
     return result.stderr

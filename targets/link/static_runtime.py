@@ -16,6 +16,8 @@ from astroedge.targets.link.linker import Linker, run_compiler
 
 CACHE = "ASTROEDGE_CACHE"  # the variable that names a folder to keep it in
 
+_SECONDS = 3600  # for a thousand files, on a machine that has more to do
+
 
 @cache
 def static_runtime(linker: Linker) -> Mapping[str, bytes]:
@@ -42,7 +44,8 @@ def _build(linker: Linker) -> dict[str, bytes]:
     """Have zig link an empty program, and take what it made for that: optimised, without debugging information."""
     with scratch_folder("link") as folder:
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-        printed = run_compiler(linker, ["-static", "-O2", "-s", "empty.c", "-o", "empty", "--verbose"], folder)
+        command = ["-static", "-O2", "-s", "empty.c", "-o", "empty", "--verbose"]
+        printed = run_compiler(linker, command, folder, _SECONDS)
         last = next((line for line in reversed(printed.splitlines()) if line.startswith("ld.lld ")), "")
         made = [folder / word for word in last.split() if word.endswith((".a", "crt1.o"))]
         files = {path.name: path.read_bytes() for path in made}

@@ -57,7 +57,7 @@ def write_executable(graph: Path, target: str, precision: str, output: Path | No
     if graph.is_dir() or graph.suffix == ".astro":
         _refuse_options(click.get_current_context())
         bundle = Bundle.load(graph)
-        nbytes = save_executable(bundle, path)
+        nbytes = save_executable(bundle, path, progress=_stages())
     else:
         bundle, nbytes = compile_executable(path, graph, target, precision=precision, progress=_stages(), **options)
         _show_kernels(bundle.manifest)
