@@ -17,6 +17,7 @@ from astroedge.main_interpreter import refuse_subinterpreter
 # The base dependencies, and the extras that packages come with where that is not `host`.
 _BASE = {"numpy", "click", "rich", "psutil", "tomli"}
 _EXTRAS = {"aedat": "events", "jinja2": "report", "markupsafe": "report", "vl_convert": "report"}
+_ALONE = {"pandas"}  # no extra brings it: who wants it has it mostly
 
 # TVM imports PyTorch where it is installed, which takes twice as long as TVM itself, to pass tensors on without a copy:
 # compiling has none.
@@ -44,6 +45,7 @@ def require(module_name: str, purpose: str) -> ModuleType:
         missing = isinstance(error, ModuleNotFoundError)
         happened = "is not installed" if missing else f"is installed but cannot be imported ({error})"
         install = "astroedge" if package in _BASE else f'"astroedge[{_EXTRAS.get(package, "host")}]"'
+        install = package if package in _ALONE else install
         raise MissingDependencyError(f"{package} {happened} and {purpose} needs it: pip install {install}") from error
 
 

@@ -15,6 +15,8 @@ from statistics import median
 from typing import Any
 
 from astroedge.errors import AstroEdgeError
+from astroedge.host_package import require
+from astroedge.kernel_profile import KernelTimes
 from astroedge.profile_parts import Energy, Host, Moment, NativeTiming, Paced, Repeat, Row, read_part
 from astroedge.profile_parts import Timing as Timing
 from astroedge.profile_parts import nearest_rank as nearest_rank
@@ -22,8 +24,9 @@ from astroedge.profile_parts import nearest_rank as nearest_rank
 PROFILE_FORMAT = "astroedge-profile"
 PROFILE_VERSION = 1
 LABELS = ("measured", "estimated", "unavailable")
-OPTIONAL = ("native", "repeats", "paced", "timeline", "energy", "host", "digests", "warnings", "raster")
+OPTIONAL = ("native", "repeats", "paced", "timeline", "energy", "host", "digests", "warnings", "raster", "kernels")
 """Members that are left out of the JSON where they were not measured."""
+COLUMNS = ("group", "name", "value", "unit", "label", "note")  # of a profile's rows
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Profile:
     from Python, or, where `by` is "executable", of `astro_step` in the program that measured itself. `readings` holds
     load time, first step, native throughput, memory, sizes, energy, temperatures and throttling by name. `machine`
     describes where it was measured, with "gpu" where a GPU computed. `samples` are the raw step times in the order
-    taken, empty unless they were asked for; so is `raster`.
+    taken, empty unless they were asked for; so are `raster` and `kernels`, the time by kernels.
 
     `native` times a step in native runs, `repeats` what each repeat found, `paced` ticks at their due times, `timeline`
     the course of the measurement; `energy` is that of a step, `digests` the SHA-256 of what was measured, and
@@ -166,6 +169,7 @@ class Profile:
     host: Host | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    kernels: KernelTimes | None = None
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -181,7 +185,7 @@ class Profile:
         if self.by == "python":
             del record["by"]
         record["digests"] = dict(self.digests)
-        for name in ("paced", "energy", "host"):
+        for name in ("paced", "energy", "host", "kernels"):
             part = getattr(self, name)
             record[name] = None if part is None else part.to_json()
         for name in OPTIONAL:
@@ -231,6 +235,8 @@ class Profile:
                 yield from part.rows()
         if self.comparison is not None:
             yield from self._comparison_rows(self.comparison, "gpu" in self.machine)
+        if self.kernels is not None:
+            yield from self.kernels.rows()
         for name, text in self.machine.items():
             yield "machine", name, text, "", "measured", ""
         for name, digest in self.digests.items():
@@ -257,11 +263,19 @@ class Profile:
         yield group, "p50 of the bundle beside it", comparison.ours, "ns", "measured", ""
         yield group, "times as long as the bundle", comparison.ratio, "", "measured", spread
 
+    def to_dataframe(self) -> Any:
+        """The rows as a pandas DataFrame; `kernels` has one of its own, with a row for each kernel.
+
+        Raises MissingDependencyError without pandas.
+        """
+        pandas = require("pandas", "a DataFrame")
+        return pandas.DataFrame(list(self.rows()), columns=list(COLUMNS))
+
     def to_csv(self) -> str:
         """The rows as CSV with a header line; floats are written so that they read back unchanged."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("group", "name", "value", "unit", "label", "note"))
+        writer.writerow(COLUMNS)
         writer.writerows(self.rows())
         writer.writerows(
             ("sample", str(index), value, "ns", "measured", "") for index, value in enumerate(self.samples)
@@ -317,5 +331,6 @@ def _read_optional(record: Mapping[str, Any]) -> dict[str, Any]:
         "digests": dict,
         "raster": lambda part: tuple(_read_raster(item) for item in part),
         "warnings": tuple,
+        "kernels": KernelTimes.from_json,
     }
     return {name: read(record[name]) for name, read in readers.items() if name in record}

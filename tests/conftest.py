@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support.arm_root import ArmRoot, NoArmRootError, arm_root
+from tests.support.arm_root import ARM64, ARMHF, ArmRoot, NoArmRootError, System, arm_root
 from tests.support.command import Command, Outcome
 from tests.support.marks import marks_of, watch_compilers
 from tests.support.ssh_boards import NoServerError, SshBoards, bare_tools, python_tools, ssh_boards
@@ -134,9 +134,19 @@ def quick_exports() -> None:
 
 @pytest.fixture(scope="session")
 def root() -> ArmRoot:
-    """An ARM userland; without one the tests are skipped, but not in CI, where they must run."""
+    """A 64-bit ARM userland; without one the tests are skipped, but not in CI, where they must run."""
+    return _userland(ARM64)
+
+
+@pytest.fixture(scope="session")
+def root32() -> ArmRoot:
+    """A 32-bit ARM userland, in the same way."""
+    return _userland(ARMHF)
+
+
+def _userland(system: System) -> ArmRoot:
     try:
-        return arm_root()
+        return arm_root(system)
     except NoArmRootError as error:
         if "CI" in os.environ:
             pytest.fail(f"ARM bundles must be run in CI: {error}")

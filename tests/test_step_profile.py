@@ -6,13 +6,14 @@ import csv
 import io
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 import astroedge
-from astroedge.errors import AstroEdgeError
+from astroedge.errors import AstroEdgeError, MissingDependencyError
 from astroedge.step_profile import (
     OPTIONAL,
     Comparison,
@@ -135,3 +136,15 @@ def test_files_that_are_not_a_profile_are_refused_in_one_line(record: dict[str, 
     """Another format, another version and a damaged record each say what they are."""
     with pytest.raises(AstroEdgeError, match=words):
         Profile.from_json(record)
+
+
+def test_a_dataframe_has_the_rows() -> None:
+    """Every number with its standing, as in the CSV; without pandas one line says how to get it."""
+    profile = make_profile()
+    if find_spec("pandas") is None:
+        with pytest.raises(MissingDependencyError, match="pip install pandas"):
+            profile.to_dataframe()
+        return
+    frame = profile.to_dataframe()
+    assert len(frame) == len(list(profile.rows()))
+    assert list(frame.columns) == ["group", "name", "value", "unit", "label", "note"]

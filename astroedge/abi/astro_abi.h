@@ -3,6 +3,7 @@
  *     const astro_info *astro_describe(void);     names, layouts, checks and golden trace, as constant data
  *     int32_t astro_step(astro_call *call);       one tick
  *     int32_t astro_run(astro_call *call);        call->steps ticks in native code
+ *     int32_t astro_clock(uint64_t *stamps, uint64_t count);    what reading the time takes (astro_call.stamps; no GPU)
  *
  * and, where the step is large enough to be divided among threads (the library starts none itself, see astro_team):
  *
@@ -174,6 +175,7 @@ typedef struct astro_info {
     const astro_activity *activity;
     astro_golden golden;
     const char *device; /* "": the processor that loads the library computes a tick; "cuda": an NVIDIA GPU does */
+    uint64_t stamps; /* that a timed tick writes (astro_call.stamps), at most INT32_MAX; 0: no tick can be timed */
 } astro_info;
 
 /* The threads that compute the ticks of one session together: the one that calls astro_step or astro_run, and
@@ -222,7 +224,7 @@ enum astro_memory {
 };
 
 typedef struct astro_call {
-    uint64_t size; /* sizeof(astro_call) of the host; older hosts end before `team`, `steps_checked` or `device` */
+    uint64_t size; /* sizeof(astro_call) of the host; older hosts end before `team`, `steps_checked`, `device` or `stamps` */
     const void *inputs;
     void *outputs;
     void *state;
@@ -246,11 +248,17 @@ typedef struct astro_call {
     void *device;
     uint64_t timed;        /* 1: astro_step tells device_seconds too, which takes it a little longer */
     double device_seconds; /* a result: how long the GPU computed, by its own clock */
+    /* NULL, or room for astro_info.stamps numbers of each tick: what the processor's counter read when each kernel began
+     * and, last, when the tick ended. Kernels come in the order of the manifest. The counter has a rate of its own, which
+     * is the same at all times; astro_clock reads it `count` times as a timed tick does. Needs `team` NULL; the bits of
+     * the tick are the same. */
+    uint64_t *stamps;
 } astro_call;
 
 const astro_info *astro_describe(void);
 int32_t astro_step(astro_call *call);
 int32_t astro_run(astro_call *call);
+int32_t astro_clock(uint64_t *stamps, uint64_t count);
 int32_t astro_work(astro_team *team, uint32_t index);
 int32_t astro_dismiss(astro_team *team);
 int32_t astro_open_device(astro_opening *opening);

@@ -102,6 +102,7 @@ class AstroInfo(ctypes.Structure):
         ("activity", POINTER(AstroActivity)),
         ("golden", AstroGolden),
         ("device", c_char_p),
+        ("stamps", c_uint64),
     )
 
 
@@ -148,6 +149,7 @@ class AstroCall(ctypes.Structure):
         ("device", c_void_p),
         ("timed", c_uint64),
         ("device_seconds", c_double),
+        ("stamps", c_void_p),
     )
 
 

@@ -19,6 +19,7 @@ WORTH_SKIPPING = 4096  # multiplications in a tick; smaller products take no tim
 NO_SPIKES = "input is not a spike tensor"  # the reason for the kernel of a matrix that reads numbers
 DESPITE = ", but "  # in the reason for a kernel, before what keeps the inputs' zeros from being skipped
 MANIFEST_VERSION = 1
+COST_RATES = (0.0, 1 / 64, 1 / 16, 1 / 4, 1.0)  # the firing rates that `Kernel.cycles` are for
 
 Record = TypeVar("Record")
 
@@ -151,11 +152,22 @@ class WeightRecord:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One call inside the compiled tick: its symbol, what it is and the operators fused into it."""
+    """One call inside the compiled tick: its symbol, what it is and the operators fused into it.
+
+    `module` is the path of the module that it belongs to, "" where none is known. A call reads and writes `nbytes`
+    bytes, and `row` more for each active input, which the activity `spikes` counts; that is None where all inputs are
+    read. `cycles` is the compiler's estimate at the firing rates COST_RATES, or one number where none counts; empty for
+    none.
+    """
 
     name: str
     kind: str
     operators: tuple[str, ...]
+    module: str = ""
+    nbytes: int = 0
+    spikes: str | None = None
+    row: int = 0
+    cycles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -271,6 +283,14 @@ class Manifest:
     def products(self) -> int:
         """The multiplications of a tick in which every neuron fires."""
         return sum(item.rows * item.columns * item.calls for item in self.matrices)
+
+    @property
+    def stamps(self) -> int:
+        """The times that are noted in a timed tick: when each kernel begins and when the last ends.
+
+        0 where none is noted: on a GPU, in a probe build and of a step without kernels.
+        """
+        return len(self.kernels) + 1 if self.kernels and self.device is None and not self.probes else 0
 
     @property
     def reference_sha256(self) -> str:

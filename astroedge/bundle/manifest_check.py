@@ -22,7 +22,7 @@ from astroedge.abi.limits import (
 )
 from astroedge.bundle.drawn_values import table_is_right
 from astroedge.bundle.initial_state import fill_value
-from astroedge.bundle.manifest import BufferField, Device, FileRecord, InputField, Layout, Manifest
+from astroedge.bundle.manifest import COST_RATES, BufferField, Device, FileRecord, InputField, Layout, Manifest
 from astroedge.errors import BundleError, IncompatibleError
 from astroedge.step.spec import StateSpec, TensorSpec
 
@@ -56,6 +56,7 @@ def check_manifest(manifest: Manifest) -> None:
         _check_input(item)
     _check_initial_values(layout)
     _check_activity(manifest)
+    _check_kernels(manifest)
     _check_files(manifest)
     _check_golden(manifest)
     counts = (manifest.default_threads, manifest.threads)
@@ -152,6 +153,17 @@ def _check_activity(manifest: Manifest) -> None:
     for item in manifest.activity:
         inside = _is_count(item.offset) and item.offset % 8 == 0 and item.offset + 8 <= size
         _require(inside and _is_count(item.size), f"the counter of {item.name!r} lies outside the workspace")
+
+
+def _check_kernels(manifest: Manifest) -> None:
+    """What is told of a kernel's cost names a counter and is as long as it can be."""
+    counters = {item.name for item in manifest.activity}
+    for item in manifest.kernels:
+        _require(item.spikes is None or item.spikes in counters, f"{item.name!r} reads what nothing counts")
+        right = len(item.cycles) in (0, 1, len(COST_RATES)) and all(
+            map(_is_count, (item.nbytes, item.row, *item.cycles))
+        )
+        _require(right, f"the cost of {item.name!r} cannot be")
 
 
 def _check_device(device: Device, threads: tuple[int, int]) -> None:

@@ -107,9 +107,13 @@ def map_weights(descriptor: int, offset: int, size: int) -> Weights:
         try:
             before = offset % mmap.ALLOCATIONGRANULARITY
             memory = mmap.mmap(descriptor, before + size, access=mmap.ACCESS_READ, offset=offset - before, **unneeded)
-        except OSError as error:
-            raise IncompatibleError(f"The weights, {size:,} bytes, cannot be mapped ({error.strerror}).") from error
+        except (OSError, OverflowError) as error:  # the latter for what no address of a 32-bit program reaches
+            raise IncompatibleError(f"The weights, {size:,} bytes, cannot be mapped ({_reason(error)}).") from error
         return _mappings.setdefault(key, np.frombuffer(memory, np.uint8, offset=before))
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    return (error.strerror or "") if isinstance(error, OSError) else "more than a program addresses"
 
 
 def _share(size: int, digest: str, fill: Callable[[memoryview], str]) -> Weights | None:
@@ -130,9 +134,9 @@ def _allocate(size: int) -> memoryview:
         return aligned_zeros(0).data
     try:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise IncompatibleError(
-            f"The weights, {size:,} bytes, do not fit into this machine's memory ({error.strerror}); compile a smaller "
+            f"The weights, {size:,} bytes, do not fit into this machine's memory ({_reason(error)}); compile a smaller "
             "model, or map a file that nobody else can write to, with trust_weights=True."
         ) from error
     if size >= _WORTH_HUGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from astroedge.cli.shared.kernel_options import kernel_options
 from astroedge.cli.shared.measuring_options import measuring_options
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
 from astroedge.cli.shared.page_options import page_options
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--json", "json_path", metavar="FILE", help="Write the profile as JSON; - for standard output.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write every number as CSV.")
 @page_options
+@kernel_options
 @threads_option
 @device_option
 @install_option
@@ -43,6 +46,8 @@ def profile_command(
     csv_path: Path | None,
     html_path: Path | None,
     raster: bool,
+    kernels: bool,
+    trace_path: Path | None,
     threads: int | None,
     devices: Devices,
     install: bool,
@@ -67,7 +72,7 @@ def profile_command(
 
     if devices.boards:
         asked = {"options": asdict(wanted), "inputs": source, "fit": fit_of(cast), "threads": threads}
-        _refuse_on_boards(wanted, compare, raster)
+        _refuse_on_boards(wanted, compare, raster or kernels or trace_path is not None)
         check_page(html_path)
         _profile_boards(bundle, devices, {**asked, "install": install, "keep": keep}, json_path, csv_path, html_path)
         return
@@ -76,7 +81,14 @@ def profile_command(
     check_page(html_path)
     keeping = replace(wanted, keep_samples=wanted.keep_samples or html_path is not None)
     profile = profile_bundle(
-        bundle, keeping, inputs=source, compare=compare, threads=threads, device=devices.gpu, fit=fit_of(cast)
+        bundle,
+        keeping,
+        inputs=source,
+        compare=compare,
+        threads=threads,
+        device=devices.gpu,
+        fit=fit_of(cast),
+        kernels=kernels or trace_path is not None,
     )
     if raster or html_path is not None:
         from astroedge.workflows.add_raster import add_raster
@@ -89,6 +101,10 @@ def profile_command(
         files[csv_path] = profile.to_csv().encode()
     if json_path not in (None, STANDARD_OUTPUT):
         files[json_path] = json_text(profile.to_json()).encode()
+    if trace_path is not None:
+        from astroedge.trace_events import trace_events
+
+        files[trace_path] = json.dumps(trace_events(profile), allow_nan=False).encode()
     replace_files(files)
     if json_path == STANDARD_OUTPUT:
         write_json(profile.to_json(), json_path)
@@ -96,14 +112,14 @@ def profile_command(
         _show(profile)
 
 
-def _refuse_on_boards(wanted: Measuring, compare: Path | None, raster: bool) -> None:
+def _refuse_on_boards(wanted: Measuring, compare: Path | None, shows_here: bool) -> None:
     """Refuse what only this machine can do."""
     if compare is not None:
         raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
     if wanted.meter is not None:
         raise click.UsageError("--meter is read by this machine; --energy has a board read its own sensors.")
-    if raster:
-        raise click.UsageError("--raster is noted on this machine; leave --device out.")
+    if shows_here:
+        raise click.UsageError("--raster, --kernels and --trace look at a step on this machine; leave --device out.")
 
 
 def _profile_boards(
@@ -147,10 +163,14 @@ def _show(profile: Profile) -> None:
     )
     groups: dict[str, list[tuple[str, ...]]] = {}
     for group, name, value, unit, label, note in profile.rows():
-        if group != "step":
+        if group not in ("step", "kernel", "instrumented"):
             groups.setdefault(group, []).append((name, *_value(group, value, unit), label, note))
     for group, rows in groups.items():
         print_table((group, "value", "unit", "", "note"), rows)
+    if profile.kernels is not None:
+        from astroedge.cli.shared.show_kernels import show_kernels
+
+        show_kernels(profile.kernels)
     for warning in profile.warnings:
         print_line(f"Warning: {warning}")
     print_line(_summary(profile))

@@ -49,11 +49,17 @@ def show_command(name: str) -> None:
 @targets_command.command("detect")
 def detect_command() -> None:
     """Say which target fits this machine."""
-    from astroedge.workflows.describe_targets import detect_gpus, detect_machine
+    from astroedge.workflows.describe_targets import board_to_begin_with, detect_gpus, detect_machine
 
     board, native = detect_machine()
     click.echo(f"This machine: {native.description.partition(': ')[2]}, {native.cores} cores, {native.arch}.")
     click.echo(f"Best shipped target: {board.name}, {board.description}.")
+    near = board_to_begin_with()
+    if near is not None:
+        click.echo(
+            f"No board file is for this machine. To write one: astroedge targets show {near.name} > my-board.toml, "
+            "change what differs (name, caches, cores), and compile with --target ./my-board.toml."
+        )
     click.echo(f"native compiles for {native.cpu} with {', '.join(native.features) or 'no flags'}.")
     for number, gpu in enumerate(detect_gpus()):
         click.echo(f"GPU {number}: {gpu.text()}. {_use(number, gpu.lack)}.")

@@ -50,6 +50,16 @@ def detect_machine() -> tuple[Target, Target]:
     return detect_board(), detect_native()
 
 
+def board_to_begin_with() -> Target | None:
+    """The shipped target that a board file for this machine is best begun with; None where none is needed.
+
+    Raises TargetError on a machine that no bundle runs on.
+    """
+    from astroedge.targets.boards.detect import nearest_board
+
+    return nearest_board()
+
+
 def detect_gpus() -> list[Gpu]:
     """The GPUs that NVIDIA's driver shows; none where there is no driver."""
     from astroedge.targets.boards.gpus import find_gpus

@@ -26,19 +26,20 @@ def profile_bundle(
     threads: int | None = None,
     device: int | None = None,
     fit: Fit | None = None,
+    kernels: bool = False,
 ) -> Profile:
     """Profile the bundle in a folder on inputs from a file (see `array_files`), on drawn ones when None.
 
-    `fit` says how the file's arrays are made to fit. `threads` and `device` are as in `astroedge.load`. `compare` is
-    the path of the graph it was compiled from: then ONNX Runtime is measured beside it, after everything else, so that
-    the memory it needs is not counted as the bundle's.
+    `fit` says how the file's arrays are made to fit. `threads` and `device` are as in `astroedge.load`, `kernels` as in
+    `astroedge.profile`. `compare` is the path of the graph it was compiled from: then ONNX Runtime is measured beside
+    it, after everything else, so that the memory it needs is not counted as the bundle's.
 
     Raises what `astroedge.profile` raises, GraphError for a graph that cannot be read, OSError for a file.
     """
     data = None if inputs is None else read_arrays(inputs, Bundle.load(path).manifest.step.inputs, fit)
     # Beside ONNX Runtime the paced ticks are those that take turns with its own.
     own = wanted if compare is None else replace(wanted, rate=None)
-    alone = profile(path, inputs=data, threads=threads, device=device, **asdict(own))
+    alone = profile(path, inputs=data, threads=threads, device=device, kernels=kernels, **asdict(own))
     if compare is None:
         return alone
     from astroedge.step.graph import StepGraph

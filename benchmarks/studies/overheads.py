@@ -49,13 +49,13 @@ WIDE = 4096  # inputs and neurons of a layer with weights of 64 MiB
 LOOP = """
 #include <stdint.h>
 #include "astro_abi.h"
-extern int32_t astroedge_tick(void *, void *, void *, void *, void *);
+extern int32_t astroedge_tick(void *, void *, void *, void *, void *, uint64_t *);
 void loop(const astro_call *call)
 {
     for (uint64_t tick = 0; tick < call->steps; tick++)
         astroedge_tick((uint8_t *)call->inputs + tick * call->input_stride,
                        (uint8_t *)call->outputs + tick * call->output_stride, call->state, (void *)call->weights,
-                       call->workspace);
+                       call->workspace, 0);
 }
 """
 

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* a 32-bit program cannot look at every file otherwise */
 #include "bundle_reader.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ char *read_file(int folder, const char *name, uint64_t *size, astro_failure *fai
     int file = open_file(folder, name, size, failure);
     if (file < 0)
         return NULL;
-    char *content = malloc(*size + 1);
+    char *content = *size < LARGEST_OBJECT ? malloc(*size + 1) : NULL;
     if (content == NULL) {
         astro_fail(failure, ASTRO_FAILED, "%s does not fit into memory.", name);
     } else if (read_all(file, content, *size) != 0) {

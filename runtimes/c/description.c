@@ -1,6 +1,7 @@
 #include "description.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 #define DIGITS 64
@@ -194,9 +195,15 @@ static int check_golden(const astro_golden *golden, astro_failure *failure)
 /* An earlier library, of the time before GPUs, says nothing of it. */
 static int is_known_device(const astro_info *info)
 {
-    if (info->size < sizeof *info)
+    if (info->size < offsetof(astro_info, stamps))
         return 1;
     return info->device && (*info->device == 0 || strcmp(info->device, "cuda") == 0);
+}
+
+/* Nor an earlier one of timed ticks. */
+static int has_right_stamps(const astro_info *info)
+{
+    return info->size < sizeof *info || info->stamps <= INT32_MAX;
 }
 
 int check_description(const astro_info *info, astro_failure *failure)
@@ -206,6 +213,8 @@ int check_description(const astro_info *info, astro_failure *failure)
         return wrong(failure, "the step", "a name or a digest is missing");
     if (!is_known_device(info))
         return wrong(failure, "the device", "it is none that this host knows");
+    if (!has_right_stamps(info))
+        return wrong(failure, "the kernels", "they are more than can be");
     if (!is_buffer_size(info->weights_size) || !is_buffer_size(info->workspace_size))
         return wrong(failure, "the weights or the workspace", "the size cannot be");
     if (check_layout(&info->inputs, "the inputs", failure) || check_layout(&info->outputs, "the outputs", failure) ||

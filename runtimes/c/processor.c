@@ -8,19 +8,23 @@
 
 #if defined(__aarch64__)
 #define OWN_MACHINE EM_AARCH64
+#elif defined(__arm__)
+#define OWN_MACHINE EM_ARM
 #elif defined(__x86_64__)
 #define OWN_MACHINE EM_X86_64
 #else
-#error "bundles are for x86-64 and aarch64"
+#error "bundles are for x86-64, aarch64 and 32-bit ARM"
 #endif
+
+#define OWN_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
 
 int check_machine(const char *content, uint64_t size, astro_failure *failure)
 {
-    Elf64_Ehdr header;
+    Elf32_Ehdr header; /* begins as Elf64_Ehdr does */
     if (size < sizeof header || memcmp(content, ELFMAG, SELFMAG) != 0)
         return astro_fail(failure, ASTRO_BAD_BUNDLE, "The bundle's library is none; compile the graph again.");
     memcpy(&header, content, sizeof header);
-    if (header.e_machine == OWN_MACHINE && header.e_ident[EI_CLASS] == ELFCLASS64)
+    if (header.e_machine == OWN_MACHINE && header.e_ident[EI_CLASS] == OWN_CLASS)
         return 0;
     return astro_fail(failure, ASTRO_INCOMPATIBLE, "The bundle is for another processor (ELF machine %u, this is %u).",
                       header.e_machine, OWN_MACHINE);
@@ -58,12 +62,13 @@ static int fail_without(const char *word, size_t length, astro_failure *failure)
                       (int)length, word);
 }
 
-#if defined(__aarch64__)
+#if defined(__aarch64__) || defined(__arm__)
 
 #include <sys/auxv.h>
 
-/* Bits of AT_HWCAP and AT_HWCAP2 from 0, by their names in /proc/cpuinfo (Linux, arch/arm64/include/uapi/asm/hwcap.h).
- * The auxiliary vector is the process's own: an emulated process sees its host's /proc/cpuinfo. */
+/* Bits of AT_HWCAP and AT_HWCAP2 from 0, by their names in /proc/cpuinfo (Linux, arch/arm64/include/uapi/asm/hwcap.h and
+ * the same of arch/arm). The auxiliary vector is the process's own: an emulated process sees its host's /proc/cpuinfo. */
+#if defined(__aarch64__)
 static const char *const hwcap[] = {
     "fp",    "asimd",    "evtstrm", "aes",  "pmull", "sha1",  "sha2",   "crc32",   "atomics", "fphp", "asimdhp",
     "cpuid", "asimdrdm", "jscvt",   "fcma", "lrcpc", "dcpop", "sha3",   "sm3",     "sm4",     "asimddp",
@@ -73,6 +78,14 @@ static const char *const hwcap2[] = {
     "dcpodp",  "sve2",     "sveaes",   "svepmull", "svebitperm", "svesha3", "svesm4", "flagm2", "frint", "svei8mm",
     "svef32mm", "svef64mm", "svebf16", "i8mm",     "bf16",       "dgh",     "rng",    "bti",    "mte",
 };
+#else
+static const char *const hwcap[] = {
+    "swp",     "half",  "thumb", "26bit",    "fastmult", "fpa",   "vfp",   "edsp",  "java",   "iwmmxt", "crunch",
+    "thumbee", "neon",  "vfpv3", "vfpv3d16", "tls",      "vfpv4", "idiva", "idivt", "vfpd32", "lpae",   "evtstrm",
+    "fphp",    "asimdhp", "asimddp", "asimdfhm", "asimdbf16", "i8mm",
+};
+static const char *const hwcap2[] = {"aes", "pmull", "sha1", "sha2", "crc32", "sb", "ssbs"};
+#endif
 
 static void append(char *list, size_t size, unsigned long bits, const char *const *names, size_t count)
 {

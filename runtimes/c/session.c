@@ -22,16 +22,18 @@ int describe_step(astro_session *session, astro_failure *failure)
     return check_description(session->info, failure);
 }
 
-/* A buffer of the C interface: aligned, never NULL, not yet cleared. */
+/* A buffer of the C interface: aligned, never NULL, not yet cleared; NULL where it does not fit into memory. */
 static void *allocate(uint64_t size)
 {
+    if (size > LARGEST_OBJECT)
+        return NULL;
     return aligned_alloc(ASTRO_ALIGNMENT, size ? size : ASTRO_ALIGNMENT);
 }
 
 int is_on_gpu(const astro_session *session)
 {
     const astro_info *info = session->info;
-    return info->size >= sizeof *info && *info->device;
+    return info->size >= offsetof(astro_info, stamps) && *info->device;
 }
 
 int allocate_buffers(astro_session *session, astro_failure *failure)

@@ -87,7 +87,7 @@ static int copy_file(held *weights, int file, const file_record *record, astro_f
 
 static const void *take_new(int file, const file_record *record, int trust, astro_failure *failure)
 {
-    held *weights = calloc(1, sizeof *weights);
+    held *weights = record->size <= LARGEST_OBJECT ? calloc(1, sizeof *weights) : NULL;
     if (weights == NULL) {
         astro_fail(failure, ASTRO_INCOMPATIBLE, "%s does not fit into memory.", record->name);
         return NULL;

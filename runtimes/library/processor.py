@@ -20,16 +20,27 @@ _ELF_MACHINES = {
     (243, 2): "riscv64",
 }
 
-# The bits of AT_HWCAP and AT_HWCAP2 on aarch64, from 0, by the names /proc/cpuinfo has for them; see the Linux header
-# arch/arm64/include/uapi/asm/hwcap.h.
-_HWCAP = """
-fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 sm4
-asimddp sha512 sve asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg
-"""
-_HWCAP2 = """
-dcpodp sve2 sveaes svepmull svebitperm svesha3 svesm4 flagm2 frint svei8mm svef32mm svef64mm svebf16 i8mm bf16 dgh
-rng bti mte
-"""
+# The bits of AT_HWCAP and AT_HWCAP2 from 0, by the names /proc/cpuinfo has for them; see the Linux headers
+# arch/arm64/include/uapi/asm/hwcap.h and arch/arm/include/uapi/asm/hwcap.h.
+_HWCAPS = {
+    "aarch64": (
+        """
+        fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3
+        sm4 asimddp sha512 sve asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg
+        """,
+        """
+        dcpodp sve2 sveaes svepmull svebitperm svesha3 svesm4 flagm2 frint svei8mm svef32mm svef64mm svebf16 i8mm bf16
+        dgh rng bti mte
+        """,
+    ),
+    "armv7l": (
+        """
+        swp half thumb 26bit fastmult fpa vfp edsp java iwmmxt crunch thumbee neon vfpv3 vfpv3d16 tls vfpv4 idiva idivt
+        vfpd32 lpae evtstrm fphp asimdhp asimddp asimdfhm asimdbf16 i8mm
+        """,
+        "aes pmull sha1 sha2 crc32 sb ssbs",
+    ),
+}
 _AT_HWCAP, _AT_HWCAP2 = 16, 26
 
 
@@ -57,13 +68,14 @@ def interpreter_architecture() -> str:
 def processor_features() -> frozenset[str]:
     """The CPU flags a process may use, by their names in /proc/cpuinfo.
 
-    On aarch64 they come from the process's own auxiliary vector, because /proc/cpuinfo shows the host's processor to an
-    emulated process.
+    On ARM they come from the process's own auxiliary vector, because /proc/cpuinfo shows the host's processor to an
+    emulated process, and a 64-bit kernel its 64-bit programs' flags to a 32-bit one.
 
     Raises IncompatibleError when the kernel shows neither.
     """
     try:
-        return _auxiliary_features() if interpreter_architecture() == "aarch64" else _cpuinfo_features()
+        names = _HWCAPS.get(interpreter_architecture())
+        return _auxiliary_features(*names) if names else _cpuinfo_features()
     except OSError as error:
         raise IncompatibleError(
             f"This processor's features cannot be read ({error}); is /proc mounted? Without them no bundle is started."
@@ -97,14 +109,15 @@ def _cpuinfo_features() -> frozenset[str]:
     return frozenset.intersection(*each) if each else frozenset()
 
 
-def _auxiliary_features() -> frozenset[str]:
-    """The flags in AT_HWCAP and AT_HWCAP2 of /proc/self/auxv, pairs of 64-bit numbers."""
+def _auxiliary_features(hwcap: str, hwcap2: str) -> frozenset[str]:
+    """The flags in AT_HWCAP and AT_HWCAP2 of /proc/self/auxv, pairs of numbers as wide as an address."""
     with open("/proc/self/auxv", "rb") as file:
         content = file.read()
-    entries = dict(struct.iter_unpack("=QQ", content[: len(content) // 16 * 16]))
+    pair = struct.Struct("@LL")
+    entries = dict(pair.iter_unpack(content[: len(content) // pair.size * pair.size]))
     return frozenset(
         name
-        for key, names in ((_AT_HWCAP, _HWCAP), (_AT_HWCAP2, _HWCAP2))
+        for key, names in ((_AT_HWCAP, hwcap), (_AT_HWCAP2, hwcap2))
         for bit, name in enumerate(names.split())
         if entries.get(key, 0) >> bit & 1
     )

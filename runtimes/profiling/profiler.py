@@ -25,6 +25,7 @@ from astroedge.runtimes.profiling.beside import compare_in_turns
 from astroedge.runtimes.profiling.doubts import doubt_energy, doubt_figures, doubt_machine, doubt_paced, doubt_readings
 from astroedge.runtimes.profiling.energy import BUSY_SECONDS, as_reading, measure_energy
 from astroedge.runtimes.profiling.gpu_time import describe_gpu, read_gpu
+from astroedge.runtimes.profiling.kernel_times import time_kernels
 from astroedge.runtimes.profiling.machine_watch import MachineWatch
 from astroedge.runtimes.profiling.memory_use import resident_bytes
 from astroedge.runtimes.profiling.meter import open_meter
@@ -36,6 +37,7 @@ from astroedge.runtimes.profiling.synops import count_operations
 from astroedge.runtimes.profiling.ticks import Ticks
 from astroedge.runtimes.profiling.time_steps import NativeRounds, StepTimes, time_repeats
 from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.runtimes.session.timed_run import refuse_kernels
 from astroedge.session import Array
 from astroedge.step_profile import Profile, Reading, SpikeRate
 
@@ -60,6 +62,7 @@ def profile(
     keep_samples: bool = False,
     threads: int | None = None,
     device: int | None = None,
+    kernels: bool = False,
 ) -> Profile:
     """Measure a bundle, or a loaded session, on this machine.
 
@@ -71,7 +74,7 @@ def profile(
     beyond the idle machine, over `duration` but at least 10 seconds, from the board's sensors or the processor's
     counters; `meter` does so from an external meter, a CSV file or "serial:/dev/ttyUSB0". `keep_samples` keeps
     the raw times (of at most a million steps). `threads` and `device` are as in `astroedge.load`; a session has its
-    own.
+    own. `kernels` also times every kernel of the step, in an instrumented run by one thread.
 
     On a GPU the profile has its name, the memory taken there, the time of a launch by the GPU's own clock and what a
     step takes beyond it; ONNX Runtime computes on the processor all the same. `warnings` say what disturbed the
@@ -79,8 +82,8 @@ def profile(
 
     Load time, first step and added memory need a bundle or its path; for a session they are unavailable, and its stream
     goes on afterwards as if nothing had happened, but for its activity counts. Raises VerificationError when `compare`
-    is another graph, InputError for inputs the step does not take, for impossible numbers and threads, and for a meter
-    that is none, OSError for one that cannot be opened.
+    is another graph, InputError for inputs the step does not take, for impossible numbers and threads, for a meter that
+    is none and for the kernels of a step that a GPU computes, OSError for a meter that cannot be opened.
     """
     wanted = Measuring(steps, duration, repeat, warmup, rate, energy, meter, keep_samples)
     if isinstance(bundle, CompiledSession):
@@ -89,10 +92,10 @@ def profile(
         if device is not None and (bundle.gpu is None or bundle.gpu.ordinal != device):
             raise InputError(f"The session was not loaded with device={device}; load it so instead.")
         readings = _unavailable("a session was given that had been loaded before; give the bundle to measure it")
-        return _measure(bundle, readings, wanted, inputs, compare)
+        return _measure(bundle, readings, wanted, inputs, compare, kernels)
     session, readings = _load_and_step(bundle, inputs, threads, device)
     with session:
-        return _measure(session, readings, wanted, inputs, compare)
+        return _measure(session, readings, wanted, inputs, compare, kernels)
 
 
 def _unavailable(reason: str) -> list[Reading]:
@@ -137,8 +140,11 @@ def _measure(
     wanted: Measuring,
     inputs: Mapping[str, Array] | None,
     compare: StepGraph | None,
+    kernels: bool,
 ) -> Profile:
     """Everything that is measured on a loaded session."""
+    if kernels:
+        refuse_kernels(session.manifest)
     if compare is not None:
         refuse_other_graph(session.manifest, compare)
     source = _open_source(wanted)
@@ -168,6 +174,7 @@ def _measure(
         energy=energy,
         host=host,
         warnings=(*warnings, *doubt_readings(readings, Timing.of(times.samples).p50)),
+        kernels=time_kernels(session, ticks.data, len(ticks)) if kernels else None,
     )
     return measured if compare is None else add_comparison(measured, session, compare, wanted, inputs)
 

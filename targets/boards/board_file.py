@@ -27,6 +27,7 @@ _GPU = re.compile(r"sm_[1-9][0-9]{1,2}")
 LEAST_GPU = 60
 """The first compute capability, times ten, with cooperative launches."""
 _GLIBC = re.compile(r"2\.\d{1,2}")
+_WIDTHS = (32, 128, 256, 512)
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Target:
     """A processor to compile for.
 
     `cpu` and `attributes` are LLVM's names (mcpu, mattr); `features` are the flags of /proc/cpuinfo that compiled code
-    may use, so a loader must find every one. `vector_bits` is the width of one vector register. `l1_bytes` (data),
-    `l2_bytes` and `l3_bytes` are the caches one core can use, 0 where there is none or it is not known. `cores` and
-    `memory_bytes` are those of the smallest machine sold; `memory_bytes` is 0 where the target is no one machine.
-    `glibc` is the oldest C library that the compiled library must load on. A board is recognised by `device_tree`:
-    texts, one of which its /proc/device-tree/model contains.
+    may use, so a loader must find every one. `vector_bits` is the width of one vector register, 32 where floats are
+    computed one at a time. `l1_bytes` (data), `l2_bytes` and `l3_bytes` are the caches one core can use, 0 where there
+    is none or it is not known. `cores` and `memory_bytes` are those of the smallest machine sold; `memory_bytes` is 0
+    where the target is no one machine. `glibc` is the oldest C library that the compiled library must load on. A board
+    is recognised by `device_tree`: texts, one of which its /proc/device-tree/model contains; without a device tree by
+    `model_names`, the same of "model name" in /proc/cpuinfo.
 
     Where a GPU computes, `gpu` are the chips to build for, such as "sm_87" for compute capability 8.7, and what is said
     above is of the processor beside it; `processor` is the target of that processor alone. `multiprocessors` and
@@ -61,6 +63,7 @@ class Target:
     glibc: str
     attributes: tuple[str, ...] = ()
     device_tree: tuple[str, ...] = ()
+    model_names: tuple[str, ...] = ()
     gpu: tuple[str, ...] = ()
     processor: str = ""
     multiprocessors: int = 0
@@ -74,10 +77,11 @@ class Target:
         """
         _check(bool(_NAME.fullmatch(self.name)), "name", self.name, "lower-case letters, digits, '.', '_' and '-'")
         _check(self.arch in ARCHITECTURES, "arch", self.arch, " or ".join(ARCHITECTURES))
-        _check(self.triple == f"{self.arch}-linux-gnu", "triple", self.triple, f"{self.arch}-linux-gnu")
+        triple = ARCHITECTURES[self.arch].triple
+        _check(self.triple == triple, "triple", self.triple, triple)
         _check(bool(self.cpu), "cpu", self.cpu, "LLVM's name of the processor, such as cortex-a72")
         _check(bool(_GLIBC.fullmatch(self.glibc)), "glibc", self.glibc, 'a version such as "2.28"')
-        _check(self.vector_bits in (128, 256, 512), "vector_bits", self.vector_bits, "128, 256 or 512")
+        _check(self.vector_bits in _WIDTHS, "vector_bits", self.vector_bits, "32, 128, 256 or 512")
         _check(self.l1_bytes >= 4096, "l1_bytes", self.l1_bytes, "at least 4096 bytes")
         _check(self.cores >= 1, "cores", self.cores, "at least 1")
         for name in ("l2_bytes", "l3_bytes", "memory_bytes", "multiprocessors", "bandwidth_bytes"):
@@ -87,6 +91,8 @@ class Target:
         for chip in self.gpu:
             right = bool(_GPU.fullmatch(chip)) and int(chip.removeprefix("sm_")) >= LEAST_GPU
             _check(right, "gpu", chip, f"chips from sm_{LEAST_GPU} on, such as sm_87")
+        right = not self.gpu or ARCHITECTURES[self.arch].bits == 64
+        _check(right, "gpu", list(self.gpu), "left out beside a 32-bit processor, for which there is no driver")
         for text in self.attributes:
             _check(text[:1] in ("+", "-"), "attributes", text, "LLVM attributes, each with + or - before it")
 

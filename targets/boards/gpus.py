@@ -13,9 +13,8 @@ from pathlib import Path
 
 from astroedge.errors import TargetError
 from astroedge.targets.boards.board_file import LEAST_GPU, Target, shipped_boards
-from astroedge.targets.boards.detect import detect_native
+from astroedge.targets.boards.detect import detect_board, detect_native
 from astroedge.targets.families import ARCHITECTURES
-from astroedge.targets.families.machine import this_machine
 
 CUDA = "cuda"
 LEAST_DRIVER = (11, 0)
@@ -115,7 +114,7 @@ def gpu_target(text: str) -> Target | None:
         raise TargetError(f"{text!r} names no chips: write them as {CUDA}:sm_87 or {CUDA}:sm_72,sm_87, without spaces.")
     if named is None:
         return None
-    generic = shipped_boards()[ARCHITECTURES[this_machine().arch].generic]
+    generic = shipped_boards()[ARCHITECTURES[detect_board().arch].generic]
     chips = dict.fromkeys(named[1].split(","))
     return replace(
         generic, name=text, description=f"A GPU, {named[1]}", gpu=tuple(chips), processor=generic.name, notes=""

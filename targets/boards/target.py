@@ -12,6 +12,7 @@ from astroedge.nearest_name import did_you_mean
 from astroedge.targets.boards.board_file import Target, read_board, shipped_boards
 from astroedge.targets.boards.detect import detect_native
 from astroedge.targets.boards.gpus import CUDA, gpu_target
+from astroedge.targets.families import ARCHITECTURES
 
 NATIVE = "native"
 
@@ -66,8 +67,12 @@ def tvm_target(target: Target) -> Any:
     if target.cpu not in known:
         hint = did_you_mean(target.cpu, known) or "see LLVM's list of processors (llc -mcpu=help)."
         raise TargetError(f"Target {target.name} names the processor {target.cpu!r}, which LLVM does not know; {hint}")
-    if target.attributes:
-        record["mattr"] = list(target.attributes)
+    architecture = ARCHITECTURES[target.arch]
+    attributes = [*target.attributes, *architecture.attributes]
+    if attributes:
+        record["mattr"] = attributes
+    if architecture.float_abi:
+        record["mfloat-abi"] = architecture.float_abi
     return tvm.Target(record, host=tvm.Target(record))
 
 

@@ -13,7 +13,7 @@ from astroedge.targets.compiler.lower.find_sparsity import find_sparsity
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.legalize import legalize
 from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
-from astroedge.targets.compiler.program.plan_memory import plan_memory
+from astroedge.targets.compiler.program.plan_memory import plan_memory, refuse_large
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
 from astroedge.targets.compiler.program.show_probes import show_probes
 from astroedge.targets.compiler.program.step_program import build_program, fuse
@@ -95,6 +95,7 @@ def _plan_memory(state: Compilation) -> None:
     stored = {item.name: initial[item.name] for item in graph.spec.states if item.initial is None}
     counters = [counter.value for counter in state.choice.counters]
     state.plan = plan_memory(state.program, counters, stored, copy_kernel)
+    refuse_large(state.plan, state.request.target)
 
 
 def _schedule_calls(state: Compilation) -> None:
@@ -106,8 +107,9 @@ def _plan_team(state: Compilation) -> None:
 
 
 def _build_object(state: Compilation) -> None:
-    apart = state.request.probes or state.team is not None  # otherwise other builds have little use for them
-    state.code = build_object(state.plan, state.kernels, apart)
+    probes = state.request.probes
+    apart = probes or state.team is not None  # otherwise other builds have little use for them
+    state.code = build_object(state.plan, state.kernels, apart, timed=not probes)
 
 
 def _build_team_object(state: Compilation) -> None:

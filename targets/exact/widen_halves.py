@@ -1,4 +1,4 @@
-"""float16 to float32 by integer operations, for x86 processors without an instruction for it.
+"""float16 on processors that lack something for it: to float32 by integer operations, and fences around it.
 
 LLVM would call a function of the C library there, and a compiled step has none. A float16 is the float32 with its
 exponent moved by 112; only subnormal numbers need a subtraction, which is exact. So the bits are those of the
@@ -13,7 +13,8 @@ import tvm
 from tvm import tirx
 from tvm.target import codegen
 
-from astroedge.targets.families import family_of
+from astroedge.targets.exact.fence_products import fence, is_fence
+from astroedge.targets.families import triple_family
 from astroedge.targets.tir_builder import rewrite, splat
 
 _MAGNITUDE = 0x7FFF
@@ -25,8 +26,31 @@ _SMALLEST_NORMAL = 2.0**-14
 
 def needs_widening(target: tvm.target.Target) -> bool:
     """Whether the processor lacks the conversion."""
-    attribute = family_of(str(target.attrs["mtriple"]).partition("-")[0]).half_attribute
+    attribute = triple_family(str(target.attrs["mtriple"])).half_attribute
     return attribute != "" and not codegen.target_has_features(attribute, target)
+
+
+def fences_halves(target: tvm.target.Target) -> bool:
+    """Whether LLVM takes a fence around a float16 for a processor."""
+    return triple_family(str(target.attrs["mtriple"])).fences_halves
+
+
+def widen_fences(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """The function with every fence around a float16 put around the float32 equal to it, which changes no bit."""
+
+    def widen(call: Any, mutator: Any) -> Any:
+        call = mutator.default_mutate(call)
+        half = str(call.ty.dtype) if is_fence(call) else ""
+        if not half.startswith("float16"):
+            return call
+        return tirx.Cast(half, fence(tirx.Cast(half.replace("float16", "float32"), call.args[1])))
+
+    return func.with_body(rewrite(func.body, (tvm.ir.Call, widen)))
+
+
+def WidenFences() -> tvm.ir.transform.Pass:
+    """`widen_fences` as a pass over every PrimFunc of a module."""
+    return tirx.transform.prim_func_pass(lambda func, _mod, _ctx: widen_fences(func), opt_level=0, name="WidenFences")
 
 
 def widen_halves(func: tirx.PrimFunc) -> tirx.PrimFunc:

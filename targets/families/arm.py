@@ -44,14 +44,22 @@ class Arm:
     """A 64-bit ARM processor: loads the library and computes the tick."""
 
     family = "arm"
+    kernels: tuple[str, ...] = ("aarch64",)
+    bits = 64
+    triple = "aarch64-linux-gnu"
     generic = "aarch64"
     emulator = "qemu-aarch64"
+    attributes: tuple[str, ...] = ()
+    float_abi = ""
+    shim_options: Mapping[str, tuple[str, ...]] = {}
+    shim_sources: tuple[str, ...] = ()
 
     least_l3_bytes = 0
     reads_rows = False  # not measured
     adds_from_memory = False
     single_addition = 2.2  # counted, not measured: 13 instructions for two, three in a cycle
     half_attribute = ""
+    fences_halves = True
     fused_feature = ""
     multiply_add: Mapping[int, str] = {}
     permute: Mapping[int, str] = {}

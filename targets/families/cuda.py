@@ -18,6 +18,7 @@ class Cuda:
     single_addition = 1.0
     permute: Mapping[int, str] = {}
     half_attribute = ""
+    fences_halves = True
     fused_feature = "none"  # a flag that no processor has
 
     def vector_registers(self, vector_bits: int) -> int:

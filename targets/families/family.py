@@ -34,6 +34,31 @@ class Architecture(Protocol):
     generic: str
     """The shipped target that asks least of a processor; the doctor looks for a linker for it."""
 
+    kernels: tuple[str, ...]
+    """What `uname -m` says where its programs run; `detect_board` asks."""
+
+    bits: int
+    """Width of an address: 64, or 32 where no buffer holds 2 GiB; `plan_memory` asks."""
+
+    triple: str
+    """What GCC and LLVM call the architecture, with Linux and glibc."""
+
+    attributes: tuple[str, ...]
+    """LLVM attributes of all code for it, whatever a board file says, without which bits would be others; `tvm_target`
+    writes them last."""
+
+    float_abi: str
+    """How functions take floats, in LLVM's words, where the triple does not tell TVM: "hard" in registers for floats,
+    "" as usual; `tvm_target` asks."""
+
+    shim_options: Mapping[str, tuple[str, ...]]
+    """Options for compiling the shim, by the kind of compiler ("zig", "gcc"), where its usual code asks for more than
+    the generic target has; `linker.py` reads them."""
+
+    shim_sources: tuple[str, ...]
+    """Further files of the shim: functions that LLVM calls where the processor has no instruction; `linker.py` reads
+    them."""
+
     emulator: str
     """QEMU's program that runs its processes elsewhere, in the tests, "" where none do; the doctor looks for it."""
 
@@ -79,6 +104,9 @@ class Family(Protocol):
     half_attribute: str
     """LLVM's attribute for converting float16 to float32 by an instruction, "" where every processor has one;
     `widen_halves.needs_widening` reads it."""
+
+    fences_halves: bool
+    """Whether LLVM takes a fence around a float16 there; `widen_fences` asks."""
 
     fused_feature: str
     """The flag of /proc/cpuinfo for multiplying and adding with one rounding in one instruction, "" where every

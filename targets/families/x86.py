@@ -23,14 +23,22 @@ class X86:
     """A 64-bit x86 processor: loads the library and computes the tick."""
 
     family = "x86"
+    kernels: tuple[str, ...] = ("x86_64",)
+    bits = 64
+    triple = "x86_64-linux-gnu"
     generic = "x86-64-v2"
     emulator = ""
+    attributes: tuple[str, ...] = ()
+    float_abi = ""
+    shim_options: Mapping[str, tuple[str, ...]] = {}
+    shim_sources: tuple[str, ...] = ()
 
     least_l3_bytes = 8 * 1024 * 1024
     reads_rows = True
     adds_from_memory = True
     single_addition = 1.5
     half_attribute = "f16c"
+    fences_halves = True
     fused_feature = "fma"
     # LLVM joins the addition of the sums after it where there is VNNI.
     multiply_add: Mapping[int, str] = {

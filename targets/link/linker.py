@@ -1,9 +1,9 @@
 """Object → shared library: the compiled tick, the C shim and the manifest's data, linked into what a bundle carries.
 
-The library exports `astro_describe`, `astro_step` and `astro_run`, with a tick for a team of threads also `astro_work`
-and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything else. Of a step
-that a GPU computes it holds the kernel's images in the place of the tick, exports what opens a device and needs the C
-library. Its bytes depend on the object or the images, the manifest, the target and the linker alone.
+The library exports `astro_describe`, `astro_step`, `astro_run` and `astro_clock`, with a tick for a team of threads
+also `astro_work` and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything
+else. Of a step that a GPU computes it holds the kernel's images in the place of the tick, exports what opens a device
+and needs the C library. Its bytes depend on the object or the images, the manifest, the target and the linker alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from astroedge.errors import LinkError
 from astroedge.scratch import scratch_folder
 from astroedge.targets.boards.target import Target, zig_target
 from astroedge.targets.cuda.device_code import SHIM_SOURCES, DeviceCode
+from astroedge.targets.families import ARCHITECTURES
 from astroedge.targets.link.device_data import image_file, render_device_code, render_images
 from astroedge.targets.link.shim_data import render_shim_data
 
@@ -31,12 +32,13 @@ _SHIM = Path(__file__).resolve().with_name("shim")
 _HEADERS = tuple(f"-I{path}" for path in (_SHIM, Path(abi.__file__).resolve().parent))
 LINK_SECONDS = 300  # hundreds of times what the largest step takes
 _EXPORTS = ("astro_describe", "astro_run", "astro_step")
+_CLOCK_EXPORTS = ("astro_clock",)
 _TEAM_EXPORTS = ("astro_dismiss", "astro_work")
 _DEVICE_EXPORTS = (
     *("astro_close_device", "astro_device_message", "astro_open_device", "astro_read_device"),
     "astro_write_device",
 )
-_SHIM_SOURCES = ("shim.c", "checks.c", "memory.c")
+_SHIM_SOURCES = ("shim.c", "checks.c", "clock.c", "memory.c")
 
 _COMPILE = (
     *("-std=c11", "-O2", "-fPIC", "-ffreestanding", "-fno-builtin", "-ffp-contract=off", "-fno-stack-protector"),
@@ -67,16 +69,19 @@ def find_linker(target: Target) -> Linker:
 
     Raises LinkError when none of them is here; the message says what to install.
     """
+    options = ARCHITECTURES[target.arch].shim_options
     zig = _zig()
     if zig is not None:
-        return Linker((zig, "cc", "-target", zig_target(target)), f"zig {_version((zig, 'version'))}")
+        command = (zig, "cc", "-target", zig_target(target), *options.get("zig", ()))
+        return Linker(command, f"zig {_version((zig, 'version'))}")
     cross = f"{target.triple}-gcc"
     candidates = [cross, "cc", "gcc"] if platform.machine() == target.arch else [cross]
     for name in candidates:
         path = shutil.which(name)
         if path is not None:
             # zig always refuses relocations in code, which would make every process pay for its own copy of it.
-            return Linker((path,), _version((path, "--version")), ("-Wl,-z,text",))
+            command = (path, *options.get("gcc", ()))
+            return Linker(command, _version((path, "--version")), ("-Wl,-z,text",))
     raise LinkError(
         f'No linker for {target.triple}: pip install "astroedge[host]" brings one (ziglang), or install {cross}.'
     )
@@ -103,17 +108,19 @@ def link_library(
     """Link a compiled tick into the shared library of a bundle and return the library's bytes.
 
     `object_bytes` is an ELF object for the target that defines `int32_t astroedge_tick(void *inputs, void *outputs,
-    void *state, void *weights, void *workspace)`. The manifest's data becomes `astro_info`; its golden trace may still
-    be empty: link again once it is known. `team_object`, if the step has one, defines the same tick for a team of
-    threads (`shim/team.c`), and `kernels` are objects with what both call.
+    void *state, void *weights, void *workspace, uint64_t *stamps)`, which notes the time before each kernel of the
+    manifest where `stamps` are not NULL (`shim/clock.c`). The manifest's data becomes `astro_info`; its golden trace
+    may still be empty: link again once it is known. `team_object`, if the step has one, defines the same tick for a
+    team of threads (`shim/team.c`), and `kernels` are objects with what both call.
 
     Raises LinkError with the tool's first error when compiling or linking fails, for example because the object needs a
     function that no one provides.
     """
     linker = find_linker(target)
     team = team_object is not None
-    exports = _EXPORTS if team_object is None else _EXPORTS + _TEAM_EXPORTS
-    shim = _shim_objects(linker, (*_SHIM_SOURCES, *(["team.c"] if team else [])), team)
+    exports = (*_EXPORTS, *_CLOCK_EXPORTS, *(_TEAM_EXPORTS if team else ()))
+    sources = (*_SHIM_SOURCES, *(["team.c"] if team else []), *ARCHITECTURES[target.arch].shim_sources)
+    shim = _shim_objects(linker, sources, team)
     objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
     objects |= {f"kernels_{index}.o": content for index, content in enumerate(kernels)}
     files = _sources(manifest, exports) | objects

@@ -58,6 +58,7 @@ def _render_info(manifest: Manifest) -> list[str]:
         f"    .activity = {_table(manifest.activity, 'activity')},",
         f"    .golden = {{{_unsigned(golden.seed)}, {len(golden.ticks)}u, {_table(golden.ticks, 'golden')}}},",
         f"    .device = {c_text('' if manifest.device is None else manifest.device.kind)},",
+        f"    .stamps = {_unsigned(manifest.stamps)},",
         "};",
     ]
 

@@ -17,12 +17,15 @@ from astroedge.models.astrosnn import AstroSNNStep
 from astroedge.step.graph import StepGraph
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.linker import find_linker
-from tests.support import graphs
+from tests.support import graphs, networks
 from tests.support.arm_root import ArmRoot
 from tests.support.board import (
     BOARD,
+    BOARD32,
+    CASES32,
     HARD_CASES,
     MOVED,
+    NETWORKS32,
     TICKS,
     Board,
     Result,
@@ -33,6 +36,7 @@ from tests.support.board import (
 )
 from tests.support.builds import build, build_for_teams, build_of
 from tests.support.c_host import build_c_host
+from tests.support.conversions import conversions, numbers_to_convert
 from tests.support.every_function import every_function, function_inputs
 from tests.support.places import ROOT
 from tests.support.run_bundle import run_bundle
@@ -76,6 +80,35 @@ def board(
     finished = root.run(root.python, script, *folders.values())
     assert finished.returncode == 0, finished.stderr
     return Board(root, folders, json.loads(finished.stdout))
+
+
+@pytest.fixture(scope="session")
+def board32(root32: ArmRoot, tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """Every case compiled for a 32-bit board and run there by the Python runtime."""
+    place = tmp_path_factory.mktemp("board32")
+    cases = {"golden": (astroedge.compile(MOVED(), BOARD32), inputs_of(MOVED))}
+    for name, (builder, inputs) in CASES32.items():
+        cases[name] = (build_of(builder, BOARD32), inputs())
+    for name in NETWORKS32:
+        cases[name] = (networks.bundle_of(name, BOARD32), networks.inputs_of(name, NETWORKS32[name]))
+    cases["any board"] = (build_of(conversions, "armv7"), numbers_to_convert())
+    for target in ("raspberry-pi-3-32bit", "raspberry-pi-4"):
+        cases[target] = (build_of(graphs.lif_layer, target), inputs_of(graphs.lif_layer))
+    folders = {name: write_case(place / name, *case) for name, case in cases.items()}
+    divided = build_for_teams(graphs.recurrent_net(), BOARD32)
+    folders["threads"] = write_case(place / "threads", divided, inputs_of(graphs.recurrent_net), threads=2)
+    folders["moved"] = write_case(place / "moved", build_of(MOVED, BOARD32), later_half(inputs_of(MOVED)))
+    (folders["moved"] / "snapshot").write_bytes(stream_after_half(build_of(MOVED, "native"), inputs_of(MOVED)))
+    finished = root32.run(root32.python, ROOT / "tests" / "support" / "run_bundle.py", *folders.values())
+    assert finished.returncode == 0, finished.stderr
+    return Board(root32, folders, json.loads(finished.stdout))
+
+
+@pytest.fixture(scope="session")
+def astro_run32(root32: ArmRoot, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CompletedProcess[str]]:
+    """The C host, built for the 32-bit board and run there; a function of its arguments."""
+    host = build_c_host(find_linker(resolve_target(BOARD32)), tmp_path_factory.mktemp("host"), "-O2")
+    return lambda *arguments: root32.run(host, *arguments)
 
 
 @pytest.fixture(scope="session")

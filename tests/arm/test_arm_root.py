@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.support import arm_root
-from tests.support.arm_root import ArmRoot, NoArmRootError
+from tests.support.arm_root import ARM64, ArmRoot, NoArmRootError, arm_root
 
 WHAT_IS_THERE = """
 import importlib.util, platform
@@ -20,8 +21,7 @@ def test_board_has_numpy_and_nothing_else(root: ArmRoot) -> None:
     assert (finished.stdout.split(), finished.stderr) == (["aarch64", "numpy"], "")
 
 
-def test_missing_emulator_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_emulator_is_said() -> None:
     """Without QEMU the reason names what to install."""
-    monkeypatch.setattr(arm_root, "EMULATORS", ("no-such-emulator",))
     with pytest.raises(NoArmRootError, match="qemu-user-static"):
-        arm_root.arm_root()
+        arm_root(replace(ARM64, emulators=("no-such-emulator",)))

@@ -97,6 +97,11 @@ FILES: dict[str, Callable[[Manifest], Manifest]] = {
     "one asset twice": lambda item: replace(item, assets=item.assets * 2),
     "counter outside": lambda item: replace(item, activity=(replace(item.activity[0], offset=64),)),
     "counter unaligned": lambda item: replace(item, activity=(replace(item.activity[0], offset=4),)),
+    "kernel of a counter that is none": lambda item: replace(item, kernels=(replace(item.kernels[0], spikes="w"),)),
+    "kernel of fewer bytes than none": lambda item: replace(item, kernels=(replace(item.kernels[0], nbytes=-1),)),
+    "kernel with estimates at two rates": lambda item: replace(
+        item, kernels=(replace(item.kernels[0], cycles=(1, 2)),)
+    ),
     "golden hash that is none": lambda item: replace(
         item, golden=replace(item.golden, ticks=(replace(item.golden.ticks[0], state="ABC"),))
     ),

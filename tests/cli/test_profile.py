@@ -124,3 +124,16 @@ def test_energies_have_their_fitting_unit() -> None:
     """Joules for people, negative ones and none included."""
     shown = [joules(value) for value in (2.0, 0.0125, 3.76e-5, -4e-8, 9.9999e-4, 0.0)]
     assert shown == ["2 J", "12.5 mJ", "37.6 µJ", "-40 nJ", "1 mJ", "0 nJ"]
+
+
+def test_kernels_are_shown_and_traced(astroedge_command: Command, compiled: Build, tmp_path: Path) -> None:
+    """--trace times kernels, too: a table by module, a sentence on what instrumenting costs, and a trace to open."""
+    result = astroedge_command(
+        *("profile", compiled("recurrent_net").bundle, "--steps", "40", "--trace", tmp_path / "trace.json"),
+        *("--json", tmp_path / "p.json"),
+    )
+    assert result.code == 0, result.err
+    for text in ("time per kernel", "layers.0", "matmul", "a plain tick takes"):
+        assert text in result.out, text
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert Profile.from_json(json.loads((tmp_path / "p.json").read_text())).kernels is not None

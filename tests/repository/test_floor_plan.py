@@ -33,9 +33,7 @@ PLAN = {
             "step",
             "session",
             "bundle",
-            "measuring",
-            "profile_parts",
-            "step_profile",
+            *("measuring", "profile_parts", "kernel_profile", "step_profile", "trace_events"),
         ),
         "models",
     ),
@@ -105,7 +103,7 @@ WORDS = {
 # The same for C: a file and its header are one, and include those before them.
 C_PLAN = {
     "targets/link/shim": (
-        *("astro_abi", "fp_mode", "memory", "checks", "team", "shim"),
+        *("astro_abi", "fp_mode", "memory", "arm32_calls", "checks", "clock", "team", "shim"),
         *("device_code", "cuda_driver", "cuda_gpu", "cuda_stream", "cuda"),
     ),
     "runtimes/c": (

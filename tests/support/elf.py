@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
-MACHINES = {62: "x86_64", 183: "aarch64"}
+MACHINES = {62: "x86_64", 183: "aarch64", 40: "armv7l"}
 
 
 def machine(library: bytes) -> str:
@@ -14,21 +15,12 @@ def machine(library: bytes) -> str:
 
 def section(library: bytes, kind: int) -> bytes:
     """The first section of a type (2 symbols, 3 strings, 6 dynamic, 11 dynamic symbols), empty where there is none."""
-    headers = struct.unpack_from("<Q", library, 40)[0]
-    size, count = struct.unpack_from("<HH", library, 58)
-    for index in range(count):
-        _, found, _, _, offset, nbytes = struct.unpack_from("<IIQQQQ", library, headers + index * size)
-        if found == kind:
-            return library[offset : offset + nbytes]
-    return b""
+    return next((content for found, _, content in _sections(library) if found == kind), b"")
 
 
 def code(library: bytes) -> list[bytes]:
     """The content of every executable section, as it is mapped."""
-    headers = struct.unpack_from("<Q", library, 40)[0]
-    size, count = struct.unpack_from("<HH", library, 58)
-    sections = [struct.unpack_from("<IIQQQQ", library, headers + index * size) for index in range(count)]
-    return [library[offset : offset + nbytes] for _, _, flags, _, offset, nbytes in sections if flags & 4]
+    return [content for _, flags, content in _sections(library) if flags & 4]
 
 
 def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:
@@ -36,7 +28,8 @@ def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:
     table, names = section(library, 11), section(library, 3)
     defined: set[str] = set()
     undefined: set[str] = set()
-    for name, _, _, index, _, _ in struct.iter_unpack("<IBBHQQ", table):
+    for symbol in struct.iter_unpack("<IBBHQQ" if _is_wide(library) else "<IIIBBH", table):
+        name, index = symbol[0], symbol[3 if _is_wide(library) else 5]
         text = names[name : names.index(b"\0", name)].decode()
         if text:
             (defined if index else undefined).add(text)
@@ -45,7 +38,21 @@ def dynamic_symbols(library: bytes) -> tuple[set[str], set[str]]:
 
 def page_alignment(library: bytes) -> int:
     """The largest alignment any loadable segment asks for."""
-    headers = struct.unpack_from("<Q", library, 32)[0]
-    size, count = struct.unpack_from("<HH", library, 54)
-    segments = [struct.unpack_from("<IIQQQQQQ", library, headers + index * size) for index in range(count)]
+    form, header = ("<IIQQQQQQ", "<QQIHHH") if _is_wide(library) else ("<IIIIIIII", "<IIIHHH")
+    headers, _, _, _, size, count = struct.unpack_from(header, library, 32 if _is_wide(library) else 28)
+    segments = [struct.unpack_from(form, library, headers + index * size) for index in range(count)]
     return max(segment[7] for segment in segments if segment[0] == 1)
+
+
+def _is_wide(library: bytes) -> bool:
+    """Whether a file is for 64-bit programs."""
+    return library[4] == 2
+
+
+def _sections(library: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, flags and content of every section."""
+    form, header, at = ("<IIQQQQ", "<QIHHHHH", 40) if _is_wide(library) else ("<IIIIII", "<IIHHHHH", 32)
+    headers, _, _, _, _, size, count = struct.unpack_from(header, library, at)
+    for index in range(count):
+        _, kind, flags, _, offset, nbytes = struct.unpack_from(form, library, headers + index * size)
+        yield kind, flags, library[offset : offset + nbytes]

@@ -14,6 +14,14 @@ _ARM_FORMS = {
     "fmla, fmls (by element)": (0x9F80B400, 0x0F801000),
     "fmla, fmls (by element, half)": (0x9FC0B400, 0x0F001000),
 }
+# 32-bit ARM: a fixed 32 bits too, the same manual, F4.1. Constants lie between the instructions, so only those are told
+# that are always done: with a condition they look like 1/3.
+_ARM32_FORMS = {
+    "vfma, vfms": (0xFFB00E10, 0xEEA00A00),
+    "vfnma, vfnms": (0xFFB00E10, 0xEE900A00),
+    "vfma, vfms (vector)": (0xFF800F10, 0xF2000C10),
+}
+_FORMS = {"aarch64": _ARM_FORMS, "armv7l": _ARM32_FORMS}
 # x86: VEX or EVEX, map 0F38, prefix 66, opcodes 96–9F, A6–AF and B6–BF (Intel SDM, volume 2, VFMADD… and its kin).
 _X86_FORMS = {
     "vfmadd and kin (VEX)": rb"\xc4[\x42\x62\x82\xa2\xc2\xe2\x02\x22](?s:.)[\x96-\x9f\xa6-\xaf\xb6-\xbf]",
@@ -27,9 +35,9 @@ def fused_products(arch: str, code: bytes) -> list[str]:
     On x86, where instructions have any length, every byte is tried as a beginning: nothing found means nothing there,
     while a find in very long code could be a coincidence.
     """
-    if arch == "aarch64":
+    if arch in _FORMS:
         words = np.frombuffer(code[: len(code) // 4 * 4], "<u4")
-        return [name for name, (mask, value) in _ARM_FORMS.items() if ((words & mask) == value).any()]
+        return [name for name, (mask, value) in _FORMS[arch].items() if ((words & mask) == value).any()]
     return [name for name, form in _X86_FORMS.items() if any(_is_fused(*found) for found in _finds(form, code))]
 
 

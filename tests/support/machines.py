@@ -21,20 +21,21 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.linker import find_linker
 from astroedge.workflows.compile_graph import runs_here
 from tests.cuda_emulator.build_driver import build_driver, driver_environment
-from tests.support.arm_root import arm_root
+from tests.support.arm_root import ARM64, ARMHF, System, arm_root
 from tests.support.c_host import build_c_host
 from tests.support.places import ROOT
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs code for `target`: this machine, or for `emulated` a processor that QEMU stands for.
+    """What runs code for `target`: this machine, or for `emulated` a processor that QEMU stands for, in a `system`.
 
     A GPU is played by the fake driver, which runs the PTX of the bundle.
     """
 
     target: str
     emulated: str = ""
+    system: System = ARM64
 
     @property
     def gpu(self) -> bool:
@@ -48,6 +49,9 @@ MACHINES = (
     Machine("x86-64-v4"),
     Machine("raspberry-pi-4", "cortex-a72"),
     Machine("raspberry-pi-5", "cortex-a76"),
+    Machine("raspberry-pi-2", "cortex-a7", ARMHF),
+    Machine("armv7", "cortex-a8", ARMHF),
+    Machine("raspberry-pi-3-32bit", "max", ARMHF),
 )
 
 
@@ -63,7 +67,8 @@ def available() -> list[Machine]:
 
     Raises NoArmRootError where boards cannot be emulated.
     """
-    arm_root()
+    for system in (ARM64, ARMHF):
+        arm_root(system)
     return [machine for machine in MACHINES if machine.emulated or runs_here(resolve_target(machine.target))]
 
 
@@ -80,7 +85,7 @@ def run_hashes(bundle: Bundle, machine: Machine, ticks: int, folder: Path) -> li
     bundle.save(folder)
     command = (_host(machine.target), folder, "--hash", str(ticks))
     if machine.emulated:
-        result = arm_root().run(*command, cpu=machine.emulated)
+        result = arm_root(machine.system).run(*command, cpu=machine.emulated)
     else:
         given = _gpu_environment() if machine.gpu else None
         words = [str(word) for word in command]

@@ -31,7 +31,7 @@ def marks_of(item: pytest.Function) -> set[str]:
     """`compiles`, `emulated` and `frameworks`, where they apply."""
     fixtures = [definitions[-1].func for definitions in item._fixtureinfo.name2fixturedefs.values()]
     found = {mark for thing in (item.function, *fixtures, *_parameters(item)) for mark in _marks(_Same(thing))}
-    return found | ({"emulated"} if "root" in item.fixturenames else set())
+    return found | ({"emulated"} if {"root", "root32"} & set(item.fixturenames) else set())
 
 
 def _parameters(item: pytest.Function) -> Iterator[Any]:

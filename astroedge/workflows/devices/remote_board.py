@@ -88,7 +88,7 @@ def describe_board(texts: Mapping[str, str], device: str) -> RemoteBoard:
     return RemoteBoard(
         name=_short(machine.model or model or texts.get("product", "")) or f"a {target.arch} machine",
         target=target,
-        is_known=any(text in machine.model for text in target.device_tree),
+        is_known=bool(target.device_tree or target.model_names),
         kernel=f"Linux {_short(release)}",
         libc=_libc(texts.get("libc", "")),
         memory_bytes=int(memory[1]) * 1024 if memory else 0,

@@ -1,9 +1,11 @@
 """The planned calls → one native function in an object file.
 
-    int32_t astroedge_tick(uint8_t *inputs, uint8_t *outputs, uint8_t *state, uint8_t *weights, uint8_t *workspace)
+    int32_t astroedge_tick(uint8_t *inputs, uint8_t *outputs, uint8_t *state, uint8_t *weights, uint8_t *workspace,
+                           uint8_t *stamps)
 
-It calls kernels (native_kernels.py) with addresses inside the five buffers. No TVM runtime is left in the object:
-nothing allocates, checks shapes or starts threads.
+It calls kernels (native_kernels.py) with addresses inside the five buffers, one after the other or, where there are
+stamps, with a call of `shim/clock.c` before each. No TVM runtime is left in the object: nothing allocates, checks
+shapes or starts threads.
 """
 
 from __future__ import annotations
@@ -18,22 +20,38 @@ from astroedge.targets.compiler.threads.divide_loops import undivided
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
 ENTRY = "astroedge_tick"
-
-
+STAMP = "astroedge_stamp"
 FEW_CALLS = 32  # up to so many, calling costs more than a hundredth of what some steps take
 
 
-def build_object(plan: MemoryPlan, kernels: NativeKernels, apart: bool) -> bytes:
+def build_object(plan: MemoryPlan, kernels: NativeKernels, apart: bool, timed: bool = True) -> bytes:
     """Compile what makes the calls of `plan` one after the other.
 
     The `kernels` that it calls lie in other objects where they are `apart` or the calls are many, else in this one.
+    Without `timed` the tick ignores its stamps.
 
     Raises CompileError when code generation fails, UnsupportedOpError for a function without an exact kernel.
     """
     apart = apart or len(plan.calls) > FEW_CALLS
-    tick = Tick(plan, kernels if apart else NativeKernels(kernels.target, kernels.math), ENTRY, apart=apart)
+    stamps = tirx.Var("stamps", pointer("uint8"))
+    inside = kernels if apart else NativeKernels(kernels.target, kernels.math)
+    tick = Tick(plan, inside, ENTRY, (stamps,), apart=apart)
     plain = {function: undivided(function) for function in {call.function for call in plan.calls}}
-    return tick.compile([tick.call(call, plain[call.function]) for call in plan.calls])
+    calls = [tick.call(call, plain[call.function]) for call in plan.calls]
+    return tick.compile([_timed_or_not(calls, stamps)] if calls and timed else calls)
+
+
+def _timed_or_not(calls: list[tirx.Stmt], stamps: tirx.Var) -> tirx.Stmt:
+    """The calls, or the same with the time noted before each.
+
+    LLVM is told which is rare: the plain tick is as fast as one that stands alone, and nothing is inlined twice.
+    """
+    timed: list[tirx.Stmt] = []
+    for index, call in enumerate(calls):
+        timed += [tirx.Evaluate(tirx.call_extern("void", STAMP, stamps, tirx.const(index, "int32"))), call]
+    wanted = tirx.Not(tirx.call_intrin("bool", "tirx.isnullptr", stamps))
+    rarely = tirx.call_llvm_pure_intrin("bool", "llvm.expect", wanted, tirx.const(False, "bool"))
+    return tirx.IfThenElse(rarely, tirx.SeqStmt(timed), calls[0] if len(calls) == 1 else tirx.SeqStmt(calls))
 
 
 class Tick:

@@ -17,6 +17,7 @@ from tvm import s_tir, tirx
 from astroedge.targets.compiler.emit.shuffle_strides import ShuffleStrides, shuffle_strides
 from astroedge.targets.compiler.emit.store_floats import StoreFloats, store_floats
 from astroedge.targets.exact.fence_products import FenceProducts, fence_products
+from astroedge.targets.exact.widen_halves import WidenFences, fences_halves, widen_fences
 from astroedge.targets.pass_list import Pass, run_passes
 
 INDEX_BITS = 32
@@ -51,6 +52,7 @@ MODULE_FACTS = {
     "module.callable": "every function has the parameters it has in C",
     "module.fenced": "every float product and quotient is the direct operand of a fence, so that nothing contracts it; "
     "with fast math products are free",
+    "module.widened": "no fence is around a float16 where LLVM takes none",
     "module.native": "of TVM's intrinsics only what LLVM has is left",
     "module.stored": "no float has a name: what would have one is an array of one element",
 }
@@ -84,6 +86,11 @@ def _shuffle(state: LoweredModule) -> None:
 def _fence(state: LoweredModule) -> None:
     if state.math == "exact":
         state.module = FenceProducts()(state.module)
+
+
+def _widen(state: LoweredModule) -> None:
+    if not fences_halves(state.target):
+        state.module = WidenFences()(state.module)
 
 
 def _store(state: LoweredModule) -> None:
@@ -189,6 +196,7 @@ MODULE_PASSES: tuple[Pass[LoweredModule], ...] = (
         ensures=("module.fenced",),
         run=_fence,
     ),
+    Pass.of(widen_fences, requires=("module.bound", "module.fenced"), ensures=("module.widened",), run=_widen),
     _tvm(
         tirx.transform.LowerTVMBuiltin,
         "Leave small arrays on the stack and lower TVM's own builtins.",
@@ -197,7 +205,7 @@ MODULE_PASSES: tuple[Pass[LoweredModule], ...] = (
     _tvm(
         tirx.transform.LowerIntrin,
         "Write what is left of TVM's intrinsics for the processor.",
-        requires=("module.bound", "module.fenced"),
+        requires=("module.bound", "module.fenced", "module.widened"),
         ensures=("module.native",),
     ),
     Pass.of(store_floats, requires=("module.distinct", "module.native"), ensures=("module.stored",), run=_store),

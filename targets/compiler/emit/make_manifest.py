@@ -27,8 +27,10 @@ from astroedge.bundle.manifest import (
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StepSpec, TensorSpec
 from astroedge.targets.compile_request import CompileRequest
+from astroedge.targets.compiler.emit.name_calls import name_calls
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import StepProgram
+from astroedge.targets.compiler.select.call_costs import all_bytes
 from astroedge.targets.compiler.select.choose_kernels import KernelChoice
 from astroedge.targets.compiler.threads.plan_team import TeamPlan
 from astroedge.targets.precision.quantise_weights import WeightChoice
@@ -64,7 +66,7 @@ def make_manifest(
             for counter in choice.counters
         ),
         matrices=tuple(choice.matrices),
-        kernels=_kernels(plan),
+        kernels=_kernels(plan, name_calls(plan, program, graph)),
         golden=Golden(seed=int(source[:16], 16), ticks=(), parity={}),
         library=NOT_WRITTEN,
         weights=NOT_WRITTEN,
@@ -196,12 +198,16 @@ def _weight_record(item: WeightChoice, choice: KernelChoice) -> WeightRecord:
     return WeightRecord(item.name, *size, FLOAT32.name, FLOAT32.nbytes(*size), reason)
 
 
-def _kernels(plan: MemoryPlan) -> tuple[Kernel, ...]:
+def _kernels(plan: MemoryPlan, modules: list[str]) -> tuple[Kernel, ...]:
     """One entry per call, numbered within its kind, in the order of the tick."""
     seen: Multiset[str] = Multiset()
     kernels = []
-    for call in plan.calls:
-        kernels.append(Kernel(f"{call.kind}-{seen[call.kind]}", call.kind, call.operators))
+    for call, module in zip(plan.calls, modules, strict=True):
+        kernel = Kernel(f"{call.kind}-{seen[call.kind]}", call.kind, call.operators, module, all_bytes(call))
+        if call.cost is not None:
+            cost = call.cost
+            kernel = replace(kernel, nbytes=cost.nbytes, spikes=cost.spikes, row=cost.row, cycles=cost.cycles)
+        kernels.append(kernel)
         seen[call.kind] += 1
     return tuple(kernels)
 

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from astroedge.abi.limits import ALIGNMENT
+from astroedge.errors import CompileError
 from astroedge.targets.compiler.program.blocks import is_one_loop, is_pointwise
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
+from astroedge.targets.families import ARCHITECTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tvm import tirx
+
+    from astroedge.targets.boards.board_file import Target
 
 COUNTER_BYTES = 8
 
@@ -101,6 +105,19 @@ def plan_memory(
         "weights": weights_size, "workspace": workspace,
     }  # fmt: skip
     return MemoryPlan(calls, places, sizes, output_places, state_places, weights, stored)
+
+
+def refuse_large(plan: MemoryPlan, target: Target) -> None:
+    """Refuse a step whose buffers the programs of a target could not address.
+
+    Raises CompileError with the size and the limit.
+    """
+    size, most = sum(plan.sizes.values()), 1 << (ARCHITECTURES[target.arch].bits - 1)
+    if size >= most:
+        raise CompileError(
+            f"The step takes {size:,} bytes of weights and buffers, and 32-bit programs, as of {target.name}, have "
+            f"room for {most:,}; store weights in fewer bits (precision='int8') or compile for a 64-bit system."
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ input, a state, a weight or something a call computes; where it lives is decided
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -42,12 +44,28 @@ class Value:
 
 
 @dataclass(frozen=True)
+class CallCost:
+    """What is known of a call of a product's kernels beyond its operands, for `astroedge profile --kernels`.
+
+    `module` is the product's name. `spikes` names the counter of the active inputs that it works on, None where it
+    works on all; of each it reads `row` bytes, and `nbytes` whatever is active. `cycles` is the estimate of one call at
+    the firing rates `astroedge.bundle.manifest.COST_RATES`, or one number where none counts; empty without an estimate.
+    """
+
+    module: str
+    nbytes: int
+    spikes: str | None = None
+    row: int = 0
+    cycles: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class KernelCall:
     """One kernel call. The function takes pointers to `reads`, then to `writes`.
 
     `product` is the index of the matrix product a placeholder stands for, None for a real kernel. `kind` names the
     kernel for reports, `operators` what was fused into it. `touched` is about how many bytes it reads and writes in a
-    tick where its operands do not tell (an event-driven product reads few of its weights).
+    tick where its operands do not tell (an event-driven product reads few of its weights). `cost` is a product's.
     """
 
     function: tirx.PrimFunc
@@ -57,6 +75,7 @@ class KernelCall:
     operators: tuple[str, ...]
     product: int | None = None
     touched: int | None = None
+    cost: CallCost | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +184,7 @@ class _Reader:
             reads=tuple(self.value_of(argument) for argument in call.args[1].fields),
             writes=results,
             kind=str(kernel) if kernel is not None else "element-wise",
-            operators=tuple(part for part in name.removeprefix("fused_").split("_") if part),
+            operators=operators_of(name),
             product=None if product is None else int(product),
         )
 
@@ -176,6 +195,24 @@ class _Reader:
             name = f"weight_{len(self.weights)}"
             self.weights[key] = Value(name, contiguous.shape, _dtype(str(contiguous.dtype)), "weight", contiguous)
         return self.weights[key]
+
+
+def operators_of(name: str) -> tuple[str, ...]:
+    """The operators in the name that TVM gives a function, such as `fused_add1_greater_equal_tir_exp`."""
+    words = [word for word in re.sub(r"\d+(?=_|$)", "", name.removeprefix("fused_")).split("_") if word]
+    found: list[str] = []
+    while words:
+        count = next((n for n in range(len(words), 1, -1) if "_".join(words[:n]) in _long_names()), 1)
+        found.append("_".join(words[:count]))
+        del words[:count]
+    return tuple(item for item in found if item != "tir")
+
+
+@cache
+def _long_names() -> frozenset[str]:
+    """The operators of Relax whose names have several words."""
+    names = (str(name).rpartition(".")[2] for name in tvm.ir.Op.list_op_names() if str(name).startswith("relax."))
+    return frozenset(name for name in names if "_" in name)
 
 
 def _new_values(var: relax.Var) -> tuple[Value, ...]:

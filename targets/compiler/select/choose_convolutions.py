@@ -8,7 +8,6 @@ bits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -18,6 +17,7 @@ from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
+from astroedge.targets.compiler.select.chosen_convolution import ChosenConvolution, sum_cycles
 from astroedge.targets.compiler.select.convolution_cost import (
     BYTES_A_CYCLE,
     channel_cost,
@@ -54,16 +54,6 @@ from astroedge.targets.tir_builder import fuses
 WIDEN_USES = 4  # how often a weight must be read in a tick for widening all of them first to pay
 LARGEST_WEIGHT = 2.0**100  # times a power of two that counts as exact it is still far from infinite
 LARGEST = 2**30  # indices of weights, padding included, must fit an int32
-
-
-@dataclass(frozen=True)
-class ChosenConvolution:
-    """The kernel of a convolution, why, the bytes of its weights as they are stored, and how many are not zero."""
-
-    kernel: str
-    reason: str
-    nbytes: int
-    nonzero: int
 
 
 class ConvolutionChooser:
@@ -103,7 +93,10 @@ class ConvolutionChooser:
         add = self._add_event if kernel == "event" else self._add_dense(product, matrix)
         nbytes = sum(value.nbytes for value in add(product, call))
         assert matrix.data is not None
-        return ChosenConvolution(kernel, reason, nbytes, int(np.count_nonzero(matrix.data)))
+        cycles = sum_cycles(
+            kernel, product, self.target, self._adds_integers(product, matrix), self._fuses(product, matrix)
+        )
+        return ChosenConvolution(kernel, reason, nbytes, int(np.count_nonzero(matrix.data)), cycles)
 
     def _decide(self, product: ConvolutionProduct, matrix: Value) -> tuple[str, str]:
         """The kernel of a convolution, and why."""

@@ -16,6 +16,7 @@ from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.activity import ActivityCounters, Counter
+from astroedge.targets.compiler.select.call_costs import convolution_costs, product_costs
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
@@ -106,6 +107,7 @@ class _Chooser:
 
     def _add_product(self, call: KernelCall, product: Product) -> None:
         left, right = call.reads
+        first = len(self.calls)
         kernel, reason = self.decisions.decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
@@ -124,14 +126,17 @@ class _Chooser:
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(KernelCall(function, call.reads, call.writes, "batched-matmul", ("matmul",)))
+        spikes, costs = self.activity.counted_as(left, product), self.decisions.costs(product, left, right)
+        self.calls[first:] = product_costs(self.calls[first:], product, spikes, costs)
         nbytes, precision = sum(value.nbytes for value in weights), self.weights.storage(right).name
-        chosen = Chosen(kernel, reason, self.activity.counted_as(left, product), nbytes, precision)
-        self.choice.matrices.append(product_report(product, right, chosen))
+        self.choice.matrices.append(product_report(product, right, Chosen(kernel, reason, spikes, nbytes, precision)))
 
     def _add_convolution(self, call: KernelCall, product: ConvolutionProduct) -> None:
         images, weights = call.reads
+        first = len(self.calls)
         made = self.convolutions.add(call, product)
         spikes, precision = self.activity.counted_as(images, product), self.weights.storage(weights).name
+        self.calls[first:] = convolution_costs(self.calls[first:], product.name, product.shape, spikes, made.cycles)
         chosen = Chosen(made.kernel, made.reason, spikes, made.nbytes, precision)
         self.choice.matrices.append(convolution_report(product, made.nonzero, chosen))
 

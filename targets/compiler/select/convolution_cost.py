@@ -35,21 +35,33 @@ def event_cost(conv: Convolution, rate: float, together: int, target: Target, in
 
     `integer` says that integers are added, twice as many to a vector.
     """
+    strips = ColumnStrips(conv, together)
+    moved = conv.batch * LIST * conv.channels * conv.pixels
+    moved += _copying(conv.batch * conv.outputs * conv.out_pixels, target)
+    if conv.has_strips:
+        row_elements = _row_elements(conv, rate, strips)
+        moved += conv.batch * strips.count * conv.height * (STRETCH + COPIED * row_elements)
+    return event_sums(conv, rate, together, target, integer) + moved
+
+
+def _row_elements(conv: Convolution, rate: float, strips: ColumnStrips) -> float:
+    """Active elements in a row of the windows that are walked in one go."""
+    return rate * conv.group_inputs * (conv.kernel[1] + strips.beside)
+
+
+def event_sums(conv: Convolution, rate: float, together: int, target: Target, integer: bool = False) -> float:
+    """The part of `event_cost` that is adding weights."""
     rows, columns = conv.kernel
     strips = ColumnStrips(conv, together)
     walks = conv.batch * conv.groups * conv.out_height * strips.count
-    row_elements = rate * conv.group_inputs * (columns + strips.beside)
+    row_elements = _row_elements(conv, rate, strips)
     vectors = together * ceil(conv.group_outputs / (2 * LANES if integer else LANES)) * _narrowness(target)
     beyond_cache = max(0.0, 1 - target.l1_bytes / (weights_size(conv, together) * (1 if integer else 4)))
     inside = float(conv.fan_out().sum()) / (conv.out_pixels * rows * columns)
     walk = _stretches(conv) * STRETCH + inside * rows * row_elements * max(
         ADD * vectors * (1 + beyond_cache / 4), ELEMENT
     )
-    moved = conv.batch * LIST * conv.channels * conv.pixels
-    moved += _copying(conv.batch * conv.outputs * conv.out_pixels, target)
-    if conv.has_strips:
-        moved += conv.batch * strips.count * conv.height * (STRETCH + COPIED * row_elements)
-    return walks * walk + moved
+    return walks * walk
 
 
 def _stretches(conv: Convolution) -> int:
@@ -66,8 +78,21 @@ def dense_cost(conv: Convolution, target: Target, fused: bool = False) -> float:
     return min(planes, channel_cost(conv, target, fused)) if conv.groups == 1 else planes
 
 
+def dense_sums(conv: Convolution, target: Target, fused: bool = False) -> float:
+    """The part of `dense_cost` that is multiplying and adding."""
+    planes, channels = plane_cost(conv, target, fused), channel_cost(conv, target, fused)
+    if conv.groups == 1 and channels < planes:
+        return _channel_sums(conv, target, fused)
+    return _plane_sums(conv, target, fused)
+
+
 def channel_cost(conv: Convolution, target: Target, fused: bool = False) -> float:
     """Cycles of the dense kernels in vectors of output channels."""
+    moved = _copying(conv.batch * conv.outputs * conv.out_pixels, target)
+    return _channel_sums(conv, target, fused) + COPY * PixelCopy(conv).size + moved
+
+
+def _channel_sums(conv: Convolution, target: Target, fused: bool) -> float:
     tile = channel_tile(conv, target)
     vectors = ceil(conv.outputs / LANES) * _narrowness(target)
     widths = {rest: width for fewer, width in chunk_widths(conv, tile) for rest in range(fewer + 1, width + 1)}
@@ -75,17 +100,22 @@ def channel_cost(conv: Convolution, target: Target, fused: bool = False) -> floa
     for windows, taps in window_counts(conv):
         whole, rest = divmod(windows, tile.windows)
         sums += taps * (whole * tile.windows + (widths[rest] if rest else 0))
-    moved = _copying(conv.batch * conv.outputs * conv.out_pixels, target)
-    return conv.batch * vectors * sums * (FUSED if fused else 1) + COPY * PixelCopy(conv).size + moved
+    return conv.batch * vectors * sums * (FUSED if fused else 1)
 
 
 def plane_cost(conv: Convolution, target: Target, fused: bool = False) -> float:
     """Cycles of the dense kernels in vectors of output pixels."""
+    sums = _plane_sums(conv, target, fused)
+    if has_rows(conv):
+        return sums + (0 if reads_images(conv) else COPY * planes_size(conv))
+    return sums + COPY * planes_size(conv) + _copying(runs_size(conv), target)
+
+
+def _plane_sums(conv: Convolution, target: Target, fused: bool) -> float:
     work = conv.taps * _narrowness(target) * (FUSED if fused else 1) * (1 + 1 / conv_tile(conv, target).channels ** 2)
     if has_rows(conv):
-        vectors = conv.batch * conv.outputs * conv.out_height * ceil(conv.out_width / LANES)
-        return vectors * work + (0 if reads_images(conv) else COPY * planes_size(conv))
-    return runs_size(conv) / LANES * work + COPY * planes_size(conv) + _copying(runs_size(conv), target)
+        return conv.batch * conv.outputs * conv.out_height * ceil(conv.out_width / LANES) * work
+    return runs_size(conv) / LANES * work
 
 
 def _copying(elements: int, target: Target) -> float:

@@ -82,7 +82,7 @@ class MatrixCost:
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
         scales = blocks * product.columns * 4 if self.storage.scaled_by_group else 0
         moving = rows_read * self._row_bytes / self.level.scattered + scales / self.level.streamed
-        return CALL + self._preparing + pieces * blocks * STRETCH + max(summing, moving)
+        return CALL + self.preparing + pieces * blocks * STRETCH + max(summing, moving)
 
     def dense(self, graded: bool) -> float:
         """Cycles of the dense kernel, which takes integer weights and spikes in fixed point."""
@@ -94,7 +94,7 @@ class MatrixCost:
         speed = self.storage.speeds.fixed_point if fixed else self.storage.speeds.multiplied
         working = product.rows * product.columns * self._cycles_a_weight(speed) * streams
         moving = product.batch * product.rows * self._row_bytes / self.level.streamed
-        preparing = self._preparing if fixed else 0.0
+        preparing = self.preparing if fixed else 0.0
         return CALL + preparing + max(working, chains * product.rows * ADD_CHAIN, moving)
 
     def pruned(self, rate: float) -> float:
@@ -112,7 +112,7 @@ class MatrixCost:
         summing = blocks * product.columns * MOVE_SUMS * 512 / self.target.vector_bits * streams
         moving = size.nbytes * (1 - (1 - rate) ** product.rows_out) / (level.streamed if rate == 1 else level.scattered)
         needs_preparing = rate < 1 or self.storage.is_integer
-        return CALL + needs_preparing * self._preparing + adding + summing + moving
+        return CALL + needs_preparing * self.preparing + adding + summing + moving
 
     @property
     def lanes(self) -> int:
@@ -136,7 +136,7 @@ class MatrixCost:
         return CALL + max(steps * self.lanes * LANE_STEP * product.rows_out, moving)
 
     @property
-    def _preparing(self) -> float:
+    def preparing(self) -> float:
         """Its share of listing the active inputs, or of putting all of them in fixed point, which costs as much."""
         return (CALL + LIST * self.product.rows * self.product.batch * self.product.rows_out) / self.readers
 

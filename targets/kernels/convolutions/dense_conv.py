@@ -54,7 +54,7 @@ class ConvTile:
 
 def conv_tile(conv: Convolution, target: Target) -> ConvTile:
     """The tile for a target: it leaves registers for the inputs, a weight and a product."""
-    room = register_floats(target) // LANES - 2
+    room = max(2, register_floats(target) // LANES - 2)  # the least tile, where its sums fill all registers
     channels = min(conv.group_outputs, 4 if room >= 14 else room)
     return ConvTile(channels, max(1, min((room - 1) // (channels + 1), Planes(conv).vectors)))
 

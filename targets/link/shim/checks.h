@@ -29,7 +29,12 @@ static inline astro_team *team_of(const astro_call *call)
 
 static inline void *device_of(const astro_call *call)
 {
-    return call->size < sizeof(astro_call) ? 0 : call->device;
+    return call->size < offsetof(astro_call, stamps) ? 0 : call->device;
+}
+
+static inline uint64_t *stamps_of(const astro_call *call)
+{
+    return call->size < sizeof(astro_call) ? 0 : call->stamps;
 }
 
 static inline int is_aligned(uint64_t value)

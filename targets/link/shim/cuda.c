@@ -157,7 +157,7 @@ static int32_t check_call(astro_call *call)
     int32_t status = start_call(call);
     if (status != ASTRO_OK)
         return status;
-    if (device_of(call) == 0 || team_of(call) || !call->inputs || !call->outputs)
+    if (device_of(call) == 0 || team_of(call) || stamps_of(call) || !call->inputs || !call->outputs)
         return ASTRO_E_CALL;
     call->device_seconds = 0;
     if (!is_aligned((uintptr_t)call->inputs) || !is_aligned((uintptr_t)call->outputs))

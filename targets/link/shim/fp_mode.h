@@ -38,6 +38,23 @@ static inline void write_fp_mode(fp_mode mode)
     __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory");
 }
 
+#elif defined(__arm__) && defined(__VFP_FP__)
+
+typedef uint32_t fp_mode;
+#define FP_MODE_OF_A_STEP 0u /* FPSCR: nearest, no FZ, DN, AHP or traps, one number at a time */
+
+static inline fp_mode read_fp_mode(void)
+{
+    fp_mode mode;
+    __asm__ volatile("vmrs %0, fpscr" : "=r"(mode) : : "memory");
+    return mode;
+}
+
+static inline void write_fp_mode(fp_mode mode)
+{
+    __asm__ volatile("vmsr fpscr, %0" : : "r"(mode) : "memory", "cc");
+}
+
 #else
 #error "the floating-point mode of this architecture is not known"
 #endif

@@ -4,11 +4,14 @@
  * here changes.
  */
 #include "checks.h"
+#include "clock.h"
 #include "fp_mode.h"
 #include "team.h"
 
-/* The compiled tick. It may read whole vectors, so every buffer is aligned to ASTRO_ALIGNMENT. */
-HIDDEN extern int32_t astroedge_tick(void *inputs, void *outputs, void *state, void *weights, void *workspace);
+/* The compiled tick. It may read whole vectors, so every buffer is aligned to ASTRO_ALIGNMENT. With `stamps` that are not
+ * NULL it notes the time before each of its kernels (clock.c). */
+HIDDEN extern int32_t astroedge_tick(void *inputs, void *outputs, void *state, void *weights, void *workspace,
+                                     uint64_t *stamps);
 
 /* A library without a tick for teams refuses them, rather than leave its workers waiting. */
 static int team_is_right(const astro_team *team)
@@ -27,6 +30,8 @@ static int32_t check_call(astro_call *call)
         return status;
     if (!team_is_right(team_of(call)) || device_of(call))
         return ASTRO_E_CALL;
+    if (stamps_of(call) && (team_of(call) || astroedge_info.stamps == 0))
+        return ASTRO_E_CALL;
     if (!call->inputs || !call->outputs || !call->state || !call->weights || !call->workspace)
         return ASTRO_E_CALL;
     if (!is_aligned((uintptr_t)call->inputs) || !is_aligned((uintptr_t)call->outputs) ||
@@ -44,7 +49,15 @@ static int32_t tick(astro_call *call, void *inputs, void *outputs)
     if (team)
         return astroedge_tick_together(team, inputs, outputs, call->state, weights, call->workspace);
 #endif
-    return astroedge_tick(inputs, outputs, call->state, weights, call->workspace);
+    return astroedge_tick(inputs, outputs, call->state, weights, call->workspace, 0);
+}
+
+static int32_t timed_tick(astro_call *call, void *inputs, void *outputs, uint64_t *stamps)
+{
+    void *weights = (void *)(uintptr_t)call->weights;
+    int32_t status = astroedge_tick(inputs, outputs, call->state, weights, call->workspace, stamps);
+    astroedge_stamp(stamps, (int32_t)astroedge_info.stamps - 1);
+    return status;
 }
 
 /* All checks are done: compute up to `steps` ticks. */
@@ -52,6 +65,7 @@ static int32_t compute(astro_call *call, uint64_t steps, uint64_t input_stride, 
                        const int32_t *stop)
 {
     int32_t status = ASTRO_OK;
+    uint64_t *stamps = stamps_of(call);
     fp_mode mode_of_caller = read_fp_mode();
     write_fp_mode(FP_MODE_OF_A_STEP);
     while (call->steps_done < steps) {
@@ -59,8 +73,10 @@ static int32_t compute(astro_call *call, uint64_t steps, uint64_t input_stride, 
             status = ASTRO_STOPPED;
             break;
         }
-        if (tick(call, (uint8_t *)(uintptr_t)call->inputs + call->steps_done * input_stride,
-                 (uint8_t *)call->outputs + call->steps_done * output_stride) != 0) {
+        void *inputs = (uint8_t *)(uintptr_t)call->inputs + call->steps_done * input_stride;
+        void *outputs = (uint8_t *)call->outputs + call->steps_done * output_stride;
+        if ((stamps ? timed_tick(call, inputs, outputs, stamps + call->steps_done * astroedge_info.stamps)
+                    : tick(call, inputs, outputs)) != 0) {
             status = ASTRO_E_TICK;
             break;
         }

@@ -43,8 +43,13 @@ typedef struct seat {
 } seat;
 
 /* astro_team.internal. Thread 0 writes the tick's buffers before a release, workers read them after it. */
+typedef union address { /* as wide on every processor */
+    void *at;
+    uint64_t fill;
+} address;
+
 typedef struct shared {
-    void *inputs, *outputs, *state, *weights, *workspace;
+    address inputs, outputs, state, weights, workspace;
     uint64_t dismissed, fill[2];
     seat seats[ASTRO_MAX_THREADS];
 } shared;
@@ -100,6 +105,23 @@ static void futex(const uint32_t *word, int operation, uint32_t value)
 static void pause(void)
 {
     __asm__ volatile("isb"); /* yield does nothing on most cores */
+}
+
+#elif defined(__arm__)
+
+static void futex(const uint32_t *word, int operation, uint32_t value)
+{
+    register long number __asm__("r7") = 240; /* SYS_futex */
+    register const uint32_t *first __asm__("r0") = word;
+    register long second __asm__("r1") = operation;
+    register unsigned long third __asm__("r2") = value;
+    register const void *timeout __asm__("r3") = 0;
+    __asm__ volatile("svc 0" : "+r"(first) : "r"(number), "r"(second), "r"(third), "r"(timeout) : "memory");
+}
+
+static void pause(void)
+{
+    __asm__ volatile("isb" : : : "memory");
 }
 
 #else
@@ -215,11 +237,11 @@ int32_t astroedge_tick_together(astro_team *team, void *inputs, void *outputs, v
                                 void *workspace)
 {
     shared *all = shared_of(team);
-    all->inputs = inputs;
-    all->outputs = outputs;
-    all->state = state;
-    all->weights = weights;
-    all->workspace = workspace;
+    all->inputs.at = inputs;
+    all->outputs.at = outputs;
+    all->state.at = state;
+    all->weights.at = weights;
+    all->workspace.at = workspace;
     astroedge_release(team, 0);
     int32_t status = astroedge_team_tick(inputs, outputs, state, weights, workspace, team, 0, team->threads);
     astroedge_gather(team, 0);
@@ -239,8 +261,8 @@ EXPORTED int32_t astro_work(astro_team *team, uint32_t index)
         astroedge_release(team, index);
         if (all->dismissed)
             break;
-        all->seats[index].status = astroedge_team_tick(all->inputs, all->outputs, all->state, all->weights,
-                                                       all->workspace, team, index, team->threads);
+        all->seats[index].status = astroedge_team_tick(all->inputs.at, all->outputs.at, all->state.at,
+                                                       all->weights.at, all->workspace.at, team, index, team->threads);
         astroedge_gather(team, index);
     }
     write_fp_mode(mode_of_caller);

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import platform
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from astroedge.errors import TargetError
 from astroedge.targets.boards.board_file import shipped_boards
-from astroedge.targets.boards.detect import detect_board, detect_native
+from astroedge.targets.boards.detect import detect_board, detect_native, nearest_board
 from astroedge.targets.boards.target import resolve_target, tvm_target
 from astroedge.targets.families.machine import Machine, this_machine
 
 ARMV8_0 = "fp asimd evtstrm crc32 cpuid"
+ARMV7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
 ARMV8_2 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 X86_V3 = " ".join(("fpu", "sse", "sse2", *shipped_boards()["x86-64-v3"].features))
 
@@ -53,6 +55,17 @@ def x86_cpuinfo(flags: str) -> str:
         ("NVIDIA Jetson Orin Nano Developer Kit", "jetson-orin-nano"),
         ("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super", "jetson-orin-nano"),
         ("NVIDIA Jetson AGX Orin Developer Kit", "jetson-agx-orin"),
+        ("NVIDIA Jetson Orin NX Engineering Reference Developer Kit", "jetson-orin-nx"),
+        ("NVIDIA Jetson Nano Developer Kit", "jetson-nano"),
+        ("NVIDIA Jetson Nano 2GB Developer Kit", "jetson-nano"),
+        ("NVIDIA Jetson TX2 Developer Kit", "jetson-tx2"),
+        ("quill", "jetson-tx2"),
+        ("NVIDIA Jetson Xavier NX Developer Kit", "jetson-xavier-nx"),
+        ("Jetson-AGX", "jetson-agx-xavier"),
+        ("NVIDIA Jetson AGX Xavier Developer Kit", "jetson-agx-xavier"),
+        ("Radxa ROCK 5B", "rk3588"),
+        ("Orange Pi 5 Plus", "rk3588"),
+        ("BeagleBoard.org BeaglePlay", "beagleplay"),
         ("Some Board nobody wrote a file for", "aarch64"),
         ("", "aarch64"),
     ],
@@ -62,10 +75,49 @@ def test_board_is_recognised_by_its_own_name(tmp_path: Path, model: str, board: 
     assert detect_board(machine(tmp_path, "aarch64", arm_cpuinfo(("0xd08", ARMV8_0)), model)).name == board
 
 
+@pytest.mark.parametrize(
+    ("model", "board"),
+    [
+        ("Raspberry Pi 2 Model B Rev 1.1", "raspberry-pi-2"),
+        ("Raspberry Pi 3 Model B Plus Rev 1.3", "raspberry-pi-3-32bit"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", "raspberry-pi-zero-2w-32bit"),
+        ("TI AM335x BeagleBone Black", "armv7"),
+    ],
+)
+def test_32_bit_board_is_recognised(tmp_path: Path, model: str, board: str) -> None:
+    """Under a 32-bit kernel a board is the one for 32-bit programs."""
+    assert detect_board(machine(tmp_path, "armv7l", arm_cpuinfo(("0xc07", ARMV7)), model, bits=32)).name == board
+
+
+def test_board_without_a_device_tree_is_recognised_by_its_processor(tmp_path: Path) -> None:
+    """An Intel N100 is one where the kernel shows all its flags, a level of x86-64 where a hypervisor masks some."""
+    flags = f"{X86_V3} avx_vnni"
+    shown = x86_cpuinfo(flags).replace("Some CPU @ 2.00GHz", "Intel(R) N100")
+    assert detect_board(machine(tmp_path, "x86_64", shown)).name == "intel-n100"
+    (tmp_path / "masked").mkdir()
+    masked = shown.replace(" avx_vnni", "")
+    assert detect_board(machine(tmp_path / "masked", "x86_64", masked)).name == "x86-64-v3"
+
+
+def test_unknown_board_has_a_nearest_one(tmp_path: Path) -> None:
+    """Of a board that nobody wrote a file for, the one with its processor is named; of known and nameless ones none."""
+    cpuinfo = arm_cpuinfo(*[("0xd0b", ARMV8_2)] * 4)
+    near = nearest_board(machine(tmp_path, "aarch64", cpuinfo, "Some Board nobody wrote a file for"))
+    assert near is not None
+    assert near.cpu == "cortex-a76"
+    (tmp_path / "other").mkdir()
+    strange = machine(tmp_path / "other", "aarch64", arm_cpuinfo(("0xfff", ARMV8_0)), "Some Board with a new processor")
+    assert nearest_board(strange) == shipped_boards()["aarch64"]
+    for name, model in (("known", "Raspberry Pi 5 Model B Rev 1.0"), ("nameless", "")):
+        (tmp_path / name).mkdir()
+        assert nearest_board(machine(tmp_path / name, "aarch64", cpuinfo, model)) is None
+
+
 def test_no_board_answers_to_the_name_of_another() -> None:
-    """The texts that boards are recognised by do not contain each other."""
-    texts = [text for board in shipped_boards().values() for text in board.device_tree]
-    assert [(one, other) for one in texts for other in texts if one is not other and one in other] == []
+    """The texts that the boards of an architecture are recognised by do not contain each other."""
+    texts = [(board.arch, text) for board in shipped_boards().values() for text in board.device_tree]
+    pairs = [(one, other) for one, other in permutations(texts, 2) if one[0] == other[0] and one[1] in other[1]]
+    assert pairs == []
 
 
 def test_x86_is_its_highest_complete_level(tmp_path: Path) -> None:
@@ -135,13 +187,39 @@ def test_caches_come_from_the_kernel(tmp_path: Path) -> None:
     assert (native.l1_bytes, native.l2_bytes, native.l3_bytes) == (48 * 1024, 1280 * 1024, 0)
 
 
-def test_32_bit_python_on_a_64_bit_kernel_is_refused(tmp_path: Path) -> None:
-    """A 32-bit Raspberry Pi OS, whose kernel says aarch64, is told to use the 64-bit image."""
-    found = machine(tmp_path, "aarch64", arm_cpuinfo(("0xd08", ARMV8_0)), "Raspberry Pi 4 Model B Rev 1.4", bits=32)
-    with pytest.raises(TargetError, match="32-bit program on a 64-bit kernel"):
-        detect_board(found)
-    with pytest.raises(TargetError, match="64-bit system image"):
-        detect_native(found)
+def test_32_bit_system_on_a_64_bit_kernel_is_one(tmp_path: Path) -> None:
+    """A 32-bit Raspberry Pi OS, whose kernel says aarch64, gets 32-bit code, for its board where there is a file."""
+    cpuinfo = arm_cpuinfo(("0xd03", ARMV8_0))
+    found = machine(tmp_path, "aarch64", cpuinfo, "Raspberry Pi 3 Model B Plus Rev 1.3", bits=32)
+    assert detect_board(found).name == "raspberry-pi-3-32bit"
+    assert (detect_native(found).arch, detect_native(found).cpu) == ("armv7l", "generic")
+    (tmp_path / "other").mkdir()
+    other = machine(tmp_path / "other", "aarch64", cpuinfo, "Raspberry Pi 4 Model B Rev 1.4", bits=32)
+    assert detect_board(other).name == "armv7"
+
+
+def test_native_32_bit_arm_is_the_core_by_its_part_number(tmp_path: Path) -> None:
+    """Cortex-A7 under a 32-bit kernel are compiled for as such, without the vector unit that changes bits."""
+    cpuinfo = arm_cpuinfo(*[("0xc07", ARMV7)] * 4)
+    found = detect_native(machine(tmp_path, "armv7l", cpuinfo, "Raspberry Pi 2 Model B Rev 1.1", bits=32))
+    assert (found.arch, found.cpu, found.features) == (
+        "armv7l",
+        "cortex-a7",
+        ("vfp", "vfpv3", "neon", "vfpv4", "idiva"),
+    )
+    assert list(tvm_target(found).attrs["mattr"]) == ["-neon"]
+
+
+def test_32_bit_python_on_a_64_bit_x86_kernel_is_refused(tmp_path: Path) -> None:
+    """There are no bundles for 32-bit x86, so that a 64-bit Python is asked for."""
+    with pytest.raises(TargetError, match="32-bit program on a x86_64 kernel"):
+        detect_board(machine(tmp_path, "x86_64", x86_cpuinfo(X86_V3), bits=32))
+
+
+def test_armv6_is_refused(tmp_path: Path) -> None:
+    """Raspberry Pi 1 and Zero are named as what they are."""
+    with pytest.raises(TargetError, match="This machine is armv6l"):
+        detect_board(machine(tmp_path, "armv6l", "", "Raspberry Pi Zero W Rev 1.1", bits=32))
 
 
 def test_other_architecture_is_refused(tmp_path: Path) -> None:

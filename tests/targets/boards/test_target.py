@@ -13,8 +13,10 @@ from astroedge.targets.boards.board_file import BOARDS, Target, read_board, ship
 from astroedge.targets.boards.target import list_targets, resolve_target, tvm_target, zig_target
 from astroedge.targets.families import FAMILIES
 from tests.support import elf
+from tests.support.codes import distinct_codes
 
 NAMES = [target.name for target in list_targets()]
+CODES = [target.name for target in distinct_codes()]
 EXAMPLE = (BOARDS / "raspberry-pi-4.toml").read_text(encoding="utf-8")
 
 
@@ -48,9 +50,9 @@ def test_file_is_called_what_its_board_is_called() -> None:
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("name", [*NAMES, "native"])
+@pytest.mark.parametrize("name", [*CODES, "native"])
 def test_trivial_function_compiles_for_every_target(name: str, tmp_path: Path) -> None:
-    """TVM accepts each target and emits an ELF object of its machine."""
+    """TVM accepts each target, those of equal code once, and emits an ELF object of its machine."""
     target = resolve_target(name)
     source = te.placeholder((64,), "float32", name="source")
     result = te.compute((64,), lambda i: source[i] + source[i], name="result")
@@ -62,7 +64,7 @@ def test_trivial_function_compiles_for_every_target(name: str, tmp_path: Path) -
 
 @pytest.mark.compiles
 @pytest.mark.guard
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CODES)
 def test_vector_width_is_what_the_code_uses(name: str) -> None:
     """Sixteen-wide float sums use registers of the width the board file gives, and no wider ones.
 
@@ -75,7 +77,11 @@ def test_vector_width_is_what_the_code_uses(name: str) -> None:
     (loop,) = schedule.get_loops(schedule.get_sblock("result"))
     schedule.vectorize(schedule.split(loop, [None, 16])[1])
     assembly = tvm.compile(schedule.mod, target=tvm_target(target)).mod.inspect_source("asm")
-    widths = {"xmm": 128, "ymm": 256, "zmm": 512} if target.arch == "x86_64" else {"v0.4s": 128, "z0.s": 0}
+    widths = {
+        "x86_64": {"xmm": 128, "ymm": 256, "zmm": 512},
+        "aarch64": {"v0.4s": 128, "z0.s": 0},
+        "armv7l": {"s0": 32, "q8": 128, "q9": 128},
+    }[target.arch]
     assert max(width for text, width in widths.items() if re.search(rf"\b{re.escape(text)}", assembly)) == (
         target.vector_bits
     )
@@ -142,10 +148,10 @@ def test_missing_board_file_is_named() -> None:
         ("cores = 4", "cores = true", "cores is True; it must be an integer"),
         ("cores = 4", "cores = 0", "cores is 0; it must be at least 1"),
         ("cores = 4", "cores = ", "is not valid TOML"),
-        ('arch = "aarch64"', 'arch = "ppc64le"', "arch is 'ppc64le'; it must be x86_64 or aarch64"),
+        ('arch = "aarch64"', 'arch = "ppc64le"', "arch is 'ppc64le'; it must be x86_64 or aarch64 or armv7l"),
         ('arch = "aarch64"', 'arch = "x86_64"', "it must be x86_64-linux-gnu"),
         ('glibc = "2.28"', 'glibc = "latest"', "glibc is 'latest'"),
-        ("vector_bits = 128", "vector_bits = 100", "vector_bits is 100; it must be 128, 256 or 512"),
+        ("vector_bits = 128", "vector_bits = 100", "vector_bits is 100; it must be 32, 128, 256 or 512"),
         ("l2_bytes = 1_048_576", "l2_bytes = -1", "l2_bytes is -1"),
         ('features = ["fp", "asimd"]', 'features = "fp asimd"', "must be a list of texts"),
         ('features = ["fp", "asimd"]', "features = [1]", "must be a list of texts"),
@@ -173,6 +179,16 @@ def test_attributes_reach_the_compiler() -> None:
     """What a board file says about single instructions is in TVM's target."""
     target = dataclasses.replace(resolve_target("aarch64"), attributes=("+dotprod",))
     assert list(tvm_target(target).attrs["mattr"]) == ["+dotprod"]
+
+
+def test_no_board_file_of_32_bit_arm_gets_the_vector_unit(tmp_path: Path) -> None:
+    """Its floats drop denormals, so that an own board file that asks for it is not followed."""
+    text = (BOARDS / "raspberry-pi-2.toml").read_text(encoding="utf-8")
+    path = board_file(
+        tmp_path, text.replace('cpu = "cortex-a7"', 'cpu = "cortex-a8"\nattributes = ["+neon", "+neonfp"]')
+    )
+    attributes = list(tvm_target(resolve_target(path)).attrs["mattr"])
+    assert attributes == ["+neon", "+neonfp", "-neon"]
 
 
 def test_target_cannot_be_changed() -> None:

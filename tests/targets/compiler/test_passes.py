@@ -84,7 +84,7 @@ def test_products_are_fenced_last() -> None:
     place = next(index for index, item in enumerate(MODULE_PASSES) if item.name == "fence_products")
     others = [item for item in MODULE_PASSES if item.name != "fence_products"]
     behind = [item.name for item in others[place:]]
-    assert behind == ["LowerTVMBuiltin", "LowerIntrin", "store_floats"]
+    assert behind == ["widen_fences", "LowerTVMBuiltin", "LowerIntrin", "store_floats"]
     for index in (*range(place), len(others)):
         moved = [*others[:index], MODULE_PASSES[place], *others[index:]]
         with pytest.raises(CompileError, match=r"fence_products|module\.fenced"):

@@ -10,9 +10,10 @@ import tvm
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
-from astroedge.targets.exact.widen_halves import needs_widening, widen_halves
+from astroedge.targets.exact.fence_products import fence, is_fence
+from astroedge.targets.exact.widen_halves import fences_halves, needs_widening, widen_fences, widen_halves
 from astroedge.targets.kernels.stored_weights import cast
-from astroedge.targets.tir_builder import kernel, load, store
+from astroedge.targets.tir_builder import kernel, load, rewrite, store
 from tests.support.kernels.harness import CORTEX_A72, RUNNABLE, X86_64_V3, assembly, run, same_bits
 
 X86_64_V2: dict[str, Any] = {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "x86-64-v2"}
@@ -45,6 +46,27 @@ def test_vectors_are_converted_without_a_call() -> None:
     code = assembly(widen_halves(_widen(64, 16)), X86_64_V2)
     assert "call" not in code
     assert "pextr" not in code
+
+
+def test_fence_around_a_half_is_put_around_the_float32_equal_to_it() -> None:
+    """LLVM for 32-bit ARM takes no fence of float16; those of other dtypes stay, and the conversions change no bit."""
+    with kernel("fenced") as built:
+        x, y = built.argument("x", (PATTERNS.size,), "float16"), built.argument("y", (PATTERNS.size,), "float32")
+        with tir.serial(0, PATTERNS.size) as index:
+            store(y, index, 1, fence(cast(fence(load(x, index, 1)), "float32", 1)))
+    widened = widen_fences(built.function)
+    fences: list[str] = []
+
+    def note(call: Any, mutator: Any) -> Any:
+        if is_fence(call):
+            fences.append(str(call.ty.dtype))
+        return mutator.default_mutate(call)
+
+    rewrite(widened.body, (tvm.ir.Call, note))
+    assert fences == ["float32", "float32"]
+    assert not fences_halves(tvm.target.Target({"kind": "llvm", "mtriple": "arm-linux-gnueabihf"}))
+    result = run(widened, [PATTERNS], [np.zeros(PATTERNS.size, np.float32)], RUNNABLE[-1])
+    assert same_bits(result[0], PATTERNS.astype(np.float32))
 
 
 def test_only_x86_without_the_instruction_needs_it() -> None:

@@ -17,7 +17,7 @@ from astroedge.targets.link.linker import find_linker, link_library
 from tests.support import elf
 from tests.support.bundles import TINY_TICK, compile_tick, tiny_manifest
 
-ENTRIES = {"astro_describe", "astro_run", "astro_step"}
+ENTRIES = {"astro_clock", "astro_describe", "astro_run", "astro_step"}
 TICK_THAT_CALLS_MEMORY = """
 #include <stdint.h>
 #include <string.h>
@@ -36,7 +36,7 @@ def without_zig(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["native", "raspberry-pi-4"])
-def test_library_exports_three_entries_and_needs_nothing(name: str) -> None:
+def test_library_exports_four_entries_and_needs_nothing(name: str) -> None:
     """The library is for the target's processor, exports the C interface and no more, and has no undefined symbol."""
     target = resolve_target(name)
     library = link_library(compile_tick(TINY_TICK, target), tiny_manifest(target), target)
@@ -45,7 +45,7 @@ def test_library_exports_three_entries_and_needs_nothing(name: str) -> None:
     assert elf.section(library, 2) == b"", "the full symbol table must be stripped"
 
 
-@pytest.mark.parametrize("name", ["native", "raspberry-pi-4"])
+@pytest.mark.parametrize("name", ["native", "raspberry-pi-4", "armv7"])
 def test_library_loads_on_kernels_with_large_pages(name: str) -> None:
     """Segments are aligned to 64 KiB, the largest page an arm64 kernel uses."""
     target = resolve_target(name)

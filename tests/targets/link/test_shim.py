@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ctypes import addressof, c_int32, sizeof
+from ctypes import addressof, c_int32, c_uint64, c_void_p, sizeof
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from astroedge.abi import layout as c
-from astroedge.abi.aligned import address_of
+from astroedge.abi.aligned import address_of, aligned_zeros
 from astroedge.runtimes.library.native_library import load_library
-from tests.support.bundles import make_bundle, tiny_layout, tiny_manifest, weights_bytes
+from tests.support.bundles import TINY_TICK, make_bundle, tiny_layout, tiny_manifest, weights_bytes
 from tests.support.shim_host import NATIVE, Host, tiny_host
 
 
@@ -110,6 +111,44 @@ def test_run_of_no_ticks_does_nothing() -> None:
     host.call.steps = 0
     assert host.run() == c.OK
     assert np.array_equal(host.state, before)
+
+
+def test_stamps_tell_when_every_tick_ended() -> None:
+    """A run with stamps computes the same bits; this tick notes nothing itself, and its end is noted behind it."""
+    plain, timed = tiny_host(ticks=5), tiny_host(ticks=5)
+    stamps = np.zeros((5, 2), np.uint64)
+    timed.call.stamps = address_of(stamps)
+    assert (plain.run(), timed.run()) == (c.OK, c.OK)
+    assert np.array_equal(plain.state, timed.state)
+    assert np.array_equal(plain.outputs, timed.outputs)
+    assert not stamps[:, 0].any()
+    assert (np.diff(stamps[:, 1].astype(np.int64)) >= 0).all()
+    assert stamps[0, 1] > 0
+    timed.call.size = c.AstroCall.stamps.offset  # a host of earlier times
+    timed.call.stamps = 1
+    assert timed.run() == c.OK
+
+
+def test_stamps_are_of_one_thread_and_of_kernels() -> None:
+    """A team is refused with them, and so is a step of which no kernel is known."""
+    manifest = replace(tiny_manifest(NATIVE), kernels=())
+    bundle = make_bundle(manifest, TINY_TICK, weights_bytes(), NATIVE)
+    stamps = np.zeros(2, np.uint64)
+    unknown, known = Host(load_library(bundle.library()), tiny_layout(), weights_bytes()), tiny_host()
+    for host in (unknown, known):
+        host.call.stamps = address_of(stamps)
+    known.call.team = address_of(aligned_zeros(64))
+    assert (unknown.step(), known.step()) == (c.E_CALL, c.E_CALL)
+
+
+def test_the_clock_goes_forward() -> None:
+    """astro_clock reads the counter as often as it is told to, and needs room for it."""
+    clock, stamps = tiny_host().library.astro_clock, np.zeros(101, np.uint64)
+    clock.argtypes = (c_void_p, c_uint64)
+    assert clock(address_of(stamps), 100) == c.OK
+    assert (np.diff(stamps[:100].astype(np.int64)) >= 0).all()
+    assert (stamps[0] > 0, stamps[100]) == (True, 0)
+    assert (clock(None, 1), clock(address_of(stamps), 2**31)) == (c.E_CALL, c.E_CALL)
 
 
 def test_error_of_the_tick_is_passed_on() -> None:

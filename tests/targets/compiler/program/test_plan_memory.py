@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from astroedge.abi.limits import ALIGNMENT
+from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
-from astroedge.targets.compiler.program.plan_memory import MemoryPlan, plan_memory
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan, plan_memory, refuse_large
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel
 from astroedge.targets.compiler.program.step_program import StepProgram
 from tests.support import graphs
@@ -28,6 +30,17 @@ def _copies(plan: MemoryPlan) -> list[tuple[str, str]]:
             ends = [plan.places[value] for value in (*call.reads, *call.writes)]
             pairs.append(tuple(f"{place.buffer}+{place.offset // ALIGNMENT}" for place in ends))
     return pairs  # type: ignore[return-value]
+
+
+def test_a_step_that_32_bit_programs_cannot_address_is_refused() -> None:
+    """Two GiB of weights and buffers together are too much for a 32-bit board, and nothing for a 64-bit one."""
+    _, plan = _plan(graphs.lif_layer())
+    plan.sizes["weights"] = 2**31 - sum(size for name, size in plan.sizes.items() if name != "weights")
+    refuse_large(plan, resolve_target("raspberry-pi-4"))
+    with pytest.raises(CompileError, match=r"takes 2,147,483,648 bytes.*64-bit system"):
+        refuse_large(plan, resolve_target("raspberry-pi-2"))
+    plan.sizes["weights"] -= ALIGNMENT
+    refuse_large(plan, resolve_target("raspberry-pi-2"))
 
 
 def test_a_membrane_is_updated_in_place() -> None:
