@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from astroedge.host_package import require
+from astroedge.profile_parts import read_part
 
 KINDS = ("event", "dense", "other")
 
@@ -80,8 +81,8 @@ class KernelTimes:
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> KernelTimes:
         """Read what `to_json` wrote; KeyError or TypeError for a damaged record."""
-        items = tuple(KernelTime(**item) for item in record["items"])
-        return KernelTimes(Instrumented(**record["instrumented"]), items)
+        items = tuple(read_part(KernelTime, item) for item in record["items"])
+        return KernelTimes(read_part(Instrumented, record["instrumented"]), items)
 
     def to_dataframe(self) -> Any:
         """A pandas DataFrame with a row for each kernel and the members of `KernelTime` as columns.

@@ -159,7 +159,6 @@ class Profile:
     operations: SynapticOperations
     comparison: Comparison | None = None
     samples: tuple[int, ...] = field(default=(), repr=False)
-    by: str = "python"
     raster: tuple[SpikeRaster, ...] = field(default=(), repr=False)
     native: NativeTiming | None = None
     repeats: tuple[Repeat, ...] = ()
@@ -170,6 +169,7 @@ class Profile:
     digests: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     kernels: KernelTimes | None = None
+    by: str = "python"
 
     def reading(self, name: str) -> Reading:
         """The reading called `name`; KeyError when the profile has none."""
@@ -303,8 +303,8 @@ def _read_profile(record: Mapping[str, Any]) -> Profile:
         ),
         comparison=None if comparison is None else read_part(Comparison, comparison),
         samples=tuple(record["samples"]),
-        by=record.get("by", "python"),
         **_read_optional(record),
+        by=record.get("by", "python"),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -30,7 +29,7 @@ from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="The bundle or program to write, by default GRAPH's name with .astro; of several, the folder they go to.",
+    help="The bundle to write, by default GRAPH's name with .astro; of several, the folder they go to.",
 )
 @click.option(
     "--emit",
@@ -112,7 +111,7 @@ def compile_command(
     With --emit executable a static program is written in the bundle's place, which verifies, measures and runs the step
     on a board that has neither Python nor a C library: PROGRAM --help.
     """
-    options: dict[str, Any] = {
+    options = {
         "math": math,
         "kernels": kernels,
         "probes": probes,
@@ -124,9 +123,7 @@ def compile_command(
     precisions = _precisions(precision)
     if emit == "executable":
         if len(targets) * len(precisions) > 1 or jobs is not None or one_file:
-            raise click.UsageError(
-                "--emit executable writes one program: one target, one precision, no --zip or --jobs."
-            )
+            raise click.UsageError("--emit executable writes one program: one target, one precision, no --zip.")
         del options["one_file"]
         write_executable(graph, targets[0], precisions[0], output, options)
     elif len(targets) * len(precisions) > 1:

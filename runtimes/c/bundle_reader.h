@@ -7,9 +7,6 @@
 #include "failure.h"
 #include "manifest.h"
 
-/* Bytes: no program holds more in one piece, and of a 32-bit one a larger size would lose its upper half. */
-#define LARGEST_OBJECT (SIZE_MAX / 2)
-
 /* Read and check manifest.json (manifest.h); the assets of the result are to be freed, after a failure too. */
 int read_manifest(int folder, bundle_files *result, astro_failure *failure);
 

@@ -2,6 +2,11 @@
 #ifndef ASTRO_FAILURE_H
 #define ASTRO_FAILURE_H
 
+#include <stdint.h>
+
+/* Bytes: no program holds more in one piece, and of a 32-bit one a larger size would lose its upper half. */
+#define LARGEST_OBJECT (SIZE_MAX / 2)
+
 #ifdef __cplusplus
 extern "C" {
 #endif

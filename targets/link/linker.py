@@ -95,7 +95,9 @@ def find_static_linker(target: TargetIdentity) -> Linker:
     zig = _zig()
     if zig is None:
         raise LinkError('No linker for executables: pip install "astroedge[host]" brings it (ziglang).')
-    return Linker((zig, "cc", "-target", target.triple.replace("-gnu", "-musl")), f"zig {_version((zig, 'version'))}")
+    extra = ARCHITECTURES[target.arch].shim_options.get("zig", ())
+    command = (zig, "cc", "-target", target.triple.replace("-gnu", "-musl"), *extra)
+    return Linker(command, f"zig {_version((zig, 'version'))}")
 
 
 def link_library(

@@ -23,7 +23,7 @@ _SECONDS = 3600  # for a thousand files, on a machine that has more to do
 def static_runtime(linker: Linker) -> Mapping[str, bytes]:
     """The start file and the libraries, by name, for the target of a linker that is zig for "…-linux-musl".
 
-    zig needs some twenty seconds of a core for them. They are built once a process, and kept for the next one only
+    zig needs about half a minute of a core for them. They are built once a process, and kept for the next one only
     where the variable ASTROEDGE_CACHE names a folder: whoever can write there can change every program linked later.
 
     Raises LinkError when zig fails.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from astroedge.kernel_profile import Instrumented, KernelTime, KernelTimes
 from astroedge.profile_parts import Energy, Host, Moment, NativeTiming, Paced, PacedPeer, Repeat
 from astroedge.step_profile import (
     Comparison,
@@ -46,6 +47,10 @@ def make_profile() -> Profile:
         energy=Energy(2.5e-6, 1e-7, 2.0, 4.5, 10.0, "INA3221, VDD_IN: the whole board", "measured", 10_000_000),
         host=Host("pi", "2026-01-01T00:00:00+00:00", "Linux 6.1 aarch64", "3.11.2", "2.0", "0.1", "ondemand", 0.5),
         digests=dict.fromkeys(("bundle", "library", "weights", "manifest"), "0" * 64),
+        kernels=KernelTimes(
+            Instrumented(1200.0, 1000.0, 1.2, 1000.0, 200.0),
+            (KernelTime("k0", "layers.0", "matmul", "event", 1, 1000.0, 1.0, 512.0, 12, 1.2, 5e8, 900.0),),
+        ),
         warnings=("The machine runs on its battery.",),
         raster=(SpikeRaster("z", 3, (0, 5), ((0, 1), (2, 0)), (4, 0, 2), "output z"),),
     )

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from astroedge.cli.shared.verbosity import is_quiet, is_verbose
-from astroedge.errors import AstroEdgeError
+from astroedge.errors import AstroEdgeError, InputError
 
 if TYPE_CHECKING:
     from astroedge.bundle.manifest import Manifest
@@ -48,13 +48,16 @@ def compile_one(graph: Path, target: str, precision: str, output: Path | None, o
 
 
 def write_executable(graph: Path, target: str, precision: str, output: Path | None, options: Mapping[str, Any]) -> None:
-    """Compile a graph, or take a bundle, into one static program and say what was chosen and where it is."""
+    """Make a program of a graph, or of a bundle, and say where it is."""
     from astroedge.bundle.container import Bundle
+    from astroedge.bundle.one_file import is_archive
     from astroedge.cli.shared.display import print_line, size
     from astroedge.workflows.save_executable import compile_executable, save_executable
 
     path = output or graph.with_suffix("")
-    if graph.is_dir() or graph.suffix == ".astro":
+    if path == graph:
+        raise InputError(f"{graph} is what is compiled; say with --output where the program goes.")
+    if graph.is_dir() or is_archive(graph):
         _refuse_options(click.get_current_context())
         bundle = Bundle.load(graph)
         nbytes = save_executable(bundle, path, progress=_stages())
@@ -69,11 +72,12 @@ def _refuse_options(context: click.Context) -> None:
     """Refuse options that tell how to compile, where a bundle is compiled already."""
     for option in context.command.params:
         given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-        if given and option.expose_value and option.name not in ("graph", "output", "emit"):
+        if given and option.name not in ("graph", "output", "emit", "quiet", "verbose"):
             raise click.UsageError(f"{option.opts[-1]} is for graphs; a bundle is compiled already.", context)
 
 
 def _show_kernels(manifest: Manifest) -> None:
+    """Which kernels were chosen, and what multiplies zeros."""
     from astroedge.cli.shared.display import print_line
     from astroedge.cli.shared.show_step import count_kernels, pruned_summary
 
