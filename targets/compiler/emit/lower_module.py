@@ -1,6 +1,6 @@
 """All kernels and the function that calls them → what LLVM's back end takes: the passes over the module.
 
-TVM's lowering for CPUs in TVM's order, without what only GPUs need and with two passes of our own. Fencing products is
+TVM's lowering for CPUs in TVM's order, without what only GPUs need and with passes of our own. Fencing products is
 the last thing that happens to arithmetic: a pass that simplified it afterwards would look for products and not find
 them, and `LowerIntrin` may only see products that are fenced.
 """
