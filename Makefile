@@ -1,6 +1,7 @@
 # Every target makes its own environment in .venv; nothing has to be installed by hand but Python 3.11 or later.
 #
 #   make demo         export, compile, verify, run and profile the example language model
+#   make demo-boards  profile it on three boards that this machine plays behind an SSH server
 #   make test         everything CI checks: style, types, tests, the built wheel in empty environments
 #   make quick        the tests that compile nothing and emulate nothing, without style and types: some minutes
 #   make test-wheel   the built wheel alone
@@ -34,7 +35,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced emulator browser wheel offline release-check
+.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced emulator browser wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -46,6 +47,9 @@ APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --
 
 demo: .venv/ready
 	$(VENV_PYTHON) examples/char_lm/demo.py
+
+demo-boards: .venv/ready emulator
+	$(VENV_PYTHON) -m tests.boards
 
 # Two at a time: a test that compiles needs a gigabyte.
 test: lint emulator .venv/frameworks
@@ -160,14 +164,14 @@ lint: .venv/ready
 		apt-get update --quiet=2; $(APT_INSTALL) "$$package"; }
 	"$(PYTHON)" -m venv .venv
 
-# The tests run ARM bundles in an emulator and watch system calls; those that need either are skipped, and say so, where it
-# is missing.
+# The tests run ARM bundles in an emulator, watch system calls and reach boards by SSH; those that need one of these are
+# skipped, and say so, where it is missing.
 emulator:
-	@{ command -v qemu-aarch64-static && command -v strace; } >/dev/null || { \
+	@{ command -v qemu-aarch64-static && command -v strace && command -v proot && [ -x /usr/sbin/sshd ]; } >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace; \
+			apt-get update --quiet=2; $(APT_INSTALL) qemu-user-static strace proot openssh-server openssh-client; \
 		else \
-			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched."; \
+			echo "Without qemu-aarch64-static (package qemu-user-static) ARM bundles will not be run, without strace system calls not watched, without openssh-server and proot boards not reached."; \
 		fi; }
 
 # What opens pages as a reader would. It is large, so `make test` opens pages only where one is there already.

@@ -14,7 +14,8 @@
     │   └── IncompatibleError      51  the bundle was made for another CPU or ABI
     ├── InputError                 60  wrong name, shape, dtype, NaN or an index out of range
     │   └── UndefinedTickError     61  the graph has no result for these inputs
-    └── VerificationError          70  a bundle does not do what its golden trace or its graph says
+    ├── VerificationError          70  a bundle does not do what its golden trace or its graph says
+    └── DeviceError                80  a board cannot be reached, or cannot do what it is asked
 
 A message says what happened, why that usually happens and what to do. The library raises; only the command line
 catches, prints one line and exits with the class's code.
@@ -120,3 +121,9 @@ class VerificationError(AstroEdgeError):
     """A bundle does not do what its golden trace or its step graph says."""
 
     exit_code = 70
+
+
+class DeviceError(AstroEdgeError):
+    """A board cannot be reached, has no room, no rights or no way to run a step, or the connection was lost."""
+
+    exit_code = 80

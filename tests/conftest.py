@@ -24,6 +24,7 @@ from hypothesis import settings
 from tests.support.arm_root import ARM64, ARMHF, ArmRoot, NoArmRootError, System, arm_root
 from tests.support.command import Command, Outcome
 from tests.support.marks import marks_of, watch_compilers
+from tests.support.ssh_boards import NoServerError, SshBoards, bare_tools, python_tools, ssh_boards
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
@@ -149,6 +150,27 @@ def _userland(system: System) -> ArmRoot:
     except NoArmRootError as error:
         if "CI" in os.environ:
             pytest.fail(f"ARM bundles must be run in CI: {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshBoards]:
+    """An SSH server with two boards, `bare` without Python and `python` with NumPy; skipped without one, but in CI."""
+    # Imported here, so that tests which need no compiler run where there is none.
+    from astroedge.targets.link.static_runtime import CACHE
+    from tests.support.executables import STATIC_RUNTIME
+
+    folder = tmp_path_factory.mktemp("ssh") / "boards"
+    try:
+        with ssh_boards(folder) as made, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{made.program}:{os.environ['PATH']}")
+            patch.setenv(CACHE, str(STATIC_RUNTIME))
+            made.add("bare", "sh -c", PATH=bare_tools(folder / "bare-tools"))
+            made.add("python", "sh -c", PATH=python_tools(folder / "python-tools"))
+            yield made
+    except NoServerError as error:
+        if "CI" in os.environ:
+            pytest.fail(f"Boards must be reached by SSH in CI: {error}")
         pytest.skip(str(error))
 
 

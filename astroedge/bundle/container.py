@@ -84,13 +84,23 @@ class Bundle:
 
         Raises BundleError when it cannot be written, or something else is there.
         """
-        files: dict[str, bytes | memoryview] = {
+        write = write_one_file if one_file else replace_folder
+        write(Path(path), encode_manifest(self.manifest), self._contents())
+
+    def contents(self) -> dict[str, bytes | memoryview]:
+        """Every file of the bundle's folder by its name there, compared with its digest.
+
+        Raises BundleError when a file differs.
+        """
+        return {MANIFEST_NAME: encode_manifest(self.manifest), **self._contents()}
+
+    def _contents(self) -> dict[str, bytes | memoryview]:
+        """The files that the manifest names."""
+        return {
             self.manifest.library.name: self.library(),
             self.manifest.weights.name: self.weights().data,
             **{_asset_file(record): self.asset(record.name) for record in self.manifest.assets},
         }
-        write = write_one_file if one_file else replace_folder
-        write(Path(path), encode_manifest(self.manifest), files)
 
     def with_assets(self, assets: Mapping[str, bytes]) -> Bundle:
         """The bundle in memory with further assets, by name, or others in the place of those of the same name.

@@ -16,6 +16,7 @@ import click
 
 from astroedge import __version__
 from astroedge.cli.compile import compile_command
+from astroedge.cli.deploy import deploy_command
 from astroedge.cli.doctor import doctor_command
 from astroedge.cli.evaluate import eval_command
 from astroedge.cli.export import export_command
@@ -57,7 +58,8 @@ def commands() -> None:
 
     \b
     export   model → step graph (.onnx)        compile  step graph → bundle (.astro)
-    run, verify, eval, profile                  a bundle, on this machine
+    run, verify, eval, profile                  a bundle, on this machine or on boards (--device)
+    deploy                                      a bundle or an executable, onto boards
 
     A command that fails prints one line and writes nothing; its exit code tells the kind of error.
     """
@@ -70,6 +72,7 @@ for command in (
     verify_command,
     eval_command,
     profile_command,
+    deploy_command,
     report_command,
     inspect_command,
     view_command,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from astroedge.cli.shared.options import cast_option, device_option, fit_of
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option
 from astroedge.cli.shared.verbosity import is_quiet, verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
+    from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.evaluation.evaluate import Contender, Evaluation
 
 RULES = {
@@ -50,6 +51,7 @@ RULES = {
 @click.option("--model", help="The PyTorch model, as export takes it, beside them (host).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON; - for standard output.")
 @device_option
+@install_option
 @cast_option
 @verbosity_options
 def eval_command(
@@ -61,13 +63,15 @@ def eval_command(
     graph: Path | None,
     model: str | None,
     json_path: str | None,
-    device: int | None,
+    devices: Devices,
+    install: bool,
     cast: bool,
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
     Accuracy, or bits per byte of a text: of bundles in several precisions, and of the model and the graph they were
-    made from, side by side. Every change is that from the first line.
+    made from, side by side. Every change is that from the first line. With --device a board that SSH reaches runs the
+    bundles; what they are compared with runs here.
 
     \b
     astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
@@ -79,18 +83,26 @@ def eval_command(
 
     if len(set(bundles)) < len(bundles):
         raise InputError("A bundle is named twice; name each once.")
-    found = evaluate(
-        bundles,
-        data,
-        labels,
-        graph=graph,
-        model=model,
-        readout=readout,
-        ticks=ticks,
-        device=device,
-        progress=lambda line: None if is_quiet() else click.echo(f"… {line}", err=True),
-        fit=fit_of(cast),
-    )
+    if len(devices.boards) > 1:
+        raise click.UsageError("eval works on one board at a time (--device).")
+    if install and not devices.boards:
+        raise click.UsageError("--install goes with --device ssh://….")
+
+    def show(line: str) -> None:
+        if not is_quiet():
+            click.echo(f"… {line}", err=True)
+
+    options: dict[str, Any] = {"graph": graph, "model": model, "readout": readout, "ticks": ticks}
+    options |= {"progress": show, "fit": fit_of(cast)}
+    if devices.boards:
+        from astroedge.workflows.evaluate_on_board import evaluate_on_board
+
+        board = devices.boards[0]
+        found = evaluate_on_board(
+            bundles, data, labels, board, install=install, say=lambda _, line: show(f"{board.text}: {line}"), **options
+        )
+    else:
+        found = evaluate(bundles, data, labels, device=devices.gpu, **options)
     if json_path is not None:
         write_json(found.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from astroedge.cli.shared.kernel_options import kernel_options
 from astroedge.cli.shared.measuring_options import measuring_options
-from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
 from astroedge.cli.shared.page_options import page_options
 from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
     from astroedge.measuring import Measuring
     from astroedge.step_profile import Profile
+    from astroedge.workflows.devices.address import Devices
 
 
 @click.command("profile")
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 @kernel_options
 @threads_option
 @device_option
+@install_option
+@click.option("--keep", is_flag=True, help="With --device: leave what was sent in the board's cache for later runs.")
 @cast_option
 @verbosity_options
 def profile_command(
@@ -46,19 +49,35 @@ def profile_command(
     kernels: bool,
     trace_path: Path | None,
     threads: int | None,
-    device: int | None,
+    devices: Devices,
+    install: bool,
+    keep: bool,
     cast: bool,
 ) -> None:
-    """Measure what a step of BUNDLE costs on this machine.
+    """Measure what a step of BUNDLE costs, here or on boards.
 
     Time, memory, firing rates, synaptic operations, heat and energy: every number is measured, estimated or
     unavailable, and says so.
+
+    With --device boards that SSH reaches measure, all at once; BUNDLE may be a step graph (.onnx), which is
+    compiled for each. It is verified there too, and nothing of it stays.
+
+    \b
+    astroedge profile net.onnx --device ssh://pi@raspberrypi.local --device jetson
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
     from astroedge.cli.shared.page_options import check_page, page_of
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
+    if devices.boards:
+        asked = {"options": asdict(wanted), "inputs": source, "fit": fit_of(cast), "threads": threads}
+        _refuse_on_boards(wanted, compare, raster or kernels or trace_path is not None)
+        check_page(html_path)
+        _profile_boards(bundle, devices, {**asked, "install": install, "keep": keep}, json_path, csv_path, html_path)
+        return
+    if install or keep:
+        raise click.UsageError("--install and --keep go with --device ssh://….")
     check_page(html_path)
     written = [
         str(path) for path in (json_path, csv_path, html_path, trace_path) if path not in (None, STANDARD_OUTPUT)
@@ -72,7 +91,7 @@ def profile_command(
         inputs=source,
         compare=compare,
         threads=threads,
-        device=device,
+        device=devices.gpu,
         fit=fit_of(cast, wanted.rate),
         kernels=kernels or trace_path is not None,
     )
@@ -80,7 +99,9 @@ def profile_command(
         from astroedge.workflows.add_raster import add_raster
 
         again = fit_of(cast, wanted.rate, is_said=False)
-        profile = add_raster(profile, bundle, inputs=source, compare=compare, threads=threads, device=device, fit=again)
+        profile = add_raster(
+            profile, bundle, inputs=source, compare=compare, threads=threads, device=devices.gpu, fit=again
+        )
     files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
     if not wanted.keep_samples:
         profile = replace(profile, samples=())  # the page alone shows them
@@ -97,6 +118,42 @@ def profile_command(
         write_json(profile.to_json(), json_path)
     if json_path != STANDARD_OUTPUT:
         _show(profile)
+
+
+def _refuse_on_boards(wanted: Measuring, compare: Path | None, shows_here: bool) -> None:
+    """Refuse what only this machine can do."""
+    if compare is not None:
+        raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
+    if wanted.meter is not None:
+        raise click.UsageError("--meter is read by this machine; --energy has a board read its own sensors.")
+    if shows_here:
+        raise click.UsageError("--raster, --kernels and --trace look at a step on this machine; leave --device out.")
+
+
+def _profile_boards(
+    net: Path,
+    devices: Devices,
+    asked: dict[str, Any],
+    json_path: str | None,
+    csv_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Measure on boards, show and write what was found, and end with the error of the boards that failed."""
+    from astroedge.cli.shared.display import STANDARD_OUTPUT
+    from astroedge.cli.shared.show_boards import raise_unproven, reporting, show_failures, show_profiles, write_profiles
+    from astroedge.workflows.profile_on_boards import profile_on_boards, proofs_of
+
+    with reporting(devices.boards) as say:
+        found = profile_on_boards(net, devices.boards, say=say, **asked)
+    show_failures(found)
+    write_profiles(found, json_path, csv_path, html_path)
+    if json_path != STANDARD_OUTPUT:
+        measured = [one for item in found.done for one in item.result]
+        if len(measured) == 1:
+            _show(measured[0].profile)
+        show_profiles(found)
+    found.raise_failures()
+    raise_unproven(proofs_of(found))
 
 
 def _show(profile: Profile) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 import astroedge
 from astroedge.cli.shared.live import LiveOptions, live_options, run_source
-from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
 from astroedge.cli.shared.verbosity import is_quiet, verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
 
 if TYPE_CHECKING:
     from astroedge.session import Session
+    from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.evaluation.generate_text import Sampling
     from astroedge.workflows.inputs.fit_arrays import Fit
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @live_options
 @threads_option
 @device_option
+@install_option
 @cast_option
 @verbosity_options
 def run_command(
@@ -61,12 +63,14 @@ def run_command(
     decode: str | None,
     window: int | None,
     threads: int | None,
-    device: int | None,
+    devices: Devices,
+    install: bool,
     cast: bool,
 ) -> None:
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
-    With --ticks each row of the arrays is shown for a number of ticks, from a reset, and has one answer.
+    With --ticks each row of the arrays is shown for a number of ticks, from a reset, and has one answer. With --device
+    a board that SSH reaches runs it on the arrays; BUNDLE may be a step graph, which is compiled for that board.
 
     \b
     astroedge run char_lm.astro --prompt "The list of" --tokens 400
@@ -83,7 +87,15 @@ def run_command(
         raise click.UsageError("--readout goes with --ticks.")
     live = LiveOptions(live_source, rate, decode, window)
     _check_live(live, source, click.get_current_context())
-    with astroedge.load(bundle, threads=threads, device=device) as session:
+    if devices.boards:
+        if len(devices.boards) > 1 or source is None:
+            raise click.UsageError("On a board, run takes arrays (--input), and one board at a time (--device).")
+        asked = {"ticks": ticks, "readout": readout or "sum", "threads": threads, "install": install}
+        _run_on_board(bundle, devices, source, output, {**asked, "fit": fit_of(cast, rate)})
+        return
+    if install:
+        raise click.UsageError("--install goes with --device ssh://….")
+    with astroedge.load(bundle, threads=threads, device=devices.gpu) as session:
         if live.source is not None:
             run_source(session, bundle, live)
         elif source is not None:
@@ -95,6 +107,21 @@ def run_command(
         else:
             names = ", ".join(f"{item.name} {list(item.shape)}" for item in session.spec.inputs)
             raise InputError(f"{bundle} is no byte-level language model; give its data ({names}) with --input.")
+
+
+def _run_on_board(net: Path, devices: Devices, source: str, output: Path | None, asked: dict[str, Any]) -> None:
+    from astroedge.cli.shared.show_boards import reporting
+    from astroedge.replace_file import replace_file
+    from astroedge.workflows.inputs.array_files import check_suffix
+    from astroedge.workflows.run_on_board import run_on_board
+
+    suffix = ".csv" if output is None else check_suffix(output)
+    with reporting(devices.boards) as say:
+        content = run_on_board(net, devices.boards[0], source, suffix, say=say, **asked)
+    if output is not None:
+        replace_file(output, content)
+    else:
+        click.echo(content, nl=False)
 
 
 WITHOUT_SOURCE = {
@@ -114,6 +141,8 @@ WITHOUT_SOURCE = {
 
 def _check_live(live: LiveOptions, source: str | None, context: click.Context) -> None:
     """Refuse options that do not go together."""
+    from astroedge.workflows.inputs.event_files import is_event_file
+
     for name, option in WITHOUT_SOURCE.items() if live.source is not None else ():
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--source and {option} exclude each other.")
@@ -125,7 +154,7 @@ def _check_live(live: LiveOptions, source: str | None, context: click.Context) -
         raise click.UsageError("--window goes with --decode rate or first-spike.")
     if live.source is None and live.rate is not None and source is None:
         raise click.UsageError("--rate goes with --source, or with a recording of events as --input.")
-    if source is not None and live.rate is not None and Path(source).suffix.lower() not in EVENT_SUFFIXES:
+    if source is not None and live.rate is not None and not is_event_file(source):
         raise click.UsageError("--rate is for a recording of events; a file of arrays has its ticks.")
 
 

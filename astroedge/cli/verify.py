@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astroedge.cli.shared.options import cast_option, device_option, fit_of, threads_option
+from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
 from astroedge.cli.shared.verbosity import verbosity_options
 from astroedge.errors import VerificationError
 
 if TYPE_CHECKING:
+    from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.verify_bundle import VerifyReport
 
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--allow-flips", metavar="N", type=click.IntRange(min=0), help="Accept N spikes within the tolerance.")
 @threads_option
 @device_option
+@install_option
 @cast_option
 @verbosity_options
 def verify_command(
@@ -38,14 +40,17 @@ def verify_command(
     tolerance: float | None,
     allow_flips: int | None,
     threads: int | None,
-    device: int | None,
+    devices: Devices,
+    install: bool,
     cast: bool,
 ) -> None:
-    """Verify BUNDLE on this machine.
+    """Verify BUNDLE, here or on boards.
 
     Alone, its golden trace is replayed, which proves that this machine computes the same bits as the one that
     compiled it. With --graph it is compared with ONNX Runtime too, spike for spike. The exit code is 70 when anything
     disagrees.
+
+    With --device boards that SSH reaches replay the trace; BUNDLE may be a step graph, which is compiled for each.
     """
     from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
     from astroedge.cli.shared.progress import working
@@ -55,6 +60,13 @@ def verify_command(
         raise click.UsageError(
             "--steps, --input, --seed, --tolerance and --allow-flips belong to the comparison with --graph."
         )
+    if devices.boards:
+        if graph is not None:
+            raise click.UsageError("--graph compares with ONNX Runtime on this machine; --device is other machines.")
+        _verify_boards(bundle, devices, threads, install, json_path)
+        return
+    if install:
+        raise click.UsageError("--install goes with --device ssh://….")
     if source is not None and seed is not None:
         raise click.UsageError("--input and --seed exclude each other.")
     with working("Verifying"):
@@ -65,7 +77,7 @@ def verify_command(
             inputs=source,
             seed=seed,
             threads=threads,
-            device=device,
+            device=devices.gpu,
             tolerance=tolerance,
             allow_flips=allow_flips,
             fit=fit_of(cast),
@@ -76,6 +88,23 @@ def verify_command(
         _show(report)
     if not report.ok:
         raise VerificationError(report.text())
+
+
+def _verify_boards(net: Path, devices: Devices, threads: int | None, install: bool, json_path: str | None) -> None:
+    """Verify on boards, show and write what was found; an error where one failed or computes other bits."""
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
+    from astroedge.cli.shared.show_boards import raise_unproven, reporting, show_failures, show_proofs
+    from astroedge.workflows.profile_on_boards import proofs_json, verify_on_boards
+
+    with reporting(devices.boards) as say:
+        found = verify_on_boards(net, devices.boards, threads=threads, install=install, say=say)
+    show_failures(found)
+    if json_path is not None:
+        write_json(proofs_json(found), json_path)
+    if json_path != STANDARD_OUTPUT:
+        show_proofs(found)
+    found.raise_failures()
+    raise_unproven(found)
 
 
 def _show(report: VerifyReport) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from astroedge.errors import InputError
 from astroedge.readout import chosen_class
 from astroedge.session import Array, Session
-from astroedge.step.spec import TensorSpec
+from astroedge.step.spec import StepSpec, TensorSpec
 from astroedge.workflows.inputs.array_files import (
     column_names,
     csv_line,
@@ -35,7 +35,7 @@ def run_file(session: Session, source: str | os.PathLike[str], suffix: str, fit:
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
-    return encode_arrays(suffix, session.run(**_read(session, source, fit)), session.spec.outputs)
+    return encode_arrays(suffix, session.run(**read_rows(session.spec, source, fit)), session.spec.outputs)
 
 
 def present_file(
@@ -54,22 +54,35 @@ def present_file(
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
-    inputs = _read(session, source, fit)
+    inputs = read_rows(session.spec, source, fit)
+    rows = count_presentations(inputs, source, readout)
+    answers = [
+        _present(session, {name: array[row] for name, array in inputs.items()}, ticks, readout) for row in range(rows)
+    ]
+    results = {name: np.stack([answer[name] for answer in answers]) for name in answers[0]}
+    return encode_presentations(session.spec, results, suffix, ticks, readout)
+
+
+def count_presentations(inputs: Mapping[str, Array], source: str | os.PathLike[str], readout: str) -> int:
+    """How many presentations arrays hold; `source` names them in messages.
+
+    Raises InputError for none, for another number in one than in the next, and for a readout that has no name.
+    """
     if "readout" in inputs and readout != "sum":
         raise InputError("An input of the step is called 'readout', so that only sums can be read out; rename it.")
     rows = {len(array) if array.ndim else 0 for array in inputs.values()}
     if len(rows) != 1 or 0 in rows:
         raise InputError(f"{source} needs a common leading axis of presentations, of one or more.")
-    answers = [
-        _present(session, {name: array[row] for name, array in inputs.items()}, ticks, readout)
-        for row in range(rows.pop())
-    ]
-    specs = [TensorSpec(item.name, item.shape, str(answers[0][item.name].dtype)) for item in session.spec.outputs]
-    results = {item.name: np.stack([answer[item.name] for answer in answers]) for item in specs}
+    return rows.pop()
+
+
+def encode_presentations(spec: StepSpec, results: dict[str, Array], suffix: str, ticks: int, readout: str) -> bytes:
+    """Readouts of presentations, a row each, as a file of this suffix, with the classes where there are scores."""
+    specs = [TensorSpec(item.name, item.shape, str(results[item.name].dtype)) for item in spec.outputs]
     scores = specs[0]
     if suffix != ".npy" and max(scores.shape, default=1) == scores.size > 1 and "class" not in results:
-        chosen = [chosen_class(readout, answer[scores.name], ticks) for answer in answers]
-        results["class"] = np.array(chosen, np.int64)[:, None]
+        chosen = [chosen_class(readout, answer, ticks) for answer in results[scores.name]]
+        results = {**results, "class": np.array(chosen, np.int64)[:, None]}
         specs.append(TensorSpec("class", (1,), "int64"))
     return encode_arrays(suffix, results, specs)
 
@@ -79,9 +92,12 @@ def _present(session: Session, inputs: dict[str, Array], ticks: int, readout: st
     return session.present(ticks, **given)
 
 
-def _read(session: Session, source: str | os.PathLike[str], fit: Fit | None) -> dict[str, Array]:
-    """The rows of a file, or of CSV lines from standard input, by input."""
-    specs = session.spec.inputs
+def read_rows(spec: StepSpec, source: str | os.PathLike[str], fit: Fit | None = None) -> dict[str, Array]:
+    """The rows of a file, or of CSV lines from standard input, by input; `fit` says how they are made to fit.
+
+    Raises InputError for data that the step does not take, OSError when the file cannot be read.
+    """
+    specs = spec.inputs
     if source == STANDARD_INPUT:
         return stack(read_csv(sys.stdin, specs, "standard input"), specs, "standard input")
     return read_arrays(source, specs, fit)

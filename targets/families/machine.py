@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +17,20 @@ from astroedge.errors import TargetError
 
 @dataclass(frozen=True)
 class Machine:
-    """What the kernel says about a machine, as text; `root` stands for /, so another machine's files can be read."""
+    """What the kernel says about a machine, as text; `root` stands for /, so another machine's files can be read.
+
+    A machine that is far away has `texts` instead, what its files hold by their paths; `root` is not read then.
+    """
 
     arch: str
     bits: int
     root: Path = Path("/")
+    texts: Mapping[str, str] | None = None
 
     def read(self, path: str) -> str:
         """The text of a file below the root, without NUL and white space around it; "" where there is none."""
+        if self.texts is not None:
+            return self.texts.get(path, "").strip("\0 \n\t")
         try:
             return (self.root / path).read_bytes().decode("utf-8", "replace").strip("\0 \n\t")
         except OSError:
@@ -47,6 +54,8 @@ class Machine:
 
     def cache_bytes(self, level: int) -> int:
         """Size of the data or unified cache of a level that the first processor uses, 0 where the kernel shows none."""
+        if self.texts is not None:
+            return 0
         folder = self.root / "sys/devices/system/cpu/cpu0/cache"
         for index in sorted(folder.glob("index*")):
             text = {name: self.read(f"{index.relative_to(self.root)}/{name}") for name in ("level", "type", "size")}

@@ -18,7 +18,8 @@ from tests.support.interpreters import packages_loaded_by, run_with_only
 from tests.support.places import ROOT
 
 COMMANDS = (
-    *("export", "compile", "run", "verify", "eval", "profile", "report", "inspect", "view", "targets", "doctor"),
+    *("export", "compile", "run", "verify", "eval", "profile", "deploy", "report", "inspect", "view", "targets"),
+    "doctor",
 )
 BASE = ("numpy", "click", "rich", "psutil", "tomli", "pygments", "markdown_it", "mdurl")
 
@@ -70,7 +71,9 @@ def test_module_runs_as_the_script_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [("run", "--input", "x.npy"), ("verify",), ("profile", "--steps", "5"), ("inspect",)], ids=" ".join
+    "line",
+    [("run", "--input", "x.npy"), ("verify",), ("profile", "--steps", "5"), ("inspect",)],
+    ids=" ".join,
 )
 def test_device_commands_need_the_base_packages_only(
     compiled: Callable[[str], Compiled], tmp_path: Path, line: tuple[str, ...]

@@ -125,6 +125,8 @@ def _value(random_: random.Random, parameter: click.Parameter) -> str:
         own: Sequence[str] = numbers
     elif {"-o", "--output", "--json", "--csv"} & set(parameter.opts):
         own = ("made.onnx", "made.npy", "made.json", "made.csv", "made.astro", "-", "/dev/full", "/dev/null")
+    elif "--device" in parameter.opts:
+        own = ("0", "1", "-1", "ssh://[::1]:1", "ssh://-oProxyCommand=touch made", "a b")
     elif isinstance(parameter.type, click.Choice):
         own = [str(choice) for choice in parameter.type.choices]
     else:

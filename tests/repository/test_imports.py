@@ -18,6 +18,7 @@ DEVICE_SIDE = (
     "astroedge.runtimes.session.compiled",
     "astroedge.runtimes.profiling.profiler",
     "astroedge.runtimes.profiling.sensors",
+    "astroedge.runtimes.remote.serve",
     "astroedge.runtimes.checking.verify",
     "astroedge.session",
     "astroedge.step_profile",

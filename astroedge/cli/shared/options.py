@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from astroedge.cli.shared.verbosity import is_quiet
+from astroedge.errors import DeviceError
+from astroedge.workflows.devices.address import Devices, read_devices
 
 if TYPE_CHECKING:
     from astroedge.workflows.inputs.fit_arrays import Fit
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 GPU_TARGETS = "cuda (this machine's GPU), cuda:sm_87"
 """Targets that are in no list, as a user writes them."""
@@ -31,11 +35,26 @@ threads_option = click.option(
     help="Threads that compute a tick; without it 1, or for a large step as many as it is worth. Never changes a bit.",
 )
 
-device_option = click.option(
-    "--device",
-    metavar="N",
-    type=click.IntRange(min=0, max=2**31 - 1),
-    help="Which GPU computes a bundle that was compiled for one; without it the first.",
+
+def _devices(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Devices:
+    """The callback of --device: what it names, or a usage error."""
+    try:
+        return read_devices(values)
+    except DeviceError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _device_option(**more: Any) -> Callable[[F], F]:
+    return click.option("--device", "devices", metavar="WHERE", multiple=True, callback=_devices, **more)
+
+
+device_option = _device_option(
+    help="ssh://user@board or a Host of ~/.ssh/config: work there (repeatable); a number: which GPU of this machine.",
+)
+board_option = _device_option(required=True, help="ssh://user@board or a Host of ~/.ssh/config; repeatable.")
+
+install_option = click.option(
+    "--install", is_flag=True, help="With --device: send NumPy along to boards whose Python has none; nothing stays."
 )
 
 cast_option = click.option(

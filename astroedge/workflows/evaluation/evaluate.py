@@ -14,7 +14,7 @@ from astroedge.errors import InputError
 from astroedge.runtimes import load
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
-from astroedge.workflows.evaluation.score_step import count_classes, score
+from astroedge.workflows.evaluation.score_step import Stream, count_classes, score
 from astroedge.workflows.inputs.fit_arrays import Fit
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 PathLike = str | os.PathLike[str]
+Elsewhere = Callable[[PathLike, LabelledData], Stream]
 EVALUATION_FORMAT = "astroedge-eval"
 EVALUATION_VERSION = 1
 
@@ -71,6 +72,7 @@ def evaluate(
     readout: str = "sum",
     ticks: int | None = None,
     device: int | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
     fit: Fit | None = None,
 ) -> Evaluation:
@@ -79,7 +81,8 @@ def evaluate(
     `graph` is the path of the step graph they were compiled from, run in ONNX Runtime; `model` names the PyTorch model
     as `astroedge export` takes it. With `ticks` the data has no axis of ticks, and each is shown so long. `device` is
     the GPU that computes the bundles for one, as in `astroedge.load`; those for a processor may stand beside them.
-    `progress` is called with a line before each contender; `fit` says how arrays are made to fit.
+    `elsewhere` gives the stream of a bundle that another machine runs on the data. `progress` is called with a line
+    before each contender; `fit` says how arrays are made to fit.
 
     Raises InputError for data the steps do not take and for bundles of different steps; BundleError, GraphError or
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
@@ -100,8 +103,13 @@ def evaluate(
         contenders.append(_score_graph(reference, read, readout))
     for path, manifest in manifests.items():
         say(os.fspath(path))
-        on_processor = has_gpu and manifest.device is None
-        contenders.append(_score_bundle(path, manifest, reference, read, readout, None if on_processor else device))
+        if elsewhere is not None:
+            metrics = score(elsewhere(path, read), read, readout)
+        else:
+            on_processor = has_gpu and manifest.device is None
+            with load(path, device=None if on_processor else device) as session:
+                metrics = score(session, read, readout)
+        contenders.append(_contender(path, manifest, reference, metrics))
     counted = int((read.labels >= 0).sum())
     return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders))
 
@@ -144,16 +152,7 @@ def _score_graph(graph: StepGraph, data: LabelledData, readout: str) -> Contende
     return Contender("ONNX Runtime", "float32", None, None, score(ReferenceSession(graph), data, readout))
 
 
-def _score_bundle(
-    path: PathLike,
-    manifest: Manifest,
-    reference: StepGraph | None,
-    data: LabelledData,
-    readout: str,
-    device: int | None,
-) -> Contender:
-    with load(path, device=device) as session:
-        metrics = score(session, data, readout)
+def _contender(path: PathLike, manifest: Manifest, reference: StepGraph | None, metrics: dict[str, float]) -> Contender:
     own = (manifest.graph_sha256, manifest.reference_sha256)
     note = "" if reference is None or reference.digest in own else "compiled from another graph"
     size, plain = manifest.layout.weights_size, manifest.float32_weights_size

@@ -1,0 +1,86 @@
+"""What a host asks of a board's Python, and what it gets.
+
+A request is JSON: `bundle`, the path of a folder, `threads`, and one of `do`: "profile" with the `options` of
+`astroedge.profile`, "verify", or "run", which with `ticks` and `readout` shows each row of the inputs so long, and with
+`sequences`, the name of an output, starts each row anew and gives that output alone. Inputs are arrays by name, as a
+NumPy file; so are outputs.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from astroedge.runtimes import load
+from astroedge.runtimes.checking.golden import replay
+from astroedge.runtimes.profiling.profiler import profile
+from astroedge.runtimes.session.compiled import CompiledSession
+from astroedge.session import Array
+
+Answer = tuple[dict[str, Any], bytes]
+"""A record for JSON, and a NumPy file or nothing."""
+
+
+def answer(request: Mapping[str, Any], data: bytes) -> Answer:
+    """Do what is asked for; `data` is a NumPy file of inputs, empty where there are none.
+
+    Raises what loading, profiling and running a bundle raise.
+    """
+    bundle, threads = request["bundle"], request.get("threads")
+    inputs = decode_arrays(data) if data else None
+    if request["do"] == "profile":
+        found = profile(bundle, inputs=inputs, threads=threads, **request["options"])
+        return {"profile": found.to_json(), **_verify(bundle, found.threads)}, b""
+    if request["do"] == "verify":
+        return _verify(bundle, threads), b""
+    with load(bundle, threads=threads) as session:
+        return {}, encode_arrays(_run(session, inputs or {}, request))
+
+
+def encode_arrays(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays by name as a NumPy file."""
+    content = io.BytesIO()
+    np.savez(content, **{f"a{index}": array for index, array in enumerate(arrays.values())}, names=[*arrays])  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def decode_arrays(content: bytes) -> dict[str, Array]:
+    """What `encode_arrays` wrote; ValueError, KeyError, OSError or zipfile's error for anything else."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return {str(name): stored[f"a{index}"] for index, name in enumerate(stored["names"])}
+
+
+def _verify(bundle: str, threads: int | None) -> dict[str, Any]:
+    with load(bundle, threads=threads) as session:
+        return {"golden": [asdict(item) for item in replay(session).found]}
+
+
+def _run(session: CompiledSession, inputs: Mapping[str, Array], request: Mapping[str, Any]) -> dict[str, Array]:
+    """All ticks in one call, or row by row."""
+    if request.get("ticks") is not None:
+        ticks, readout = request["ticks"], request["readout"]
+        return _stacked(
+            session.present(ticks, readout=readout, **{name: array[row] for name, array in inputs.items()})
+            for row in range(_rows(inputs))
+        )
+    if not request.get("sequences"):
+        return session.run(**inputs)
+    rows = []
+    for row in range(_rows(inputs)):
+        session.reset()
+        found = session.run(**{name: array[row] for name, array in inputs.items()})
+        rows.append({request["sequences"]: found[request["sequences"]]})
+    return _stacked(rows)
+
+
+def _rows(inputs: Mapping[str, Array]) -> int:
+    return min((len(array) for array in inputs.values()), default=0)
+
+
+def _stacked(rows: Any) -> dict[str, Array]:
+    every = list(rows)
+    return {name: np.stack([row[name] for row in every]) for name in every[0]}
