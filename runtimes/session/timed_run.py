@@ -16,7 +16,7 @@ from astroedge.abi.aligned import address_of
 from astroedge.abi.layout import STOPPED, AstroCall
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import InputError
-from astroedge.runtimes.session.call_arguments import count_ticks
+from astroedge.runtimes.session.call_arguments import as_arrays, count_ticks
 from astroedge.runtimes.session.input_slot import Records
 from astroedge.session import Array
 
@@ -46,10 +46,11 @@ class TimedRun:
         refuse_kernels(manifest)
         session._check_available()
         self._session = session
-        self.ticks = count_ticks(session._slots, inputs, steps)
+        arrays = as_arrays(session._slots, inputs)
+        self.ticks = count_ticks(session._slots, arrays, steps)
         self._records = Records(manifest.layout.inputs_size, self.ticks)
         for name, slot in session._slots.items():
-            self._records.field(slot.field, slot.view)[...] = inputs[name]
+            self._records.field(slot.field, slot.view)[...] = arrays[name]
         self._call = AstroCall.from_buffer_copy(session._run_call)
         self._call.team = None
         self._call.inputs, self._call.input_stride = self._records.address, self._records.size

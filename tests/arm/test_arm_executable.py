@@ -15,7 +15,7 @@ import astroedge
 from astroedge.bundle.container import Bundle
 from astroedge.errors import IncompatibleError
 from tests.support import graphs
-from tests.support.arm_root import CPU
+from tests.support.arm_root import ARM64
 from tests.support.board import Board, inputs_of
 from tests.support.builds import build_of
 from tests.support.executables import frames_of, link_static
@@ -34,7 +34,7 @@ def program(board: Board, tmp_path: Path) -> Program:
             link_static(Bundle.load(board.folders[case] / "step.astro"), path)
         words = [board.root.emulator, str(path), *arguments]
         return subprocess.run(
-            words, input=given, capture_output=True, check=False, timeout=120, env={**os.environ, "QEMU_CPU": CPU}
+            words, input=given, capture_output=True, check=False, timeout=120, env={**os.environ, "QEMU_CPU": ARM64.cpu}
         )
 
     return run

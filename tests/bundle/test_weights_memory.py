@@ -32,7 +32,7 @@ def read(path: Path, digest: str = DIGEST, size: int = len(CONTENT)) -> np.ndarr
     """The file's weights as a bundle reads them; the descriptor is closed at once."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return read_weights(descriptor, path.name, size, digest)
+        return read_weights(descriptor, path.name, 0, size, digest)
     finally:
         os.close(descriptor)
 
@@ -87,7 +87,7 @@ def test_damage_is_found_although_a_copy_is_held(path: Path) -> None:
 def test_a_mapping_is_the_file_and_one_for_all(path: Path) -> None:
     """Mapped weights follow the file, cannot be written and are shared by all who map it."""
     descriptor = os.open(path, os.O_RDONLY)
-    first, second = (map_weights(descriptor, len(CONTENT)) for _ in range(2))
+    first, second = (map_weights(descriptor, 0, len(CONTENT)) for _ in range(2))
     os.close(descriptor)
     assert first is second
     assert not first.flags.writeable

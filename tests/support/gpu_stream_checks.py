@@ -21,7 +21,7 @@ from astroedge.runtimes.checking.verify import verify
 from astroedge.runtimes.profiling.profiler import profile
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.targets.boards.gpus import find_gpus
-from astroedge.workflows.doctor import _gpus as gpus
+from astroedge.workflows.doctor.examine import _gpus as gpus
 from astroedge.workflows.evaluation.evaluate import evaluate
 from tests.support.bundles import draw_ticks, one_tick
 from tests.support.gpu_child import CPU, FOLDER, GPU, MIDDLING, WIDE, assert_same, both, calls, settings, tick

@@ -89,7 +89,7 @@ def test_inputs_are_checked_before_anything_is_computed(session: CompiledSession
 
 def test_what_has_no_kernels_to_time_is_refused(session: CompiledSession) -> None:
     """A GPU's launch is not looked into, nor a build with probes; a step without calls has none."""
-    on_gpu = replace(session.manifest, device=Device("cuda", "step", 256, 1, 0, ()))
+    on_gpu = replace(session.manifest, device=Device("cuda", "step", 256, 1, 0, "none", ()))
     with pytest.raises(InputError, match="one launch"):
         refuse_kernels(on_gpu)
     with pytest.raises(InputError, match="probes"):
