@@ -1,12 +1,12 @@
 /* A plugin of QEMU's user mode that counts how often each block of instructions is executed, between marks.
  *
- *     qemu-aarch64 -plugin count_blocks.so,out=FILE,code=WORD program …
+ *     qemu-aarch64 -plugin count_blocks.so,out=FILE,code=WORD,code=WORD program …
  *
  * A mark is the system call getsid, which no library makes by itself. At each the plugin appends to FILE what was executed
  * since the one before, as lines of text, and begins again at zero:
  *
  *     file NAME INSTRUCTIONS                  for every file whose code ran ("-" for code of no file)
- *     block ADDRESS TIMES HEX                 for every block of a file whose name holds WORD; HEX are its instructions
+ *     block ADDRESS TIMES HEX                 for every block of a file whose name holds a WORD; HEX: its instructions
  *     mark
  *
  * Sums are right for one thread. Declared here is what is used of version 1 of QEMU's plugin interface, which QEMU 4.2
@@ -37,6 +37,7 @@ void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);
 #define MARK 156 /* getsid on AArch64 */
 #define FILES 512
 #define NAME 256
+#define WORDS 4
 
 EXPORT int qemu_plugin_version = 1;
 
@@ -53,7 +54,8 @@ static char names[FILES][NAME] = {"-"};
 static int n_files = 1;
 static uint64_t sums[FILES];
 static FILE *out;
-static const char *wanted;
+static const char *words[WORDS];
+static int n_words;
 
 /* The number of the file that an address of this process is mapped from. */
 static int file_at(uint64_t address)
@@ -89,6 +91,14 @@ static int file_at(uint64_t address)
     return last;
 }
 
+static int is_wanted(const char *name)
+{
+    for (int i = 0; i < n_words; i++)
+        if (strstr(name, words[i]))
+            return 1;
+    return 0;
+}
+
 static void executed(unsigned cpu, void *data)
 {
     (void)cpu;
@@ -104,7 +114,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     block->count = qemu_plugin_tb_n_insns(tb);
     block->address = (uint64_t)qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
     block->file = file_at(block->address);
-    if (strstr(names[block->file], wanted)) {
+    if (is_wanted(names[block->file])) {
         block->code = calloc(block->count, sizeof *block->code);
         for (size_t i = 0; block->code && i < block->count; i++)
             memcpy(block->code + i, qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), sizeof *block->code);
@@ -145,10 +155,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
     for (int i = 0; i < argc; i++) {
         if (!strncmp(argv[i], "out=", 4))
             out = fopen(argv[i] + 4, "w");
-        else if (!strncmp(argv[i], "code=", 5))
-            wanted = strdup(argv[i] + 5);
+        else if (!strncmp(argv[i], "code=", 5) && n_words < WORDS)
+            words[n_words++] = strdup(argv[i] + 5);
     }
-    if (!out || !wanted)
+    if (!out)
         return -1;
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     qemu_plugin_register_vcpu_syscall_cb(id, called);

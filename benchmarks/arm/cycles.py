@@ -1,13 +1,13 @@
 """Cycles of blocks of instructions by llvm-mca, which simulates a processor's pipelines by LLVM's own model of it.
 
-The model knows latencies, units and issue width; it knows no caches (every load hits the first), no branch predictor and
-no memory that stands still. So a figure is what the instructions need at least, by that model.
+The model knows latencies, units and issue width; it knows no caches (every load hits the first) and
+no branch predictor. So a figure is what the instructions need at least, by that model.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.arm.tools import Tools
@@ -15,13 +15,26 @@ from benchmarks.arm.tools import Tools
 Block = tuple[str, ...]
 
 ITERATIONS = 100
-# The processors, and by whose model LLVM 22 simulates them. For a Cortex-A76 LLVM itself takes the model of the
-# Cortex-A57, an older and narrower core; the Neoverse N1 is the A76's own design for servers.
-MODELS = {"cortex-a53": "cortex-a53", "cortex-a72": "cortex-a72", "cortex-a76": "neoverse-n1"}
-MODEL_NAMES = {
-    "cortex-a53": "LLVM's model of the Cortex-A53 (in order, two a cycle)",
-    "cortex-a72": "LLVM's model of the Cortex-A57, which it takes for the A72 (three a cycle)",
-    "neoverse-n1": "LLVM's model of the Neoverse N1, the same core for servers (LLVM itself takes the A57's for the A76)",
+
+
+@dataclass(frozen=True)
+class Model:
+    """By whose model LLVM simulates a processor, and how many micro-operations are dispatched a cycle (0: as it says).
+
+    LLVM bounds dispatch by the width of the decoder, though one instruction may be several micro-operations; the widths
+    here are those of Arm's optimisation guides, and a decoder of `decode` instructions a cycle bounds what comes out.
+    """
+
+    cpu: str
+    decode: int
+    dispatch: int
+    words: str
+
+
+MODELS = {
+    "cortex-a53": Model("cortex-a53", 2, 0, "LLVM's model of the Cortex-A53, in order"),
+    "cortex-a72": Model("cortex-a72", 3, 5, "LLVM's model of the Cortex-A57, which it takes for the A72"),
+    "cortex-a76": Model("neoverse-n1", 4, 8, "LLVM's model of the Neoverse N1, the same core made for servers"),
 }
 _REGION = re.compile(r"^\[\d+\] Code Region - b(\d+)\n(.*?)(?=^\[\d+\] Code Region|\Z)", re.MULTILINE | re.DOTALL)
 _FIGURE = re.compile(r"^(Iterations|Instructions|Total Cycles):\s+(\d+)$", re.MULTILINE)
@@ -46,9 +59,10 @@ def block_cycles(tools: Tools, cpu: str, blocks: Sequence[Block]) -> dict[Block,
     source = "".join(
         f"# LLVM-MCA-BEGIN b{number}\n" + "\n".join(lines) + "\n# LLVM-MCA-END\n" for number, lines in enumerate(texts)
     )
-    shown = tools.llvm("llvm-mca", *_cpu(MODELS[cpu]), f"-iterations={ITERATIONS}", "-all-views=0", "-summary-view", given=source)
-    cycles = read_cycles(shown)
-    return {block: cycles[number] for number, block in enumerate(blocks)}
+    model = MODELS[cpu]
+    options = ("-mtriple=aarch64", f"-mcpu={model.cpu}", f"-dispatch={model.dispatch}", f"-iterations={ITERATIONS}")
+    cycles = read_cycles(tools.llvm("llvm-mca", *options, "-all-views=0", "-summary-view", given=source))
+    return {block: max(cycles[number], len(block) / model.decode) for number, block in enumerate(blocks)}
 
 
 def disassemble(tools: Tools, blocks: Sequence[Block]) -> list[list[str]]:
@@ -101,14 +115,3 @@ def estimate(blocks: Mapping[Block, float], cycles: Mapping[Block, float]) -> Es
     counted = instructions_of({block: times for block, times in blocks.items() if block in cycles})
     total = instructions_of(blocks)
     return Estimate(known * total / counted if counted else 0.0, total)
-
-
-def is_loop(lines: Iterable[str]) -> bool:
-    """Whether a block ends with a branch back to its own first instruction."""
-    texts = list(lines)
-    match = re.search(r"#(-\d+)$", texts[-1])
-    return match is not None and texts[-1].startswith(("b", "cb", "tb")) and int(match[1]) == -4 * (len(texts) - 1)
-
-
-def _cpu(model: str) -> tuple[str, str]:
-    return "-mtriple=aarch64", f"-mcpu={model}"

@@ -1,4 +1,4 @@
-"""The programs that this study needs, fetched once to `build/arm-bench/`: QEMU, LLVM, Python for ARM, ONNX Runtime for ARM.
+"""The programs needed, fetched once to `build/arm-bench/`: QEMU, LLVM, and for ARM Python, NumPy and ONNX Runtime.
 
 QEMU is Debian's `qemu-user`, which unlike `qemu-user-static` loads plugins. LLVM is the version whose models are the
 newest that Debian 12 has, and that TVM 0.27 generates code with.
@@ -20,6 +20,7 @@ from benchmarks.places import REPOSITORY
 FOLDER = REPOSITORY / "build" / "arm-bench"
 LLVM = 22
 PYTHON = "3.11"
+BOARD_PACKAGES = (f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib", "libgcc-s1", "libstdc++6")
 CPUINFO = """processor\t: 0
 Features\t: {features}
 CPU implementer\t: 0x41
@@ -61,8 +62,8 @@ class Tools:
             raise NoPackagesError(f"{program} failed: {finished.stderr.strip().splitlines()[-1:]}")
         return finished.stdout
 
-    def count(self, cpu: str, cases: Path, written: Path, code: str) -> None:
-        """Run `guest.py` on an emulated `cpu` and have the plugin write to a file; `code` names the code looked at.
+    def count(self, cpu: str, cases: Path, written: Path, *code: str) -> None:
+        """Run `guest.py` on an emulated `cpu`, the plugin writing to a file, with blocks of files that hold a `code`.
 
         Raises NoPackagesError with the guest's last line when it fails.
         """
@@ -79,7 +80,8 @@ class Tools:
             "PYTHONHASHSEED": "0",
         }
         qemu, python = self.host / "usr/bin/qemu-aarch64", root / f"usr/bin/python{PYTHON}"
-        words = [qemu, "-plugin", f"{self.plugin},out={written},code={code}", python, GUEST, cases]
+        plugin = ",".join([str(self.plugin), f"out={written}", *(f"code={word}" for word in code)])
+        words = [qemu, "-plugin", plugin, python, GUEST, cases]
         finished = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         if finished.returncode != 0:
             lines = finished.stderr.strip().splitlines() or ["no message"]
@@ -107,7 +109,7 @@ def fetch_tools() -> Tools:
     if not tools.host.is_dir():
         unpack(tools.host, "amd64", ("qemu-user", f"llvm-{LLVM}"), without=HOST_C_LIBRARY)
     if not tools.board.is_dir():
-        unpack(tools.board, "arm64", (f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib", "libgcc-s1", "libstdc++6"))
+        unpack(tools.board, "arm64", BOARD_PACKAGES)
     if not tools.site.is_dir():
         _unpack_wheels(tools.site)
     flags = ("-std=c11", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC")
