@@ -21,6 +21,7 @@
 #   make bench-gpu         the suite on this machine's NVIDIA GPU beside its peers there
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
+#   make bench-arm         instructions and cycles of a tick on ARM boards, estimated without a board
 #   make bench-exactness   what the same bits on every processor cost
 #
 # PYTHON  which Python to use; without it the first of those below that is 3.11 or later.
@@ -32,7 +33,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu emulator wheel offline release-check
+.PHONY: demo test quick test-gpu test-wheel exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-arm bench-exactness bench-gpu emulator wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -94,6 +95,9 @@ bench-overheads: .venv/ready
 
 bench-pruned: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.pruned
+
+bench-arm: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.arm
 
 bench-exactness: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.exactness_cost

@@ -113,35 +113,34 @@ def network_cases(name: str, board: str, folder: Path) -> Iterator[tuple[dict[st
 
 
 def slope_cases(board: str, folder: Path) -> Iterator[Slope]:
-    """Pairs of products for every constant of the cost model that says what a weight costs."""
-    rng = np.random.default_rng(0)
-    fired = rng.random((2 * TICKS, 1, ROWS[1]))
+    """Pairs of products for every constant of the cost model that says what a weight takes."""
+    fired = np.random.default_rng(0).random((2 * TICKS, 1, ROWS[1]))
     spikes = {rate: (fired < rate).astype(np.float32) for rate in RATES}
-    given = {rate: save_inputs(folder / f"{rate}.npz", {"x": x}, TICKS) for rate, x in spikes.items()}
-    active = [float(spikes[rate][TICKS:].sum()) / TICKS * COLUMNS for rate in RATES]
-    real = [rng.standard_normal((2 * TICKS, 1, rows)).astype(np.float32) for rows in ROWS]
-    reals = [save_inputs(folder / f"real-{x.shape[-1]}.npz", {"x": x}, TICKS) for x in real]
-    fewer = [save_inputs(folder / f"spikes-{rows}.npz", {"x": spikes[RATES[0]][..., :rows]}, TICKS) for rows in ROWS]
-    whole = [float(rows * COLUMNS) for rows in ROWS]
-    pruned = [ROWS[1] * COLUMNS * (1 - zeros) for zeros in ZEROS]
+    by_rate = [save_inputs(folder / f"{rate}.npz", {"x": x}, TICKS) for rate, x in spikes.items()]
+    active = [float(x[TICKS:].sum()) / TICKS * COLUMNS for x in spikes.values()]
+    by_rows = [save_inputs(folder / f"{rows}.npz", {"x": spikes[RATES[0]][..., :rows]}, TICKS) for rows in ROWS]
     for precision, storage in STORAGES.items():
-        place = folder / f"event-{precision}"
-        bundle = build(product_graph(ROWS[1], COLUMNS), board, precision, "event", place)
-        yield _slope("added", precision, [bundle, bundle], [given[rate] for rate in RATES], active)
-        kinds = {"fixed_point": (fewer, True), "multiplied": (reals, False)}
-        for constant, (inputs, spiking) in kinds.items():
-            if constant == "multiplied" or storage.is_integer:
-                graphs = [pruned_graph(rows, COLUMNS, 0.0, spiking) for rows in ROWS]
-                places = [folder / f"{constant}-{precision}-{rows}" for rows in ROWS]
-                bundles = [
-                    build(graph, board, precision, "dense", at) for graph, at in zip(graphs, places, strict=True)
-                ]
-                yield _slope(constant, precision, bundles, inputs, whole)
+        event = build(product_graph(ROWS[1], COLUMNS), board, precision, "event", folder / f"event-{precision}")
+        yield _slope("added", precision, [event, event], by_rate, active)
+        dense = [
+            build(product_graph(rows, COLUMNS), board, precision, "dense", folder / f"dense-{precision}-{rows}")
+            for rows in ROWS
+        ]
+        constant = "fixed_point" if storage.is_integer else "multiplied"
+        yield _slope(constant, precision, dense, by_rows, [float(rows * COLUMNS) for rows in ROWS])
     for precision in PRECISIONS:
-        graphs = [pruned_graph(ROWS[1], COLUMNS, zeros, False) for zeros in ZEROS]
-        places = [folder / f"pruned-{precision}-{zeros}" for zeros in ZEROS]
-        bundles = [build(graph, board, precision, "pruned", at) for graph, at in zip(graphs, places, strict=True)]
-        yield _slope("single", precision, bundles, [reals[1]] * 2, pruned)
+        pruned = [
+            build(
+                pruned_graph(ROWS[1], COLUMNS, zeros, False),
+                board,
+                precision,
+                "pruned",
+                folder / f"pruned-{precision}-{zeros}",
+            )
+            for zeros in ZEROS
+        ]
+        entries = [(1 - zeros) * ROWS[1] * COLUMNS for zeros in ZEROS]
+        yield _slope("single", precision, pruned, [by_rate[1]] * 2, entries)
 
 
 def _slope(constant: str, precision: str, bundles: list[str], inputs: list[str], weights: list[float]) -> Slope:
@@ -191,8 +190,8 @@ def render(report: dict[str, Any]) -> str:
         "ran in QEMU, which counted instructions; llvm-mca simulated every block of them. A tick is the mean of "
         f"{report['ticks']} on one thread. Instructions are all that the process executes: of one native call for all "
         "ticks (*run*), of a call from Python for each (*step*), and of ONNX Runtime bound to fixed buffers, called "
-        "from Python, in the better of its ways. Cycles are those of the runtime's own library, with every load from the "
-        "first cache and every branch foreseen: a lower bound by LLVM's model, not a time.",
+        "from Python, in the better of its ways. Cycles are those of the runtime's own library, with every load from "
+        "the first cache and every branch foreseen: a lower bound by LLVM's model, not a time.",
         "",
         *(f"- {cpu}: {model.words}." for cpu, model in MODELS.items()),
     ]
