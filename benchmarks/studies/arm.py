@@ -44,7 +44,7 @@ PEERS: dict[str, dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]]] = {
     "float32": {"as exported": lambda model: model},
     "int8": {"MatMulNBits": with_block_matrices, "quantize_dynamic": with_dynamic_matrices},
 }
-TICKS = 24
+TICKS = 16
 ROWS, COLUMNS = (256, 512), 512
 RATES = (0.1, 0.3)
 ZEROS = (0.9, 0.8)

@@ -72,6 +72,10 @@ class Family(Protocol):
     """Cycles of adding one number at a computed place, those of loading both and storing the sum included, in a long
     row of such; `kernel_cost.MatrixCost.pruned` reads it."""
 
+    speeds: Mapping[str, Mapping[str, float]]
+    """By the name of a precision, the members of `storage.Speeds` in which this family differs from AVX-512 by more than
+    its narrower vectors; `kernel_cost.MatrixCost` reads it."""
+
     permute: Mapping[int, str]
     """LLVM's intrinsics that put the elements of a vector of float32 where a vector of int32 says, by their lanes:
     empty where that is no single instruction. `pruned_lanes` reads it."""

@@ -6,7 +6,7 @@ vectors. Fitted on an AVX-512 processor (benchmarks/results/kernels.md, which al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from astroedge.targets.boards.board_file import Target
@@ -15,7 +15,7 @@ from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
 from astroedge.targets.kernels.products.pruned_steps import lanes_of
-from astroedge.targets.precision.storage import Storage
+from astroedge.targets.precision.storage import Speeds, Storage
 
 LIST = 0.4  # for every input element: finding the active ones
 CALL = 20.0  # to make another call and to begin with another list
@@ -77,7 +77,7 @@ class MatrixCost:
         blocks = 1 if whole else ceil(product.rows / self.storage.sum_block)
         pieces = ceil(product.columns / tile) * streams
         active = rate * product.rows
-        speed = self.storage.speeds.multiplied if graded else self.storage.speeds.added
+        speed = self._speeds.multiplied if graded else self._speeds.added
         summing = max(active * product.columns * self._cycles_a_weight(speed) * streams, pieces * active * ADD_CHAIN)
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
         scales = blocks * product.columns * 4 if self.storage.scaled_by_group else 0
@@ -91,7 +91,7 @@ class MatrixCost:
         streams = product.batch * product.rows_out
         chains = ceil(product.columns / tile) * ceil(product.rows_out / row_tile) * product.batch
         fixed = self.storage.is_integer and not graded
-        speed = self.storage.speeds.fixed_point if fixed else self.storage.speeds.multiplied
+        speed = self._speeds.fixed_point if fixed else self._speeds.multiplied
         working = product.rows * product.columns * self._cycles_a_weight(speed) * streams
         moving = product.batch * product.rows * self._row_bytes / self.level.streamed
         preparing = self._preparing if fixed else 0.0
@@ -107,7 +107,7 @@ class MatrixCost:
         streams = product.batch * product.rows_out
         inputs = rate * product.rows * ceil(product.columns / TILE)
         blocks = ceil(product.rows / self.storage.sum_block)
-        single = self.storage.speeds.single * self.target.family.single_addition
+        single = self._speeds.single * self.target.family.single_addition
         adding = (rate * size.entries * single + inputs * LIST_OF_WEIGHTS) * streams
         summing = blocks * product.columns * MOVE_SUMS * 512 / self.target.vector_bits * streams
         moving = size.nbytes * (1 - (1 - rate) ** product.rows_out) / (level.streamed if rate == 1 else level.scattered)
@@ -164,6 +164,11 @@ class MatrixCost:
         """What leaving out the zeros costs, in words."""
         level = self.pruned_level or self.level
         return f"only those that are not zero {_rounded(cycles)} with these in {level.name}"
+
+    @property
+    def _speeds(self) -> Speeds:
+        """Those of the storage, with what the target's family knows better."""
+        return replace(self.storage.speeds, **self.target.family.speeds.get(self.storage.name, {}))
 
     @property
     def _row_bytes(self) -> float:
