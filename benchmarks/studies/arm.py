@@ -26,6 +26,7 @@ import onnx
 from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.select.kernel_cost import speeds_on
 from astroedge.targets.precision.storage import STORAGES
 from benchmarks.arm.board_run import Case, Tick, run_cases, save_inputs
 from benchmarks.arm.cycles import MODELS
@@ -139,7 +140,9 @@ def slope_cases(board: str, folder: Path) -> Iterator[Slope]:
             )
             for zeros in ZEROS
         ]
-        entries = [(1 - zeros) * ROWS[1] * COLUMNS for zeros in ZEROS]
+        entries = [
+            (1 - zeros) * active[1] for zeros in ZEROS
+        ]  # of inputs that are not zero, the others are passed over
         yield _slope("single", precision, pruned, [by_rate[1]] * 2, entries)
 
 
@@ -171,8 +174,9 @@ def compared(slope: Slope, less: Tick, more: Tick, board: str) -> dict[str, Any]
 
 
 def modelled(constant: str, precision: str, board: str) -> float:
-    """Cycles a weight in `kernel_cost`, for a constant of `storage.Speeds`."""
-    target, speeds = resolve_target(board), STORAGES[precision].speeds
+    """Cycles a weight by the compiler's estimate, from a member of `storage.Speeds`."""
+    target = resolve_target(board)
+    speeds = speeds_on(target, STORAGES[precision])
     if constant == "single":
         return speeds.single * target.family.single_addition
     return 512 / target.vector_bits / float(getattr(speeds, constant))
@@ -188,10 +192,10 @@ def render(report: dict[str, Any]) -> str:
         "**Estimates; no board took part.** Made by `make bench-arm` on "
         f"{machine['cpu']} ({machine['kernel']}) with {named}. Bundles for each board and ONNX Runtime's wheel for ARM "
         "ran in QEMU, which counted instructions; llvm-mca simulated every block of them. A tick is the mean of "
-        f"{report['ticks']} on one thread. Instructions are all that the process executes: of one native call for all "
-        "ticks (*run*), of a call from Python for each (*step*), and of ONNX Runtime bound to fixed buffers, called "
-        "from Python, in the better of its ways. Cycles are those of the runtime's own library, with every load from "
-        "the first cache and every branch foreseen: a lower bound by LLVM's model, not a time.",
+        f"{report['ticks']} on one thread. Instructions are those of the runtime's own library, which a C host executes "
+        "too, and in brackets of the whole process that calls it from Python for every tick; of ONNX Runtime, bound to "
+        "fixed buffers, in the better of its ways. Cycles are the library's, with every load from the first cache and "
+        "every branch foreseen: a lower bound by LLVM's model, not a time.",
         "",
         *(f"- {cpu}: {model.words}." for cpu, model in MODELS.items()),
     ]
@@ -203,9 +207,9 @@ def render(report: dict[str, Any]) -> str:
 def network_table(rows: list[dict[str, Any]]) -> list[str]:
     """A line for each network, precision and kind of kernel, beside the better of ONNX Runtime's ways."""
     lines = [
-        "| network | weights | kernels | instructions: run | step | ONNX Runtime | over step | "
-        "cycles: AstroEdge | ONNX Runtime | over AstroEdge |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| network | weights | kernels | instructions: AstroEdge | ONNX Runtime | ratio | cycles: AstroEdge | "
+        "ONNX Runtime | ratio |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     found = {(row["network"], row["precision"], row["runtime"], row["kernels"]): row for row in rows}
     for (network, precision, runtime, kernels), run in found.items():
@@ -213,9 +217,10 @@ def network_table(rows: list[dict[str, Any]]) -> list[str]:
             continue
         step = found[network, precision, "astroedge step", kernels]
         peer = best_peer(rows, network, precision)
-        cells = [network, precision, kernels, *(f"{row['instructions']:,}" for row in (run, step, peer))]
-        cells += [f"{peer['instructions'] / step['instructions']:.1f}", f"{run['cycles']:,}", f"{peer['cycles']:,}"]
-        cells.append(f"{peer['cycles'] / run['cycles']:.1f}")
+        cells = [network, precision, kernels]
+        cells += [f"{own['own']:,} ({whole['instructions']:,})" for own, whole in ((run, step), (peer, peer))]
+        cells += [f"{peer['own'] / run['own']:.1f} ({peer['instructions'] / step['instructions']:.1f})"]
+        cells += [f"{run['cycles']:,}", f"{peer['cycles']:,}", f"{peer['cycles'] / run['cycles']:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

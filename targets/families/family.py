@@ -73,8 +73,8 @@ class Family(Protocol):
     row of such; `kernel_cost.MatrixCost.pruned` reads it."""
 
     speeds: Mapping[str, Mapping[str, float]]
-    """By the name of a precision, the members of `storage.Speeds` in which this family differs from AVX-512 by more than
-    its narrower vectors; `kernel_cost.MatrixCost` reads it."""
+    """By the name of a precision, the members of `storage.Speeds` that narrower vectors alone do not explain;
+    `kernel_cost.speeds_on` reads it."""
 
     permute: Mapping[int, str]
     """LLVM's intrinsics that put the elements of a vector of float32 where a vector of int32 says, by their lanes:

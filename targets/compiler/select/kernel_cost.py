@@ -53,6 +53,11 @@ def reads_rows(level: MemoryLevel, storage: Storage, target: Target) -> bool:
     return level is MEMORY and target.family.reads_rows and not storage.is_integer
 
 
+def speeds_on(target: Target, storage: Storage) -> Speeds:
+    """How fast 512-bit vectors of a target would be, if it had some: the storage's speeds but for its family's own."""
+    return replace(storage.speeds, **target.family.speeds.get(storage.name, {}))
+
+
 @dataclass(frozen=True)
 class MatrixCost:
     """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all.
@@ -167,8 +172,7 @@ class MatrixCost:
 
     @property
     def _speeds(self) -> Speeds:
-        """Those of the storage, with what the target's family knows better."""
-        return replace(self.storage.speeds, **self.target.family.speeds.get(self.storage.name, {}))
+        return speeds_on(self.target, self.storage)
 
     @property
     def _row_bytes(self) -> float:
