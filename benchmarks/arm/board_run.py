@@ -60,5 +60,6 @@ def _tick(counts: TickCounts, cycles: Mapping[tuple[str, ...], float]) -> Tick:
 
 def save_inputs(path: Path, inputs: Mapping[str, NDArray[Any]], ticks: int) -> str:
     """The path of a file with the inputs of twice as many ticks, as `guest.py` reads it."""
-    np.savez(path, **{name: array[: 2 * ticks] for name, array in inputs.items()})
+    kept: dict[str, Any] = {name: array[: 2 * ticks] for name, array in inputs.items()}
+    np.savez(path, **kept)
     return str(path)

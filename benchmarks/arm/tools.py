@@ -81,7 +81,7 @@ class Tools:
         }
         qemu, python = self.host / "usr/bin/qemu-aarch64", root / f"usr/bin/python{PYTHON}"
         plugin = ",".join([str(self.plugin), f"out={written}", *(f"code={word}" for word in code)])
-        words = [qemu, "-plugin", plugin, python, GUEST, cases]
+        words = [str(qemu), "-plugin", plugin, *map(str, (python, GUEST, cases))]
         finished = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         if finished.returncode != 0:
             lines = finished.stderr.strip().splitlines() or ["no message"]

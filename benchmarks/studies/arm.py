@@ -192,8 +192,8 @@ def render(report: dict[str, Any]) -> str:
         "**Estimates; no board took part.** Made by `make bench-arm` on "
         f"{machine['cpu']} ({machine['kernel']}) with {named}. Bundles for each board and ONNX Runtime's wheel for ARM "
         "ran in QEMU, which counted instructions; llvm-mca simulated every block of them. A tick is the mean of "
-        f"{report['ticks']} on one thread. Instructions are those of the runtime's own library, which a C host executes "
-        "too, and in brackets of the whole process that calls it from Python for every tick; of ONNX Runtime, bound to "
+        f"{report['ticks']} on one thread. Instructions are those of the runtime's own library, which a C host "
+        "executes too, and in brackets of the whole process that calls it from Python for every tick; of ONNX Runtime, bound to "
         "fixed buffers, in the better of its ways. Cycles are the library's, with every load from the first cache and "
         "every branch foreseen: a lower bound by LLVM's model, not a time.",
         "",
