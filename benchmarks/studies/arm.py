@@ -26,7 +26,6 @@ import onnx
 from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.compiler.select.kernel_cost import speeds_on
 from astroedge.targets.precision.storage import STORAGES
 from benchmarks.arm.board_run import Case, Tick, run_cases, save_inputs
 from benchmarks.arm.cycles import MODELS
@@ -129,20 +128,13 @@ def slope_cases(board: str, folder: Path) -> Iterator[Slope]:
         ]
         constant = "fixed_point" if storage.is_integer else "multiplied"
         yield _slope(constant, precision, dense, by_rows, [float(rows * COLUMNS) for rows in ROWS])
+    entries = [(1 - zeros) * active[1] for zeros in ZEROS]  # of active inputs: the others are passed over
     for precision in PRECISIONS:
+        graphs = {zeros: pruned_graph(ROWS[1], COLUMNS, zeros, False) for zeros in ZEROS}
         pruned = [
-            build(
-                pruned_graph(ROWS[1], COLUMNS, zeros, False),
-                board,
-                precision,
-                "pruned",
-                folder / f"pruned-{precision}-{zeros}",
-            )
-            for zeros in ZEROS
+            build(graph, board, precision, "pruned", folder / f"pruned-{precision}-{zeros}")
+            for zeros, graph in graphs.items()
         ]
-        entries = [
-            (1 - zeros) * active[1] for zeros in ZEROS
-        ]  # of inputs that are not zero, the others are passed over
         yield _slope("single", precision, pruned, [by_rate[1]] * 2, entries)
 
 
@@ -176,7 +168,7 @@ def compared(slope: Slope, less: Tick, more: Tick, board: str) -> dict[str, Any]
 def modelled(constant: str, precision: str, board: str) -> float:
     """Cycles a weight by the compiler's estimate, from a member of `storage.Speeds`."""
     target = resolve_target(board)
-    speeds = speeds_on(target, STORAGES[precision])
+    speeds = STORAGES[precision].speeds_where(target.family.adds_widened)
     if constant == "single":
         return speeds.single * target.family.single_addition
     return 512 / target.vector_bits / float(getattr(speeds, constant))
@@ -193,9 +185,9 @@ def render(report: dict[str, Any]) -> str:
         f"{machine['cpu']} ({machine['kernel']}) with {named}. Bundles for each board and ONNX Runtime's wheel for ARM "
         "ran in QEMU, which counted instructions; llvm-mca simulated every block of them. A tick is the mean of "
         f"{report['ticks']} on one thread. Instructions are those of the runtime's own library, which a C host "
-        "executes too, and in brackets of the whole process that calls it from Python for every tick; of ONNX Runtime, bound to "
-        "fixed buffers, in the better of its ways. Cycles are the library's, with every load from the first cache and "
-        "every branch foreseen: a lower bound by LLVM's model, not a time.",
+        "executes too, and in brackets of the whole process that calls it from Python for every tick; of ONNX "
+        "Runtime, bound to fixed buffers, in the better of its ways. Cycles are the library's, with every load from the "
+        "first cache and every branch foreseen: a lower bound by LLVM's model, not a time.",
         "",
         *(f"- {cpu}: {model.words}." for cpu, model in MODELS.items()),
     ]

@@ -52,13 +52,7 @@ class Arm:
     adds_from_memory = False
     # By llvm-mca (benchmarks/results/arm.md), as none of these was measured: 2.2 on the Cortex-A76, 3.0 on the A72.
     single_addition = 2.2
-    # Where it says the same of both. NEON widens and adds integers in one instruction, but has none that multiplies
-    # pairs of int16 and adds the products, and float16 takes an instruction for every four numbers to widen.
-    speeds: Mapping[str, Mapping[str, float]] = {
-        "float16": {"added": 7.0},
-        "int8": {"added": 50.0, "fixed_point": 7.5},
-        "int4": {"added": 55.0, "fixed_point": 7.0},
-    }
+    adds_widened = True
     half_attribute = ""
     fused_feature = ""
     multiply_add: Mapping[int, str] = {}

@@ -16,7 +16,7 @@ class Cuda:
     adds_from_memory = False
     multiply_add: Mapping[int, str] = {}
     single_addition = 1.0
-    speeds: Mapping[str, Mapping[str, float]] = {}
+    adds_widened = False
     permute: Mapping[int, str] = {}
     half_attribute = ""
     fused_feature = "none"  # a flag that no processor has

@@ -30,7 +30,7 @@ class X86:
     reads_rows = True
     adds_from_memory = True
     single_addition = 1.5
-    speeds: Mapping[str, Mapping[str, float]] = {}
+    adds_widened = False
     half_attribute = "f16c"
     fused_feature = "fma"
     # LLVM joins the addition of the sums after it where there is VNNI.

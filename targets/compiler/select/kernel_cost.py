@@ -6,7 +6,7 @@ vectors. Fitted on an AVX-512 processor (benchmarks/results/kernels.md, which al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, inf
 
 from astroedge.targets.boards.board_file import Target
@@ -15,7 +15,7 @@ from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
 from astroedge.targets.kernels.products.pruned_steps import lanes_of
-from astroedge.targets.precision.storage import Speeds, Storage
+from astroedge.targets.precision.storage import Storage
 
 LIST = 0.4  # for every input element: finding the active ones
 CALL = 20.0  # to make another call and to begin with another list
@@ -53,11 +53,6 @@ def reads_rows(level: MemoryLevel, storage: Storage, target: Target) -> bool:
     return level is MEMORY and target.family.reads_rows and not storage.is_integer
 
 
-def speeds_on(target: Target, storage: Storage) -> Speeds:
-    """How fast 512-bit vectors of a target would be, if it had some: the storage's speeds but for its family's own."""
-    return replace(storage.speeds, **target.family.speeds.get(storage.name, {}))
-
-
 @dataclass(frozen=True)
 class MatrixCost:
     """The cost of one product whose weights, stored as `storage`, lie in `level`; its list has `readers` in all.
@@ -82,7 +77,8 @@ class MatrixCost:
         blocks = 1 if whole else ceil(product.rows / self.storage.sum_block)
         pieces = ceil(product.columns / tile) * streams
         active = rate * product.rows
-        speed = self._speeds.multiplied if graded else self._speeds.added
+        speeds = self.storage.speeds_where(self.target.family.adds_widened)
+        speed = speeds.multiplied if graded else speeds.added
         summing = max(active * product.columns * self._cycles_a_weight(speed) * streams, pieces * active * ADD_CHAIN)
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
         scales = blocks * product.columns * 4 if self.storage.scaled_by_group else 0
@@ -96,7 +92,8 @@ class MatrixCost:
         streams = product.batch * product.rows_out
         chains = ceil(product.columns / tile) * ceil(product.rows_out / row_tile) * product.batch
         fixed = self.storage.is_integer and not graded
-        speed = self._speeds.fixed_point if fixed else self._speeds.multiplied
+        speeds = self.storage.speeds_where(self.target.family.adds_widened)
+        speed = speeds.fixed_point if fixed else speeds.multiplied
         working = product.rows * product.columns * self._cycles_a_weight(speed) * streams
         moving = product.batch * product.rows * self._row_bytes / self.level.streamed
         preparing = self._preparing if fixed else 0.0
@@ -112,7 +109,7 @@ class MatrixCost:
         streams = product.batch * product.rows_out
         inputs = rate * product.rows * ceil(product.columns / TILE)
         blocks = ceil(product.rows / self.storage.sum_block)
-        single = self._speeds.single * self.target.family.single_addition
+        single = self.storage.speeds.single * self.target.family.single_addition
         adding = (rate * size.entries * single + inputs * LIST_OF_WEIGHTS) * streams
         summing = blocks * product.columns * MOVE_SUMS * 512 / self.target.vector_bits * streams
         moving = size.nbytes * (1 - (1 - rate) ** product.rows_out) / (level.streamed if rate == 1 else level.scattered)
@@ -169,10 +166,6 @@ class MatrixCost:
         """What leaving out the zeros costs, in words."""
         level = self.pruned_level or self.level
         return f"only those that are not zero {_rounded(cycles)} with these in {level.name}"
-
-    @property
-    def _speeds(self) -> Speeds:
-        return speeds_on(self.target, self.storage)
 
     @property
     def _row_bytes(self) -> float:
