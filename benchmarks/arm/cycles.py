@@ -21,8 +21,8 @@ ITERATIONS = 50
 class Model:
     """By whose model LLVM simulates a processor, and how many micro-operations are dispatched a cycle (0: as it says).
 
-    LLVM bounds dispatch by the width of the decoder, though one instruction may be several micro-operations; the widths
-    here are those of Arm's optimisation guides, and a decoder of `decode` instructions a cycle bounds what comes out.
+    LLVM bounds dispatch by the width of the decoder, though one instruction may be several micro-operations; here what
+    the core dispatches is, and its decoder of `decode` instructions a cycle bounds what comes out.
     """
 
     cpu: str

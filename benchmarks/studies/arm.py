@@ -29,6 +29,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.precision.storage import STORAGES
 from benchmarks.arm.board_run import Case, Tick, run_cases, save_inputs
 from benchmarks.arm.cycles import MODELS
+from benchmarks.arm.debian import NoPackagesError
 from benchmarks.arm.tools import Tools, fetch_tools
 from benchmarks.networks.subjects import make_subject
 from benchmarks.peers.onnx_runtime_int8 import with_block_matrices, with_dynamic_matrices
@@ -63,18 +64,25 @@ class Slope:
 def main() -> None:
     """Run everything on each board, print the tables and write both files."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    tools = fetch_tools()
+    try:
+        report = measure_all(fetch_tools())
+    except NoPackagesError as error:
+        raise SystemExit(str(error)) from error
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "arm.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / "arm.md").write_text(render(report), encoding="utf-8")
+    print(render(report))
+
+
+def measure_all(tools: Tools) -> dict[str, Any]:
+    """What each board executes, with the machine and the versions that it was found out on."""
     machine = describe()
     machine["versions"] |= tools.versions()
     boards = []
     for board in BOARDS:
         with TemporaryDirectory() as folder:
             boards.append(measure(tools, board, Path(folder)))
-    report = {"machine": machine, "ticks": TICKS, "boards": boards}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "arm.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    (RESULTS / "arm.md").write_text(render(report), encoding="utf-8")
-    print(render(report))
+    return {"machine": machine, "ticks": TICKS, "boards": boards}
 
 
 def measure(tools: Tools, board: str, folder: Path) -> dict[str, Any]:
@@ -186,8 +194,8 @@ def render(report: dict[str, Any]) -> str:
         "ran in QEMU, which counted instructions; llvm-mca simulated every block of them. A tick is the mean of "
         f"{report['ticks']} on one thread. Instructions are those of the runtime's own library, which a C host "
         "executes too, and in brackets of the whole process that calls it from Python for every tick; of ONNX "
-        "Runtime, bound to fixed buffers, in the better of its ways. Cycles are the library's, with every load from the "
-        "first cache and every branch foreseen: a lower bound by LLVM's model, not a time.",
+        "Runtime, bound to fixed buffers, in the better of its ways. Cycles are the library's, with every load from "
+        "the first cache and every branch foreseen: a lower bound by LLVM's model, not a time.",
         "",
         *(f"- {cpu}: {model.words}." for cpu, model in MODELS.items()),
     ]
