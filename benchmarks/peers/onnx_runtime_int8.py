@@ -42,10 +42,11 @@ def start(work: Work) -> Tick:
     del model.graph.value_info[:]  # the shapes it holds are of values that the quantiser replaces
     if any(node.op_type == "Conv" for node in model.graph.node):
         model = _with_static_convolutions(model, work)
-    return bound_tick(work, _faster(work, [_with_block_matrices(model), _with_dynamic_matrices(model)]))
+    return bound_tick(work, _faster(work, [with_block_matrices(model), with_dynamic_matrices(model)]))
 
 
-def _with_block_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_block_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose constant matrices are read by MatMulNBits: 8 bits, a scale for every block of inputs."""
     from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
     from onnxruntime.quantization.onnx_model import ONNXModel
 
@@ -62,7 +63,8 @@ def _with_block_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def _with_dynamic_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_dynamic_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose constant matrices are int8, one scale each; what they multiply is quantised as it comes."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:

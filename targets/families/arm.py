@@ -57,7 +57,9 @@ class Arm:
     least_l3_bytes = 0
     reads_rows = False  # not measured
     adds_from_memory = False
-    single_addition = 2.2  # counted, not measured: 13 instructions for two, three in a cycle
+    # By llvm-mca (benchmarks/results/arm.md), as none of these was measured: 2.2 on the Cortex-A76, 3.0 on the A72.
+    single_addition = 2.2
+    adds_widened = True
     half_attribute = ""
     fences_halves = True
     fused_feature = ""

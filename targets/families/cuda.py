@@ -16,6 +16,7 @@ class Cuda:
     adds_from_memory = False
     multiply_add: Mapping[int, str] = {}
     single_addition = 1.0
+    adds_widened = False
     permute: Mapping[int, str] = {}
     half_attribute = ""
     fences_halves = True

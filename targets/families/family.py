@@ -97,6 +97,9 @@ class Family(Protocol):
     """Cycles of adding one number at a computed place, those of loading both and storing the sum included, in a long
     row of such; `kernel_cost.MatrixCost.pruned` reads it."""
 
+    adds_widened: bool
+    """Whether one instruction widens narrow integers and adds them to wider sums; `MatrixCost` reads it."""
+
     permute: Mapping[int, str]
     """LLVM's intrinsics that put the elements of a vector of float32 where a vector of int32 says, by their lanes:
     empty where that is no single instruction. `pruned_lanes` reads it."""

@@ -37,6 +37,7 @@ class X86:
     reads_rows = True
     adds_from_memory = True
     single_addition = 1.5
+    adds_widened = False
     half_attribute = "f16c"
     fences_halves = True
     fused_feature = "fma"

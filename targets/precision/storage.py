@@ -28,8 +28,9 @@ EXACT = 2**24
 class Speeds:
     """How many weights a cycle 512-bit vectors add as they are, multiply by a float, multiply by a fixed-point input.
 
-    Fitted on an AVX-512 processor (benchmarks/results/kernels.md). Only integers meet inputs in fixed point. `single`
-    is how long the addition of a single weight at a computed place takes, of a float32 one 1.
+    Fitted on an AVX-512 processor (benchmarks/results/kernels.md); those for ARM are what llvm-mca says of the
+    Cortex-A72 and A76 alike (benchmarks/results/arm.md), not measured. Only integers meet inputs in fixed point.
+    `single` is how long the addition of a single weight at a computed place takes, of a float32 one 1.
     """
 
     added: float
@@ -44,6 +45,8 @@ class Storage:
 
     - `name`: what users say and manifests hold;
     - `bits`: of one weight; `data_type`: of the elements that hold them in a kernel's parameters;
+    - `widened_speeds`: its speeds where one instruction widens integers and adds them, and none multiplies pairs and
+      adds the products, as on ARM; None where they are no others;
     - `lowest`, `largest`: the range of the integers q, 0 and 0 for floats;
     - `group`: inputs that share a scale in each output column, a multiple of `GROUP` that divides `BLOCK`; 0 where a
       column of integers has one scale, and floats none;
@@ -61,6 +64,11 @@ class Storage:
     group: int = 0
     shrinks: tuple[float, ...] = (1.0,)
     in_convolutions: Storage | None = None
+    widened_speeds: Speeds | None = None
+
+    def speeds_where(self, adds_widened: bool) -> Speeds:
+        """Its speeds on processors with, or without, an instruction that widens integers and adds them."""
+        return self.widened_speeds if adds_widened and self.widened_speeds else self.speeds
 
     @property
     def is_plain(self) -> bool:
@@ -161,6 +169,7 @@ INT8 = Storage(
     8,
     "int8",
     Speeds(added=16.0, multiplied=4.0, fixed_point=12.0),
+    widened_speeds=Speeds(added=50.0, multiplied=4.0, fixed_point=7.5),
     lowest=-128,  # 256 rows of it add up in an int16
     largest=127,
 )
@@ -170,6 +179,7 @@ INT4 = Storage(
     4,
     "uint8",
     Speeds(added=22.0, multiplied=3.0, fixed_point=8.0, single=1.4),
+    widened_speeds=Speeds(added=55.0, multiplied=3.0, fixed_point=7.0, single=1.4),
     lowest=-8,  # a sixteenth that cannot be spared
     largest=7,
     group=GROUP,

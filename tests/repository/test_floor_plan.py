@@ -87,6 +87,7 @@ PLAN = {
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (
         *("benchmarks.places", "benchmarks.networks", "benchmarks.peers", "benchmarks.timing", "benchmarks.report"),
+        "benchmarks.arm",
         *("benchmarks.sections", "benchmarks.studies", "benchmarks"),
     ),
     "examples": ("examples.char_lm", "examples.voice_activity"),

@@ -77,7 +77,8 @@ class MatrixCost:
         blocks = 1 if whole else ceil(product.rows / self.storage.sum_block)
         pieces = ceil(product.columns / tile) * streams
         active = rate * product.rows
-        speed = self.storage.speeds.multiplied if graded else self.storage.speeds.added
+        speeds = self.storage.speeds_where(self.target.family.adds_widened)
+        speed = speeds.multiplied if graded else speeds.added
         summing = max(active * product.columns * self._cycles_a_weight(speed) * streams, pieces * active * ADD_CHAIN)
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
         scales = blocks * product.columns * 4 if self.storage.scaled_by_group else 0
@@ -91,7 +92,8 @@ class MatrixCost:
         streams = product.batch * product.rows_out
         chains = ceil(product.columns / tile) * ceil(product.rows_out / row_tile) * product.batch
         fixed = self.storage.is_integer and not graded
-        speed = self.storage.speeds.fixed_point if fixed else self.storage.speeds.multiplied
+        speeds = self.storage.speeds_where(self.target.family.adds_widened)
+        speed = speeds.fixed_point if fixed else speeds.multiplied
         working = product.rows * product.columns * self._cycles_a_weight(speed) * streams
         moving = product.batch * product.rows * self._row_bytes / self.level.streamed
         preparing = self.preparing if fixed else 0.0

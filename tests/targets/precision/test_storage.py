@@ -90,8 +90,11 @@ def test_convolutions_read_whole_elements_scaled_by_column(storage: Storage) -> 
 @pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
 def test_the_choice_of_kernels_knows_every_speed(storage: Storage) -> None:
     """Integers, and they alone, meet inputs in fixed point, which beats widening them."""
-    assert (storage.speeds.fixed_point > storage.speeds.multiplied) == storage.is_integer
-    assert storage.speeds.added >= storage.speeds.multiplied > 0
+    for adds_widened in (False, True):
+        speeds = storage.speeds_where(adds_widened)
+        assert (speeds.fixed_point > speeds.multiplied) == storage.is_integer
+        assert speeds.added >= speeds.multiplied > 0
+    assert (storage.speeds_where(True) != storage.speeds_where(False)) == storage.is_integer
 
 
 def test_only_int8_sums_can_outgrow_float32() -> None:

@@ -81,6 +81,17 @@ def test_integers_times_spikes_are_cheaper_than_graded_values() -> None:
         assert cost.event(0.1, False) < cost.event(0.1, True)
 
 
+def test_arm_adds_integers_for_far_less_than_it_multiplies_them() -> None:
+    """There even spikes at 90 % are listed and their rows added, and lists of weights pay from more zeros on."""
+    for storage in (INT8, INT4):
+        cost = replace(LAYER, storage=storage, target=PI4)
+        assert cost.choose(0.9, False, "x")[0] == "event"
+        assert cost.dense(False) / cost.event(0.9, False) > 2
+    entries = round(0.1 * 512 * 512)
+    cost = replace(LAYER, storage=INT8, pruned_level=L2, pruned_size=PrunedSize(entries, 5 * entries, 1.0))
+    assert replace(cost, target=PI4).choose(0.1, False, "x")[0] == "event"
+
+
 def test_lists_of_weights_pay_where_few_are_left() -> None:
     """The farther away the weights lie, the earlier: in a cache at 98 % zeros, from memory at 80 % already."""
     for level, zeros, kernel in (
