@@ -56,6 +56,7 @@ class Arm32:
     least_l3_bytes = 0
     reads_rows = False  # not measured
     adds_from_memory = False
+    adds_widened = False  # no vectors, in which that pays
     single_addition = 2.2  # that of 64-bit ARM, not measured
     half_attribute = "fp16"
     fences_halves = False
