@@ -64,7 +64,7 @@ def test_onnx_runtime_is_measured_beside_it(astroedge_command: Command, compiled
     result = astroedge_command("profile", made.bundle, "--steps", "60", "--compare", made.graph)
     assert result.code == 0, result.err
     assert "times as long as the bundle" in result.out
-    assert "; ONNX Runtime takes " in result.out.splitlines()[-1]
+    assert "; in turns with ONNX Runtime " in result.out.splitlines()[-1]
 
 
 def test_other_graph_is_refused(astroedge_command: Command, compiled: Build) -> None:
