@@ -90,7 +90,8 @@ def _tidy(folder: Path) -> None:
 def draw_line(random_: random.Random) -> list[str]:
     """A command with its arguments, mostly right, and up to four options."""
     command, words = _draw_command(random_)
-    options = [item for item in command.params if isinstance(item, click.Option)]
+    # --verbose prints tracebacks because it was asked to.
+    options = [item for item in command.params if isinstance(item, click.Option) and item.name != "verbose"]
     line = list(words)
     for item in command.params:
         if isinstance(item, click.Argument):
