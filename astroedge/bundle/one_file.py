@@ -75,6 +75,7 @@ class BundleFile:
                 _check_directory(path, file)
                 with zipfile.ZipFile(file) as archive:
                     members = dict(_members(path, archive, file))
+            # What zipfile raises of fields that it does not expect, or that lead outside of the file.
             except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, struct.error) as error:
                 raise _damaged(path, str(error)) from error
         if MANIFEST_NAME not in members:

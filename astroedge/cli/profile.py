@@ -65,7 +65,7 @@ def profile_command(
     \b
     astroedge profile net.onnx --device ssh://pi@raspberrypi.local --device jetson
     """
-    from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text, write_json
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, write_json
     from astroedge.cli.shared.page_options import check_page, page_of
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
@@ -79,15 +79,10 @@ def profile_command(
     if install or keep:
         raise click.UsageError("--install and --keep go with --device ssh://….")
     check_page(html_path)
-    written = [
-        str(path) for path in (json_path, csv_path, html_path, trace_path) if path not in (None, STANDARD_OUTPUT)
-    ]
-    if len(set(written)) < len(written):
-        raise click.UsageError("Two of --json, --csv, --html and --trace name one file.")
-    keeping = replace(wanted, keep_samples=wanted.keep_samples or html_path is not None)
+    _refuse_one_file_twice(json_path, csv_path, html_path, trace_path)
     profile = profile_bundle(
         bundle,
-        keeping,
+        replace(wanted, keep_samples=wanted.keep_samples or html_path is not None),
         inputs=source,
         compare=compare,
         threads=threads,
@@ -102,22 +97,41 @@ def profile_command(
         profile = add_raster(
             profile, bundle, inputs=source, compare=compare, threads=threads, device=devices.gpu, fit=again
         )
-    files: dict[str | PathLike[str], bytes] = page_of(profile, html_path)
+    page = page_of(profile, html_path)
     if not wanted.keep_samples:
         profile = replace(profile, samples=())  # the page alone shows them
+    replace_files({**page, **_files_of(profile, json_path, csv_path, trace_path)})
+    if json_path == STANDARD_OUTPUT:
+        write_json(profile.to_json(), json_path)
+    else:
+        _show(profile)
+
+
+def _refuse_one_file_twice(json_path: str | None, *paths: Path | None) -> None:
+    """A usage error where two of the files to be written are one."""
+    from astroedge.cli.shared.display import STANDARD_OUTPUT
+
+    written = [str(path) for path in (json_path, *paths) if path not in (None, STANDARD_OUTPUT)]
+    if len(set(written)) < len(written):
+        raise click.UsageError("Two of --json, --csv, --html and --trace name one file.")
+
+
+def _files_of(
+    profile: Profile, json_path: str | None, csv_path: Path | None, trace_path: Path | None
+) -> dict[str | PathLike[str], bytes]:
+    """What is written of a profile, by the paths it goes to; standard output is none."""
+    from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text
+
+    files: dict[str | PathLike[str], bytes] = {}
     if csv_path is not None:
         files[csv_path] = profile.to_csv().encode()
-    if json_path not in (None, STANDARD_OUTPUT):
+    if json_path is not None and json_path != STANDARD_OUTPUT:
         files[json_path] = json_text(profile.to_json()).encode()
     if trace_path is not None:
         from astroedge.trace_events import trace_events
 
         files[trace_path] = json.dumps(trace_events(profile), allow_nan=False).encode()
-    replace_files(files)
-    if json_path == STANDARD_OUTPUT:
-        write_json(profile.to_json(), json_path)
-    if json_path != STANDARD_OUTPUT:
-        _show(profile)
+    return files
 
 
 def _refuse_on_boards(wanted: Measuring, compare: Path | None, shows_here: bool) -> None:

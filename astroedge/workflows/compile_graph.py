@@ -105,7 +105,9 @@ def compile_to(
     assets = {} if labels is None else {LABELS: _read_labels(labels)}
     quantised = _quantise(graph, precision)
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
-    bundle = _compile(quantised, target, options, progress or (lambda line: None)).with_assets(assets)
+    bundle = _compile(quantised, target, options, progress or (lambda line: None))
+    if assets:
+        bundle = bundle.with_assets(assets)
     if bundle.manifest.dequantised_sha256 is None:
         bundle.save(output, one_file=one_file)
         return bundle, None

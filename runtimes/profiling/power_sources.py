@@ -5,6 +5,7 @@ A source collects samples in a thread of its own (`power_log`). External meters 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class PowerSample:
     watts: float
 
 
-class PowerSource:
+class PowerSource(ABC):
     """Something that tells power: `sensor` says what it measures, `label` how good that is ("measured", "estimated").
 
     `collect` runs in a thread and appends samples until `stop` is set; it may take a little longer for readings that
@@ -36,11 +37,11 @@ class PowerSource:
     sensor = ""
     label = "measured"
 
+    @abstractmethod
     def collect(self, stop: Event, samples: list[PowerSample]) -> None:
         """Append samples until `stop` is set."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a source that holds nothing open has nothing to do
         """Let go of what is open."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import tvm_ffi
 from tvm import ir, tirx
 
-from astroedge.targets.compiler.cuda.divide_calls import BLOCK_THREADS, DeviceForm
+from astroedge.targets.compiler.cuda.divide_calls import BLOCK_THREADS, DeviceForm, count_in_order
 from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING
 from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.exact.exact_intrinsics import EXACT_AS_THEY_ARE
@@ -43,17 +43,7 @@ class CallCosts:
 
 def operations(statement: tirx.Stmt) -> int:
     """How many operations a thread makes one after the other; a loop over its own part counts once."""
-    if isinstance(statement, tirx.SeqStmt):
-        return sum(operations(part) for part in statement.seq)
-    if isinstance(statement, tirx.For):
-        count = int(statement.extent) if isinstance(statement.extent, tirx.IntImm) else 1
-        return count * operations(statement.body)
-    if isinstance(statement, tirx.IfThenElse):
-        return max(operations(part) for part in (statement.then_case, statement.else_case) if part is not None)
-    if isinstance(statement, tirx.BufferStore):
-        return _of_value(statement.value)
-    body = getattr(statement, "body", None)
-    return 0 if body is None else operations(body)
+    return count_in_order(statement, lambda store: _of_value(store.value))
 
 
 def _of_value(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -109,14 +110,20 @@ def _share(call: KernelCall) -> int:
 
 def serial_stores(statement: tirx.Stmt) -> int:
     """How many elements a thread stores one after the other; a loop over its own part counts once."""
+    return count_in_order(statement, lambda store: 1)
+
+
+def count_in_order(statement: tirx.Stmt, of_store: Callable[[tirx.BufferStore], int]) -> int:
+    """What a thread's stores come to one after the other; a loop over its own part counts once."""
     if isinstance(statement, tirx.SeqStmt):
-        return sum(serial_stores(part) for part in statement.seq)
+        return sum(count_in_order(part, of_store) for part in statement.seq)
     if isinstance(statement, tirx.For):
         count = int(statement.extent) if isinstance(statement.extent, tirx.IntImm) else 1
-        return count * serial_stores(statement.body)
+        return count * count_in_order(statement.body, of_store)
     if isinstance(statement, tirx.IfThenElse):
-        return max(serial_stores(part) for part in (statement.then_case, statement.else_case) if part is not None)
+        cases = (statement.then_case, statement.else_case)
+        return max(count_in_order(part, of_store) for part in cases if part is not None)
+    if isinstance(statement, tirx.BufferStore):
+        return of_store(statement)
     body = getattr(statement, "body", None)
-    if body is not None:
-        return serial_stores(body)
-    return int(isinstance(statement, tirx.BufferStore))
+    return 0 if body is None else count_in_order(body, of_store)
