@@ -18,6 +18,13 @@ from astroedge.step_profile import Reading
 from tests.support.machine_files import install_vcgencmd, put
 
 
+class Recorded(PowerSource):
+    """A source whose samples were taken already."""
+
+    def collect(self, stop: Event, samples: list[PowerSample]) -> None:
+        """Nothing more comes."""
+
+
 def samples(*watts: float) -> list[PowerSample]:
     """One reading a second."""
     return [PowerSample(float(second), float(second), value) for second, value in enumerate(watts)]
@@ -40,18 +47,18 @@ def collect_until(source: PowerSource, enough: Callable[[list[PowerSample]], boo
 
 def test_energy_is_the_power_above_idle_over_the_steps() -> None:
     """(6 − 2) W for 10 s in 1,000 steps are 40 mJ a step, without an error where nothing varies."""
-    energy = energy_of(samples(2, 2, 2), samples(6, 6, 6), samples(2, 2, 2), 10.0, 1000, PowerSource())
+    energy = energy_of(samples(2, 2, 2), samples(6, 6, 6), samples(2, 2, 2), 10.0, 1000, Recorded())
     assert (energy.joules_per_step, energy.error) == (0.04, 0.0)
     assert (energy.idle_watts, energy.busy_watts, energy.seconds, energy.steps) == (2, 6, 10, 1000)
 
 
 def test_the_error_has_the_spread_and_the_drift_of_the_idle_power() -> None:
     """Busy 5 and 7 W in turns, or twice each, which is half as many readings; idle 2 W before and 3 W after."""
-    varied = energy_of(samples(2, 2, 2), samples(5, 7, 5, 7), samples(2, 2, 2), 1.0, 1, PowerSource())
+    varied = energy_of(samples(2, 2, 2), samples(5, 7, 5, 7), samples(2, 2, 2), 1.0, 1, Recorded())
     assert varied.error == pytest.approx((4 / 3) ** 0.5 / 2)
-    stale = energy_of(samples(2, 2, 2), samples(5, 5, 7, 7), samples(2, 2, 2), 1.0, 1, PowerSource())
+    stale = energy_of(samples(2, 2, 2), samples(5, 5, 7, 7), samples(2, 2, 2), 1.0, 1, Recorded())
     assert stale.error == pytest.approx((4 / 3) ** 0.5 / 2**0.5)
-    drifted = energy_of(samples(2, 2, 2), samples(6, 6, 6), samples(3, 3, 3), 1.0, 1, PowerSource())
+    drifted = energy_of(samples(2, 2, 2), samples(6, 6, 6), samples(3, 3, 3), 1.0, 1, Recorded())
     assert (drifted.joules_per_step, drifted.error) == (3.5, 0.5)
 
 
