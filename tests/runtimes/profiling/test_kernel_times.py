@@ -67,13 +67,16 @@ def test_active_inputs_are_those_that_fired(measured: Profile) -> None:
 
 
 def test_times_belong_together(measured: Profile) -> None:
-    """Shares are of the sum, which no instrumented tick is shorter than, and the ratio is of the two ticks."""
+    """Shares are of the sum, which an instrumented tick holds, and the ratio is of the two ticks.
+
+    Kernels are timed by the processor's counter and ticks by the system's clock, which may drift apart a little.
+    """
     kernels = kernels_of(measured)
     part = kernels.instrumented
     assert all(item.time >= 0 for item in kernels.items)
     assert sum(item.time for item in kernels.items) == pytest.approx(part.sum)
     assert sum(item.share for item in kernels.items) == pytest.approx(1)
-    assert 0 < part.sum <= part.step
+    assert 0 < part.sum <= 1.05 * part.step
     assert part.ratio == part.step / part.plain
     assert part.clock > 0
     for item in kernels.items:
