@@ -20,6 +20,7 @@
 #   make bench-kernels     event-driven beside dense matrix products (benchmarks/README.md)
 #   make bench-convolutions   convolutions of published spiking networks beside ONNX Runtime
 #   make bench-networks    published networks beside ONNX Runtime, each at its firing rates
+#   make zoo               every reference model: exported, compiled, proved on ARM, timed beside ONNX Runtime
 #   make bench-gpu         the suite on this machine's NVIDIA GPU beside its peers there
 #   make bench-paced       the suite at due times, asleep in between, beside ONNX Runtime
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
@@ -36,7 +37,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced bench-arm emulator browser wheel offline release-check
+.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced bench-arm zoo emulator browser wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -95,6 +96,9 @@ bench-convolutions: .venv/ready
 
 bench-networks: .venv/frameworks
 	$(VENV_PYTHON) -m benchmarks.studies.networks
+
+zoo: .venv/ready emulator
+	$(VENV_PYTHON) -m benchmarks.studies.zoo
 
 bench-gpu: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.gpu

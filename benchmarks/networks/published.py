@@ -44,8 +44,8 @@ class Published:
     state: Callable[[Any, int], Sequence[Tensor]] | None = None
 
 
-def make(network: Published) -> tuple[StepGraph, int, list[tuple[Tensor, ...]]]:
-    """The step graph, the number of weights, and the inputs of some ticks."""
+def make(network: Published, check_ticks: int = CHECKED) -> tuple[StepGraph, int, list[tuple[Tensor, ...]]]:
+    """The step graph, compared with PyTorch for so many ticks, the number of weights, and the inputs of some ticks."""
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     model = network.build().eval().requires_grad_(False)
@@ -54,7 +54,7 @@ def make(network: Published) -> tuple[StepGraph, int, list[tuple[Tensor, ...]]]:
     _reset(model)
     ticks = [network.draw(generator, 1) for _ in range(EXAMPLES)]
     state = None if network.state is None else tuple(network.state(model, 1))
-    graph = astroedge.export(model, ticks[0], state, examples=ticks, check_ticks=CHECKED)
+    graph = astroedge.export(model, ticks[0], state, examples=ticks, check_ticks=check_ticks)
     return graph, sum(parameter.numel() for parameter in model.parameters()), ticks
 
 

@@ -1,0 +1,119 @@
+"""The reference cells: exported, compiled, proved on ARM, and timed beside ONNX Runtime, one tick on one core.
+
+    make zoo        or        python -m benchmarks.studies.zoo [CELL …]
+
+A cell is exported with PyTorch beside it, compiled with every check for this machine, and linked into a program for
+64-bit ARM that makes its golden trace anew under QEMU; where QEMU is missing the column says so. Times are as in
+`benchmarks.studies.networks`: processor time of a tick, in turns with ONNX Runtime on the same graph. Writes
+`results/zoo.json` and the table in `docs/zoo.md`; with some cells only it prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+import astroedge
+from astroedge.step.graph import StepGraph
+from astroedge.workflows.save_executable import compile_executable
+from benchmarks.networks.published import make
+from benchmarks.networks.zoo import EVENTS, ZOO
+from benchmarks.places import REPOSITORY, RESULTS
+from benchmarks.report.documents import put_into
+from benchmarks.report.markdown import firing_range, microseconds, millions, size, table
+from benchmarks.studies.networks import attempt, measure
+from benchmarks.timing.machine import describe
+
+PAGE, COMMAND = REPOSITORY / "docs" / "zoo.md", "make zoo"
+EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
+ARM, PROCESSOR = "aarch64", "cortex-a53"
+CHECKED = 100  # ticks beside PyTorch
+
+
+def main() -> None:
+    """Take every cell asked for through all of it, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", nargs="*", metavar="CELL", help=f"of {', '.join(ZOO)}; default: all")
+    names = parser.parse_args().cells or list(ZOO)
+    unknown = [name for name in names if name not in ZOO]
+    if unknown:
+        parser.error(f"there is no cell {unknown[0]}; there are {', '.join(ZOO)}")
+    machine = describe()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    rows = [row for name in names if (row := attempt(name, partial(measure_cell, name)))]
+    report = {"machine": machine, "threads": 1, "cells": rows}
+    print("\n".join(render(report)))
+    if len(rows) == len(ZOO):
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "zoo.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        put_into(PAGE, render(report), COMMAND)
+
+
+def measure_cell(name: str) -> dict[str, Any]:
+    """The record of a cell: its proofs and its times."""
+    graph, weights, ticks = make(ZOO[name].network, check_ticks=CHECKED)
+    astroedge.compile(graph)  # with its checks: raises where the step is not what ONNX Runtime computes
+    inputs = [
+        dict(zip((item.name for item in graph.spec.inputs), (x.numpy() for x in tick), strict=True)) for tick in ticks
+    ]
+    state_bytes = sum(item.nbytes for item in graph.spec.states)
+    return {"state_bytes": state_bytes, "arm": prove_on_arm(graph), **measure(graph, inputs, weights)}
+
+
+def prove_on_arm(graph: StepGraph) -> str:
+    """Whether a program for 64-bit ARM makes the golden trace made here: "equal", "DIFFERENT" or "no QEMU"."""
+    emulator = next((found for name in EMULATORS if (found := shutil.which(name))), None)
+    if emulator is None:
+        return "no QEMU"
+    with TemporaryDirectory() as folder:
+        program = Path(folder) / "step"
+        compile_executable(program, graph, ARM)
+        command = [emulator, "-cpu", PROCESSOR, str(program), "verify"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "equal" if result.returncode == 0 else "DIFFERENT"
+
+
+def render(report: Mapping[str, Any]) -> list[str]:
+    """The report as lines of Markdown."""
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    header = ["model", "paper", "weights", "state", "firing", "ARM", "AstroEdge", "ONNX Runtime", "ratio"]
+    return [
+        f"Made by `{COMMAND}` on {machine['cpu']} ({machine['cores']} cores, {machine['kernel']}), one core; "
+        f"{versions}. Each model was exported, compared with PyTorch for {CHECKED} ticks, compiled and compared with "
+        f"ONNX Runtime; *ARM* says whether a program for {ARM} made the same golden trace under QEMU ({PROCESSOR}). "
+        "Times are microseconds of processor time a tick, medians of ticks that take turns. Weights are random but for "
+        f"AstroSNN's; inputs that are spikes fire at {EVENTS:.0%}, and *firing* is what spike tensors then did.",
+        "",
+        *table(header, [_row(record) for record in report["cells"]]),
+    ]
+
+
+def _row(record: Mapping[str, Any]) -> list[str]:
+    cell = ZOO[record["name"]]
+    return [
+        cell.title,
+        cell.paper,
+        millions(record["weights"]),
+        size(record["state_bytes"]),
+        firing_range(record["firing_rates"].values()),
+        record["arm"],
+        microseconds(record["astroedge"]),
+        microseconds(record["onnxruntime"]),
+        f"**{record['onnxruntime'] / record['astroedge']:.2f}×**",
+    ]
+
+
+if __name__ == "__main__":
+    main()
