@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 
 import onnx
 import onnxruntime
@@ -38,7 +39,7 @@ def page(verdicts: Sequence[Verdict]) -> str:
     ]
     lines += [
         f"| `{verdict.name}` | {verdict.outcome} | {verdict.text.replace('|', chr(92) + '|')[:200]} |"
-        for verdict in verdicts
+        for verdict in sorted(verdicts, key=attrgetter("name"))
         if verdict.outcome != "passed"
     ]
     return "\n".join(lines)

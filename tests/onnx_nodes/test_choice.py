@@ -42,11 +42,13 @@ def test_what_is_not_carried_is_refused_by_name(name: str) -> None:
 
 
 def test_the_page_counts_and_lists() -> None:
-    """Totals first, then a line for each test that does not pass, with what is said of it."""
+    """Totals first, then a line for each test that does not pass, by name, with what is said of it."""
     shown = page([
+        Verdict("worse", ("If",), "refused", True, "", 1.0),
         Verdict("good", ("Add",), "passed", False, "", 1.0),
         Verdict("bad", ("If",), "refused", True, "it | pipes", 1.0),
     ])  # fmt: skip
-    assert "Of 2 tests 1 pass, 1 are refused by name" in shown
+    assert "Of 3 tests 1 pass, 2 are refused by name" in shown
     assert "| `bad` | refused | it \\| pipes |" in shown
+    assert shown.index("`bad`") < shown.index("`worse`")
     assert "good" not in shown
