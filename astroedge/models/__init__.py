@@ -12,10 +12,12 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
+from astroedge.models.nalsm import NALSM
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
     "LIF",
+    "NALSM",
     "ALIFNetwork",
     "AstroSNN",
     "AstroSNNConfig",
