@@ -9,6 +9,7 @@ from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
@@ -22,6 +23,7 @@ __all__ = [
     "AstroSNN",
     "AstroSNNConfig",
     "AstroSNNStep",
+    "CSDPCircuit",
     "ConvLIFNetwork",
     "GRUNetwork",
     "LIFNetwork",

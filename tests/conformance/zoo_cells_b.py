@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import NALSM
-from tests.conformance.cases import INPUTS, Array, Case, Tick, Weights
-from tests.support import nalsm_equations
+from astroedge.models import NALSM, CSDPCircuit
+from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights
+from tests.support import csdp_equations, nalsm_equations
 from tests.support.kernels.reference_order import product
-from tests.support.stepping import Equations
+from tests.support.stepping import Equations, put_on_grid
 
-RARE_SPIKES = 0.06
+RARE, FREQUENT = 0.06, 0.3
+UPPER_GAIN = 12.0  # the second layer hears one spike a tick
+Draw = Callable[[np.random.Generator, int, Weights], Array]
 
 
-def _spikes(rng: np.random.Generator, ticks: int, weights: Weights) -> Array:
-    """Rare spikes with either kind of weights: these inputs are never numbers."""
-    return (rng.random((ticks, 1, INPUTS)) < RARE_SPIKES).astype(np.float32)
+def _spikes(rate: float) -> Draw:
+    """Spikes with either kind of weights: these inputs are never numbers."""
+
+    def draw(rng: np.random.Generator, ticks: int, weights: Weights) -> Array:
+        return (rng.random((ticks, 1, INPUTS)) < rate).astype(np.float32)
+
+    return draw
 
 
 def _transcribed(equations: Equations) -> Callable[[nn.Module], Tick]:
@@ -48,10 +55,17 @@ def _states(model: nn.Module) -> tuple[Tensor, ...]:
     return tuple(model.initial_state(1))
 
 
-def _nalsm_tick(
-    parameters: dict[str, Array], inputs: Sequence[Array], state: Sequence[Array]
-) -> tuple[Array, list[Array]]:
-    return nalsm_equations.equations(parameters, inputs, state, product)
+def _csdp(weights: Weights) -> nn.Module:
+    torch.manual_seed(6)
+    model = CSDPCircuit((INPUTS, HIDDEN, HIDDEN, OUTPUTS))
+    model.W[1].weight.data *= UPPER_GAIN
+    if weights is Weights.GRID:
+        put_on_grid(model)
+    return model.eval()
+
+
+def _row_product(spikes: Array, weights: Array) -> Array:
+    return product(spikes[0], weights)[None]
 
 
 CASES = [
@@ -60,9 +74,19 @@ CASES = [
         "NALSM",
         "plastic, weights are states",
         _nalsm,
-        _spikes,
+        _spikes(RARE),
         states=_states(_nalsm(Weights.DRAWN)),
         exact=False,
-        transcription=_transcribed(_nalsm_tick),
+        transcription=_transcribed(partial(nalsm_equations.equations, product=product)),
+    ),
+    Case(
+        "AstroEdge",
+        "CSDPCircuit",
+        "synapses a tick late, adaptive thresholds",
+        _csdp,
+        _spikes(FREQUENT),
+        states=_states(_csdp(Weights.DRAWN)),
+        transcription=_transcribed(partial(csdp_equations.equations, product=_row_product)),
+        ties=False,
     ),
 ]
