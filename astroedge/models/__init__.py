@@ -13,6 +13,7 @@ from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
+from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
@@ -27,6 +28,7 @@ __all__ = [
     "ConvLIFNetwork",
     "GRUNetwork",
     "LIFNetwork",
+    "MPATHNetwork",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

@@ -73,7 +73,7 @@ class CSDPCircuit(nn.Module):
         self.C = nn.ModuleList(_synapses(width, classes) for width in layers)
         with torch.no_grad():
             for lateral in self.M:
-                lateral.weight.abs_().fill_diagonal_(0.0)  # type: ignore[operator, union-attr]
+                lateral.weight.abs_().fill_diagonal_(0.0)  # type: ignore[operator]
         self.cells = nn.ModuleList(CSDPCells(width) for width in self.widths[1:])
 
     def state_names(self) -> list[str]:
@@ -85,16 +85,16 @@ class CSDPCircuit(nn.Module):
         """The state of `batch` streams before their first tick."""
         state = [torch.zeros(batch, self.widths[0])]
         for width, cells in zip(self.widths[1:-1], self.cells, strict=False):
-            thr: Tensor = cells.threshold.repeat(batch, 1)  # type: ignore[operator, assignment, union-attr]
+            thr: Tensor = cells.threshold.repeat(batch, 1)  # type: ignore[operator]
             state += [torch.zeros(batch, width), torch.zeros(batch, width), thr]
-        thr = self.cells[-1].threshold.repeat(batch, 1)  # type: ignore[operator, assignment, union-attr]
+        thr = self.cells[-1].threshold.repeat(batch, 1)  # type: ignore[operator]
         return [*state, torch.zeros_like(thr), thr, torch.zeros_like(thr)]
 
     def forward(self, x: Tensor, z_0: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One tick: spikes `x (B, inputs)`, those before, and the state → spikes `(B, classes)`, the next state."""
         z = [z_0, *state[1:-3:3]]
         following = [x]
-        for layer, cells in enumerate(self.cells[:-1]):  # type: ignore[arg-type]
+        for layer, cells in enumerate(self.cells[:-1]):
             current = RESISTANCE * self.W[layer](z[layer]) - INHIBITION * self.M[layer](z[layer + 1])
             if layer < len(self.V):
                 current = current + RESISTANCE * self.V[layer](z[layer + 2])

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import NALSM, CSDPCircuit
+from astroedge.models import NALSM, CSDPCircuit, MPATHNetwork
 from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights
-from tests.support import csdp_equations, nalsm_equations
+from tests.support import csdp_equations, mpath_equations, nalsm_equations
+from tests.support.kernels.reference_math import exp, tanh
 from tests.support.kernels.reference_order import product
 from tests.support.stepping import Equations, put_on_grid
 
@@ -64,6 +65,11 @@ def _csdp(weights: Weights) -> nn.Module:
     return model.eval()
 
 
+def _mpath(weights: Weights) -> nn.Module:
+    torch.manual_seed(3)
+    return MPATHNetwork((INPUTS, HIDDEN, OUTPUTS)).eval()
+
+
 def _row_product(spikes: Array, weights: Array) -> Array:
     return product(spikes[0], weights)[None]
 
@@ -88,5 +94,18 @@ CASES = [
         states=_states(_csdp(Weights.DRAWN)),
         transcription=_transcribed(partial(csdp_equations.equations, product=_row_product)),
         ties=False,
+    ),
+    Case(
+        "AstroEdge",
+        "MPATH",
+        "graded activity, own statistics",
+        _mpath,
+        _spikes(FREQUENT),
+        states=_states(_mpath(Weights.DRAWN)),
+        exact=False,
+        transcription=_transcribed(
+            partial(mpath_equations.equations, product=_row_product, functions=(exp, tanh)),
+        ),
+        fires=False,  # the comparison chooses between numbers; nobody reads it
     ),
 ]

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import onnx
@@ -189,7 +189,7 @@ class _RewriteCalls(PyExprMutator):
         )
 
 
-def _calls(value: relax.Expr | None, name: str) -> bool:
+def _calls(value: relax.Expr | None, name: str) -> TypeGuard[relax.Call]:
     return isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == name
 
 
