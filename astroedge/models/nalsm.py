@@ -64,7 +64,7 @@ class NALSM(nn.Module):
         self.exciting: Tensor
         self.synapses: Tensor
         self.register_buffer("exciting", exciting)
-        self.register_buffer("synapses", _wiring(exciting[inputs:], inputs, grid).float())
+        self.register_buffer("synapses", _wiring(exciting[inputs:], inputs, grid))
         sign = torch.where(exciting, 1.0, -1.0)[:, None].expand(total, self.neurons).clone()
         sign[:inputs] = torch.where(torch.rand(inputs, self.neurons) < 0.5, -1.0, 1.0)
         self.weight: Tensor
@@ -138,7 +138,8 @@ class NALSM(nn.Module):
         before_trace = torch.where(self.exciting, -A, eta) * s
         change = after_trace[:, :, None] * s[:, None, self.inputs :]
         change = change + before_trace[:, :, None] * tr[:, None, self.inputs :]
-        return self.synapses * torch.minimum(torch.maximum(W + change, self.lowest), self.highest)
+        bounded = torch.minimum(torch.maximum(W + change, self.lowest), self.highest)
+        return torch.where(self.synapses, bounded, 0.0)
 
 
 def _wiring(exciting: Tensor, inputs: int, grid: Sequence[int]) -> Tensor:

@@ -33,7 +33,7 @@ def equations(
     change = after_trace[:, :, None] * s[:, None, count:] + before_trace[:, :, None] * tr[:, None, count:]
     lowest = np.where(np.arange(len(exciting)) < count, -3, np.where(exciting, 0, -3)).astype(v.dtype)[:, None]
     highest = np.where(exciting, 3, 0).astype(v.dtype)[:, None]
-    W = np.where(parameters["synapses"] > 0, np.clip(W + change, lowest, highest), v.dtype.type(0))
+    W = np.where(parameters["synapses"], np.clip(W + change, lowest, highest), v.dtype.type(0))
     active = s[:, count:].sum(1, keepdims=True) - s[:, :count].sum(1, keepdims=True)
     A = A + (w_a * active + b_a - A) / 100
     rates = [0.99 * rate for rate in (eta, A, w_a, b_a)]
