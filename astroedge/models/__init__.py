@@ -9,20 +9,26 @@ from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
+from astroedge.models.mpath import MPATHNetwork
+from astroedge.models.nalsm import NALSM
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
     "LIF",
+    "NALSM",
     "ALIFNetwork",
     "AstroSNN",
     "AstroSNNConfig",
     "AstroSNNStep",
+    "CSDPCircuit",
     "ConvLIFNetwork",
     "GRUNetwork",
     "LIFNetwork",
+    "MPATHNetwork",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import onnx
@@ -120,7 +120,7 @@ class _RewriteCalls(PyExprMutator):
             return self._clip(visited)
         if operator in EXTREMES and isinstance(visited.args[0], relax.Var):
             stack = self.lookup_binding(visited.args[0])
-            return self._extreme(visited, stack) if _is_stack(stack) else visited
+            return self._extreme(visited, stack) if _calls(stack, "relax.stack") else visited
         if operator == "relax.split" and not isinstance(call.ty, relax.TupleType):
             return visited.args[0]  # into one piece
         if operator == "relax.split":
@@ -165,10 +165,17 @@ class _RewriteCalls(PyExprMutator):
         return relax.op.where(chosen, updates, data)
 
     def _extreme(self, call: relax.Call, stack: relax.Call) -> relax.Expr:
-        """The importer stacks the operands of Max and Min and reduces the stack, which takes many times as long."""
+        """The importer stacks the operands of Max and Min and reduces the stack, which takes many times as long.
+
+        It broadcasts them first; of a stored bound that would make a matrix, so they are taken as they were.
+        """
         if [int(axis) for axis in call.attrs.axis or []] != [int(stack.attrs.axis)] or call.attrs.keepdims:
             return call
-        return reduce(EXTREMES[call.op.name], stack.args[0].fields)
+        return reduce(EXTREMES[call.op.name], map(self._before_broadcast, stack.args[0].fields))
+
+    def _before_broadcast(self, value: relax.Expr) -> relax.Expr:
+        made = self.lookup_binding(value) if isinstance(value, relax.Var) else None
+        return made.args[0] if _calls(made, "relax.broadcast_to") else value
 
     def _slices(self, operand: relax.Expr, axis: int, pieces: Sequence[relax.TensorType]) -> relax.Tuple:
         """The pieces of a Split one by one: a kernel writes one array, and a slice joins the kernel that reads it."""
@@ -182,8 +189,8 @@ class _RewriteCalls(PyExprMutator):
         )
 
 
-def _is_stack(value: relax.Expr | None) -> bool:
-    return isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == "relax.stack"
+def _calls(value: relax.Expr | None, name: str) -> TypeGuard[relax.Call]:
+    return isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name == name
 
 
 def _operands(model: onnx.ModelProto) -> list[str]:

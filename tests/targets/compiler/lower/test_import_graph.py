@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import tvm
 from onnx import helper
 
 from astroedge.errors import UnsupportedOpError
 from astroedge.step.graph import StepGraph
+from astroedge.step.spec import StepSpec, TensorSpec
 from astroedge.targets.compiler.lower.import_graph import import_graph
 from tests.support import graphs
 
@@ -63,3 +65,19 @@ def test_import_leaves_the_graph_as_it_was() -> None:
     import_graph(graph, True)
     assert graph.model.SerializeToString(deterministic=True) == before
     assert np.prod(graph.spec.spikes[0].shape) == 40
+
+
+def test_stored_bounds_stay_as_small_as_they_are() -> None:
+    """Max and Min with a bound a row, a column and one for all read these, not matrices of them."""
+    nodes = [
+        helper.make_node("Max", ["x", "rows"], ["low"]),
+        helper.make_node("Min", ["low", "columns", "all"], ["y"]),
+    ]
+    spec = StepSpec((TensorSpec("x", (5, 7), "float32"),), (TensorSpec("y", (5, 7), "float32"),), ())
+    rng = np.random.default_rng(3)
+    bounds = {"rows": (5, 1), "columns": (7,), "all": ()}
+    stored = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in bounds.items()}
+    main = import_graph(graphs.build("bounds", spec, nodes, stored), False).module["main"]
+    calls = [binding.value for block in main.body.blocks for binding in block.bindings]
+    operators = [call.op.name for call in calls if isinstance(call, tvm.relax.Call)]
+    assert sorted(operators) == ["relax.maximum", "relax.minimum", "relax.minimum"]
