@@ -9,6 +9,7 @@ from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
@@ -21,6 +22,7 @@ __all__ = [
     "AstroSNNConfig",
     "AstroSNNStep",
     "ConvLIFNetwork",
+    "EGRUNetwork",
     "GRUNetwork",
     "LIFNetwork",
     "SpikingRWKV",
