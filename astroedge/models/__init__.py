@@ -13,6 +13,7 @@ from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
+from astroedge.models.plif_network import PLIFNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "EGRUNetwork",
     "GRUNetwork",
     "LIFNetwork",
+    "PLIFNetwork",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

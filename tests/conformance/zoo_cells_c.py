@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import EGRUNetwork
+from astroedge.models import EGRUNetwork, PLIFNetwork
 from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights
 from tests.support.kernels.reference_math import sigmoid, tanh
 from tests.support.kernels.reference_order import product
@@ -21,10 +21,10 @@ Make = Callable[[], Any]
 Advance = Callable[[Any, Array, list[Array]], list[Array]]
 
 
-def _case(cell: str, variant: str, make: Make, advance: Advance, gain: float, **options: Any) -> Case:
+def _case(cell: str, variant: str, make: Make, advance: Advance, gain: float, tie: float = 1.0, **options: Any) -> Case:
     def build(weights: Weights) -> nn.Module:
         torch.manual_seed(3)
-        return draw_weights(make(), weights, gain=gain)
+        return draw_weights(make(), weights, gain=gain, tie=tie)
 
     def transcription(model: nn.Module) -> Tick:
         states = [_array(state) for state in model.initial_state(1)]
@@ -64,4 +64,23 @@ def _egru(model: Any, x: Array, states: list[Array]) -> list[Array]:
     return [o, *following, o]
 
 
-CASES = [_case("EGRUNetwork", "", lambda: EGRUNetwork(WIDTHS), _egru, 3.0, exact=False)]
+def _plif(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """Membranes with k = σ(w), with or without a decay of the current; a hard reset or one by subtraction."""
+    following = []
+    for linear, neurons, v in zip(model.linears, model.neurons, states, strict=True):
+        current, k = _linear(linear, x), sigmoid(_array(neurons.w))
+        v = v + k * (current - v) if neurons.decay_input else v * (F(1) - k) + current
+        x = (v >= 1).astype(F)
+        following.append(v - x if neurons.subtract_reset else v * (F(1) - x))
+    return [x.reshape(1, -1, 10).sum(-1) * F(0.1), *following]
+
+
+def _unscaled() -> Any:
+    return PLIFNetwork((INPUTS, HIDDEN, 2), decay_input=False, subtract_reset=True)
+
+
+CASES = [
+    _case("EGRUNetwork", "", lambda: EGRUNetwork(WIDTHS), _egru, 3.0, exact=False),
+    _case("PLIFNetwork", "", lambda: PLIFNetwork((INPUTS, HIDDEN, 2)), _plif, 4.0, tie=2.0),
+    _case("PLIFNetwork", "decay_input=False, subtracting reset", _unscaled, _plif, 2.0),
+]
