@@ -9,6 +9,7 @@ from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.delay_network import DelayNetwork
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
@@ -23,6 +24,7 @@ __all__ = [
     "AstroSNNConfig",
     "AstroSNNStep",
     "ConvLIFNetwork",
+    "DelayNetwork",
     "EGRUNetwork",
     "GRUNetwork",
     "LIFNetwork",

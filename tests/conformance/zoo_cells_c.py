@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.models import EGRUNetwork, PLIFNetwork
-from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights
+from astroedge.models.delay_network import DelayedLinear, DelayNetwork
+from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights, drawn
 from tests.support.kernels.reference_math import sigmoid, tanh
 from tests.support.kernels.reference_order import product
 
@@ -21,12 +22,20 @@ Make = Callable[[], Any]
 Advance = Callable[[Any, Array, list[Array]], list[Array]]
 
 
-def _case(cell: str, variant: str, make: Make, advance: Advance, gain: float, tie: float = 1.0, **options: Any) -> Case:
+def _case(
+    cell: str, variant: str, make: Make, advance: Advance | None, gain: float, tie: float = 1.0, **options: Any
+) -> Case:
     def build(weights: Weights) -> nn.Module:
         torch.manual_seed(3)
-        return draw_weights(make(), weights, gain=gain, tie=tie)
+        model = draw_weights(make(), weights, gain=gain, tie=tie)
+        rng = np.random.default_rng(9)
+        for layer in [module for module in model.modules() if isinstance(module, DelayedLinear)]:
+            layer.weight.data = drawn(rng, tuple(layer.weight.shape), weights, gain, tie)
+            layer.bias.data = drawn(rng, tuple(layer.bias.shape), weights, 0.1 * gain, 0.0)
+        return model
 
     def transcription(model: nn.Module) -> Tick:
+        assert advance is not None
         states = [_array(state) for state in model.initial_state(1)]
 
         def tick(x: Array) -> tuple[Array, ...]:
@@ -36,7 +45,17 @@ def _case(cell: str, variant: str, make: Make, advance: Advance, gain: float, ti
         return tick
 
     states = tuple(make().initial_state(1))
-    return Case("AstroEdge", cell, variant, build, states=states, transcription=transcription, **options)
+    return Case(
+        "AstroEdge", cell, variant, build, states=states, transcription=transcription if advance else None, **options
+    )
+
+
+class Endless(DelayNetwork):
+    """Delays in a stream without an end."""
+
+    def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """One tick."""
+        return super().forward(x, torch.zeros(1, 1), *state)
 
 
 def _array(tensor: Tensor) -> Array:
@@ -79,8 +98,27 @@ def _unscaled() -> Any:
     return PLIFNetwork((INPUTS, HIDDEN, 2), decay_input=False, subtract_reset=True)
 
 
+def _push(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """Weights are added to the currents of the tick in which they are due; the last layer does not fire."""
+    waiting, membranes = [], []
+    for index, layer in enumerate(model.layers):
+        delay, taps = _array(layer.delay), np.zeros((x.shape[1], model.taps, len(layer.bias)), F)
+        i, j = np.indices(delay.shape)
+        taps[j, delay, i] = _array(layer.weight)
+        line = states[index] + product(x[0], taps.reshape(len(taps), -1)).reshape(1, model.taps, -1)
+        v = states[index + len(model.layers)] * _array(model.decays[index]) + (line[:, 0] + _array(layer.bias))
+        if index + 1 < len(model.layers):
+            x = (v >= 1).astype(F)
+            v = v * (F(1) - x)
+        waiting.append(np.concatenate([line[:, 1:], np.zeros_like(line[:, :1])], axis=1))
+        membranes.append(v)
+    return [v, *waiting, *membranes]
+
+
 CASES = [
     _case("EGRUNetwork", "", lambda: EGRUNetwork(WIDTHS), _egru, 3.0, exact=False),
     _case("PLIFNetwork", "", lambda: PLIFNetwork((INPUTS, HIDDEN, 2)), _plif, 4.0, tie=2.0),
     _case("PLIFNetwork", "decay_input=False, subtracting reset", _unscaled, _plif, 2.0),
+    _case("DelayNetwork", "push", lambda: Endless((*WIDTHS, 4), 9, 1.5), _push, 1.5),
+    _case("DelayNetwork", "ring", lambda: Endless((*WIDTHS, 4), 9, 1.5, form="ring"), None, 1.5),
 ]
