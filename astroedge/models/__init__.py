@@ -15,6 +15,7 @@ from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.plif_network import PLIFNetwork
+from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "GRUNetwork",
     "LIFNetwork",
     "PLIFNetwork",
+    "SNUNetwork",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

@@ -56,6 +56,7 @@ DENSE = {
     ),
     "PyTorch GELU, SiLU, Softplus, Softmax": ("0", "2", "4", "8"),
     "AstroEdge EGRUNetwork": ("layers.0.W",),
+    "AstroEdge SNUNetwork": ("layers.0.W*",),
 }
 
 

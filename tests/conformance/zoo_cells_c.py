@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import EGRUNetwork, PLIFNetwork
+from astroedge.models import EGRUNetwork, PLIFNetwork, SNUNetwork
 from astroedge.models.delay_network import DelayedLinear, DelayNetwork
 from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights, drawn
 from tests.support.kernels.reference_math import sigmoid, tanh
@@ -115,10 +115,25 @@ def _push(model: Any, x: Array, states: list[Array]) -> list[Array]:
     return [v, *waiting, *membranes]
 
 
+def _snu(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """The output of the last tick resets the membrane; of axo-axonic units it is graded."""
+    following = []
+    for index, layer in enumerate(model.layers):
+        v, y = states[2 * index : 2 * index + 2]
+        v = _linear(layer.W, x) + _linear(layer.R, y) + F(0.8) * v * (F(1) - y)
+        fired = (v > _array(layer.b)).astype(F)
+        axonic = layer.kind == "axo-axonic"
+        x = fired * sigmoid(_linear(layer.W_axon, x) + _linear(layer.R_axon, y)) if axonic else fired
+        following += [v, x]
+    return [_linear(model.readout, x), *following]
+
+
 CASES = [
     _case("EGRUNetwork", "", lambda: EGRUNetwork(WIDTHS), _egru, 3.0, exact=False),
     _case("PLIFNetwork", "", lambda: PLIFNetwork((INPUTS, HIDDEN, 2)), _plif, 4.0, tie=2.0),
     _case("PLIFNetwork", "decay_input=False, subtracting reset", _unscaled, _plif, 2.0),
     _case("DelayNetwork", "push", lambda: Endless((*WIDTHS, 4), 9, 1.5), _push, 1.5),
     _case("DelayNetwork", "ring", lambda: Endless((*WIDTHS, 4), 9, 1.5, form="ring"), None, 1.5),
+    _case("SNUNetwork", "", lambda: SNUNetwork(WIDTHS), _snu, 3.0, ties=False),
+    _case("SNUNetwork", "axo-axonic", lambda: SNUNetwork(WIDTHS, "axo-axonic"), _snu, 3.0, exact=False),
 ]
