@@ -12,6 +12,7 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.delay_network import DelayNetwork
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.gru_network import GRUNetwork
+from astroedge.models.hmm_glm import HMMGLM
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.plif_network import PLIFNetwork
@@ -19,6 +20,7 @@ from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
+    "HMMGLM",
     "LIF",
     "ALIFNetwork",
     "AstroSNN",
