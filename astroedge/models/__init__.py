@@ -10,14 +10,20 @@ from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
+from astroedge.models.delay_network import DelayNetwork
+from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.gru_network import GRUNetwork
+from astroedge.models.hmm_glm import HMMGLM
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
+from astroedge.models.plif_network import PLIFNetwork
+from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
+    "HMMGLM",
     "LIF",
     "NALSM",
     "ALIFNetwork",
@@ -26,9 +32,13 @@ __all__ = [
     "AstroSNNStep",
     "CSDPCircuit",
     "ConvLIFNetwork",
+    "DelayNetwork",
+    "EGRUNetwork",
     "GRUNetwork",
     "LIFNetwork",
     "MPATHNetwork",
+    "PLIFNetwork",
+    "SNUNetwork",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

@@ -19,6 +19,7 @@ FRAMEWORKS = {
     "torch_layers": (),
     "nir_cells": ("nir",),
     "zoo_cells_b": (),
+    "zoo_cells_c": (),
 }
 
 

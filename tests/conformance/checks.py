@@ -55,6 +55,8 @@ DENSE = {
         ("PyTorch BatchNorm1d, BatchNorm2d", "PyTorch LayerNorm, RMSNorm", "PyTorch GroupNorm, InstanceNorm2d"), ("0",)
     ),
     "PyTorch GELU, SiLU, Softplus, Softmax": ("0", "2", "4", "8"),
+    "AstroEdge EGRUNetwork": ("layers.0.W",),
+    "AstroEdge SNUNetwork": ("layers.0.W*",),
 }
 
 

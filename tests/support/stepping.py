@@ -23,9 +23,14 @@ def spike_inputs(rate: float, ticks: int, *shape: int) -> Tensor:
     return (torch.rand((ticks, *shape), generator=torch.Generator().manual_seed(8)) < rate).float()
 
 
+def _of(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    """A tensor of numbers in `dtype`; counters stay integers."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
 def walk(model: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> list[list[Array]]:
     """Output and state of every tick of `inputs`, each with a leading axis of ticks."""
-    state = _start(model, inputs[0].shape[1], dtype)
+    state = [_of(dtype, tensor) for tensor in model.initial_state(inputs[0].shape[1])]
     results = []
     with torch.no_grad():
         for tick in zip(*inputs, strict=True):
@@ -34,18 +39,12 @@ def walk(model: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype = torch.
     return results
 
 
-def _start(model: nn.Module, batch: int, dtype: torch.dtype) -> list[Tensor]:
-    """The initial state with its numbers in `dtype`; integers stay."""
-    state: list[Tensor] = model.initial_state(batch)
-    return [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in state]
-
-
 def assert_follows(model: nn.Module, equations: Equations, *inputs: Tensor) -> None:
     """In double precision, every output and state of `model` is what `equations` say."""
     model.double().eval()
-    inputs = tuple(tensor.double() if tensor.is_floating_point() else tensor for tensor in inputs)
+    inputs = tuple(_of(torch.float64, tensor) for tensor in inputs)
     parameters = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    state: list[Array] = [tensor.numpy() for tensor in _start(model, inputs[0].shape[1], torch.float64)]
+    state = [_of(torch.float64, tensor).numpy() for tensor in model.initial_state(inputs[0].shape[1])]
     names = ["output", *model.state_names()]
     for tick, results in enumerate(walk(model, inputs, torch.float64)):
         output, state = equations(parameters, [tensor[tick].numpy() for tensor in inputs], state)
