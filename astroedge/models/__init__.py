@@ -12,10 +12,12 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
+from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
     "LIF",
+    "RWKV4",
     "ALIFNetwork",
     "AstroSNN",
     "AstroSNNConfig",
@@ -23,6 +25,8 @@ __all__ = [
     "ConvLIFNetwork",
     "GRUNetwork",
     "LIFNetwork",
+    "RWKV4Config",
+    "SpikeGPT",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

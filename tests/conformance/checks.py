@@ -55,6 +55,7 @@ DENSE = {
         ("PyTorch BatchNorm1d, BatchNorm2d", "PyTorch LayerNorm, RMSNorm", "PyTorch GroupNorm, InstanceNorm2d"), ("0",)
     ),
     "PyTorch GELU, SiLU, Softplus, Softmax": ("0", "2", "4", "8"),
+    "AstroEdge SpikeGPT": ("blocks.*.W_*", "blocks.*.C_[rk]", "head"),  # normed sums of spikes
 }
 
 
