@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
+from astroedge.models.bdh import BDH, BDHConfig
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.gru_network import GRUNetwork
@@ -16,12 +17,14 @@ from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
+    "BDH",
     "LIF",
     "RWKV4",
     "ALIFNetwork",
     "AstroSNN",
     "AstroSNNConfig",
     "AstroSNNStep",
+    "BDHConfig",
     "ConvLIFNetwork",
     "GRUNetwork",
     "LIFNetwork",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from astroedge.models import RWKV4, RWKV4Config, SpikeGPT
+from astroedge.models import BDH, RWKV4, BDHConfig, RWKV4Config, SpikeGPT
 from tests.conformance.cases import Array, Case, Tick, Weights
 from tests.support.kernels.reference_math import exp, sigmoid
 from tests.support.kernels.reference_order import layer_norm, product
@@ -103,6 +104,41 @@ def _branch(y: Array, *membrane: Array) -> list[Array]:
     return [s, q * (F(1) - s)]
 
 
+def _bdh(model: Any, token: Array, states: list[Array]) -> list[Array]:
+    """Positive codes turned by the position read each memory, which then stores them."""
+    *memories, t = states
+    config = model.config
+    turns = t * _array(model.frequencies)
+    angles = F(2 * math.pi) * (turns - np.floor(turns))
+    cosine, sine = np.cos(angles.astype(np.float64)).astype(F), np.sin(angles.astype(np.float64)).astype(F)
+    x, following = _plain_norm(_array(model.embedding.weight)[token][0]), []
+    for memory in memories:
+        a = np.maximum(_linear(model.E, x[None]), F(0)).reshape(config.heads, config.neurons)
+        u, w = a[:, ::2], a[:, 1::2]
+        turned = np.stack((u * cosine - w * sine, w * cosine + u * sine), -1).reshape(a.shape)
+        c = [_plain_norm(product(row, store)) for row, store in zip(turned, memory[0], strict=True)]
+        g = np.stack([product(row, weight) for row, weight in zip(c, _array(model.F), strict=True)])
+        following.append(memory + turned[None, :, :, None] * x)
+        z = a * np.maximum(g, F(0))
+        x = _plain_norm(x + _plain_norm(_linear(model.Dec, z.reshape(1, -1))[0]))
+    return [_linear(model.head, x[None]), *following, t + F(1)]
+
+
+def _plain_norm(x: Array) -> Array:
+    return layer_norm(x, 1e-5, np.ones_like(x), np.zeros_like(x))
+
+
+def _hatched() -> BDH:
+    """A small model whose neurons are mostly silent: a direction that all tokens share holds them down."""
+    model = BDH(BDHConfig(vocabulary=VOCABULARY, width=24, heads=2, neurons=32, layers=2))
+    common = torch.randn(24)
+    common = (common - common.mean()) / common.std()
+    with torch.no_grad():
+        model.embedding.weight.normal_().add_(2 * common)
+        model.E.weight.normal_().sub_(0.25 * common)
+    return model
+
+
 def _made(kind: type[RWKV4]) -> RWKV4:
     """A small model whose branches give enough for their neurons to fire."""
     model = kind(RWKV4Config(vocabulary=VOCABULARY, width=24, layers=2, feed_forward=40))
@@ -114,6 +150,7 @@ def _made(kind: type[RWKV4]) -> RWKV4:
 
 
 CASES = [
+    _case("BDH", _hatched, _bdh, fires=False),
     _case("RWKV4", lambda: _made(RWKV4), _rwkv, fires=False),
     _case("SpikeGPT", lambda: _made(SpikeGPT), _rwkv),
 ]
