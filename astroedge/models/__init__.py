@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
+from astroedge.models.bdh import BDH, BDHConfig
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
@@ -19,26 +20,32 @@ from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
 from astroedge.models.plif_network import PLIFNetwork
+from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
-    "HMMGLM",
-    "LIF",
-    "NALSM",
     "ALIFNetwork",
     "AstroSNN",
     "AstroSNNConfig",
     "AstroSNNStep",
+    "BDH",
+    "BDHConfig",
     "CSDPCircuit",
     "ConvLIFNetwork",
     "DelayNetwork",
     "EGRUNetwork",
     "GRUNetwork",
+    "HMMGLM",
+    "LIF",
     "LIFNetwork",
     "MPATHNetwork",
+    "NALSM",
     "PLIFNetwork",
+    "RWKV4",
+    "RWKV4Config",
     "SNUNetwork",
+    "SpikeGPT",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

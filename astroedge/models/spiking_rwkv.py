@@ -36,8 +36,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import InputError
 from astroedge.models.lif import LIF
-
-EMPTY = -1e30  # the exponent `pp` of a memory that holds nothing yet
+from astroedge.models.rwkv4 import EMPTY, remember
 
 
 @dataclass(frozen=True)
@@ -90,21 +89,10 @@ class TimeMix(nn.Module):
         s_k, v_k = self.neuron_k(self.shift_k(x, previous), v_k)
         s_v, v_v = self.neuron_v(self.shift_v(x, previous), v_v)
         r, k, v = torch.sigmoid(self.W_r(s_r)), self.W_k(s_k), self.W_v(s_v)
-        wkv, *memories = self._remember(k, v, aa, bb, pp)
+        wkv, *memories = remember(k, v, aa, bb, pp, first=self.time_first, decay=self.time_decay)
         s_o, v_o = self.neuron_o(r * wkv, v_o)
         s, v_out = self.neuron_out(self.W_o(s_o), v_out)
         return s, *memories, v_r, v_k, v_v, v_o, v_out
-
-    def _remember(self, k: Tensor, v: Tensor, aa: Tensor, bb: Tensor, pp: Tensor) -> tuple[Tensor, ...]:
-        """Read the memory with this tick's key and value in it, then store them: `wkv`, next aa, bb, pp."""
-        first = self.time_first + k
-        p = torch.maximum(pp, first)
-        old, new = torch.exp(pp - p), torch.exp(first - p)
-        wkv = (old * aa + new * v) / (old * bb + new)
-        faded = pp - torch.exp(self.time_decay)
-        p = torch.maximum(faded, k)
-        old, new = torch.exp(faded - p), torch.exp(k - p)
-        return wkv, old * aa + new * v, old * bb + new, p
 
 
 class ChannelMix(nn.Module):

@@ -20,6 +20,7 @@ FRAMEWORKS = {
     "nir_cells": ("nir",),
     "zoo_cells_b": (),
     "zoo_cells_c": (),
+    "zoo_cells_d": (),
 }
 
 

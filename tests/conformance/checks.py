@@ -57,6 +57,7 @@ DENSE = {
     "PyTorch GELU, SiLU, Softplus, Softmax": ("0", "2", "4", "8"),
     "AstroEdge EGRUNetwork": ("layers.0.W",),
     "AstroEdge SNUNetwork": ("layers.0.W*",),
+    "AstroEdge SpikeGPT": ("blocks.*.W_*", "blocks.*.C_[rk]", "head"),  # normed sums of spikes
 }
 
 

@@ -29,6 +29,7 @@ PLAN = {
             "replace_file",
             "abi",
             "parity",
+            "lempel_ziv",
             "readout",
             "step",
             "session",
