@@ -10,11 +10,13 @@ from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.gru_network import GRUNetwork
+from astroedge.models.l2mu import L2MU
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
+    "L2MU",
     "LIF",
     "ALIFNetwork",
     "AstroSNN",

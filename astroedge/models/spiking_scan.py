@@ -32,6 +32,19 @@ def spike(membrane: Tensor, threshold: float) -> Tensor:
     return _Spike.apply(membrane, threshold)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def fires_at(membrane: Tensor, threshold: Tensor, training: bool) -> Tensor:
+    """Spikes of membranes that reach thresholds of their own, which learn too: with a surrogate in training.
+
+    Out of training it is the comparison alone, so that an exported graph shows it.
+    """
+    return spike(membrane - threshold, 0.0) if training else (membrane >= threshold).to(membrane.dtype)
+
+
+def fires_above(membrane: Tensor, threshold: Tensor, training: bool) -> Tensor:
+    """`fires_at`, but a membrane exactly on its threshold stays silent."""
+    return 1 - spike(threshold - membrane, 0.0) if training else (membrane > threshold).to(membrane.dtype)
+
+
 def leaky_scan(
     current: Tensor, decay: Tensor, initial: Tensor, threshold: float, readout: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:

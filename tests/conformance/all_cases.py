@@ -18,6 +18,7 @@ FRAMEWORKS = {
     "torch_cells": (),
     "torch_layers": (),
     "nir_cells": ("nir",),
+    "zoo_cells_a": (),
 }
 
 
