@@ -9,13 +9,16 @@ from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.l2mu import L2MU
+from astroedge.models.learnt_tau_rnn import LearntTauRNN
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
 
 __all__ = [
+    "ELM",
     "L2MU",
     "LIF",
     "ALIFNetwork",
@@ -25,6 +28,7 @@ __all__ = [
     "ConvLIFNetwork",
     "GRUNetwork",
     "LIFNetwork",
+    "LearntTauRNN",
     "SpikingRWKV",
     "SpikingRWKVConfig",
     "load_checkpoint",

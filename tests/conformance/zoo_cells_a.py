@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import L2MU
+from astroedge.models import ELM, L2MU, LearntTauRNN
 from tests.conformance.cases import GRID, HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights
-from tests.support.kernels.reference_order import product
+from tests.support.kernels.reference_math import sigmoid, tanh
+from tests.support.kernels.reference_order import product, tree
 
 F = np.float32
 Make = Callable[[], Any]
@@ -85,7 +86,60 @@ def _memories(synaptic: bool) -> Any:
     return L2MU((INPUTS, HIDDEN, OUTPUTS), memory=12, order=3, theta=4.0, synaptic=synaptic)
 
 
+def _elm(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """Synapses and branches that leak, a proposal of an MLP, memories; the factors of time are PyTorch's."""
+    dendrite, m = states
+    with torch.no_grad():
+        tau = model.tau_m()
+        kappa, kept = _array(torch.exp(-model.dt / tau)), _array(torch.exp(-model.dt / model.tau_s))
+        first = model.version == 1
+        written = _array(model.scale * (1 - torch.exp(-model.dt / tau)))
+        written = written if first else _array(1 - torch.exp(-model.scale * model.dt / tau))
+        given = _array(torch.relu(model.w) * model.wired) * x[:, _array(model.table)]
+    dendrite = kept * dendrite + (given if first else _branches(model, given))
+    b = _branches(model, dendrite) if first else dendrite
+    hidden = _linear(model.hidden, np.hstack([b, kappa * m]))
+    hidden = np.maximum(hidden, F(0)) if isinstance(model.activation, nn.ReLU) else hidden * sigmoid(hidden)
+    m = kappa * m + written * (F(1.7159) * tanh(F(2 / 3) * _linear(model.proposal, hidden)))
+    return [_linear(model.readout, m), dendrite, m]
+
+
+def _branches(model: Any, synapses: Array) -> Array:
+    """Sums of the synapses of each branch, in the order of the design."""
+    return np.stack([tree(row) for row in synapses.reshape(model.branches, -1)])[None]
+
+
+def _neuron(version: int, activation: str) -> Any:
+    table = torch.arange(-1, 39) % INPUTS
+    table[7] = -1
+    sizes = {"memories": 20, "branches": 8, "synapses": 5}
+    return ELM(INPUTS, OUTPUTS, version=version, activation=activation, table=table, **sizes)
+
+
+def _learnt_tau(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """A leak and what W, without its diagonal, and W_in bring; φ around all or around the current."""
+    (h,) = states
+    with torch.no_grad():
+        share = 1 / (model.stretch * model.tau.clamp(min=1))
+        kept, share, others = _array(1 - share), _array(share), _array(model.W.weight * model.others)
+    current = product(h[0], others.T, _array(model.W.bias))[None] + _linear(model.W_in, x)
+    h = kept * h + share * _leaky(current) if model.outside else _leaky(kept * h + share * current)
+    return [_linear(model.V, h).reshape(1, model.heads, -1), h]
+
+
+def _leaky(a: Array) -> Array:
+    return np.where(a < 0, F(0.01) * a, a)
+
+
+def _bits(outside: bool) -> Any:
+    return LearntTauRNN(INPUTS, HIDDEN, 4, outside=outside)
+
+
 CASES = [
     _case("L2MU", "", partial(_memories, False), _l2mu, 0.8, ties=False),
     _case("L2MU", "synaptic", partial(_memories, True), _l2mu, 0.5, ties=False),
+    _case("ELM", "version 1", partial(_neuron, 1, "relu"), _elm, 1.0, exact=False, fires=False),
+    _case("ELM", "version 2, SiLU", partial(_neuron, 2, "silu"), _elm, 1.0, exact=False, fires=False),
+    _case("LearntTauRNN", "", partial(_bits, False), _learnt_tau, 1.0, exact=False, fires=False),
+    _case("LearntTauRNN", "φ outside", partial(_bits, True), _learnt_tau, 1.0, exact=False, fires=False),
 ]
