@@ -13,8 +13,11 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.delay_network import DelayNetwork
 from astroedge.models.egru_network import EGRUNetwork
+from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.hmm_glm import HMMGLM
+from astroedge.models.l2mu import L2MU
+from astroedge.models.learnt_tau_rnn import LearntTauRNN
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.mpath import MPATHNetwork
@@ -35,10 +38,13 @@ __all__ = [
     "ConvLIFNetwork",
     "DelayNetwork",
     "EGRUNetwork",
+    "ELM",
     "GRUNetwork",
     "HMMGLM",
+    "L2MU",
     "LIF",
     "LIFNetwork",
+    "LearntTauRNN",
     "MPATHNetwork",
     "NALSM",
     "PLIFNetwork",

@@ -21,6 +21,7 @@ FRAMEWORKS = {
     "zoo_cells_b": (),
     "zoo_cells_c": (),
     "zoo_cells_d": (),
+    "zoo_cells_a": (),
 }
 
 
