@@ -10,13 +10,14 @@ import numpy as np
 
 from astroedge.bundle.manifest import GoldenTick, Manifest
 from astroedge.errors import AstroEdgeError, DeviceError, printable
+from astroedge.kernel_profile import KernelTrace
 from astroedge.runtimes.checking.golden import Replay
 from astroedge.runtimes.checking.verify import VerifyReport
 from astroedge.runtimes.remote.answer import decode_arrays, encode_arrays
 from astroedge.session import Array
 from astroedge.step_profile import Profile
 from astroedge.strict_json import schema
-from astroedge.workflows.board_builds import Build
+from astroedge.workflows.board_builds import Build, no_python
 from astroedge.workflows.devices.connection import LARGEST_ANSWER, Connection
 from astroedge.workflows.devices.copy_files import RemoteFile, bundle_files, copy_files, keep_files, list_files
 from astroedge.workflows.devices.install_numpy import numpy_archive
@@ -70,11 +71,8 @@ class BoardWork:
         lack = self._board.python.lack
         self._has_python = self._board.python.works(install) and self._only != BY_EXECUTABLE
         if not self._has_python and self._build.program is None:
-            raise DeviceError(
-                f"{self._connection.address.text} has {lack}, and there is no executable: "
-                f"{self._build.lack or 'Python was asked for.'} Install NumPy there (Debian: apt install "
-                "python3-numpy), or send it along with --install."
-            )
+            why = f"there is no executable: {self._build.lack or 'Python was asked for.'}"
+            raise no_python(self._connection.address, self._board, why)
         if self._build.program is not None:
             self._files.append(program_file(self._build.program))
         if self._has_python:
@@ -110,13 +108,22 @@ class BoardWork:
         return _short(answer.out.decode("utf-8", "replace"))
 
     def profiles(
-        self, options: Mapping[str, Any], inputs: Mapping[str, Array] | None, threads: int | None
+        self,
+        options: Mapping[str, Any],
+        inputs: Mapping[str, Array] | None,
+        threads: int | None,
+        raster: bool = False,
     ) -> Iterator[tuple[Profile, Proof]]:
-        """Measure and verify by every program that can; the executable draws its inputs, and measures without given."""
+        """Measure and verify by every program that can; the executable draws its inputs, and measures without given.
+
+        Kernels and a raster come from Python alone.
+        """
         if self._has_python:
             self._say("measuring in Python")
-            record, _ = self._ask({"do": "profile", "options": dict(options), "threads": threads}, inputs)
-            yield self._profile(record.get("profile")), self._proof(record.get("golden"))
+            request = {"do": "profile", "options": dict(options), "threads": threads, "raster": raster}
+            record, _ = self._ask(request, inputs)
+            found = self._profile(record.get("profile"))
+            yield self._with_trace(found, record.get("trace")), self._proof(record.get("golden"))
         if self._build.program is not None and inputs is None:
             self._say("measuring by the executable")
             record = ask_json(self._connection, ["profile", *_words({**options, "threads": threads}), "--json", "-"])
@@ -160,6 +167,15 @@ class BoardWork:
             return Profile.from_json(record)
         except AstroEdgeError as error:
             raise not_an_answer(self._connection.address.text, str(error)) from error
+
+    def _with_trace(self, found: Profile, record: Any) -> Profile:
+        """A profile whose kernels have the trace that came beside it, once it is one."""
+        if found.kernels is None:
+            return found
+        try:
+            return replace(found, kernels=replace(found.kernels, trace=KernelTrace.from_json(record)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise not_an_answer(self._connection.address.text, f"the trace: {error!r}") from error
 
     def _proof(self, record: Any) -> Proof:
         """What a replay there found beside what the bundle holds, once it is one."""

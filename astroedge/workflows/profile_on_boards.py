@@ -34,23 +34,34 @@ def profile_on_boards(
     inputs: str | os.PathLike[str] | None = None,
     fit: Fit | None = None,
     threads: int | None = None,
+    raster: bool = False,
+    python_for: str = "",
     install: bool = False,
     keep: bool = False,
     say: Say = lambda address, line: None,
 ) -> Outcomes[tuple[Measured, ...]]:
     """Measure a step graph or a bundle on boards: by Python and NumPy where they are, and by the executable.
 
-    `options` are those of `astroedge.profile`, `inputs` a file of arrays, which `fit` makes fit; the rest is as in
-    `on_boards`.
+    `options` are those of `astroedge.profile`, `inputs` a file of arrays, which `fit` makes fit. With `raster` Python
+    also notes which neurons fire; the rest is as in `on_boards`.
 
     Raises what `on_boards` raises; InputError for the file is the error of each board.
     """
 
     def measure(work: BoardWork) -> tuple[Measured, ...]:
         arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs, fit)
-        return tuple(Measured(*found) for found in work.profiles(options, arrays, threads))
+        return tuple(Measured(*found) for found in work.profiles(options, arrays, threads, raster))
 
-    found = on_boards(net, addresses, measure, programs=inputs is None, install=install, keep=keep, say=say)
+    found = on_boards(
+        net,
+        addresses,
+        measure,
+        programs=inputs is None,
+        install=install,
+        keep=keep,
+        python_for=python_for,
+        say=say,
+    )
     return replace(found, done=tuple(replace(item, result=_named(item)) for item in found.done))
 
 
