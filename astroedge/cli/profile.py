@@ -76,7 +76,7 @@ def profile_command(
     if devices.boards:
         from astroedge.cli.shared.show_boards import ProfileFiles
 
-        _refuse_on_boards(wanted, compare)
+        _refuse_on_boards(wanted, compare, devices)
         files = ProfileFiles(json_path, csv_path, html_path, trace_path)
         given = {"inputs": source, "fit": fit_of(cast), "threads": threads, "install": install, "keep": keep}
         _profile_boards(bundle, devices, wanted, given, files, raster=raster, kernels=kernels)
@@ -137,12 +137,14 @@ def _files_of(
     return files
 
 
-def _refuse_on_boards(wanted: Measuring, compare: Path | None) -> None:
-    """Refuse what only this machine can do."""
+def _refuse_on_boards(wanted: Measuring, compare: Path | None, devices: Devices) -> None:
+    """Refuse what only this machine, or one board, can do."""
     if compare is not None:
         raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
-    if wanted.meter is not None:
-        raise click.UsageError("--meter is read by this machine; --energy has a board read its own sensors.")
+    if wanted.meter is not None and len(devices.boards) > 1:
+        raise click.UsageError(
+            "--meter hangs on one board; give one --device, or --energy for each board's own sensors."
+        )
 
 
 def _profile_boards(
@@ -167,10 +169,20 @@ def _profile_boards(
     )
     from astroedge.workflows.profile_on_boards import profile_on_boards, proofs_of
 
-    options = {**asdict(wanted), "kernels": kernels or files.trace is not None}
-    asked = {"--kernels": kernels, "--trace": files.trace is not None, "--raster": raster}
+    energy = wanted.energy and wanted.meter is None  # the meter counts, as without boards
+    options = {**asdict(wanted), "meter": None, "energy": energy, "kernels": kernels or files.trace is not None}
+    asked = {
+        "--kernels": kernels,
+        "--trace": files.trace is not None,
+        "--raster": raster,
+        "--meter": wanted.meter is not None,
+    }
     python_for = next((name for name, is_asked in asked.items() if is_asked), "")
-    further: dict[str, Any] = {"raster": raster or files.html is not None, "python_for": python_for}
+    further: dict[str, Any] = {
+        "raster": raster or files.html is not None,
+        "meter": wanted.meter,
+        "python_for": python_for,
+    }
     with reporting(devices.boards) as say:
         found = profile_on_boards(net, devices.boards, options=options, say=say, **given, **further)
     show_failures(found)

@@ -11,11 +11,14 @@ import numpy as np
 from astroedge.bundle.manifest import GoldenTick, Manifest
 from astroedge.errors import AstroEdgeError, DeviceError, printable
 from astroedge.kernel_profile import KernelTrace
+from astroedge.profile_parts import Energy
 from astroedge.runtimes.checking.golden import Replay
 from astroedge.runtimes.checking.verify import VerifyReport
+from astroedge.runtimes.profiling.energy import IDLE_SECONDS, SETTLING, measure_energy
+from astroedge.runtimes.profiling.power_sources import PowerSource
 from astroedge.runtimes.remote.answer import decode_arrays, encode_arrays
 from astroedge.session import Array
-from astroedge.step_profile import Profile
+from astroedge.step_profile import Profile, Reading
 from astroedge.strict_json import schema
 from astroedge.workflows.board_builds import Build, no_python
 from astroedge.workflows.devices.connection import LARGEST_ANSWER, Connection
@@ -24,6 +27,7 @@ from astroedge.workflows.devices.install_numpy import numpy_archive
 from astroedge.workflows.devices.program_there import NAME, ask_json, ask_program, program_failed, program_file
 from astroedge.workflows.devices.python_there import ask_python, device_package, not_an_answer
 from astroedge.workflows.devices.remote_board import RemoteBoard
+from astroedge.workflows.devices.steps_there import StepsThere
 
 BY_PYTHON, BY_EXECUTABLE = "python", "executable"
 PROGRAM_OPTIONS = ("steps", "warmup", "duration", "rate", "threads")
@@ -128,6 +132,26 @@ class BoardWork:
             self._say("measuring by the executable")
             record = ask_json(self._connection, ["profile", *_words({**options, "threads": threads}), "--json", "-"])
             yield self._profile(record), self._proof_by_program(threads)
+
+    def energy(
+        self,
+        meter: PowerSource,
+        profile: Profile,
+        inputs: Mapping[str, Array] | None,
+        seconds: float,
+        *,
+        idle: float = IDLE_SECONDS,
+        settling: float = SETTLING,
+    ) -> Energy | Reading:
+        """What a step takes by a meter of this machine, while the board's Python steps; `profile` is what it measured.
+
+        `idle` and `settling` are those of `measure_energy`. Raises what reading the meter raises, and errors there.
+        """
+        self._say("measuring energy")
+        data = b"" if inputs is None else encode_arrays(inputs)
+        request = {"bundle": self._folder, "threads": profile.threads, "step": profile.step.p50}
+        with StepsThere(self._connection, request, data) as there:
+            return measure_energy(meter, there.spend, seconds, idle=idle, settling=settling)
 
     def proofs(self, threads: int | None) -> Iterator[Proof]:
         """Replay the golden trace by every program that can."""

@@ -7,8 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from astroedge.step_profile import Profile
-from astroedge.workflows.board_work import BoardWork, Proof
+from astroedge.errors import InputError
+from astroedge.runtimes.profiling.doubts import doubt_energy
+from astroedge.runtimes.profiling.energy import BUSY_SECONDS, as_reading
+from astroedge.runtimes.profiling.meter import open_meter
+from astroedge.runtimes.profiling.power_sources import PowerSource
+from astroedge.session import Array
+from astroedge.step_profile import Profile, Reading
+from astroedge.workflows.board_work import BY_PYTHON, BoardWork, Proof
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.inputs.array_files import read_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
@@ -35,6 +41,7 @@ def profile_on_boards(
     fit: Fit | None = None,
     threads: int | None = None,
     raster: bool = False,
+    meter: str | None = None,
     python_for: str = "",
     install: bool = False,
     keep: bool = False,
@@ -43,25 +50,36 @@ def profile_on_boards(
     """Measure a step graph or a bundle on boards: by Python and NumPy where they are, and by the executable.
 
     `options` are those of `astroedge.profile`, `inputs` a file of arrays, which `fit` makes fit. With `raster` Python
-    also notes which neurons fire; the rest is as in `on_boards`.
+    also notes which neurons fire, and with a `meter` of this machine (`runtimes.profiling.meter`), which hangs on the
+    one board there is, steps once more while it is read; the rest is as in `on_boards`.
 
-    Raises what `on_boards` raises; InputError for the file is the error of each board.
+    Raises what `on_boards` raises, and InputError and OSError for the meter; InputError for the file is the error of
+    each board.
     """
+    source = None if meter is None else open_meter(meter)
 
     def measure(work: BoardWork) -> tuple[Measured, ...]:
         arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs, fit)
-        return tuple(Measured(*found) for found in work.profiles(options, arrays, threads, raster))
+        measured = []
+        for profile, proof in work.profiles(options, arrays, threads, raster):
+            metered = profile if source is None else _metered(work, profile, arrays, source, options.get("duration"))
+            measured.append(Measured(metered, proof))
+        return tuple(measured)
 
-    found = on_boards(
-        net,
-        addresses,
-        measure,
-        programs=inputs is None,
-        install=install,
-        keep=keep,
-        python_for=python_for,
-        say=say,
-    )
+    try:
+        found = on_boards(
+            net,
+            addresses,
+            measure,
+            programs=inputs is None,
+            install=install,
+            keep=keep,
+            python_for=python_for,
+            say=say,
+        )
+    finally:
+        if source is not None:
+            source.close()
     return replace(found, done=tuple(replace(item, result=_named(item)) for item in found.done))
 
 
@@ -105,6 +123,30 @@ def proofs_of(found: Outcomes[tuple[Measured, ...]]) -> Outcomes[tuple[Proof, ..
         OnBoard(item.address, item.board, item.build, tuple(one.proof for one in item.result)) for item in found.done
     ]
     return Outcomes(tuple(done), found.failures)
+
+
+def _metered(
+    work: BoardWork,
+    profile: Profile,
+    inputs: Mapping[str, Array] | None,
+    meter: PowerSource,
+    duration: float | None,
+) -> Profile:
+    """The profile with the energy by the meter, where Python measured it; else with why there is none."""
+    if profile.by != BY_PYTHON:
+        return profile
+    try:
+        found = work.energy(meter, profile, inputs, max(BUSY_SECONDS, duration or 0.0))
+    except (InputError, OSError) as error:  # what else was measured is worth keeping
+        found = Reading.unavailable("energy per step", "J", str(error))
+    energy = None if isinstance(found, Reading) else found
+    reading = found if isinstance(found, Reading) else as_reading(found)
+    return replace(
+        profile,
+        energy=energy,
+        readings=tuple(reading if item.name == reading.name else item for item in profile.readings),
+        warnings=(*profile.warnings, *([] if energy is None else doubt_energy(energy))),
+    )
 
 
 def _named(item: OnBoard[tuple[Measured, ...]]) -> tuple[Measured, ...]:

@@ -216,6 +216,7 @@ def test_what_makes_no_sense_is_wrong_usage(astroedge_command: Command, tiny: Pa
     """Options that contradict each other or belong to boards alone are code 2."""
     for words in (
         ("profile", tiny, "--device", "b", "--compare", "g.onnx"),
+        ("profile", tiny, "--device", "a", "--device", "b", "--meter", "power.csv"),
         ("profile", tiny, "--install"),
         ("profile", tiny, "--device", "-oProxyCommand=touch x"),
         ("verify", tiny, "--device", "b", "--graph", "g.onnx"),
