@@ -76,9 +76,16 @@ def profile_command(
     if devices.boards:
         from astroedge.cli.shared.show_boards import ProfileFiles
 
-        _refuse_on_boards(wanted, compare, devices)
+        _refuse_on_boards(wanted, devices)
         files = ProfileFiles(json_path, csv_path, html_path, trace_path)
-        given = {"inputs": source, "fit": fit_of(cast), "threads": threads, "install": install, "keep": keep}
+        given = {
+            "compare": compare,
+            "inputs": source,
+            "fit": fit_of(cast),
+            "threads": threads,
+            "install": install,
+            "keep": keep,
+        }
         _profile_boards(bundle, devices, wanted, given, files, raster=raster, kernels=kernels)
         return
     if install or keep:
@@ -137,10 +144,8 @@ def _files_of(
     return files
 
 
-def _refuse_on_boards(wanted: Measuring, compare: Path | None, devices: Devices) -> None:
-    """Refuse what only this machine, or one board, can do."""
-    if compare is not None:
-        raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
+def _refuse_on_boards(wanted: Measuring, devices: Devices) -> None:
+    """Refuse what only one board can do."""
     if wanted.meter is not None and len(devices.boards) > 1:
         raise click.UsageError(
             "--meter hangs on one board; give one --device, or --energy for each board's own sensors."
@@ -176,6 +181,7 @@ def _profile_boards(
         "--trace": files.trace is not None,
         "--raster": raster,
         "--meter": wanted.meter is not None,
+        "--compare": given["compare"] is not None,
     }
     python_for = next((name for name, is_asked in asked.items() if is_asked), "")
     further: dict[str, Any] = {

@@ -33,6 +33,7 @@ BY_PYTHON, BY_EXECUTABLE = "python", "executable"
 PROGRAM_OPTIONS = ("steps", "warmup", "duration", "rate", "threads")
 SPARE = 4 << 20  # bytes for what is made there beside what is sent
 UNPACKED = 4  # an archive of Python files and what is unpacked from it, in sizes of the archive
+GRAPH = "compare.onnx"
 IN_THE_WAY = 74  # what job.sh exits with
 OTHER_BITS = 70  # what the executable exits with where the golden trace differs
 Report = Callable[[str], None]
@@ -117,14 +118,18 @@ class BoardWork:
         inputs: Mapping[str, Array] | None,
         threads: int | None,
         raster: bool = False,
+        compare: bytes | None = None,
     ) -> Iterator[tuple[Profile, Proof]]:
         """Measure and verify by every program that can; the executable draws its inputs, and measures without given.
 
-        Kernels and a raster come from Python alone.
+        Kernels, a raster and ONNX Runtime on the graph to `compare` with come from Python alone.
         """
         if self._has_python:
             self._say("measuring in Python")
             request = {"do": "profile", "options": dict(options), "threads": threads, "raster": raster}
+            if compare is not None:
+                copy_files(self._connection, [RemoteFile(GRAPH, compare)], self._say)
+                request["compare"] = GRAPH
             record, _ = self._ask(request, inputs)
             found = self._profile(record.get("profile"))
             yield self._with_trace(found, record.get("trace")), self._proof(record.get("golden"))

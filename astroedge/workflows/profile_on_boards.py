@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astroedge.errors import InputError
+from astroedge.runtimes.checking.verify import refuse_other_graph
 from astroedge.runtimes.profiling.doubts import doubt_energy
 from astroedge.runtimes.profiling.energy import BUSY_SECONDS, as_reading
 from astroedge.runtimes.profiling.meter import open_meter
@@ -19,6 +20,9 @@ from astroedge.workflows.devices.address import Address
 from astroedge.workflows.inputs.array_files import read_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.on_boards import OnBoard, Outcomes, Say, on_boards
+
+if TYPE_CHECKING:
+    from astroedge.step.graph import StepGraph
 
 VERIFICATION_FORMAT = "astroedge-board-verify"
 VERIFICATION_VERSION = 1
@@ -42,6 +46,7 @@ def profile_on_boards(
     threads: int | None = None,
     raster: bool = False,
     meter: str | None = None,
+    compare: str | os.PathLike[str] | None = None,
     python_for: str = "",
     install: bool = False,
     keep: bool = False,
@@ -51,17 +56,22 @@ def profile_on_boards(
 
     `options` are those of `astroedge.profile`, `inputs` a file of arrays, which `fit` makes fit. With `raster` Python
     also notes which neurons fire, and with a `meter` of this machine (`runtimes.profiling.meter`), which hangs on the
-    one board there is, steps once more while it is read; the rest is as in `on_boards`.
+    one board there is, steps once more while it is read. `compare` is the graph that ONNX Runtime there is given beside
+    the bundle. The rest is as in `on_boards`.
 
-    Raises what `on_boards` raises, and InputError and OSError for the meter; InputError for the file is the error of
-    each board.
+    Raises what `on_boards` raises, InputError and OSError for the meter, and GraphError for the graph; InputError for
+    the file and VerificationError for another graph are the errors of each board.
     """
+    graph = None if compare is None else _load_graph(compare)
+    beside = None if graph is None else _bytes_of(graph)
     source = None if meter is None else open_meter(meter)
 
     def measure(work: BoardWork) -> tuple[Measured, ...]:
         arrays = None if inputs is None else read_arrays(inputs, work.manifest.step.inputs, fit)
+        if graph is not None:
+            refuse_other_graph(work.manifest, graph)
         measured = []
-        for profile, proof in work.profiles(options, arrays, threads, raster):
+        for profile, proof in work.profiles(options, arrays, threads, raster, beside):
             metered = profile if source is None else _metered(work, profile, arrays, source, options.get("duration"))
             measured.append(Measured(metered, proof))
         return tuple(measured)
@@ -123,6 +133,18 @@ def proofs_of(found: Outcomes[tuple[Measured, ...]]) -> Outcomes[tuple[Proof, ..
         OnBoard(item.address, item.board, item.build, tuple(one.proof for one in item.result)) for item in found.done
     ]
     return Outcomes(tuple(done), found.failures)
+
+
+def _load_graph(path: str | os.PathLike[str]) -> StepGraph:
+    from astroedge.step.graph import StepGraph
+
+    return StepGraph.load(path)
+
+
+def _bytes_of(graph: StepGraph) -> bytes:
+    from astroedge.step.onnx_file import serialise
+
+    return serialise(graph.model)
 
 
 def _metered(

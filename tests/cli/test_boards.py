@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from astroedge.bundle.manifest import GoldenTick
+from astroedge.errors import MissingDependencyError
 from astroedge.runtimes import load
 from astroedge.runtimes.profiling.raster import profile_raster
+from astroedge.runtimes.remote.answer import refuse_missing
 from astroedge.step_profile import Profile
 from astroedge.strict_json import schema
 from astroedge.targets.boards.target import resolve_target
@@ -105,12 +107,21 @@ def test_readouts_and_evaluation_on_a_board(
 def test_what_python_alone_can_look_at(
     astroedge_command: Command, boards: SshBoards, compiled: Build, tmp_path: Path
 ) -> None:
-    """A board with Python times kernels and notes who fires, on the inputs given; one without says what it lacks."""
+    """A board with Python times kernels and ONNX Runtime and notes who fires; one without says what it lacks."""
     np.save(tmp_path / "x.npy", random_inputs(recurrent_net(), 20)["x"])
     bundle = compiled("recurrent_net").bundle
     result = astroedge_command(
         *("profile", bundle, "--input", tmp_path / "x.npy", "--steps", "20", "--device", "python", "--device", "bare"),
-        *("--kernels", "--raster", "--trace", tmp_path / "t.json", "--json", tmp_path / "p.json"),
+        *(
+            "--kernels",
+            "--raster",
+            "--compare",
+            compiled("recurrent_net").graph,
+            "--trace",
+            tmp_path / "t.json",
+            "--json",
+            tmp_path / "p.json",
+        ),
     )
     assert result.code == 80, result
     lack = "bare has no python3, and --kernels needs Python and NumPy. Install NumPy there"
@@ -120,8 +131,12 @@ def test_what_python_alone_can_look_at(
     assert schema("profile")(record, "profile") is None
     profile = Profile.from_json(record)
     assert profile.kernels is not None
+    assert profile.comparison is not None
+    assert profile.comparison.ratio > 0
+    with pytest.raises(MissingDependencyError, match="pip install no_such_package on the board"):
+        refuse_missing(("onnx", "no_such_package"))
     with load(bundle) as session:
-        assert profile.raster == profile_raster(session, {"x": np.load(tmp_path / "x.npy")})
+        assert profile.raster == profile_raster(session, {"x": np.load(tmp_path / "x.npy")}, recurrent_net())
         names = [kernel.name for kernel in session.manifest.kernels]
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     assert events[0]["args"]["name"].endswith(" on python")
@@ -215,7 +230,6 @@ def test_a_board_that_lies(astroedge_command: Command, boards: SshBoards, tiny: 
 def test_what_makes_no_sense_is_wrong_usage(astroedge_command: Command, tiny: Path) -> None:
     """Options that contradict each other or belong to boards alone are code 2."""
     for words in (
-        ("profile", tiny, "--device", "b", "--compare", "g.onnx"),
         ("profile", tiny, "--device", "a", "--device", "b", "--meter", "power.csv"),
         ("profile", tiny, "--install"),
         ("profile", tiny, "--device", "-oProxyCommand=touch x"),
