@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 from astroedge.host_package import require
@@ -64,6 +65,17 @@ class KernelTrace:
     modules: tuple[str, ...]
     ticks: tuple[tuple[float, ...], ...]
     """Of each tick when every call began and, last, when it ended."""
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> KernelTrace:
+        """Read the members of a trace; KeyError, TypeError or ValueError for a damaged record."""
+        names, modules = (tuple(record[part]) for part in ("names", "modules"))
+        ticks = tuple(tuple(map(float, tick)) for tick in record["ticks"])
+        if not all(isinstance(text, str) for text in names + modules) or len(names) != len(modules):
+            raise ValueError("a trace names every kernel and its module")
+        if any(len(tick) != len(names) + 1 or not all(map(isfinite, tick)) for tick in ticks):
+            raise ValueError("every tick of a trace has a time for each kernel and its end")
+        return KernelTrace(names, modules, ticks)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from astroedge.cli.shared.page_options import page_options
 from astroedge.cli.shared.verbosity import verbosity_options
 
 if TYPE_CHECKING:
+    from astroedge.cli.shared.show_boards import ProfileFiles
     from astroedge.measuring import Measuring
     from astroedge.step_profile import Profile
     from astroedge.workflows.devices.address import Devices
@@ -70,16 +71,25 @@ def profile_command(
     from astroedge.replace_file import replace_files
     from astroedge.workflows.profile_bundle import profile_bundle
 
+    check_page(html_path)
+    _refuse_one_file_twice(json_path, csv_path, html_path, trace_path)
     if devices.boards:
-        asked = {"options": asdict(wanted), "inputs": source, "fit": fit_of(cast), "threads": threads}
-        _refuse_on_boards(wanted, compare, raster or kernels or trace_path is not None)
-        check_page(html_path)
-        _profile_boards(bundle, devices, {**asked, "install": install, "keep": keep}, json_path, csv_path, html_path)
+        from astroedge.cli.shared.show_boards import ProfileFiles
+
+        _refuse_on_boards(wanted, devices)
+        files = ProfileFiles(json_path, csv_path, html_path, trace_path)
+        given = {
+            "compare": compare,
+            "inputs": source,
+            "fit": fit_of(cast),
+            "threads": threads,
+            "install": install,
+            "keep": keep,
+        }
+        _profile_boards(bundle, devices, wanted, given, files, raster=raster, kernels=kernels)
         return
     if install or keep:
         raise click.UsageError("--install and --keep go with --device ssh://….")
-    check_page(html_path)
-    _refuse_one_file_twice(json_path, csv_path, html_path, trace_path)
     profile = profile_bundle(
         bundle,
         replace(wanted, keep_samples=wanted.keep_samples or html_path is not None),
@@ -134,37 +144,61 @@ def _files_of(
     return files
 
 
-def _refuse_on_boards(wanted: Measuring, compare: Path | None, shows_here: bool) -> None:
-    """Refuse what only this machine can do."""
-    if compare is not None:
-        raise click.UsageError("--compare times ONNX Runtime on this machine; --device is other machines.")
-    if wanted.meter is not None:
-        raise click.UsageError("--meter is read by this machine; --energy has a board read its own sensors.")
-    if shows_here:
-        raise click.UsageError("--raster, --kernels and --trace look at a step on this machine; leave --device out.")
+def _refuse_on_boards(wanted: Measuring, devices: Devices) -> None:
+    """Refuse what only one board can do."""
+    if wanted.meter is not None and len(devices.boards) > 1:
+        raise click.UsageError(
+            "--meter hangs on one board; give one --device, or --energy for each board's own sensors."
+        )
 
 
 def _profile_boards(
     net: Path,
     devices: Devices,
-    asked: dict[str, Any],
-    json_path: str | None,
-    csv_path: Path | None,
-    html_path: Path | None,
+    wanted: Measuring,
+    given: dict[str, Any],
+    files: ProfileFiles,
+    *,
+    raster: bool,
+    kernels: bool,
 ) -> None:
     """Measure on boards, show and write what was found, and end with the error of the boards that failed."""
     from astroedge.cli.shared.display import STANDARD_OUTPUT
-    from astroedge.cli.shared.show_boards import raise_unproven, reporting, show_failures, show_profiles, write_profiles
+    from astroedge.cli.shared.show_boards import (
+        raise_unproven,
+        reporting,
+        show_failures,
+        show_kernels_of,
+        show_profiles,
+        write_profiles,
+    )
     from astroedge.workflows.profile_on_boards import profile_on_boards, proofs_of
 
+    energy = wanted.energy and wanted.meter is None  # the meter counts, as without boards
+    options = {**asdict(wanted), "meter": None, "energy": energy, "kernels": kernels or files.trace is not None}
+    asked = {
+        "--kernels": kernels,
+        "--trace": files.trace is not None,
+        "--raster": raster,
+        "--meter": wanted.meter is not None,
+        "--compare": given["compare"] is not None,
+    }
+    python_for = next((name for name, is_asked in asked.items() if is_asked), "")
+    further: dict[str, Any] = {
+        "raster": raster or files.html is not None,
+        "meter": wanted.meter,
+        "python_for": python_for,
+    }
     with reporting(devices.boards) as say:
-        found = profile_on_boards(net, devices.boards, say=say, **asked)
+        found = profile_on_boards(net, devices.boards, options=options, say=say, **given, **further)
     show_failures(found)
-    write_profiles(found, json_path, csv_path, html_path)
-    if json_path != STANDARD_OUTPUT:
+    write_profiles(found, files)
+    if files.json != STANDARD_OUTPUT:
         measured = [one for item in found.done for one in item.result]
         if len(measured) == 1:
             _show(measured[0].profile)
+        else:
+            show_kernels_of(found)
         show_profiles(found)
     found.raise_failures()
     raise_unproven(proofs_of(found))

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from astroedge.runtimes import load
-from astroedge.runtimes.checking.verify import choose_inputs
-from astroedge.runtimes.profiling.raster import RASTER_TICKS, record_raster
+from astroedge.runtimes.profiling.raster import profile_raster
 from astroedge.workflows.inputs.array_files import read_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
 
@@ -38,5 +37,4 @@ def add_raster(
         graph = StepGraph.load(compare)
     with load(path, threads=threads, device=device) as session:
         data = None if inputs is None else read_arrays(inputs, session.manifest.step.inputs, fit)
-        ticks, given = choose_inputs(session.manifest, None if data else RASTER_TICKS, data)
-        return replace(profile, raster=record_raster(session, given, min(ticks, RASTER_TICKS), graph))
+        return replace(profile, raster=profile_raster(session, data, graph))

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astroedge.bundle.container import Bundle
-from astroedge.errors import AstroEdgeError, BundleError, CompileError, IncompatibleError, LinkError, TargetError
+from astroedge.errors import (
+    AstroEdgeError,
+    BundleError,
+    CompileError,
+    DeviceError,
+    IncompatibleError,
+    LinkError,
+    TargetError,
+)
 from astroedge.scratch import scratch_folder
 from astroedge.workflows.devices.address import Address
 from astroedge.workflows.devices.many_boards import ManyBoards
@@ -28,12 +36,13 @@ class Build:
 
 
 def make_builds(
-    net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, programs: bool, install: bool
+    net: str | os.PathLike[str], boards: ManyBoards, say: Say, *, programs: bool, install: bool, python_for: str = ""
 ) -> dict[Address, Build]:
     """A build for every board that is left: the bundle in the folder `net`, or the step graph `net` compiled for it.
 
     With `programs` each gets an executable, else only a board whose Python runs no bundle, even if `install` sends
-    NumPy along. A board that the bundle does not run on, or whose target the graph cannot be compiled for, is given up.
+    NumPy along. A board that the bundle does not run on, or whose target the graph cannot be compiled for, is given up,
+    and one without such a Python where `python_for` names what needs it.
 
     Raises BundleError for what is neither a bundle nor a graph.
     """
@@ -43,6 +52,9 @@ def make_builds(
     made: dict[tuple[str, bool], Build | AstroEdgeError] = {}
     builds = {}
     for address, board in list(boards.boards.items()):
+        if python_for and not board.python.works(install):
+            boards.fail(address, no_python(address, board, f"{python_for} needs Python and NumPy."))
+            continue
         kind = (board.target.name, programs or not board.python.works(install))
         if kind not in made:
             work = "preparing" if is_bundle(path) else "compiling"
@@ -78,6 +90,14 @@ def given_bundle(path: str | os.PathLike[str], board: RemoteBoard, address: Addr
             f"--target {board.target.name}."
         )
     return bundle
+
+
+def no_python(address: Address, board: RemoteBoard, why: str) -> DeviceError:
+    """The error of a board that lacks a Python with NumPy; `why` is a sentence about what needs it."""
+    return DeviceError(
+        f"{address.text} has {board.python.lack}, and {why} Install NumPy there (Debian: apt install python3-numpy), "
+        "or send it along with --install."
+    )
 
 
 def with_program(bundle: Bundle, progress: Callable[[str], None]) -> Build:

@@ -10,24 +10,30 @@ import numpy as np
 
 from astroedge.bundle.manifest import GoldenTick, Manifest
 from astroedge.errors import AstroEdgeError, DeviceError, printable
+from astroedge.kernel_profile import KernelTrace
+from astroedge.profile_parts import Energy
 from astroedge.runtimes.checking.golden import Replay
 from astroedge.runtimes.checking.verify import VerifyReport
+from astroedge.runtimes.profiling.energy import IDLE_SECONDS, SETTLING, measure_energy
+from astroedge.runtimes.profiling.power_sources import PowerSource
 from astroedge.runtimes.remote.answer import decode_arrays, encode_arrays
 from astroedge.session import Array
-from astroedge.step_profile import Profile
+from astroedge.step_profile import Profile, Reading
 from astroedge.strict_json import schema
-from astroedge.workflows.board_builds import Build
+from astroedge.workflows.board_builds import Build, no_python
 from astroedge.workflows.devices.connection import LARGEST_ANSWER, Connection
 from astroedge.workflows.devices.copy_files import RemoteFile, bundle_files, copy_files, keep_files, list_files
 from astroedge.workflows.devices.install_numpy import numpy_archive
 from astroedge.workflows.devices.program_there import NAME, ask_json, ask_program, program_failed, program_file
 from astroedge.workflows.devices.python_there import ask_python, device_package, not_an_answer
 from astroedge.workflows.devices.remote_board import RemoteBoard
+from astroedge.workflows.devices.steps_there import StepsThere
 
 BY_PYTHON, BY_EXECUTABLE = "python", "executable"
 PROGRAM_OPTIONS = ("steps", "warmup", "duration", "rate", "threads")
 SPARE = 4 << 20  # bytes for what is made there beside what is sent
 UNPACKED = 4  # an archive of Python files and what is unpacked from it, in sizes of the archive
+GRAPH = "compare.onnx"
 IN_THE_WAY = 74  # what job.sh exits with
 OTHER_BITS = 70  # what the executable exits with where the golden trace differs
 Report = Callable[[str], None]
@@ -70,11 +76,8 @@ class BoardWork:
         lack = self._board.python.lack
         self._has_python = self._board.python.works(install) and self._only != BY_EXECUTABLE
         if not self._has_python and self._build.program is None:
-            raise DeviceError(
-                f"{self._connection.address.text} has {lack}, and there is no executable: "
-                f"{self._build.lack or 'Python was asked for.'} Install NumPy there (Debian: apt install "
-                "python3-numpy), or send it along with --install."
-            )
+            why = f"there is no executable: {self._build.lack or 'Python was asked for.'}"
+            raise no_python(self._connection.address, self._board, why)
         if self._build.program is not None:
             self._files.append(program_file(self._build.program))
         if self._has_python:
@@ -110,17 +113,50 @@ class BoardWork:
         return _short(answer.out.decode("utf-8", "replace"))
 
     def profiles(
-        self, options: Mapping[str, Any], inputs: Mapping[str, Array] | None, threads: int | None
+        self,
+        options: Mapping[str, Any],
+        inputs: Mapping[str, Array] | None,
+        threads: int | None,
+        raster: bool = False,
+        compare: bytes | None = None,
     ) -> Iterator[tuple[Profile, Proof]]:
-        """Measure and verify by every program that can; the executable draws its inputs, and measures without given."""
+        """Measure and verify by every program that can; the executable draws its inputs, and measures without given.
+
+        Kernels, a raster and ONNX Runtime on the graph to `compare` with come from Python alone.
+        """
         if self._has_python:
             self._say("measuring in Python")
-            record, _ = self._ask({"do": "profile", "options": dict(options), "threads": threads}, inputs)
-            yield self._profile(record.get("profile")), self._proof(record.get("golden"))
+            request = {"do": "profile", "options": dict(options), "threads": threads, "raster": raster}
+            if compare is not None:
+                copy_files(self._connection, [RemoteFile(GRAPH, compare)], self._say)
+                request["compare"] = GRAPH
+            record, _ = self._ask(request, inputs)
+            found = self._profile(record.get("profile"))
+            yield self._with_trace(found, record.get("trace")), self._proof(record.get("golden"))
         if self._build.program is not None and inputs is None:
             self._say("measuring by the executable")
             record = ask_json(self._connection, ["profile", *_words({**options, "threads": threads}), "--json", "-"])
             yield self._profile(record), self._proof_by_program(threads)
+
+    def energy(
+        self,
+        meter: PowerSource,
+        profile: Profile,
+        inputs: Mapping[str, Array] | None,
+        seconds: float,
+        *,
+        idle: float = IDLE_SECONDS,
+        settling: float = SETTLING,
+    ) -> Energy | Reading:
+        """What a step takes by a meter of this machine, while the board's Python steps; `profile` is what it measured.
+
+        `idle` and `settling` are those of `measure_energy`. Raises what reading the meter raises, and errors there.
+        """
+        self._say("measuring energy")
+        data = b"" if inputs is None else encode_arrays(inputs)
+        request = {"bundle": self._folder, "threads": profile.threads, "step": profile.step.p50}
+        with StepsThere(self._connection, request, data) as there:
+            return measure_energy(meter, there.spend, seconds, idle=idle, settling=settling)
 
     def proofs(self, threads: int | None) -> Iterator[Proof]:
         """Replay the golden trace by every program that can."""
@@ -160,6 +196,15 @@ class BoardWork:
             return Profile.from_json(record)
         except AstroEdgeError as error:
             raise not_an_answer(self._connection.address.text, str(error)) from error
+
+    def _with_trace(self, found: Profile, record: Any) -> Profile:
+        """A profile whose kernels have the trace that came beside it, once it is one."""
+        if found.kernels is None:
+            return found
+        try:
+            return replace(found, kernels=replace(found.kernels, trace=KernelTrace.from_json(record)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise not_an_answer(self._connection.address.text, f"the trace: {error!r}") from error
 
     def _proof(self, record: Any) -> Proof:
         """What a replay there found beside what the bundle holds, once it is one."""

@@ -66,13 +66,14 @@ def on_boards(
     programs: bool = False,
     install: bool = False,
     keep: bool = False,
+    python_for: str = "",
     say: Say = lambda address, line: None,
 ) -> Outcomes[T]:
     """Do something with a step graph or a bundle on boards; one that fails does not lose the others.
 
-    A graph is compiled for each kind of board. The executable works where Python does not, and with `programs` besides.
-    With `install` NumPy is sent along where it lacks; `keep` leaves what
-    was sent in the board's cache, all else is removed in the end.
+    A graph is compiled for each kind of board. The executable works where Python does not, and with `programs` besides;
+    `python_for` names what Python alone can do, and a board without it fails. With `install` NumPy is sent along where
+    it lacks; `keep` leaves what was sent in the board's cache, all else is removed in the end.
 
     Raises BundleError and GraphError for a network that cannot be used, and what is no AstroEdgeError.
     """
@@ -86,7 +87,7 @@ def on_boards(
         say(address, "done")
         return result
 
-    return with_boards(net, addresses, work, programs=programs, install=install, say=say)
+    return with_boards(net, addresses, work, programs=programs, install=install, python_for=python_for, say=say)
 
 
 def with_boards(
@@ -96,6 +97,7 @@ def with_boards(
     *,
     programs: bool,
     install: bool = False,
+    python_for: str = "",
     say: Say,
 ) -> Outcomes[T]:
     """The same with connections alone, to which nothing has been copied.
@@ -104,7 +106,7 @@ def with_boards(
     """
     with ManyBoards(addresses, say) as boards:
         known = dict(boards.boards)
-        builds = make_builds(net, boards, say, programs=programs, install=install)
+        builds = make_builds(net, boards, say, programs=programs, install=install, python_for=python_for)
         found = boards.each(lambda address, connection, board: work(address, connection, board, builds[address]))
     done = [
         OnBoard(address, known[address], builds[address], found[address]) for address in addresses if address in found

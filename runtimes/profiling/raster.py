@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.bundle.manifest import Activity
+from astroedge.runtimes.checking.verify import choose_inputs
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.session import Array
 from astroedge.step_profile import SpikeRaster
@@ -48,6 +49,14 @@ class _Watched:
     def events(self) -> tuple[tuple[int, int], ...]:
         """Pairs of a tick and a position in `neurons`."""
         return tuple((int(tick), int(place)) for tick, place in np.argwhere(np.stack(self.fired)))
+
+
+def profile_raster(
+    session: CompiledSession, data: Mapping[str, Array] | None, graph: StepGraph | None = None
+) -> tuple[SpikeRaster, ...]:
+    """`record_raster` of the first 300 ticks at most that `astroedge.profile` measures on: `data`, or drawn inputs."""
+    ticks, given = choose_inputs(session.manifest, None if data else RASTER_TICKS, data)
+    return record_raster(session, given, min(ticks, RASTER_TICKS), graph)
 
 
 def record_raster(

@@ -15,6 +15,10 @@ import numpy as np
 import pytest
 
 from astroedge.bundle.manifest import GoldenTick
+from astroedge.errors import MissingDependencyError
+from astroedge.runtimes import load
+from astroedge.runtimes.profiling.raster import profile_raster
+from astroedge.runtimes.remote.answer import refuse_missing
 from astroedge.step_profile import Profile
 from astroedge.strict_json import schema
 from astroedge.targets.boards.target import resolve_target
@@ -97,6 +101,48 @@ def test_readouts_and_evaluation_on_a_board(
         here, there = astroedge_command(*words), astroedge_command(*words, "--device", "python")
         assert (here.code, there.code, here.out) == (0, 0, there.out), there
     assert boards.left("python") == []
+
+
+@pytest.mark.compiles
+def test_what_python_alone_can_look_at(
+    astroedge_command: Command, boards: SshBoards, compiled: Build, tmp_path: Path
+) -> None:
+    """A board with Python times kernels and ONNX Runtime and notes who fires; one without says what it lacks."""
+    np.save(tmp_path / "x.npy", random_inputs(recurrent_net(), 20)["x"])
+    bundle = compiled("recurrent_net").bundle
+    result = astroedge_command(
+        *("profile", bundle, "--input", tmp_path / "x.npy", "--steps", "20", "--device", "python", "--device", "bare"),
+        *(
+            "--kernels",
+            "--raster",
+            "--compare",
+            compiled("recurrent_net").graph,
+            "--trace",
+            tmp_path / "t.json",
+            "--json",
+            tmp_path / "p.json",
+        ),
+    )
+    assert result.code == 80, result
+    lack = "bare has no python3, and --kernels needs Python and NumPy. Install NumPy there"
+    assert lack in result.err
+    assert "--install" in result.err.partition(lack)[2]
+    (record,) = json.loads((tmp_path / "p.json").read_text())
+    assert schema("profile")(record, "profile") is None
+    profile = Profile.from_json(record)
+    assert profile.kernels is not None
+    assert profile.comparison is not None
+    assert profile.comparison.ratio > 0
+    with pytest.raises(MissingDependencyError, match="pip install no_such_package on the board"):
+        refuse_missing(("onnx", "no_such_package"))
+    with load(bundle) as session:
+        assert profile.raster == profile_raster(session, {"x": np.load(tmp_path / "x.npy")}, recurrent_net())
+        names = [kernel.name for kernel in session.manifest.kernels]
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    assert events[0]["args"]["name"].endswith(" on python")
+    assert [event["name"] for event in events if event.get("cat") == "kernel"][: len(names)] == names
+    assert "The kernels take " in result.out
+    assert boards.left("python") + boards.left("bare") == []
 
 
 def test_deploy(astroedge_command: Command, boards: SshBoards, tiny: Path, tmp_path: Path) -> None:
@@ -184,7 +230,7 @@ def test_a_board_that_lies(astroedge_command: Command, boards: SshBoards, tiny: 
 def test_what_makes_no_sense_is_wrong_usage(astroedge_command: Command, tiny: Path) -> None:
     """Options that contradict each other or belong to boards alone are code 2."""
     for words in (
-        ("profile", tiny, "--device", "b", "--compare", "g.onnx"),
+        ("profile", tiny, "--device", "a", "--device", "b", "--meter", "power.csv"),
         ("profile", tiny, "--install"),
         ("profile", tiny, "--device", "-oProxyCommand=touch x"),
         ("verify", tiny, "--device", "b", "--graph", "g.onnx"),

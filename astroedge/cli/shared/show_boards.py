@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,24 +76,51 @@ def show_profiles(found: Profiles) -> None:
         print_line(note)
 
 
-def write_profiles(found: Profiles, json_path: str | None, csv_path: Path | None, html_path: Path | None) -> None:
-    """Profiles as a list in JSON, as CSV with a column of devices and one of who measured, and as a page."""
+def show_kernels_of(found: Profiles) -> None:
+    """The kernels on each board that timed them."""
+    from astroedge.cli.shared.display import print_line
+    from astroedge.cli.shared.show_kernels import show_kernels
+
+    for item in found.done:
+        for measured in item.result:
+            if measured.profile.kernels is not None:
+                print_line(f"{item.address.text} ({item.board.name}):")
+                show_kernels(measured.profile.kernels)
+
+
+@dataclass(frozen=True)
+class ProfileFiles:
+    """Where profiles of boards are written: standard output ("-", JSON alone) or files; None for nowhere."""
+
+    json: str | None = None
+    csv: Path | None = None
+    html: Path | None = None
+    trace: Path | None = None
+
+
+def write_profiles(found: Profiles, paths: ProfileFiles) -> None:
+    """A list in JSON, CSV with a column of devices and one of who measured, a page, and one trace of all boards."""
     from astroedge.cli.shared.display import STANDARD_OUTPUT, json_text
     from astroedge.replace_file import replace_files
 
     profiles = [measured.profile for item in found.done for measured in item.result]
     files: dict[str | PathLike[str], bytes] = {}
     text = json_text([profile.to_json() for profile in profiles])
-    if csv_path is not None:
-        files[csv_path] = _csv(profiles).encode()
-    if json_path is not None and json_path != STANDARD_OUTPUT:
-        files[json_path] = text.encode()
-    if html_path is not None and profiles:
+    if paths.csv is not None:
+        files[paths.csv] = _csv(profiles).encode()
+    if paths.json is not None and paths.json != STANDARD_OUTPUT:
+        files[paths.json] = text.encode()
+    if paths.html is not None and profiles:
         from astroedge.workflows.pages.report import report_profiles
 
-        files[html_path] = report_profiles([profile.to_json() for profile in profiles])
+        files[paths.html] = report_profiles([profile.to_json() for profile in profiles])
+    if paths.trace is not None and profiles:
+        from astroedge.trace_events import trace_events
+
+        traced = [profile for profile in profiles if profile.kernels is not None]
+        files[paths.trace] = json.dumps(trace_events(*traced), allow_nan=False).encode()
     replace_files(files)
-    if json_path == STANDARD_OUTPUT:
+    if paths.json == STANDARD_OUTPUT:
         click.echo(text, nl=False)
 
 

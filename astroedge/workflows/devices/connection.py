@@ -49,6 +49,8 @@ LINES = 1024  # that wait to be read
 LONGEST_SOCKET = 104 - 20  # a UNIX socket's path, less what ssh adds while it makes it
 MARK = b":astroedge:"
 _HERE = Path(__file__).parent
+Feed = Callable[[IO[bytes]], Any]
+Hear = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,21 @@ class Connection:
         if answer.code:
             raise self.no_room(answer)
 
-    def work(self, *words: str, data: bytes | Callable[[IO[bytes]], Any] = b"", limit: int = LARGEST_ANSWER) -> Answer:
+    def work(
+        self,
+        *words: str,
+        data: bytes | Feed = b"",
+        limit: int = LARGEST_ANSWER,
+        heard: Hear | None = None,
+    ) -> Answer:
         """Do one piece of work of `job.sh` in the private folder; `data` is its standard input, or what writes it.
+
+        `heard` is called with each line of the answer as it comes, and with b"" at its end.
 
         Raises DeviceError where the connection fails, and where the board says more than `limit` bytes.
         """
         command = " ".join(map(shlex.quote, ("sh", f"{self.folder}/.job", self.folder, *words)))
-        return self._ssh(f"exec {command}", data if callable(data) else lambda pipe: pipe.write(data), limit)
+        return self._ssh(f"exec {command}", data if callable(data) else lambda pipe: pipe.write(data), limit, heard)
 
     def no_room(self, answer: Answer) -> DeviceError:
         """The error for a file that could not be written there."""
@@ -166,7 +176,7 @@ class Connection:
                 reader.join(1)  # a board that never ends a flood of lines keeps no one
         self._cleanup.close()
 
-    def _ssh(self, command: str, feed: Callable[[IO[bytes]], Any], limit: int = LARGEST_ANSWER) -> Answer:
+    def _ssh(self, command: str, feed: Feed, limit: int = LARGEST_ANSWER, heard: Hear | None = None) -> Answer:
         """Run a command through the master, feed it, and read what it says after the mark."""
         if self._closed.is_set():
             raise self._failure(b"")
@@ -181,7 +191,7 @@ class Connection:
             for helper in helpers:
                 helper.start()
             try:
-                out = _read_answer(_pipe(process.stdout), limit)
+                out = _read_answer(_pipe(process.stdout), limit, heard)
                 if out is None:
                     raise DeviceError(
                         f"{self.address.text} says more than {limit:,} bytes in one answer; this is not what AstroEdge "
@@ -261,7 +271,7 @@ def _read_some(stream: IO[bytes], kept: list[bytes]) -> None:
         size += len(part)
 
 
-def _feed(stream: IO[bytes], feed: Callable[[IO[bytes]], Any]) -> None:
+def _feed(stream: IO[bytes], feed: Feed) -> None:
     """Write what a program reads; one that ends before it has read all tells so by its exit code."""
     with suppress(OSError):
         feed(stream)
@@ -269,12 +279,19 @@ def _feed(stream: IO[bytes], feed: Callable[[IO[bytes]], Any]) -> None:
         stream.close()
 
 
-def _read_answer(stream: IO[bytes], limit: int) -> bytes | None:
+def _read_answer(stream: IO[bytes], limit: int, heard: Hear | None) -> bytes | None:
     """All that follows the first line that is the mark; None when it is more than `limit` bytes."""
     skipped = 0
     while (line := stream.readline(1 << 16)) and line.rstrip() != MARK:
         skipped += len(line)
         if skipped > LARGEST_ERROR * 64:
             return None
-    out = stream.read(limit + 1)
+    if heard is None:
+        out = stream.read(limit + 1)
+        return None if len(out) > limit else out
+    out = b""
+    while (line := stream.readline(1 << 16)) and len(out) <= limit:
+        heard(line)
+        out += line
+    heard(b"")
     return None if len(out) > limit else out

@@ -13,7 +13,7 @@ from typing import Any
 from astroedge import errors
 from astroedge.errors import AstroEdgeError, DeviceError, printable
 from astroedge.strict_json import read_json
-from astroedge.workflows.devices.connection import LARGEST_ANSWER, Connection
+from astroedge.workflows.devices.connection import LARGEST_ANSWER, Answer, Connection
 from astroedge.workflows.devices.copy_files import RemoteFile
 
 PACKAGE = "astroedge.zip"
@@ -50,12 +50,29 @@ def ask_python(
     answer that is none.
     """
     device = connection.address.text
-    # Without Python's variables, which change what is imported, and without bytecode, which could stay somewhere else.
-    start = ("python3", "-E", "-B", "-c", _START, json.dumps(request))
-    answer = connection.work("start", *start, data=data, limit=limit)
+    answer = connection.work("start", *python_words(request), data=data, limit=limit)
     if answer.code:
-        raise DeviceError(f"{device}: {_ended(answer.code)} {_last_line(answer.err)}")
+        raise python_ended(device, answer)
     line, _, arrays = answer.out.partition(b"\n")
+    return read_record(device, line), arrays
+
+
+def python_words(request: Mapping[str, Any]) -> tuple[str, ...]:
+    """The command line of a board's Python that answers a request."""
+    # Without Python's variables, which change what is imported, and without bytecode, which could stay somewhere else.
+    return ("python3", "-E", "-B", "-c", _START, json.dumps(request))
+
+
+def python_ended(device: str, answer: Answer) -> DeviceError:
+    """The error for a Python that did not end by itself."""
+    return DeviceError(f"{device}: {_ended(answer.code)} {_last_line(answer.err)}")
+
+
+def read_record(device: str, line: bytes) -> dict[str, Any]:
+    """The record in a line of an answer.
+
+    Raises the error that the record is, with the board's name before it, and DeviceError for what is no record.
+    """
     try:
         record = read_json(line)
     except ValueError as error:
@@ -64,7 +81,7 @@ def ask_python(
         raise not_an_answer(device, "it is no object")
     if "error" in record:
         raise _error_there(device, record["error"])
-    return record, arrays
+    return record
 
 
 def not_an_answer(device: str, why: str) -> DeviceError:

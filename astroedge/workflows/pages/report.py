@@ -22,6 +22,10 @@ from astroedge.workflows.pages.summary import described, figures_table, tiles
 MOST_SAMPLES = 50_000  # in the JSON of a page; its charts show them all
 
 
+class DamagedProfileError(AstroEdgeError):
+    """A profile whose members are of another kind than a profile's."""
+
+
 def check_packages() -> None:
     """Raise MissingDependencyError where a package that a page of profiles needs is missing."""
     for name in ("jinja2", "vl_convert"):
@@ -31,23 +35,40 @@ def check_packages() -> None:
 def report_files(paths: Sequence[str | os.PathLike[str]]) -> bytes:
     """The page of profiles in files that `astroedge profile --json` wrote.
 
-    Raises AstroEdgeError for a file that is no profile, InputError for too many, MissingDependencyError without the
-    packages of `astroedge[report]`, and OSError.
+    Raises AstroEdgeError, which names the file, for one that is no profile or a damaged one, InputError for too many,
+    MissingDependencyError without the packages of `astroedge[report]`, and OSError.
     """
-    return report_profiles([read_profile(path) for path in paths])
+    records = [read_profile(path) for path in paths]
+    try:
+        return report_profiles(records)
+    except DamagedProfileError:
+        for path, record in zip(paths, records, strict=True):
+            _refuse_damaged(path, record)
+        raise
 
 
 def report_profiles(records: Sequence[Record]) -> bytes:
     """The page of profiles in their JSON form; errors as of `report_files`."""
-    profiles = show_profiles(records)
-    try:
-        parts = _parts(profiles)
-        values = _values(profiles)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        raise AstroEdgeError(f"A profile is damaged ({error!r}); measure again.") from error
+    parts, values = _contents(records)
     kept = [_kept(record) for record in records]
     data = kept[0] if len(kept) == 1 else kept
     return render_page("report.html", scripts=("page.js",), data=data, parts=parts, **values)
+
+
+def _contents(records: Sequence[Record]) -> tuple[Parts, Mapping[str, Any]]:
+    profiles = show_profiles(records)
+    try:
+        return _parts(profiles), _values(profiles)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        raise DamagedProfileError(f"A profile is damaged ({error!r}); measure again.") from error
+
+
+def _refuse_damaged(path: str | os.PathLike[str], record: Record) -> None:
+    """Raise the error of a profile whose values no page can show, by its file."""
+    try:
+        _contents([record])
+    except DamagedProfileError as error:
+        raise AstroEdgeError(f"{os.fspath(path)}: {error}") from error
 
 
 def _kept(record: Record) -> Record:

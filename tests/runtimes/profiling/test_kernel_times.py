@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +12,7 @@ import pytest
 
 import astroedge
 from astroedge.errors import AstroEdgeError, InputError
-from astroedge.kernel_profile import KernelTimes
+from astroedge.kernel_profile import KernelTimes, KernelTrace
 from astroedge.runtimes import load
 from astroedge.runtimes.profiling.kernel_times import time_kernels
 from astroedge.runtimes.profiling.profiler import profile
@@ -116,6 +116,17 @@ def test_only_a_fresh_measurement_has_a_trace(measured: Profile) -> None:
     for other in (replace(measured, kernels=None), Profile.from_json(measured.to_json())):
         with pytest.raises(AstroEdgeError, match="--kernels"):
             trace_events(other)
+
+
+def test_a_trace_reads_back_and_a_damaged_one_does_not(measured: Profile) -> None:
+    """The members of a trace as JSON are the same trace; names, modules and times that do not fit are refused."""
+    trace = kernels_of(measured).trace
+    assert trace is not None
+    record = json.loads(json.dumps(asdict(trace)))
+    assert KernelTrace.from_json(record) == trace
+    for damage in ({"names": ["one"]}, {"modules": [0] * len(trace.names)}, {"ticks": [[0.0]]}, {"ticks": [["now"]]}):
+        with pytest.raises(ValueError, match=r"trace|float"):
+            KernelTrace.from_json({**record, **damage})
 
 
 def test_a_stream_goes_on_where_it_was() -> None:

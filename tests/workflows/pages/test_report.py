@@ -209,6 +209,15 @@ def test_values_of_another_kind_are_damage() -> None:
             report_profiles([record])
 
 
+def test_the_file_of_a_damaged_profile_is_named(tmp_path: Path) -> None:
+    """Of several files the one whose values no page can show is named, though each holds a profile's members."""
+    kinds = ("t", "p50", "max", "clock", "temperature", "throttled", "load")
+    for name, changed in (("good", {}), ("bad", {"timeline": [dict.fromkeys(kinds, "long")] * 3})):
+        (tmp_path / name).write_text(json.dumps(deepcopy(plain_profile()) | changed))
+    with pytest.raises(AstroEdgeError, match=r"bad: A profile is damaged"):
+        report_files([tmp_path / "good", tmp_path / "bad"])
+
+
 def test_profiles_of_the_tests_are_such_as_are_written() -> None:
     """What the tests show is what the schema allows, key by key."""
     schema = json.loads((ROOT / "astroedge" / "schemas" / "profile.schema.json").read_text(encoding="utf-8"))
