@@ -69,8 +69,8 @@ def interpreter_architecture() -> str:
 def processor_features() -> frozenset[str]:
     """The CPU flags a process may use, by their names in /proc/cpuinfo.
 
-    On ARM and RISC-V they come from the process's own auxiliary vector, because /proc/cpuinfo shows the host's processor to an
-    emulated process, and a 64-bit kernel its 64-bit programs' flags to a 32-bit one.
+    On ARM and RISC-V they come from the process's own auxiliary vector, because /proc/cpuinfo shows the host's
+    processor to an emulated process, and a 64-bit kernel its 64-bit programs' flags to a 32-bit one.
 
     Raises IncompatibleError when the kernel shows neither.
     """
