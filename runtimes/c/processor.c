@@ -12,8 +12,10 @@
 #define OWN_MACHINE EM_ARM
 #elif defined(__x86_64__)
 #define OWN_MACHINE EM_X86_64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define OWN_MACHINE EM_RISCV
 #else
-#error "bundles are for x86-64, aarch64 and 32-bit ARM"
+#error "bundles are for x86-64, aarch64, 32-bit ARM and 64-bit RISC-V"
 #endif
 
 #define OWN_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
@@ -62,12 +64,12 @@ static int fail_without(const char *word, size_t length, astro_failure *failure)
                       (int)length, word);
 }
 
-#if defined(__aarch64__) || defined(__arm__)
+#if defined(__aarch64__) || defined(__arm__) || defined(__riscv)
 
 #include <sys/auxv.h>
 
 /* Bits of AT_HWCAP and AT_HWCAP2 from 0, by their names in /proc/cpuinfo (Linux, arch/arm64/include/uapi/asm/hwcap.h and
- * the same of arch/arm). The auxiliary vector is the process's own: an emulated process sees its host's /proc/cpuinfo. */
+ * the same of arch/arm and arch/riscv). The auxiliary vector is the process's own: an emulated process sees its host's /proc/cpuinfo. */
 #if defined(__aarch64__)
 static const char *const hwcap[] = {
     "fp",    "asimd",    "evtstrm", "aes",  "pmull", "sha1",  "sha2",   "crc32",   "atomics", "fphp", "asimdhp",
@@ -78,6 +80,10 @@ static const char *const hwcap2[] = {
     "dcpodp",  "sve2",     "sveaes",   "svepmull", "svebitperm", "svesha3", "svesm4", "flagm2", "frint", "svei8mm",
     "svef32mm", "svef64mm", "svebf16", "i8mm",     "bf16",       "dgh",     "rng",    "bti",    "mte",
 };
+#elif defined(__riscv)
+static const char *const hwcap[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m",
+                                    "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "z"};
+static const char *const hwcap2[] = {""};
 #else
 static const char *const hwcap[] = {
     "swp",     "half",  "thumb", "26bit",    "fastmult", "fpa",   "vfp",   "edsp",  "java",   "iwmmxt", "crunch",

@@ -21,7 +21,7 @@ _ELF_MACHINES = {
 }
 
 # The bits of AT_HWCAP and AT_HWCAP2 from 0, by the names /proc/cpuinfo has for them; see the Linux headers
-# arch/arm64/include/uapi/asm/hwcap.h and arch/arm/include/uapi/asm/hwcap.h.
+# arch/arm64/include/uapi/asm/hwcap.h and its likes of arch/arm and arch/riscv.
 _HWCAPS = {
     "aarch64": (
         """
@@ -40,6 +40,7 @@ _HWCAPS = {
         """,
         "aes pmull sha1 sha2 crc32 sb ssbs",
     ),
+    "riscv64": ("a b c d e f g h i j k l m n o p q r s t u v w x y z", ""),
 }
 _AT_HWCAP, _AT_HWCAP2 = 16, 26
 
@@ -68,8 +69,8 @@ def interpreter_architecture() -> str:
 def processor_features() -> frozenset[str]:
     """The CPU flags a process may use, by their names in /proc/cpuinfo.
 
-    On ARM they come from the process's own auxiliary vector, because /proc/cpuinfo shows the host's processor to an
-    emulated process, and a 64-bit kernel its 64-bit programs' flags to a 32-bit one.
+    On ARM and RISC-V they come from the process's own auxiliary vector, because /proc/cpuinfo shows the host's
+    processor to an emulated process, and a 64-bit kernel its 64-bit programs' flags to a 32-bit one.
 
     Raises IncompatibleError when the kernel shows neither.
     """

@@ -9,14 +9,20 @@ from astroedge.targets.families.arm import Arm
 from astroedge.targets.families.arm32 import Arm32
 from astroedge.targets.families.cuda import Cuda
 from astroedge.targets.families.family import Architecture, Family
+from astroedge.targets.families.riscv import RiscV
 from astroedge.targets.families.x86 import X86
 
-_X86, _ARM, _ARM32, _CUDA = X86(), Arm(), Arm32(), Cuda()
+_X86, _ARM, _ARM32, _RISCV, _CUDA = X86(), Arm(), Arm32(), RiscV(), Cuda()
 
-FAMILIES: dict[str, Family] = {"x86": _X86, "arm": _ARM, "arm32": _ARM32, "cuda": _CUDA}
+FAMILIES: dict[str, Family] = {"x86": _X86, "arm": _ARM, "arm32": _ARM32, "riscv": _RISCV, "cuda": _CUDA}
 """Who computes a tick, by name."""
 
-ARCHITECTURES: dict[str, Architecture] = {"x86_64": _X86, "aarch64": _ARM, "armv7l": _ARM32}
+ARCHITECTURES: dict[str, Architecture] = {
+    "x86_64": _X86,
+    "aarch64": _ARM,
+    "armv7l": _ARM32,
+    "riscv64": _RISCV,
+}
 """Who loads a library, by the name that the kernel, GCC's triples and a board file's `arch` give it."""
 
 

@@ -20,7 +20,8 @@ _EXECUTABLE, _WRITABLE = 1, 2
 _REFUSED = {1: "another library", 12: "_init", 25: "constructors", 36: "packed relocations", 23: "a procedure table"}
 _HASH, _STRINGS, _SYMBOLS = 4, 5, 6
 _PAGE = 65536  # bytes; as many zeros fill up a segment at most
-_RELATIVE = {40: 23, 62: 8, 183: 1027}  # R_ARM_RELATIVE, R_X86_64_RELATIVE, R_AARCH64_RELATIVE by machine
+# R_ARM_RELATIVE, R_X86_64_RELATIVE, R_AARCH64_RELATIVE and R_RISCV_RELATIVE by machine.
+_RELATIVE = {40: 23, 62: 8, 183: 1027, 243: 3}
 
 # Kind, flags, offset, address, size in the file and in memory.
 _Header = tuple[int, int, int, int, int, int]

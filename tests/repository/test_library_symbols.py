@@ -53,7 +53,7 @@ def test_exact_code_fuses_no_product(name: str) -> None:
     assert [form for part in code for form in fused_products(target.arch, part)] == []
 
 
-@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4", "raspberry-pi-4", "raspberry-pi-3-32bit"])
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4", "raspberry-pi-4", "raspberry-pi-3-32bit", "riscv64"])
 def test_fast_code_does_fuse(name: str) -> None:
     """The same network with `math="fast"` has fused multiply-adds, so the test above would see them."""
     target = resolve_target(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-MACHINES = {62: "x86_64", 183: "aarch64", 40: "armv7l"}
+MACHINES = {62: "x86_64", 183: "aarch64", 40: "armv7l", 243: "riscv64"}
 
 
 def machine(library: bytes) -> str:

@@ -123,3 +123,14 @@ def frames_of(fields: Sequence[BufferField], arrays: Mapping[str, NDArray[Any]])
     """Arrays (T, …) as the frames of T ticks."""
     rows = [np.ascontiguousarray(arrays[field.name]).reshape(len(arrays[field.name]), -1) for field in fields]
     return np.concatenate([row.view(np.uint8) for row in rows], axis=1).tobytes()
+
+
+def arrays_of(fields: Sequence[BufferField], frames: bytes) -> dict[str, NDArray[Any]]:
+    """Frames of T ticks as arrays (T, …): what `frames_of` undoes."""
+    rows = np.frombuffer(frames, np.uint8).reshape(-1, sum(field.nbytes for field in fields))
+    ends = np.cumsum([field.nbytes for field in fields])
+    parts = np.split(rows, ends[:-1], axis=1)
+    return {
+        field.name: np.ascontiguousarray(part).view(field.dtype).reshape(len(rows), *field.shape)
+        for field, part in zip(fields, parts, strict=True)
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _ARM32_FORMS = {
     "vfma, vfms (vector)": (0xFF800F10, 0xF2000C10),
 }
 _FORMS = {"aarch64": _ARM_FORMS, "armv7l": _ARM32_FORMS}
+# RISC-V: four opcodes, in instructions of 32 bits (the Unprivileged ISA, chapter "F").
+_RISCV_FUSED = {0x43: "fmadd", 0x47: "fmsub", 0x4B: "fnmsub", 0x4F: "fnmadd"}
 # x86: VEX or EVEX, map 0F38, prefix 66, opcodes 96–9F, A6–AF and B6–BF (Intel SDM, volume 2, VFMADD… and its kin).
 _X86_FORMS = {
     "vfmadd and kin (VEX)": rb"\xc4[\x42\x62\x82\xa2\xc2\xe2\x02\x22](?s:.)[\x96-\x9f\xa6-\xaf\xb6-\xbf]",
@@ -35,10 +38,22 @@ def fused_products(arch: str, code: bytes) -> list[str]:
     On x86, where instructions have any length, every byte is tried as a beginning: nothing found means nothing there,
     while a find in very long code could be a coincidence.
     """
+    if arch == "riscv64":
+        return sorted({_RISCV_FUSED[opcode] for opcode in _riscv_opcodes(code) if opcode in _RISCV_FUSED})
     if arch in _FORMS:
         words = np.frombuffer(code[: len(code) // 4 * 4], "<u4")
         return [name for name, (mask, value) in _FORMS[arch].items() if ((words & mask) == value).any()]
     return [name for name, form in _X86_FORMS.items() if any(_is_fused(*found) for found in _finds(form, code))]
+
+
+def _riscv_opcodes(code: bytes) -> Iterator[int]:
+    """The opcodes of instructions of 32 bits, one after the other; those of 16 bits do not end in two ones."""
+    at = 0
+    while at < len(code):
+        wide = code[at] & 3 == 3
+        if wide:
+            yield code[at] & 0x7F
+        at += 4 if wide else 2
 
 
 def _finds(form: bytes, code: bytes) -> list[tuple[str, bytes]]:

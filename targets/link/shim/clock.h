@@ -42,6 +42,15 @@ static inline uint64_t read_clock(void)
     return (uint64_t)time[0] * 1000000000u + time[1];
 }
 
+#elif defined(__riscv) && __riscv_xlen == 64
+
+static inline uint64_t read_clock(void)
+{
+    uint64_t count;
+    __asm__ volatile("fence\n\trdtime %0\n\tfence" : "=r"(count) : : "memory");
+    return count;
+}
+
 #else
 #error "the clock of this architecture is not known"
 #endif

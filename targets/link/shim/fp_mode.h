@@ -55,6 +55,23 @@ static inline void write_fp_mode(fp_mode mode)
     __asm__ volatile("vmsr fpscr, %0" : : "r"(mode) : "memory", "cc");
 }
 
+#elif defined(__riscv) && __riscv_flen == 64
+
+typedef uint64_t fp_mode;
+#define FP_MODE_OF_A_STEP 0u /* fcsr: nearest; denormals are always kept, and there are no traps */
+
+static inline fp_mode read_fp_mode(void)
+{
+    fp_mode mode;
+    __asm__ volatile("frcsr %0" : "=r"(mode) : : "memory");
+    return mode;
+}
+
+static inline void write_fp_mode(fp_mode mode)
+{
+    __asm__ volatile("fscsr %0" : : "r"(mode) : "memory");
+}
+
 #else
 #error "the floating-point mode of this architecture is not known"
 #endif

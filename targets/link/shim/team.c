@@ -124,6 +124,23 @@ static void pause(void)
     __asm__ volatile("isb" : : : "memory");
 }
 
+#elif defined(__riscv) && __riscv_xlen == 64
+
+static void futex(const uint32_t *word, int operation, uint32_t value)
+{
+    register long number __asm__("a7") = 98; /* SYS_futex */
+    register const uint32_t *first __asm__("a0") = word;
+    register long second __asm__("a1") = operation;
+    register unsigned long third __asm__("a2") = value;
+    register const void *timeout __asm__("a3") = 0;
+    __asm__ volatile("ecall" : "+r"(first) : "r"(number), "r"(second), "r"(third), "r"(timeout) : "memory");
+}
+
+static void pause(void)
+{
+    __asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" : : : "memory"); /* pause, which older processors pass over */
+}
+
 #else
 #error "system calls of this architecture are not known"
 #endif

@@ -210,6 +210,15 @@ def test_native_32_bit_arm_is_the_core_by_its_part_number(tmp_path: Path) -> Non
     assert list(tvm_target(found).attrs["mattr"]) == ["-neon"]
 
 
+def test_64_bit_risc_v_is_compiled_for_as_any_such(tmp_path: Path) -> None:
+    """Its vectors are not used, whatever the kernel shows: they have no fixed width."""
+    cpuinfo = "processor\t: 0\nhart\t: 0\nisa\t: rv64imafdcv_zicbom_zfhmin\nmmu\t: sv39\n\n"
+    found = machine(tmp_path, "riscv64", cpuinfo, "SpacemiT K1 deb1 board")
+    assert detect_board(found).name == "riscv64"
+    assert (detect_native(found).cpu, detect_native(found).features) == ("generic-rv64", tuple("imafdc"))
+    assert list(tvm_target(detect_native(found)).attrs["mattr"]) == ["+m", "+a", "+f", "+d", "+c", "-v"]
+
+
 def test_32_bit_python_on_a_64_bit_x86_kernel_is_refused(tmp_path: Path) -> None:
     """There are no bundles for 32-bit x86, so that a 64-bit Python is asked for."""
     with pytest.raises(TargetError, match="32-bit program on a x86_64 kernel"):

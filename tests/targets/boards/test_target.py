@@ -81,6 +81,7 @@ def test_vector_width_is_what_the_code_uses(name: str) -> None:
         "x86_64": {"xmm": 128, "ymm": 256, "zmm": 512},
         "aarch64": {"v0.4s": 128, "z0.s": 0},
         "armv7l": {"s0": 32, "q8": 128, "q9": 128},
+        "riscv64": {"fa5": 32, "v8": 128},
     }[target.arch]
     assert max(width for text, width in widths.items() if re.search(rf"\b{re.escape(text)}", assembly)) == (
         target.vector_bits
@@ -148,7 +149,11 @@ def test_missing_board_file_is_named() -> None:
         ("cores = 4", "cores = true", "cores is True; it must be an integer"),
         ("cores = 4", "cores = 0", "cores is 0; it must be at least 1"),
         ("cores = 4", "cores = ", "is not valid TOML"),
-        ('arch = "aarch64"', 'arch = "ppc64le"', "arch is 'ppc64le'; it must be x86_64 or aarch64 or armv7l"),
+        (
+            'arch = "aarch64"',
+            'arch = "ppc64le"',
+            "arch is 'ppc64le'; it must be x86_64 or aarch64 or armv7l or riscv64",
+        ),
         ('arch = "aarch64"', 'arch = "x86_64"', "it must be x86_64-linux-gnu"),
         ('glibc = "2.28"', 'glibc = "latest"', "glibc is 'latest'"),
         ("vector_bits = 128", "vector_bits = 100", "vector_bits is 100; it must be 32, 128, 256 or 512"),

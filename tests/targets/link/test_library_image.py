@@ -43,7 +43,9 @@ def test_segments_functions_and_addresses_are_found(target: str) -> None:
     assert all(0 < place < end and 0 < target < end for place, target in image.pointers.items())
 
 
-@pytest.mark.parametrize(("triple", "word"), [("arm-linux-gnueabihf", 4), ("aarch64-linux-gnu", 8)])
+@pytest.mark.parametrize(
+    ("triple", "word"), [("arm-linux-gnueabihf", 4), ("aarch64-linux-gnu", 8), ("riscv64-linux-gnu", 8)]
+)
 def test_addresses_have_the_size_of_the_processors(triple: str, word: int, tmp_path: Path) -> None:
     """What a table of a library points at is found for 32-bit and 64-bit processors alike."""
     (tmp_path / "table.c").write_text(TABLE)

@@ -45,7 +45,7 @@ def test_library_exports_four_entries_and_needs_nothing(name: str) -> None:
     assert elf.section(library, 2) == b"", "the full symbol table must be stripped"
 
 
-@pytest.mark.parametrize("name", ["native", "raspberry-pi-4", "armv7"])
+@pytest.mark.parametrize("name", ["native", "raspberry-pi-4", "armv7", "riscv64"])
 def test_library_loads_on_kernels_with_large_pages(name: str) -> None:
     """Segments are aligned to 64 KiB, the largest page an arm64 kernel uses."""
     target = resolve_target(name)

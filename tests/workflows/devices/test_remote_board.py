@@ -38,7 +38,7 @@ def test_an_unknown_board_gets_the_nearest_target() -> None:
     ("changed", "said"),
     [
         ({"system": "Darwin\n23"}, "b runs Darwin; compiled steps run on Linux"),
-        ({"machine": "riscv64"}, "b is riscv64 with 64-bit programs, for which nothing can be compiled"),
+        ({"machine": "ppc64le"}, "b is ppc64le with 64-bit programs, for which nothing can be compiled"),
         ({"system": ""}, "b runs an unknown system"),
     ],
 )
