@@ -8,7 +8,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import ALIFNetwork, AstroSNNStep, load_checkpoint
+from astroedge.models import (
+    BDH,
+    ELM,
+    HMMGLM,
+    L2MU,
+    NALSM,
+    RWKV4,
+    ALIFNetwork,
+    AstroSNNStep,
+    CSDPCircuit,
+    DelayNetwork,
+    EGRUNetwork,
+    LearntTauRNN,
+    MPATHNetwork,
+    PLIFNetwork,
+    SNUNetwork,
+    SpikeGPT,
+    load_checkpoint,
+)
 from benchmarks.networks.published import Draw, Published
 from benchmarks.places import CHECKPOINT
 
@@ -49,7 +67,29 @@ def tokens(vocabulary: int) -> Draw:
     return lambda generator, streams: (torch.randint(0, vocabulary, (streams,), generator=generator),)
 
 
+def _counts_and_end(generator: torch.Generator, streams: int) -> tuple[Tensor, Tensor]:
+    """Counts of five channels' spikes each, of a sample that goes on."""
+    counts = (torch.rand(streams, 140, 5, generator=generator) < EVENTS / 5).sum(dim=-1).float()
+    return counts, torch.zeros(streams, 1)
+
+
 ZOO: dict[str, Cell] = {
     "astrosnn": cell("AstroSNN", "2312.07625", lambda: AstroSNNStep(load_checkpoint(CHECKPOINT)), tokens(256)),
+    "nalsm": cell("NALSM, 1,000 neurons that learn", "2111.01760", NALSM, spikes(784)),
+    "l2mu": cell("L²MU", "2407.04076", L2MU, spikes(24)),
+    "elm": cell("ELM, version 2", "2306.16922", ELM, spikes(1278)),
+    "delays": cell("SNN with delays (DCLS)", "2306.17670", DelayNetwork, _counts_and_end),
+    "bdh": cell("BDH-GPU", "2509.26507", BDH, tokens(256)),
+    "mpath": cell("MPATH", "2104.10851", MPATHNetwork, numbers(784)),
+    "snu": cell("SNU", "1812.07040", SNUNetwork, spikes(32)),
+    "snu-a": cell("SNU, axo-somatic (our reading)", "2110.02743", lambda: SNUNetwork(kind="axo-somatic"), spikes(32)),
+    "snu-o": cell("SNU, axo-axonic (our reading)", "2110.02743", lambda: SNUNetwork(kind="axo-axonic"), spikes(32)),
+    "learnt-tau": cell("RNN with learnt τ", "2309.12927", LearntTauRNN, spikes(1, rate=0.5)),
+    "csdp": cell("CSDP circuit, inference", "2303.18187", CSDPCircuit, spikes(784)),
+    "rwkv4": cell("RWKV-4", "2305.13048", RWKV4, tokens(256)),
+    "spikegpt": cell("SpikeGPT", "2302.13939", SpikeGPT, tokens(256)),
+    "egru": cell("EGRU", "2206.06178", EGRUNetwork, numbers(1)),
     "alif": cell("ALIF", "1803.09574", ALIFNetwork, spikes(700)),
+    "plif": cell("PLIF", "2007.05785", PLIFNetwork, spikes(784)),
+    "hmm-glm": cell("HMM-GLM filter", "2310.15099", HMMGLM, spikes(32)),
 }
