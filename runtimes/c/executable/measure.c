@@ -147,6 +147,11 @@ static int measure_native(astro_session *session, measured *result, astro_failur
     return 0;
 }
 
+int is_contradictory(const measured *found)
+{
+    return found->native_step > 1.05 * found->step.mean;
+}
+
 int measure(astro_session *session, const request *wanted, measured *result, astro_failure *failure)
 {
     const uint64_t period = wanted->steps ? wanted->steps : USUAL_STEPS;

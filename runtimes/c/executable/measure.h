@@ -20,6 +20,10 @@ typedef struct measured {
 
 #define NATIVE_RUNS 5
 
+/* Whether a native step was slower than the timed steps, which do more, by more than chance makes of equal ones: then it is
+ * no measure, as in runtimes/profiling/time_steps.py. */
+int is_contradictory(const measured *found);
+
 /* Open the program's step, which is to be closed, and measure it. */
 int measure(astro_session *session, const request *wanted, measured *result, astro_failure *failure);
 

@@ -109,7 +109,10 @@ static void write_readings(json *out, const astro_session *session, const measur
     write_memory(out, "added memory", found->added_memory,
                  "resident memory of the process, after the first step less before loading");
     snprintf(note, sizeof note, "native run over %" PRIu64 " steps, median of %d", found->native_steps, NATIVE_RUNS);
-    write_reading(out, "throughput", 1e9 / found->native_step, "steps/s", note);
+    if (is_contradictory(found))
+        write_unavailable(out, "throughput", "steps/s", "native runs were slower than timed steps: disturbed");
+    else
+        write_reading(out, "throughput", 1e9 / found->native_step, "steps/s", note);
     write_memory(out, "peak memory", found->peak_memory, "resident memory of the whole process");
     if (size >= 0)
         write_reading(out, "executable size", (double)size, "bytes", "all there is");
@@ -190,6 +193,20 @@ static void write_pace(json *out, const request *wanted, const pace *paced)
     json_end(out, '}');
 }
 
+static void write_warnings(json *out, const measured *found)
+{
+    char text[256];
+    if (!is_contradictory(found))
+        return;
+    snprintf(text, sizeof text,
+             "Native runs took %.0f ns a step and timed steps %.0f ns, which do more, so they are no measure of it: the machine "
+             "was disturbed; measure longer (--duration) on an idle machine.",
+             found->native_step, found->step.mean);
+    json_begin(out, "warnings", '[');
+    json_text(out, NULL, text);
+    json_end(out, ']');
+}
+
 void write_profile(FILE *file, const astro_session *session, const request *wanted, const measured *found)
 {
     const astro_info *info = session->info;
@@ -215,6 +232,7 @@ void write_profile(FILE *file, const astro_session *session, const request *want
     json_text(&out, "comparison", NULL);
     if (wanted->rate > 0)
         write_pace(&out, wanted, &found->paced);
+    write_warnings(&out, found);
     json_begin(&out, "samples", '[');
     json_end(&out, ']');
     json_end(&out, '}');

@@ -61,6 +61,9 @@ void print_profile(FILE *file, const astro_session *session, const request *want
     print_timing(file, "step", &found->step);
     fprintf(file, "%-14s %s a step over %" PRIu64 " steps\n", "native run", show_time(found->native_step, text),
             found->native_steps);
+    if (is_contradictory(found))
+        fprintf(file, "%-14s native runs were slower than timed steps, which do more: the machine was disturbed; measure longer "
+                "(--duration) on an idle machine\n", "doubt");
     if (wanted->rate > 0) {
         fprintf(file, "%-14s %g Hz for %.3g s, %" PRIu64 " ticks not ready before the next was due\n", "paced", wanted->rate,
                 found->paced.seconds, found->paced.missed);

@@ -47,6 +47,8 @@ def profiled(program: Path, *arguments: str) -> dict[str, Any]:
     assert (result.returncode, result.stderr) == (0, b"")
     record: dict[str, Any] = json.loads(result.stdout)
     jsonschema.validate({key: value for key, value in record.items() if key in SCHEMA["properties"]}, SCHEMA)
+    labels = {reading["name"]: reading["label"] for reading in record["readings"]}
+    assert (labels["throughput"] == "unavailable") == ("warnings" in record), "doubted where native runs were slower"
     return record
 
 
@@ -176,7 +178,7 @@ def test_a_profiles_times_are_those_of_its_steps(tiny: Path) -> None:
     assert 0 < order[0] <= step["mean"] <= order[-1]
     readings = {item["name"]: item for item in record["readings"]}
     for name in ("load time", "first step", "throughput", "peak memory", "executable size", "weights size"):
-        assert readings[name]["value"] > 0
+        assert readings[name]["label"] == "unavailable" or readings[name]["value"] > 0
     assert readings["executable size"]["value"] == tiny.stat().st_size
     assert all(item["note"] for item in record["readings"] if item["value"] is None)
 
