@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import EGRUNetwork, PLIFNetwork, SNUNetwork
+from astroedge.models import HMMGLM, EGRUNetwork, PLIFNetwork, SNUNetwork
 from astroedge.models.delay_network import DelayedLinear, DelayNetwork
 from tests.conformance.cases import HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights, drawn
-from tests.support.kernels.reference_math import sigmoid, tanh
-from tests.support.kernels.reference_order import product
+from tests.support.kernels.reference_math import exp, log, sigmoid, tanh
+from tests.support.kernels.reference_order import product, tree
 
 F = np.float32
 WIDTHS = (INPUTS, HIDDEN, OUTPUTS)
@@ -128,6 +128,22 @@ def _snu(model: Any, x: Array, states: list[Array]) -> list[Array]:
     return [_linear(model.readout, x), *following]
 
 
+def _hmm_glm(model: Any, y: Array, states: list[Array]) -> list[Array]:
+    """Predict by the transitions, correct by the likelihood of the spikes, all in logarithms."""
+    alpha, spikes = states
+    rates = _linear(model.W, spikes).reshape(model.states, model.neurons)
+    likelihood = np.array([tree(row) for row in y * rates - exp(rates)])
+    transitions = _array(torch.log_softmax(model.log_A, dim=1))
+    joint = np.array([_log_sum_exp(column) for column in (alpha[0][:, None] + transitions).T]) + likelihood
+    alpha = (joint - _log_sum_exp(joint))[None]
+    return [alpha, alpha, np.concatenate([y[:, None], spikes[:, :-1]], axis=1)]
+
+
+def _log_sum_exp(values: Array) -> Any:
+    highest = values.max()
+    return log(tree(exp(values - highest)).reshape(1))[0] + highest
+
+
 CASES = [
     _case("EGRUNetwork", "", lambda: EGRUNetwork(WIDTHS), _egru, 3.0, exact=False),
     _case("PLIFNetwork", "", lambda: PLIFNetwork((INPUTS, HIDDEN, 2)), _plif, 4.0, tie=2.0),
@@ -136,4 +152,5 @@ CASES = [
     _case("DelayNetwork", "ring", lambda: Endless((*WIDTHS, 4), 9, 1.5, form="ring"), None, 1.5),
     _case("SNUNetwork", "", lambda: SNUNetwork(WIDTHS), _snu, 3.0, ties=False),
     _case("SNUNetwork", "axo-axonic", lambda: SNUNetwork(WIDTHS, "axo-axonic"), _snu, 3.0, exact=False),
+    _case("HMMGLM", "", lambda: HMMGLM(INPUTS), _hmm_glm, 1.0, exact=False, fires=False),
 ]
