@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _TITLES = {
     "device": "For running bundles (device)",
     "host": "For exporting and compiling (host)",
+    "extra": "For more, where it is wanted (extras)",
 }
 
 

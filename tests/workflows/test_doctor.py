@@ -19,7 +19,14 @@ import pytest
 from astroedge.workflows.doctor import examine as doctor
 from astroedge.workflows.doctor import packages
 from astroedge.workflows.doctor.findings import BROKEN, HOST, MISSING, OK, UNTESTED, Finding, to_json
-from astroedge.workflows.doctor.packages import PACKAGES, Package, find_packages, import_errors, pinned_versions
+from astroedge.workflows.doctor.packages import (
+    PACKAGES,
+    Package,
+    find_extras,
+    find_packages,
+    import_errors,
+    pinned_versions,
+)
 from tests.support.places import ROOT
 
 
@@ -105,6 +112,15 @@ def test_no_place_for_temporary_files_is_a_gap(monkeypatch: pytest.MonkeyPatch) 
     """Without one nothing is exported or compiled, so it is found missing, and the reason is kept."""
     monkeypatch.setattr(tempfile, "tempdir", "/proc/nothing")
     assert (doctor._temporary_files().state, doctor._temporary_files().cure) == (MISSING, "No such file or directory")
+
+
+def test_a_missing_extra_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each extra says what it is for; one whose packages are missing says how to get it, and nothing is not working."""
+    assert {finding.name for finding in find_extras()} == {"report", "events", "cuda"}
+    monkeypatch.setattr(packages, "EXTRAS", {"report": (("json", "no_such_package"), "pages")})
+    (finding,) = find_extras()
+    assert (finding.state, finding.is_gap, finding.cure) == (MISSING, False, 'pip install "astroedge[report]"')
+    assert to_json([finding])["ok"] == {"device": True, "host": True}
 
 
 def test_package_that_is_not_installed_is_missing() -> None:

@@ -17,7 +17,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.families import ARCHITECTURES
 from astroedge.targets.link.linker import find_linker
 from astroedge.workflows.doctor.findings import BROKEN, DEVICE, HOST, MISSING, OK, UNTESTED, Finding
-from astroedge.workflows.doctor.packages import find_packages
+from astroedge.workflows.doctor.packages import find_extras, find_packages
 
 _OLDEST_GLIBC = (2, 28)
 
@@ -32,7 +32,7 @@ def examine(imports: bool = False, progress: Callable[[str], None] = lambda name
     progress("machine")
     findings = [_python(), _c_library(), _processor(), *_gpus(), _temporary_files()]
     progress("packages")
-    findings += find_packages(imports)
+    findings += [*find_packages(imports), *find_extras()]
     progress("linkers")
     findings += [_linker(architecture.generic) for architecture in ARCHITECTURES.values()]
     return [*findings, *(_emulator(arch) for arch, architecture in ARCHITECTURES.items() if architecture.emulator)]

@@ -13,6 +13,7 @@ BROKEN = "broken"
 
 DEVICE = "device"
 HOST = "host"
+EXTRA = "extra"
 
 REPORT_FORMAT = "astroedge-doctor"
 REPORT_VERSION = 1
@@ -23,9 +24,10 @@ class Finding:
     """One thing that was looked at.
 
     `side` is "device" for what loading and running bundles needs, "host" for what exporting and compiling needs beyond
-    that. `state` is "ok"; "untested" for another version than the tested one, which may well work; "missing"; or
-    "broken" for what is there but does not run. `version` is "" where nothing was found. `purpose` says what needs it
-    and `cure` what to do, "" where nothing is to be done.
+    that, "extra" for packages that add one thing each and that nothing else lacks. `state` is "ok"; "untested" for
+    another version than the tested one, which may well work; "missing"; or "broken" for what is there but does not run.
+    `version` is "" where nothing was found. `purpose` says what needs it and `cure` what to do, "" where nothing is to
+    be done.
     """
 
     side: str
@@ -37,8 +39,8 @@ class Finding:
 
     @property
     def is_gap(self) -> bool:
-        """Whether something is missing or broken."""
-        return self.state in (MISSING, BROKEN)
+        """Whether something is missing or broken that a side needs."""
+        return self.side != EXTRA and self.state in (MISSING, BROKEN)
 
 
 def to_json(findings: Sequence[Finding]) -> dict[str, Any]:

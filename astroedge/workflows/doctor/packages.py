@@ -13,7 +13,7 @@ from pathlib import Path
 
 from astroedge.host_package import variables_for_imports
 from astroedge.targets.cuda import nvrtc
-from astroedge.workflows.doctor.findings import BROKEN, DEVICE, HOST, MISSING, OK, UNTESTED, Finding
+from astroedge.workflows.doctor.findings import BROKEN, DEVICE, EXTRA, HOST, MISSING, OK, UNTESTED, Finding
 
 _INSTALL = {DEVICE: "pip install astroedge", HOST: 'pip install "astroedge[host]"'}
 
@@ -78,6 +78,31 @@ PACKAGES = (
     Package("ziglang", "ziglang", "linking for every target"),
     Package(nvrtc.PACKAGE, nvrtc.MODULE, "compiling for GPUs", install=nvrtc.INSTALL),
 )
+
+
+EXTRAS = {
+    "report": (("jinja2", "vl_convert"), "pages: report, view, profile --html"),
+    "events": (("aedat",), "recordings of event cameras"),
+    "cuda": ((nvrtc.MODULE,), "compiling for GPUs"),
+}
+"""The modules that an extra of `pip install` brings, and what for."""
+
+
+def find_extras() -> list[Finding]:
+    """Whether the packages of each extra are installed."""
+    findings = []
+    for extra, (modules, purpose) in EXTRAS.items():
+        is_there = all(map(_is_there, modules))
+        cure = "" if is_there else f'pip install "astroedge[{extra}]"'
+        findings.append(Finding(EXTRA, extra, OK if is_there else MISSING, "", purpose, cure))
+    return findings
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
 
 
 def find_packages(imports: bool, packages: Sequence[Package] = PACKAGES) -> list[Finding]:
