@@ -9,6 +9,7 @@ from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
+from astroedge.models.diverse_neurons import DiverseNetwork
 from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.l2mu import L2MU
@@ -27,6 +28,7 @@ __all__ = [
     "AstroSNNStep",
     "ConvLIFNetwork",
     "GRUNetwork",
+    "DiverseNetwork",
     "LIFNetwork",
     "LearntTauRNN",
     "SpikingRWKV",
