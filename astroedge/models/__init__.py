@@ -12,6 +12,7 @@ from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.delay_network import DelayNetwork
+from astroedge.models.diverse_neurons import DiverseNetwork
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
@@ -37,6 +38,7 @@ __all__ = [
     "CSDPCircuit",
     "ConvLIFNetwork",
     "DelayNetwork",
+    "DiverseNetwork",
     "EGRUNetwork",
     "ELM",
     "GRUNetwork",

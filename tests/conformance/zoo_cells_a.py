@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import ELM, L2MU, LearntTauRNN
+from astroedge.models import ELM, L2MU, DiverseNetwork, LearntTauRNN
 from tests.conformance.cases import GRID, HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights
 from tests.support.kernels.reference_math import sigmoid, tanh
 from tests.support.kernels.reference_order import product, tree
 
 F = np.float32
+WIDTHS = (INPUTS, HIDDEN, OUTPUTS)
 Make = Callable[[], Any]
 # From the model, inputs and states, batches of one, each `(1, …)`: outputs and next states.
 Advance = Callable[[Any, Array, list[Array]], list[Array]]
@@ -135,6 +136,17 @@ def _bits(outside: bool) -> Any:
     return LearntTauRNN(INPUTS, HIDDEN, 4, outside=outside)
 
 
+def _diverse(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """Rows 0 and 2 of each neuron's matrix, and the fixed weights between layers."""
+    following = []
+    for index, (layer, h) in enumerate(zip(model.layers, states, strict=True)):
+        if index > 0:
+            x = product(x[0], _array(model.weights[index - 1]))[None]
+        x, h = (tanh(row[0] * x + row[1] + row[2] * h) for row in _array(layer.P)[[0, 2]])
+        following.append(h)
+    return [x, *following]
+
+
 CASES = [
     _case("L2MU", "", partial(_memories, False), _l2mu, 0.8, ties=False),
     _case("L2MU", "synaptic", partial(_memories, True), _l2mu, 0.5, ties=False),
@@ -142,4 +154,5 @@ CASES = [
     _case("ELM", "version 2, SiLU", partial(_neuron, 2, "silu"), _elm, 1.0, exact=False, fires=False),
     _case("LearntTauRNN", "", partial(_bits, False), _learnt_tau, 1.0, exact=False, fires=False),
     _case("LearntTauRNN", "φ outside", partial(_bits, True), _learnt_tau, 1.0, exact=False, fires=False),
+    _case("DiverseNetwork", "", lambda: DiverseNetwork(WIDTHS), _diverse, 1.0, exact=False, fires=False),
 ]
