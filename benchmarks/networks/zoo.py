@@ -19,6 +19,7 @@ from astroedge.models import (
     AstroSNNStep,
     CSDPCircuit,
     DelayNetwork,
+    DiverseNetwork,
     EGRUNetwork,
     LearntTauRNN,
     MPATHNetwork,
@@ -91,5 +92,6 @@ ZOO: dict[str, Cell] = {
     "egru": cell("EGRU", "2206.06178", EGRUNetwork, numbers(1)),
     "alif": cell("ALIF", "1803.09574", ALIFNetwork, spikes(700)),
     "plif": cell("PLIF", "2007.05785", PLIFNetwork, spikes(784)),
+    "diverse": cell("Neural diversity", "2305.15945", DiverseNetwork, numbers(24)),
     "hmm-glm": cell("HMM-GLM filter", "2310.15099", HMMGLM, spikes(32)),
 }
