@@ -23,6 +23,8 @@ State: s `(B, branches · synapses)` or b `(B, branches)`, then m `(B, memories)
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -67,7 +69,9 @@ class ELM(nn.Module):
         self.w = nn.Parameter(torch.full((branches * synapses,), 0.5))
         self.register_buffer("tau_s", torch.full((branches * synapses if version == 1 else branches,), tau_s))
         self.low, self.high = tau_m
-        share = (torch.logspace(*torch.tensor(tau_m).log10().tolist(), memories) - self.low) / (self.high - self.low)
+        share = (torch.logspace(math.log10(self.low), math.log10(self.high), memories) - self.low) / (
+            self.high - self.low
+        )
         self.tau = nn.Parameter(torch.logit(share, eps=1e-3), requires_grad=learn_tau)
         self.hidden = nn.Linear(branches + memories, 2 * memories)
         self.proposal = nn.Linear(2 * memories, memories)
@@ -103,4 +107,5 @@ class ELM(nn.Module):
 
     def _sums(self, synapses: Tensor) -> Tensor:
         """What the synapses of each branch add up to, `(B, branches)`."""
-        return synapses.unflatten(-1, (self.branches, -1)).sum(-1)
+        by_branch: Tensor = synapses.unflatten(-1, (self.branches, -1))
+        return by_branch.sum(-1)

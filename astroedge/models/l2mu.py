@@ -32,6 +32,7 @@ tick are not stored: they are `H(U − Θ)`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -106,20 +107,24 @@ class L2MU(nn.Module):
     def initial_state(self, batch: int = 1) -> list[Tensor]:
         """The state of `batch` streams before their first tick: zeros."""
         parts = len(self.state_names()) // len(self.neurons)
-        return [torch.zeros(batch, *item.beta.shape) for item in self.neurons.values() for _ in range(parts)]
+        return [
+            torch.zeros(batch, *cast(Population, item).beta.shape)
+            for item in self.neurons.values()
+            for _ in range(parts)
+        ]
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One tick: `x (B, inputs)` and the state → spikes `(B, outputs)` and the next state."""
-        parts = len(state) // 4
+        parts, of = len(state) // 4, cast(dict[str, Population], self.neurons)
         u, m, h, y = (state[parts * index : parts * (index + 1)] for index in range(4))
-        m_prev, h_prev = self.neurons["m"].spikes(m[-1]), self.neurons["h"].spikes(h[-1])
-        u = self.neurons["u"](self.e_x(x) + self.e_h(h_prev) + self.e_m(m_prev.flatten(1)), *u)
-        given = self.neurons["u"].spikes(u[-1])
-        m = self.neurons["m"](nn.functional.linear(m_prev, self.A) + given[:, :, None] * self.B, *m)
-        remembered = self.neurons["m"].spikes(m[-1])
-        h = self.neurons["h"](self.W_x(x) + self.W_h(h_prev) + self.W_m(remembered.flatten(1)), *h)
-        y = self.neurons["y"](self.W_o(self.neurons["h"].spikes(h[-1])), *y)
-        return self.neurons["y"].spikes(y[-1]), *u, *m, *h, *y
+        m_prev, h_prev = of["m"].spikes(m[-1]), of["h"].spikes(h[-1])
+        u = of["u"](self.e_x(x) + self.e_h(h_prev) + self.e_m(m_prev.flatten(1)), *u)
+        given = of["u"].spikes(u[-1])
+        m = of["m"](nn.functional.linear(m_prev, self.A) + given[:, :, None] * self.B, *m)
+        remembered = of["m"].spikes(m[-1])
+        h = of["h"](self.W_x(x) + self.W_h(h_prev) + self.W_m(remembered.flatten(1)), *h)
+        y = of["y"](self.W_o(of["h"].spikes(h[-1])), *y)
+        return of["y"].spikes(y[-1]), *u, *m, *h, *y
 
 
 def legendre(order: int, theta: float) -> tuple[Tensor, Tensor]:
