@@ -18,10 +18,10 @@ FRAMEWORKS = {
     "torch_cells": (),
     "torch_layers": (),
     "nir_cells": ("nir",),
+    "zoo_cells_a": (),
     "zoo_cells_b": (),
     "zoo_cells_c": (),
     "zoo_cells_d": (),
-    "zoo_cells_a": (),
 }
 
 
