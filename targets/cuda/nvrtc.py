@@ -27,7 +27,8 @@ PACKAGE = "nvidia-cuda-nvrtc-cu11"
 PACKAGES = (PACKAGE, "nvidia-cuda-nvrtc-cu12")
 MODULE = "nvidia.cuda_nvrtc"
 _RELEASE = re.compile(r"^// Cuda compilation tools, release [0-9.]+, V([0-9.]+)$", re.MULTILINE)
-INSTALL = 'pip install "astroedge[cuda]"'
+EXTRA = "cuda"
+INSTALL = f'pip install "astroedge[{EXTRA}]"'
 
 
 @dataclass(frozen=True)

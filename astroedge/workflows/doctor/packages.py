@@ -83,7 +83,7 @@ PACKAGES = (
 EXTRAS = {
     "report": (("jinja2", "vl_convert"), "pages: report, view, profile --html"),
     "events": (("aedat",), "recordings of event cameras"),
-    "cuda": ((nvrtc.MODULE,), "compiling for GPUs"),
+    nvrtc.EXTRA: ((nvrtc.MODULE,), "compiling for GPUs"),
 }
 """The modules that an extra of `pip install` brings, and what for."""
 
