@@ -94,7 +94,8 @@ def render(report: Mapping[str, Any]) -> list[str]:
         f"{versions}. Each model was exported, compared with PyTorch for {CHECKED} ticks, compiled and compared with "
         f"ONNX Runtime; *ARM* says whether a program for {ARM} made the same golden trace under QEMU ({PROCESSOR}). "
         "Times are microseconds of processor time a tick, medians of ticks that take turns. Weights are random but for "
-        f"AstroSNN's; inputs that are spikes fire at {EVENTS:.0%}, and *firing* is what spike tensors then did.",
+        "AstroSNN's, some of them larger than fresh ones so that neurons fire; inputs that are spikes do so at "
+        f"{EVENTS:.0%}, and *firing* is what spike tensors then did.",
         "",
         *table(header, [_row(record) for record in report["cells"]]),
     ]
@@ -105,7 +106,7 @@ def _row(record: Mapping[str, Any]) -> list[str]:
     return [
         cell.title,
         cell.paper,
-        millions(record["weights"]),
+        millions(record["weights"]) if record["weights"] else "in the state",
         size(record["state_bytes"]),
         firing_range(record["firing_rates"].values()),
         record["arm"],
