@@ -28,6 +28,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from astroedge.errors import InputError
+
 
 class ELM(nn.Module):
     """One ELM neuron; in an exported graph the factors of time and `w_s` are constants."""
@@ -57,11 +59,11 @@ class ELM(nn.Module):
         """Fresh weights from torch's global generator.
 
         `scale` is λ, times are in ms, `activation` is relu or silu, `table` the input of every synapse, branch after
-        branch, `(branches · synapses,)`, −1 for none. Raises ValueError for another version or activation.
+        branch, `(branches · synapses,)`, −1 for none. Raises InputError for another version or activation.
         """
         super().__init__()
         if version not in (1, 2) or activation not in ("relu", "silu"):
-            raise ValueError(f"no ELM of version {version} with {activation}: versions are 1 and 2, with relu or silu")
+            raise InputError(f"There is no ELM of version {version!r} with {activation!r}: it is 1 or 2, relu or silu.")
         self.version, self.branches, self.scale, self.dt = version, branches, scale, dt
         table = torch.arange(branches * synapses) % inputs if table is None else table
         self.register_buffer("table", table.clamp(min=0))

@@ -11,6 +11,7 @@ import torch
 import astroedge
 from astroedge.errors import InputError
 from astroedge.models import BDH, BDHConfig
+from tests.support.equations import norm
 from tests.support.stepping import Array, assert_fires, assert_follows, compiled, walk
 
 CONFIG = BDHConfig(vocabulary=50, width=24, heads=2, neurons=32, layers=2)
@@ -26,12 +27,6 @@ def model() -> BDH:
 def tokens(ticks: int, streams: int) -> torch.Tensor:
     """Random tokens."""
     return torch.randint(50, (ticks, streams), generator=torch.Generator().manual_seed(7))
-
-
-def norm(x: Array) -> Array:
-    """Layer norm over the last axis."""
-    centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
 
 
 def turned(a: Array, t: Array, frequencies: Array) -> Array:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import astroedge
+from astroedge.errors import InputError
 from astroedge.models import ELM
 from tests.support.stepping import Array, assert_follows, compiled, spike_inputs, walk
 
@@ -83,7 +84,7 @@ def test_sizes_and_forms_are_the_published_ones() -> None:
     model = ELM()
     assert [state.shape[1] for state in model.initial_state()] == [45, 100]
     assert len(model.table) == 4500
-    with pytest.raises(ValueError, match="no ELM of version 3"):
+    with pytest.raises(InputError, match="no ELM of version 3"):
         ELM(version=3)
 
 

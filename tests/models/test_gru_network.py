@@ -10,6 +10,7 @@ import torch
 
 import astroedge
 from astroedge.models import GRUNetwork
+from tests.support.equations import logistic
 from tests.support.stepping import Array, assert_follows, compiled, walk
 
 
@@ -23,11 +24,6 @@ def model() -> GRUNetwork:
 def features(ticks: int, streams: int) -> torch.Tensor:
     """Random features."""
     return torch.randn((ticks, streams, 10), generator=torch.Generator().manual_seed(4))
-
-
-def logistic(x: Array) -> Array:
-    """σ."""
-    return 1 / (1 + np.exp(-x))
 
 
 def equations(

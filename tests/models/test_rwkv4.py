@@ -13,6 +13,7 @@ import astroedge
 from astroedge.errors import InputError
 from astroedge.models import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.rwkv4 import EMPTY, remember
+from tests.support.equations import logistic, norm
 from tests.support.stepping import Array, assert_fires, assert_follows, compiled, walk
 
 CONFIG = RWKV4Config(vocabulary=50, width=24, layers=2, feed_forward=40)
@@ -32,17 +33,6 @@ def model(kind: type[RWKV4]) -> RWKV4:
 def tokens(ticks: int, streams: int) -> torch.Tensor:
     """Random tokens."""
     return torch.randint(50, (ticks, streams), generator=torch.Generator().manual_seed(7))
-
-
-def norm(x: Array, weight: Array, bias: Array) -> Array:
-    """Layer norm over the last axis."""
-    centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * weight + bias
-
-
-def logistic(x: Array) -> Array:
-    """σ."""
-    return 1 / (1 + np.exp(-x))
 
 
 def layer(p: dict[str, Array], x: Array, state: Sequence[Array]) -> tuple[Array, list[Array]]:

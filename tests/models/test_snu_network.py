@@ -13,6 +13,7 @@ import astroedge
 from astroedge.errors import InputError
 from astroedge.models import SNUNetwork
 from astroedge.models.snu_network import KINDS, SNU
+from tests.support.equations import logistic
 from tests.support.stepping import (
     Array,
     assert_compiled_equals_torch,
@@ -32,11 +33,6 @@ def network(kind: str) -> SNUNetwork:
         for layer in model.layers:
             layer.W.weight *= 6.0
     return model
-
-
-def logistic(x: Array) -> Array:
-    """σ."""
-    return 1 / (1 + np.exp(-x))
 
 
 def equations(

@@ -11,6 +11,7 @@ import torch
 import astroedge
 from astroedge.errors import InputError
 from astroedge.models import SpikingRWKV, SpikingRWKVConfig
+from tests.support.equations import logistic, norm
 from tests.support.stepping import Array, assert_fires, assert_follows, compiled
 
 CONFIG = SpikingRWKVConfig(vocabulary=50, width=24, feed_forward=40, layers=2)
@@ -31,17 +32,6 @@ def model() -> SpikingRWKV:
 def tokens(ticks: int, streams: int) -> torch.Tensor:
     """Random tokens."""
     return torch.randint(50, (ticks, streams), generator=torch.Generator().manual_seed(7))
-
-
-def norm(x: Array, weight: Array, bias: Array) -> Array:
-    """Layer norm over the last axis."""
-    centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * weight + bias
-
-
-def logistic(x: Array) -> Array:
-    """σ."""
-    return 1 / (1 + np.exp(-x))
 
 
 class Layer:
