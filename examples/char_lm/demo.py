@@ -142,11 +142,13 @@ Everything is in {folder}:
   char_lm-pi4.astro    the bundle for a Raspberry Pi 4
   held-out.txt, verification.json, text.txt, profile.json, profile.csv
 
-On the Raspberry Pi (64-bit system), after copying {board.name} there:
-  pip install astroedge
-  astroedge verify {board.name}
-  astroedge run {board.name} --prompt "{PROMPT}"
-  astroedge profile {board.name}
+On a Raspberry Pi (64-bit system) that SSH reaches, from here:
+  astroedge profile {folder}/char_lm.onnx --device ssh://pi@raspberrypi.local
+
+Or on it, after `make offline` here and copying dist/offline and {board.name} there (docs/installing.md):
+  python3 -m venv astro && astro/bin/pip install --no-index --find-links offline astroedge
+  astro/bin/astroedge verify {board.name}
+  astro/bin/astroedge run {board.name} --prompt "{PROMPT}"
 
 With your own model: astroedge export path/to/file.py:factory -o net.onnx, and the same commands (README.md).
 """
