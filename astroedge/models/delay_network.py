@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import InputError
 from astroedge.models.spiking_scan import fires_at
+from astroedge.models.standardise import Standardise
 
 FORMS = ("push", "ring")
 
@@ -147,20 +148,17 @@ class DelayNetwork(nn.Module):
 class DelayStream(nn.Module):
     """A `DelayNetwork` that reads a stream of real features without an end.
 
-    A tick reads `(x − mean) / deviation`, both buffers `(inputs,)`, 0 and 1 at first; no tail follows a presentation.
-    The matrix of the first layer reads numbers, those behind it read spikes.
+    They are raw numbers, brought to the training data's mean and scale first, and no tail follows a presentation. The
+    matrix of the first layer reads numbers, those behind it read spikes.
     """
 
     output_names = ("y",)
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(self, widths: Sequence[int], taps: int = 25, tau: float = 1.005, *, form: str = "push") -> None:
         """A fresh `DelayNetwork` of these arguments. Raises InputError as that does."""
         super().__init__()
         self.network = DelayNetwork(widths, taps, tau, form=form)
-        self.register_buffer("mean", torch.zeros(self.network.widths[0]))
-        self.register_buffer("deviation", torch.ones(self.network.widths[0]))
+        self.standardise = Standardise(self.network.widths[0])
 
     def state_names(self) -> list[str]:
         """Names of the state tensors, those of the network."""
@@ -172,4 +170,4 @@ class DelayStream(nn.Module):
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One tick: features `x (B, inputs)` and the state → `y (B, outputs)` and the next state."""
-        return self.network.tick((x - self.mean) / self.deviation, None, state)
+        return self.network.tick(self.standardise(x), None, state)
