@@ -90,8 +90,9 @@ def train_nalsm(model: nn.Module, training: Series, seed: int, progress: Progres
     progress(0.3)
     counts = _counts(reservoir, training.inputs)
     progress(0.9)
+    weight = _readout(counts, training.labels)
     with torch.no_grad():
-        network.readout.weight.copy_(_readout(counts, training.labels))
+        network.readout.weight.copy_(weight)
     progress(1.0)
 
 
