@@ -1,6 +1,6 @@
 """Reference step models, each written here from its published equations; they need torch.
 
-Imports `errors` and `replace_file`.
+Imports `errors`, `replace_file` and `zoo_record`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from astroedge.models.plif_network import PLIFNetwork
 from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
+from astroedge.models.trained import Trained, load_trained
 
 __all__ = [
     "ALIFNetwork",
@@ -56,6 +57,8 @@ __all__ = [
     "SpikeGPT",
     "SpikingRWKV",
     "SpikingRWKVConfig",
+    "Trained",
     "load_checkpoint",
+    "load_trained",
     "save_checkpoint",
 ]
