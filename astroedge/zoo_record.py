@@ -1,7 +1,7 @@
 """The records of trained networks: what each is, how it was trained, and what was measured of it.
 
 The networks are data in a package of their own, `astroedge-zoo`: for each `NAME.json`, its record, and
-`NAME.safetensors`, its weights and example inputs, which `astroedge.models.load_trained` reads. A record obeys
+`NAME.safetensors`, its weights and example inputs, which `astroedge.models.trained.load_trained` reads. A record obeys
 `astroedge/schemas/zoo-record.schema.json`; the fields here have the names of its members and are described there.
 """
 

@@ -27,7 +27,6 @@ from astroedge.models.plif_network import PLIFNetwork
 from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
-from astroedge.models.trained import Trained, load_trained
 
 __all__ = [
     "ALIFNetwork",
@@ -57,8 +56,6 @@ __all__ = [
     "SpikeGPT",
     "SpikingRWKV",
     "SpikingRWKVConfig",
-    "Trained",
     "load_checkpoint",
-    "load_trained",
     "save_checkpoint",
 ]

@@ -12,7 +12,8 @@ import safetensors.torch
 import torch
 
 from astroedge.errors import InputError
-from astroedge.models import BDH, BDHConfig, load_trained
+from astroedge.models import BDH, BDHConfig
+from astroedge.models.trained import load_trained
 from tests.support.zoo_networks import record, write_network, write_zoo
 
 

@@ -92,7 +92,10 @@ PLAN = {
         "benchmarks.arm",
         *("benchmarks.sections", "benchmarks.studies", "benchmarks"),
     ),
-    "examples": ("examples.char_lm", "examples.voice_activity", "examples.zoo.astroedge_zoo"),
+    "examples": (
+        *("examples.char_lm", "examples.voice_activity"),
+        *("examples.zoo.astroedge_zoo", "examples.zoo.frame", "examples.zoo.recipes", "examples.zoo"),
+    ),
 }
 FLOOR = {room: floor for floor, rooms in PLAN.items() for room in rooms}
 # Words for several rooms at once, as the rooms' docstrings have them; quoted names stand for one.

@@ -117,7 +117,7 @@ def _load_checkpoint(path: str) -> ModelSource:
 
 def _load_trained(name: str) -> ModelSource:
     """A trained network with the ticks of its example, one stream."""
-    from astroedge.models import load_trained
+    from astroedge.models.trained import load_trained
 
     found = load_trained(name)
     states = tuple(found.model.initial_state(1))  # type: ignore[operator]
