@@ -44,6 +44,7 @@ from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.parity import Allowance
+from astroedge.step.assets import check_assets
 from astroedge.step.graph import METADATA_KEY, StepGraph
 from astroedge.step.onnx_file import read_model
 from astroedge.step.spec import StepSpec, TensorSpec
@@ -67,6 +68,7 @@ def export_onnx(
     allow_flips: int | None = None,
     tolerance: float | None = None,
     check_ticks: int | None = None,
+    assets: Mapping[str, bytes] | None = None,
 ) -> StepGraph:
     """Make a step graph of an ONNX graph whose output `states[input]` is at the next tick its input.
 
@@ -74,14 +76,15 @@ def export_onnx(
     leaves open; `initial` gives states another first value than zero, as a number or an array. `examples` are inputs
     of successive ticks, by name, for measuring firing rates and for the comparison with the original over 200 ticks
     in ONNX Runtime; without them inputs are drawn from a normal distribution. A state is named as its input. Outputs
-    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance` and `check_ticks`
-    are as in `export`.
+    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance`, `check_ticks`
+    and `assets` are as in `export`.
 
     Raises InputError as `export` does, NoStateError without pairs, ExportError for names, shapes and values that do not
     fit, UnsupportedOpError for an operator that a step cannot hold, ParityError if step and original differ by more
     than rounding, GraphError for a file that is not valid ONNX.
     """
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
+    check_assets(assets or {})
     original = _original(source)
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
     model, held = _folded(original, states, constants or {}, fix)
@@ -106,6 +109,7 @@ def export_onnx(
     spec = replace(spec, states=tuple(replace(state, batch_axis=axes[state.name]) for state in kept))
     same = Original(lambda spec: foreign.run(spec, first, ticks, allowance.ticks), "the original graph")
     graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same, allowance)
+    graph.hold_assets(assets or {})
     graph.notes = (*left_out(unread), *graph.notes)
     return graph
 

@@ -19,6 +19,7 @@ from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encod
 from astroedge.bundle.one_file import BundleFile, write_one_file
 from astroedge.bundle.weights_memory import Weights, copy_weights, held_weights, map_weights, read_weights
 from astroedge.errors import BundleError
+from astroedge.step.assets import LABELS, check_asset, check_assets, check_labels, label_names
 
 
 def describe_library(content: bytes) -> FileRecord:
@@ -34,7 +35,11 @@ def describe_weights(content: bytes | memoryview) -> FileRecord:
 
 
 def describe_asset(name: str, content: bytes) -> FileRecord:
-    """The record of an asset such as "tokenizer.json"; its file is called `assets/<16 digits of the digest>-<name>`."""
+    """The record of an asset such as "tokenizer.json"; its file is called `assets/<16 digits of the digest>-<name>`.
+
+    Raises InputError for a name that is no plain file name and for more than 64 MiB.
+    """
+    check_asset(name, len(content))
     return FileRecord(name, len(content), sha256(content).hexdigest())
 
 
@@ -105,10 +110,26 @@ class Bundle:
     def with_assets(self, assets: Mapping[str, bytes]) -> Bundle:
         """The bundle in memory with further assets, by name, or others in the place of those of the same name.
 
-        Raises BundleError for files of the bundle that are damaged.
+        Raises InputError for assets that cannot be carried, such as labels that are not as many as there are scores,
+        BundleError for files of the bundle that are damaged.
         """
         held = {record.name: self.asset(record.name) for record in self.manifest.assets}
-        return Bundle(self.manifest, BundleFiles(self.library(), self.weights().data, {**held, **assets}))
+        outputs = self.manifest.step.outputs
+        given = check_assets({**held, **assets}, outputs[0] if outputs else None)
+        return Bundle(self.manifest, BundleFiles(self.library(), self.weights().data, given))
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, of the asset `labels.txt`; none where the bundle has no such asset.
+
+        Raises BundleError where it is damaged, InputError where it is no text of names or has another number of them
+        than the first output has scores.
+        """
+        if all(record.name != LABELS for record in self.manifest.assets):
+            return []
+        names = label_names(self.asset(LABELS))
+        check_labels(names, self.manifest.step.outputs[0])
+        return names
 
     @property
     def nbytes(self) -> int:
