@@ -61,7 +61,7 @@ def test_failures_are_one_line(zoo: Path, astroedge_command: Command, monkeypatc
 
 
 def test_a_network_is_exported_with_its_example(zoo: Path, astroedge_command: Command, tmp_path: Path) -> None:
-    """`export zoo:NAME` needs nothing else: the shapes and the firing rates are those of the stored inputs."""
+    """`export zoo:NAME` needs nothing else: shapes and firing rates come from the stored inputs, classes have names."""
     path = tmp_path / "net.onnx"
     result = astroedge_command("export", "zoo:l2mu-har", "-o", str(path))
     assert result.code == 0, result.err
@@ -69,3 +69,4 @@ def test_a_network_is_exported_with_its_example(zoo: Path, astroedge_command: Co
     assert graph.name == "l2mu-har"
     assert [item.shape for item in graph.spec.inputs] == [(1, 6)]
     assert {item.firing_rate for item in graph.spec.spikes} - {0.0}
+    assert graph.assets == {"labels.txt": b"standing\nrunning\nwalking\n"}

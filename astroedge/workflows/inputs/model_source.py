@@ -16,8 +16,8 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.host_package import require
 from astroedge.nearest_name import did_you_mean
+from astroedge.step.assets import LABELS
 from astroedge.zoo_record import find_record
 
 CHECKPOINT_SUFFIX = ".safetensors"
@@ -45,8 +46,8 @@ the argument is omitted, the default value is used; otherwise, a new object is r
 class ModelSource:
     """A model with the arguments of `astroedge.export` that come with it; `inputs` is None where nothing gives them.
 
-    `examples` are the inputs of successive ticks on which firing rates are measured, None for `inputs` alone. `labels`
-    are the names of the classes that the outputs stand for, none where nothing names them.
+    `examples` are the inputs of successive ticks on which firing rates are measured, None for `inputs` alone. `assets`
+    are files that the graph is to carry, contents by name.
     """
 
     model: Any
@@ -54,7 +55,7 @@ class ModelSource:
     states: Any = None
     examples: Sequence[Sequence[Any]] | None = None
     output_names: Sequence[str] | None = None
-    labels: Sequence[str] = ()
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def load_model(source: str) -> ModelSource:
@@ -116,12 +117,14 @@ def _load_checkpoint(path: str) -> ModelSource:
 
 
 def _load_trained(name: str) -> ModelSource:
-    """A trained network with the ticks of its example, one stream."""
+    """A trained network with the ticks of its example, one stream, and the names of its classes as an asset."""
     from astroedge.models.trained import load_trained
 
     found = load_trained(name)
     states = tuple(found.model.initial_state(1))  # type: ignore[operator]
-    return ModelSource(found.model, found.examples[0], states, found.examples, labels=found.record.labels)
+    lines = "".join(f"{label}\n" for label in found.record.labels)
+    assets = {LABELS: lines.encode()} if lines else {}
+    return ModelSource(found.model, found.examples[0], states, found.examples, assets=assets)
 
 
 def _import(place: str) -> ModuleType:
