@@ -8,7 +8,7 @@ The networks are data in a package of their own, `astroedge-zoo`: for each `NAME
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,12 @@ class Seeds:
 
 @dataclass(frozen=True)
 class Training:
-    """The command that made the weights, the seconds of one seed, and where."""
+    """The command that made the weights, the seconds of one seed, where, and with which packages, if that was noted."""
 
     command: str
     seconds: float
     machine: str
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

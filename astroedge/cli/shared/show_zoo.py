@@ -93,4 +93,5 @@ def _show_costs(record: ZooRecord) -> None:
         f"A tick: {duration(1000 * step.microseconds)}, {step.synops:,.0f} synaptic operations, {step.macs:,.0f} were "
         f"every value there; {step.weights:,} weights, {size(step.state_bytes)} of state."
     )
-    print_line(f"Trained by: {training.command}, {training.seconds:,.0f} s a seed on {training.machine}.")
+    versions = "".join(f", {name} {version}" for name, version in training.versions.items())
+    print_line(f"Trained by: {training.command}, {training.seconds:,.0f} s a seed on {training.machine}{versions}.")
