@@ -18,6 +18,7 @@ from astroedge.nearest_name import did_you_mean
 from astroedge.strict_json import read_json, schema
 
 PACKAGE = "astroedge_zoo"
+INSTALL = "in a clone of AstroEdge, make wheel && pip install dist/astroedge_zoo-*.whl"
 FORMAT = 1
 
 
@@ -99,8 +100,7 @@ def zoo_folder() -> Path:
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not places:
         raise MissingDependencyError(
-            "The trained networks are a package of their own, astroedge-zoo, which is not installed; in a clone of "
-            "AstroEdge type: make wheel && pip install dist/astroedge_zoo-*.whl"
+            f"The trained networks are a package of their own, astroedge-zoo, which is not installed: {INSTALL}"
         )
     return Path(places[0])
 
