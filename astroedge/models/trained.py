@@ -1,7 +1,7 @@
 """Trained networks of the package `astroedge-zoo`, as models with the inputs that they were looked at with.
 
 A network is the class that its record names, made with the record's arguments, and the tensors of a safetensors file
-beside the record. In that file `example.NAME` are the ticks of one real input, time first: of the only input of a tick
+beside the record. In that file `example.NAME` are ticks of real inputs, time first: of the only input of a tick
 whatever its NAME, or of each argument of `forward` by its own. All other tensors are the state dict, in 16 or 32 bits.
 """
 

@@ -33,6 +33,15 @@ def test_networks_are_listed_by_task(zoo: Path, astroedge_command: Command) -> N
     assert max(map(len, lines)) <= 120
 
 
+def test_an_empty_package_is_said_to_be_empty(zoo: Path, astroedge_command: Command) -> None:
+    """Without a network there is no table."""
+    for path in zoo.glob("*.json"):
+        path.unlink()
+    assert astroedge_command("zoo").out.splitlines() == [
+        "There are no trained networks in the package astroedge-zoo that is installed."
+    ]
+
+
 def test_one_is_shown_in_full(zoo: Path, astroedge_command: Command) -> None:
     """With a name, everything of the record is said, and what to type next."""
     out = astroedge_command("zoo", "l2mu-har").out

@@ -17,11 +17,13 @@ def show_zoo(records: Sequence[ZooRecord]) -> None:
     for task in tasks:
         rows = [_row(record) for record in records if (record.task, record.data, record.metric) == task]
         print_table(_HEADERS, rows, f"{task[0]} ({task[1]}): {task[2]}")
-    print_line("seeds: mean and standard deviation of training with several; float32, int8, int4: the weights that")
-    print_line("ship, compiled. All on held-out data.")
     if records:
         name = records[0].name
+        print_line("seeds: mean and standard deviation of training with several; float32, int8, int4: the weights that")
+        print_line("ship, compiled. All on held-out data.")
         print_line(f"In full: astroedge zoo {name}. To export one: astroedge export zoo:{name} -o {name}.onnx")
+    else:
+        print_line("There are no trained networks in the package astroedge-zoo that is installed.")
 
 
 def _row(record: ZooRecord) -> tuple[str, ...]:
