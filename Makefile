@@ -146,7 +146,7 @@ lint: .venv/ready
 .venv/ready: pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev]'
 	@touch $@
 
 # The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
@@ -160,7 +160,7 @@ lint: .venv/ready
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,bench]' || echo "The runtimes to compare with could not be installed."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.
