@@ -151,7 +151,7 @@ lint: .venv/ready
 .venv/ready: pyproject.toml examples/zoo/pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev]'
 	$(PIP_INSTALL) --no-deps --editable examples/zoo
 	@touch $@
 
@@ -165,14 +165,14 @@ lint: .venv/ready
 
 # What trains the zoo. The wheel of aeon is wanted for its data alone.
 .venv/zoo: .venv/ready
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,zoo-training]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,zoo-training]'
 	$(PIP_INSTALL) --no-deps aeon
 	@touch $@
 
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,bench]' || echo "The runtimes to compare with could not be installed."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.

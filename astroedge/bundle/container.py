@@ -114,8 +114,7 @@ class Bundle:
         BundleError for files of the bundle that are damaged.
         """
         held = {record.name: self.asset(record.name) for record in self.manifest.assets}
-        outputs = self.manifest.step.outputs
-        given = check_assets({**held, **assets}, outputs[0] if outputs else None)
+        given = check_assets({**held, **assets}, self.manifest.step)
         return Bundle(self.manifest, BundleFiles(self.library(), self.weights().data, given))
 
     @property
@@ -125,9 +124,10 @@ class Bundle:
         Raises BundleError where it is damaged, InputError where it is no text of names or has another number of them
         than the first output has scores.
         """
-        if all(record.name != LABELS for record in self.manifest.assets):
+        content = self.find_asset(LABELS)
+        if content is None:
             return []
-        names = label_names(self.asset(LABELS))
+        names = label_names(content)
         check_labels(names, self.manifest.step.outputs[0])
         return names
 
@@ -180,6 +180,10 @@ class Bundle:
         if self._files is not None:
             return self._files.assets[name]
         return self._read(_asset_file(records[name]), records[name])
+
+    def find_asset(self, name: str) -> bytes | None:
+        """The content of an asset, compared with its digest; None where there is no such asset."""
+        return self.asset(name) if any(record.name == name for record in self.manifest.assets) else None
 
     def weights(self, *, trust: bool = False) -> Weights:
         """The weights as aligned, read-only bytes: a copy that was compared with its digest.

@@ -96,6 +96,12 @@ from astroedge.cli.shared.verbosity import verbosity_options
     type=click.Path(path_type=Path),
     help="The names of the classes, a line for each score of the first output; they go along, and run prints them.",
 )
+@click.option(
+    "--tokenizer",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Of a language model: the tokenizer.json of Hugging Face that it was trained with, which goes along.",
+)
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
 @verbosity_options
 def export_command(
@@ -115,6 +121,7 @@ def export_command(
     tolerance: float | None,
     allow_flips: int | None,
     labels: Path | None,
+    tokenizer: Path | None,
     name: str | None,
 ) -> None:
     """Export MODEL as a step graph and compare it with the original.
@@ -138,7 +145,7 @@ def export_command(
     from astroedge.workflows.inputs.asset_files import read_assets
 
     path = output or default_output(model, name)
-    onnx, assets = OnnxOptions(states, constants, shapes, initial), read_assets(labels)
+    onnx, assets = OnnxOptions(states, constants, shapes, initial), read_assets(labels, tokenizer)
     with working("Exporting") as at:
         graph = export_model(
             model,

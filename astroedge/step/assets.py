@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 
 from astroedge.errors import InputError
-from astroedge.step.spec import TensorSpec
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.step.tokenizer_file import check_tokenizer, count_tokens
 
 LABELS = "labels.txt"
 """The asset with the names of the classes, one a line, in the order of the first output's scores."""
@@ -41,11 +42,11 @@ def check_asset(name: str, size: int) -> None:
         raise InputError(f"The asset {name!r} has {size:,} bytes; one may have {LARGEST_ASSET:,}.")
 
 
-def check_assets(assets: Mapping[str, bytes], scores: TensorSpec | None = None) -> dict[str, bytes]:
+def check_assets(assets: Mapping[str, bytes], spec: StepSpec | None = None) -> dict[str, bytes]:
     """The assets in the order of their names, once all of them can be carried.
 
-    With `scores`, the first output of the step that they are for, its labels must be as many as there are scores in a
-    row. Raises InputError for a name, a size or a content that cannot be.
+    With `spec`, that of the step that they are for, labels must be as many as there are scores in a row of the first
+    output, and a tokenizer's tokens at most as many. Raises InputError for a name, a size or a content that cannot be.
     """
     held: dict[str, bytes] = {}
     for name, content in assets.items():
@@ -60,8 +61,12 @@ def check_assets(assets: Mapping[str, bytes], scores: TensorSpec | None = None) 
         )
     if LABELS in held:
         names = label_names(held[LABELS])
-        if scores is not None:
-            check_labels(names, scores)
+        if spec is not None and spec.outputs:
+            check_labels(names, spec.outputs[0])
+    if TOKENIZER in held and spec is not None:
+        check_tokenizer(held[TOKENIZER], spec)
+    elif TOKENIZER in held:
+        count_tokens(held[TOKENIZER])
     return dict(sorted(held.items()))
 
 

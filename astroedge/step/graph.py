@@ -95,10 +95,10 @@ class StepGraph:
 
         Each is a file's content. They go into the file that `save` writes and into the bundles that the graph is
         compiled to, and change nothing that is computed. `labels.txt` has one line for each score in a row of the first
-        output.
+        output; `tokenizer.json` is one of Hugging Face, with no more tokens than there are scores.
 
-        Raises InputError for a name that is no plain file name, for an asset of more than 64 MiB, and for labels that
-        do not fit.
+        Raises InputError for a name that is no plain file name, for an asset of more than 64 MiB, and for labels and a
+        tokenizer that do not fit.
         """
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
@@ -109,8 +109,7 @@ class StepGraph:
 
     def hold_assets(self, assets: Mapping[str, bytes]) -> None:
         """What `with_assets` does, in this graph: for one that nobody else holds, whose weights need no copy then."""
-        outputs = self.spec.outputs
-        write_entries(self.model, check_assets({**self.assets, **assets}, outputs[0] if outputs else None))
+        write_entries(self.model, check_assets({**self.assets, **assets}, self.spec))
 
     @property
     def name(self) -> str:

@@ -104,7 +104,7 @@ def compile_to(
     """
     assets = read_assets(labels)
     quantised = _quantise(graph, precision)
-    check_assets(assets, quantised.graph.spec.outputs[0])
+    check_assets(assets, quantised.graph.spec)
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
     bundle = _compile(quantised, target, options, progress or (lambda line: None))
     if assets:

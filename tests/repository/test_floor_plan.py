@@ -71,6 +71,7 @@ PLAN = {
             "runtimes.library",
             "runtimes.session",
             "runtimes",
+            "runtimes.generation",
             "runtimes.checking",
             "runtimes.profiling",
             "runtimes.remote",

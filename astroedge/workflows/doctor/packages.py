@@ -83,6 +83,7 @@ PACKAGES = (
 
 EXTRAS = {
     "report": (("jinja2", "vl_convert"), "pages: report, view, profile --html"),
+    "text": (("tokenizers",), "text of models with a tokenizer"),
     "events": (("aedat",), "recordings of event cameras"),
     nvrtc.EXTRA: ((nvrtc.MODULE,), "compiling for GPUs"),
     "zoo": ((zoo_record.PACKAGE,), "trained networks: zoo, export zoo:NAME"),
