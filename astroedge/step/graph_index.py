@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
-from astroedge.step.onnx_file import SMALL_TENSOR, data_bytes, without_initialisers
+from astroedge.step.onnx_file import without_initialisers
+from astroedge.step.tensor_data import SMALL_TENSOR, stored_size
 
 if TYPE_CHECKING:
     import onnx
@@ -105,7 +106,7 @@ def infer_types(model: onnx.ModelProto) -> ValueTypes:
     """
     skeleton = without_initialisers(model)
     for tensor in model.graph.initializer:
-        if tensor.HasField("raw_data") and data_bytes(tensor) > SMALL_TENSOR:
+        if stored_size(tensor) > SMALL_TENSOR:
             skeleton.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
         else:
             skeleton.graph.initializer.append(tensor)
