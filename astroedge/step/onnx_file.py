@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from astroedge.step.tensor_data import (
     length_of,
     pieces_of,
     refer,
+    source_of,
     sources_of,
     stored_size,
     write_data,
@@ -68,7 +70,7 @@ def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     """
     skeleton, external, data_name = _layout(model)
     try:
-        if external:
+        if external and not _lies_at(external, Path(path).with_name(data_name)):
             replace_file(Path(path).with_name(data_name), _external_bytes(external))
         replace_file(path, skeleton.SerializeToString(deterministic=True))
     except OSError as error:
@@ -197,6 +199,26 @@ def whole(model: onnx.ModelProto) -> onnx.ModelProto:
         stored = numpy_helper.from_array(array_of(tensor), tensor.name) if is_reference(tensor) else tensor
         whole.graph.initializer.append(stored)
     return whole
+
+
+def _lies_at(external: list[onnx.TensorProto], path: Path) -> bool:
+    """Whether the tensors are references to a file at `path`, each where the data file has it."""
+    if not all(map(is_reference, external)):
+        return False
+    places = [source_of(tensor) for tensor in external]
+    ends = accumulate(stored_size(tensor) + -stored_size(tensor) % ALIGNMENT for tensor in external)
+    source = places[0][0]
+    return source.is_file(path) and places == [(source, offset) for offset in (0, *list(ends)[:-1])]
+
+
+def whole_message(model: onnx.ModelProto) -> bytes:
+    """A model with all its weights as one message, the same for equal models.
+
+    Raises GraphError for one that is too large for that.
+    """
+    if sum(map(stored_size, model.graph.initializer)) >= _LARGEST_MESSAGE:
+        raise GraphError("The graph's weights are too large for one ONNX file; save it, which writes two.")
+    return bytes(whole(model).SerializeToString(deterministic=True))
 
 
 def _digest(external: list[onnx.TensorProto]) -> str:

@@ -64,6 +64,10 @@ class Source:
         """The tensor at an offset, a view that cannot be written to."""
         raise NotImplementedError
 
+    def is_file(self, path: Path) -> bool:
+        """Whether it is the file at `path`, as that is now."""
+        return False
+
     def take(self) -> None:
         """Make sure that it lives as long as this object does."""
 
@@ -128,18 +132,21 @@ class MappedFile(Source):
 
         A file that was replaced or removed since it was mapped is written anew, into a folder of its own.
         """
-        try:
-            status = os.stat(self.path, follow_symlinks=False)
-            found = status.st_dev, status.st_ino
-        except OSError:
-            found = None
-        if found != self._identity:
+        if not self.is_file(self.path):
             folder = _own_folder(self)
             with (folder / _FILE).open("xb") as file:
                 file.writelines(bytes_of(self._bytes))
                 status = os.fstat(file.fileno())
             self.path, self._root, self._identity = folder / _FILE, folder, (status.st_dev, status.st_ino)
         return self._root, os.path.relpath(self.path, self._root)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether it is the file at `path`, which may have been replaced since it was mapped."""
+        try:
+            status = os.stat(path, follow_symlinks=False)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
 
     def take(self) -> None:
         """Move the file, which somebody is about to remove, into a folder that lives as long as this."""
