@@ -119,7 +119,10 @@ def infer_types(model: onnx.ModelProto) -> ValueTypes:
 def with_large_as_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which large initialisers are inputs: what ONNX's checker can look at whatever the model's size."""
     skeleton = without_initialisers(model)
+    inputs = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
+        if stored_size(tensor) > SMALL_TENSOR and tensor.name in inputs:
+            continue  # old files list their weights among the inputs
         if stored_size(tensor) > SMALL_TENSOR:
             skeleton.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
         else:

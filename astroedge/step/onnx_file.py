@@ -116,7 +116,7 @@ def _read(path: Path, mapped: bool) -> tuple[onnx.ModelProto, tuple[Source, ...]
         )
     for index in reversed([i for i, entry in enumerate(model.metadata_props) if entry.key == WEIGHTS_KEY]):
         del model.metadata_props[index]
-    return model, move_out(model) if mapped else ()
+    return model, lighten(model) if mapped else ()
 
 
 def _read_message(path: Path) -> onnx.ModelProto:
@@ -138,6 +138,12 @@ def _read_message(path: Path) -> onnx.ModelProto:
     if not _holds_texts(model):
         raise GraphError(f"{os.fspath(path)!r} holds texts that are no UTF-8; export or copy it again.")
     return model
+
+
+def lighten(model: onnx.ModelProto) -> tuple[Source, ...]:
+    """Make references of the large initialisers of a model over `EXTERNAL_LIMIT`, in place; returns its sources."""
+    large = sum(map(stored_size, model.graph.initializer)) > EXTERNAL_LIMIT
+    return move_out(model) if large else sources_of(model)
 
 
 def move_out(
