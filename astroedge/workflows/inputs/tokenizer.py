@@ -124,9 +124,14 @@ class Tokenizer:
 @contextmanager
 def _silenced() -> Iterator[None]:
     """Nothing reaches standard error."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os.dup2(nowhere, 2)
         yield
     finally:
