@@ -38,9 +38,9 @@ Build = Callable[[str], Compiled]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small bundle for this machine's boards."""
+    """A small bundle for this machine's boards, with an asset."""
     folder = tmp_path_factory.mktemp("tiny") / "tiny.astro"
-    make_tiny_bundle("x86-64-v2").save(folder)
+    make_tiny_bundle("x86-64-v2", assets={"notes.txt": b"for boards"}).save(folder)
     return folder
 
 
@@ -173,7 +173,7 @@ def test_deploy(astroedge_command: Command, boards: SshBoards, tiny: Path, tmp_p
     home = boards.boards["python"]
     first = astroedge_command("deploy", tiny, "--device", "python")
     assert first.code == 0, first
-    assert {path.name for path in (home / "tiny.astro").iterdir()} == {path.name for path in tiny.iterdir()}
+    assert {path.name for path in (home / "tiny.astro").rglob("*")} == {path.name for path in tiny.rglob("*")}
     second = astroedge_command("deploy", tiny, "--device", "python", "--to", "nets/")
     assert second.code == 0, second
     assert "sending weights" in first.err
