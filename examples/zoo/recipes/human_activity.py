@@ -101,7 +101,7 @@ def run_astrosnn(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 def _walk(model: L2MUSensors | ALIFNetwork, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Outputs and each state of all ticks, from the initial state on."""
-    state: list[Tensor] = model.initial_state(x.shape[1])
+    state = [tensor.to(x) for tensor in model.initial_state(x.shape[1])]
     ticks: list[list[Tensor]] = []
     for tick in x:
         output, *state = model(tick, *state)
