@@ -120,13 +120,9 @@ def export(
             parity, notes = run_in_child(replace(rest, vary=False).finish, scratch)
             notes = (*notes, _not_varied(error))
         graph = StepGraph.load(scratch / FINISHED)
-<<<<<<< HEAD
         for source in graph.sources:
             source.take()
-    graph.hold_assets(assets or {})
-=======
     graph.hold_assets(held)
->>>>>>> tok
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
 

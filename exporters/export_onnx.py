@@ -86,12 +86,7 @@ def export_onnx(
     than rounding, GraphError for a file that is not valid ONNX.
     """
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
-<<<<<<< HEAD
-    check_assets(assets or {})
     original, sources = _original(source)
-=======
-    original = _original(source)
->>>>>>> tok
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
     model, held, own_sources = _folded(original, states, constants or {}, fix)
     first = _initial_values(model.graph, states, initial or {})

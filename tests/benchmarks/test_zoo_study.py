@@ -30,10 +30,8 @@ def test_a_row_has_state_proof_and_ratio() -> None:
     record = {"name": "alif", "weights": 1000, "state_bytes": 2048, "arm": "equal", "firing_rates": {"z": 0.1}}
     record["trained"] = {"alif-har": "97.5% ± 2.5%"}
     lines = zoo.render({"machine": MACHINE, "cells": [record | {"astroedge": 10.0, "onnxruntime": 25.0}]})
-    assert (
-        lines[-1]
-        == "| ALIF | 1803.09574 | 1,000 | 2.0 kB | 10% | equal | 10.0 | 25.0 | **2.50×** | `alif-har` 97.5% ± 2.5% |"
-    )
+    row = "| ALIF | 1803.09574 | 1,000 | 2.0 kB | 10% | equal | 10.0 | 25.0 | **2.50×** | `alif-har` 97.5% ± 2.5% |"
+    assert lines[-1] == row
 
 
 def test_without_an_emulator_arm_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
