@@ -120,6 +120,8 @@ def export(
             parity, notes = run_in_child(replace(rest, vary=False).finish, scratch)
             notes = (*notes, _not_varied(error))
         graph = StepGraph.load(scratch / FINISHED)
+        for source in graph.sources:
+            source.take()
     graph.hold_assets(held)
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
@@ -151,7 +153,7 @@ def _trace(
         _state_spec(name, tensor, axis)
         for name, tensor, axis in zip(names, wrapped.initial, wrapped.batch_axes(), strict=True)
     ]
-    model = trace(
+    model, _sources = trace(
         wrapped.module,
         [*call.inputs, *wrapped.initial],
         [*inputs, *(state.input_name for state in states)],

@@ -17,7 +17,14 @@ from astroedge.bundle.folder import ASSETS, open_file, read_descriptor, read_man
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
 from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest, linked_digest
 from astroedge.bundle.one_file import BundleFile, write_one_file
-from astroedge.bundle.weights_memory import Weights, copy_weights, held_weights, map_weights, read_weights
+from astroedge.bundle.weights_memory import (
+    Weights,
+    copy_weights,
+    held_weights,
+    known_digest,
+    map_weights,
+    read_weights,
+)
 from astroedge.errors import BundleError
 from astroedge.step.assets import LABELS, check_asset, check_assets, check_labels, label_names
 
@@ -30,7 +37,7 @@ def describe_library(content: bytes) -> FileRecord:
 
 def describe_weights(content: bytes | memoryview) -> FileRecord:
     """The record of a bundle's weights; linking needs it, because the library names the weights it belongs to."""
-    digest = sha256(content).hexdigest()
+    digest = known_digest(content) or sha256(content).hexdigest()
     return FileRecord(f"weights-{digest[:16]}.bin", memoryview(content).nbytes, digest)
 
 

@@ -129,6 +129,7 @@ def export_command(
     \b
     MODEL is one of
       char_lm.safetensors          a checkpoint of a model in astroedge.models
+      zoo:l2mu-har                 a trained network, as `astroedge zoo` lists them
       nets/keywords.py:make        a function in a file
       mypackage.nets:make          a function in an installed module
       vad.onnx                     an ONNX graph of one tick, with --state IN=OUT for each state

@@ -1,12 +1,13 @@
 """Reference step models, each written here from its published equations; they need torch.
 
-Imports `errors` and `replace_file`.
+Imports `errors`, `replace_file` and `zoo_record`.
 """
 
 from __future__ import annotations
 
 from astroedge.models.alif_network import ALIFNetwork
 from astroedge.models.astrosnn import AstroSNN, AstroSNNConfig, AstroSNNStep
+from astroedge.models.astrosnn_sensors import AstroSNNSensors
 from astroedge.models.bdh import BDH, BDHConfig
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
@@ -18,20 +19,24 @@ from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.hmm_glm import HMMGLM
 from astroedge.models.l2mu import L2MU
+from astroedge.models.l2mu_sensors import L2MUSensors
 from astroedge.models.learnt_tau_rnn import LearntTauRNN
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
 from astroedge.models.plif_network import PLIFNetwork
+from astroedge.models.rate_rnn import RateRNN
 from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
+from astroedge.models.standardise import Standardise
 
 __all__ = [
     "ALIFNetwork",
     "AstroSNN",
     "AstroSNNConfig",
+    "AstroSNNSensors",
     "AstroSNNStep",
     "BDH",
     "BDHConfig",
@@ -44,6 +49,7 @@ __all__ = [
     "GRUNetwork",
     "HMMGLM",
     "L2MU",
+    "L2MUSensors",
     "LIF",
     "LIFNetwork",
     "LearntTauRNN",
@@ -52,10 +58,12 @@ __all__ = [
     "PLIFNetwork",
     "RWKV4",
     "RWKV4Config",
+    "RateRNN",
     "SNUNetwork",
     "SpikeGPT",
     "SpikingRWKV",
     "SpikingRWKVConfig",
+    "Standardise",
     "load_checkpoint",
     "save_checkpoint",
 ]

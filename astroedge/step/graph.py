@@ -19,16 +19,15 @@ from astroedge.parity import Parity
 from astroedge.step.asset_entries import read_entries, write_entries
 from astroedge.step.assets import check_assets
 from astroedge.step.graph_check import check_graph, initial_fill
-from astroedge.step.onnx_file import read_model, serialise, write_model
+from astroedge.step.onnx_file import map_model, serialise, write_model
 from astroedge.step.spec import SPEC_VERSION, StepSpec
+from astroedge.step.tensor_data import array_of, sources_of
 from astroedge.strict_json import read_json, schema
 
 if TYPE_CHECKING:
     import onnx
-    from onnx import numpy_helper
 else:
     onnx = require("onnx", "reading a step graph")
-    numpy_helper = require("onnx.numpy_helper", "reading a step graph")
 
 METADATA_KEY = "astroedge.step"
 
@@ -49,11 +48,14 @@ class StepGraph:
     def __init__(self, model: onnx.ModelProto, spec: StepSpec) -> None:
         """Take over `model`, write `spec` into its metadata and check both.
 
+        Where large initialisers are references (`tensor_data`), `sources` holds what they lead to.
+
         `model` belongs to the StepGraph from here on. Raises GraphError when the two don't fit or the model isn't
         valid.
         """
         self.model = model
         self.spec = spec
+        self.sources = sources_of(model)
         _write_spec(model, spec)
         self.check()
 
@@ -64,13 +66,13 @@ class StepGraph:
         Raises GraphError for a file that is missing, damaged, not a step graph, of an unknown version, or that breaks
         its contract.
         """
-        model = read_model(path)
+        model, _sources = map_model(path)
         return StepGraph(model, _read_spec(model, os.fspath(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the graph to `path`; the same graph gives the same bytes, and an older file is replaced whole.
 
-        Weights over about 1.5 GB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be
+        Weights over 128 MiB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be
         written.
         """
         write_model(self.model, path)
@@ -127,7 +129,7 @@ class StepGraph:
         return {
             state.name: initial_fill(state)
             if state.initial is not None
-            else np.array(numpy_helper.to_array(stored[state.initial_name]))
+            else np.array(array_of(stored[state.initial_name]))
             for state in self.spec.states
         }
 

@@ -42,8 +42,9 @@ def export_model(
     which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
     beside. For a `.nir` file, `dt` is the length of a tick in the unit of its time constants and `nir` chooses what the
     file leaves open. `name` is the graph's name, by default the source's; `firing_rates` are those of inputs where they
-    are known better than from the example. `checks` says how the comparison is made and what it may find;
-    `assets` are files that the graph carries, contents by name; `progress` is told what is being done.
+    are known better than from the example. `checks` says how the comparison is made and what it may find; `assets` are
+    files that the graph carries, contents by name, beside those that come with the model or in their place;
+    `progress` is told what is being done.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
     """
@@ -91,7 +92,7 @@ def export_model(
         allow_flips=checks.flips,
         tolerance=checks.tolerance,
         check_ticks=checks.ticks,
-        assets=assets,
+        assets={**found.assets, **(assets or {})},
         progress=progress,
     )
 
