@@ -83,16 +83,33 @@ def draw(scores: ArrayLike, sampling: Sampling, rng: np.random.Generator, seen: 
 
 def _left(scores: Floats, weights: Floats, sampling: Sampling) -> NDArray[np.intp] | None:
     """The indices that are left to choose from, ascending; None for all. `weights` are chances but for a factor."""
-    if (sampling.top_k, sampling.top_p, sampling.min_p) == (None, None, None):
-        return None
-    likeliest = np.argsort(-scores, kind="stable")[: sampling.top_k]
-    chances = weights[likeliest]
+    kept: NDArray[np.intp] | None = None
+    if sampling.top_k is not None:
+        kept = np.sort(_likeliest(scores, sampling.top_k))
     if sampling.top_p is not None:
-        running = np.cumsum(chances)
-        likeliest = likeliest[: 1 + np.count_nonzero(running[:-1] < sampling.top_p * running[-1])]
+        among = np.arange(len(scores)) if kept is None else kept
+        kept = np.sort(among[_nucleus(scores[among], weights[among], sampling.top_p)])
     if sampling.min_p is not None:  # the likeliest's is 1
-        likeliest = likeliest[: np.count_nonzero(chances[: len(likeliest)] >= sampling.min_p)]
-    return np.sort(likeliest)
+        enough = weights >= sampling.min_p
+        kept = np.flatnonzero(enough) if kept is None else kept[enough[kept]]
+    return kept
+
+
+def _likeliest(scores: Floats, count: int) -> NDArray[np.intp]:
+    """The indices of the highest scores, so many, the highest first and of equals the lowest index."""
+    place = max(0, len(scores) - count)
+    candidates = np.flatnonzero(scores >= np.partition(scores, place)[place])
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:count]
+
+
+def _nucleus(scores: Floats, weights: Floats, share: float) -> NDArray[np.intp]:
+    """The indices of the likeliest whose weights first come to a share of all, the likeliest first."""
+    total = np.cumsum(weights)[-1]  # unlike np.sum it adds in one order on every machine
+    # Those below this come to less than 1 - share together, so that the others come to the share without them.
+    candidates = np.flatnonzero(weights >= (1 - share) * total / len(weights))
+    order = candidates[np.argsort(-scores[candidates], kind="stable")]
+    running = np.cumsum(weights[order])
+    return order[: 1 + np.count_nonzero(running[:-1] < share * total)]
 
 
 def exponential(x: Floats) -> Floats:
