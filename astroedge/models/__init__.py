@@ -12,7 +12,7 @@ from astroedge.models.bdh import BDH, BDHConfig
 from astroedge.models.checkpoint import load_checkpoint, save_checkpoint
 from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
-from astroedge.models.delay_network import DelayNetwork
+from astroedge.models.delay_network import DelayNetwork, DelayStream
 from astroedge.models.diverse_neurons import DiverseNetwork
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.elm import ELM
@@ -20,11 +20,13 @@ from astroedge.models.gru_network import GRUNetwork
 from astroedge.models.hmm_glm import HMMGLM
 from astroedge.models.l2mu import L2MU
 from astroedge.models.l2mu_sensors import L2MUSensors
+from astroedge.models.learnt_delays import LearntDelays
 from astroedge.models.learnt_tau_rnn import LearntTauRNN
 from astroedge.models.lif import LIF
 from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
+from astroedge.models.nalsm_classifier import NALSMClassifier
 from astroedge.models.plif_network import PLIFNetwork
 from astroedge.models.rate_rnn import RateRNN
 from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
@@ -43,6 +45,7 @@ __all__ = [
     "CSDPCircuit",
     "ConvLIFNetwork",
     "DelayNetwork",
+    "DelayStream",
     "DiverseNetwork",
     "EGRUNetwork",
     "ELM",
@@ -52,9 +55,11 @@ __all__ = [
     "L2MUSensors",
     "LIF",
     "LIFNetwork",
+    "LearntDelays",
     "LearntTauRNN",
     "MPATHNetwork",
     "NALSM",
+    "NALSMClassifier",
     "PLIFNetwork",
     "RWKV4",
     "RWKV4Config",

@@ -21,7 +21,8 @@ Read in that code: order, constants, starting weights of magnitude 3, the age of
 reservoir. Ours: v, rfr and tr start at 0; no neuron reaches itself; weights of inputs begin at +3 or −3 with even odds;
 the code's neuron without a use is left out; an `u` older than `reach` ticks is exactly 0, with the default of 17 ticks
 what is left out is below 2⁻²⁴ of a fresh one at τ_u = 1. The published weights come of a long run without decay of the
-constants; put them in `weight`. The readout counts spikes of a whole sample and is no part of the step.
+constants: step with a `rate_decay` of 1 and put W in `weight`. The readout counts spikes of a whole sample; it is no
+part of this step, but of that of `astroedge.models.nalsm_classifier`.
 
 State: v, rfr, tr `(B, N)` float, age `(B, N)` int64, W `(B, N, R)`, row j what neuron j gives, 0 where there is no
 synapse, and η, A, w_a, b_a `(B, 1)`. Every stream has weights of its own.
@@ -58,7 +59,7 @@ class NALSM(nn.Module):
         self.inputs, self.neurons = inputs, math.prod(grid)
         total = inputs + self.neurons
         self.astrocyte_gain = 15.0 / self.neurons if self.neurons <= 1000 else 60.0 / self.neurons
-        self.kappa = math.exp(-1 / TAU_TRACE)
+        self.kappa, self.rate_decay = math.exp(-1 / TAU_TRACE), RATE_DECAY
         exciting = torch.ones(total, dtype=torch.bool)
         exciting[inputs:] = torch.rand(self.neurons).argsort() < round(EXCITING * self.neurons)
         self.exciting: Tensor
@@ -129,7 +130,7 @@ class NALSM(nn.Module):
         W = self._learn(W, fired, tr, eta, A)
         drive = w_a * (reservoir.sum(dim=1, keepdim=True) - inputs.sum(dim=1, keepdim=True))
         A = A + (drive + b_a - A) / TAU_ASTROCYTE
-        rates = (RATE_DECAY * rate for rate in (eta, A, w_a, b_a))
+        rates = (self.rate_decay * rate for rate in (eta, A, w_a, b_a))
         rfr = (rfr - 1) * (1 - s) + REFRACTORY * s
         return reservoir, v, rfr, self.kappa * (tr + TRACE_GAIN * s), (age + 1).clamp(0, OLDEST), W, *rates
 
