@@ -44,13 +44,27 @@ class EGRU(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """One tick: `x (B, inputs)` and c, y `(B, units)` → the next c, y."""
-        given_z, given_r, given_g = self.W(x).chunk(3, dim=-1)
+        c, event = self._tick(self.W(x), c, y)
+        return c - event * self.threshold, event * c
+
+    def sequence(self, x: Tensor, c: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All ticks of `x (T, B, inputs)`, W applied to them together → every y and event `(T, B, units)`, last c, y."""
+        sent, events = [], []
+        for given in self.W(x):
+            before, event = self._tick(given, c, y)
+            c, y = before - event * self.threshold, event * before
+            sent.append(y)
+            events.append(event)
+        return torch.stack(sent), torch.stack(events), c, y
+
+    def _tick(self, given: Tensor, c: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """From W x + b_w: c̃ and the events."""
+        given_z, given_r, given_g = given.chunk(3, dim=-1)
         own_z, own_r, own_g = self.R(y).chunk(3, dim=-1)
         z, r = torch.sigmoid(given_z + own_z), torch.sigmoid(given_r + own_r)
         g = torch.tanh(given_g + r * own_g)
         c = z * c + (1 - z) * g
-        event = fires_above(c, self.threshold, self.training)
-        return c - event * self.threshold, event * c
+        return c, fires_above(c, self.threshold, self.training)
 
 
 class EGRUNetwork(nn.Module):
