@@ -54,7 +54,7 @@ demo-boards: .venv/ready emulator
 	$(VENV_PYTHON) -m tests.boards
 
 # Two at a time: a test that compiles needs a gigabyte.
-test: lint emulator .venv/frameworks
+test: lint emulator .venv/frameworks .venv/zoo
 	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal
 
 quick: .venv/ready
@@ -155,6 +155,12 @@ lint: .venv/ready
 .venv/frameworks: .venv/ready
 	$(PIP_INSTALL) h5py loguru scipy tqdm
 	$(PIP_INSTALL) --no-deps nir nirtorch norse pbr silero-vad sinabs snntorch spikingjelly
+	@touch $@
+
+# What trains the zoo. The wheel of aeon is wanted for its data alone.
+.venv/zoo: .venv/ready
+	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,zoo-training]'
+	$(PIP_INSTALL) --no-deps aeon
 	@touch $@
 
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
 import matplotlib
@@ -30,6 +32,12 @@ def grid(panels: int) -> tuple[Figure, list[Axes]]:
     return picture, [_tidy(picture.add_subplot(rows, columns, index + 1)) for index in range(panels)]
 
 
+def stack(panels: int) -> tuple[Figure, list[Axes]]:
+    """An empty picture of so many low panels above each other."""
+    picture = Figure(figsize=(6.4, 1.1 * panels + 0.3), layout="constrained")
+    return picture, [_tidy(picture.add_subplot(panels, 1, index + 1)) for index in range(panels)]
+
+
 def _tidy(axes: Axes) -> Axes:
     """Faint grid lines behind what is drawn, no frame."""
     axes.grid(visible=True, which="major", alpha=0.3)
@@ -40,6 +48,9 @@ def _tidy(axes: Axes) -> Axes:
 
 
 def save(picture: Figure, path: Path) -> None:
-    """Write the picture; without a date, and with identifiers that do not change from run to run."""
+    """Write the picture, points to two decimals; without a date, and with identifiers that do not change."""
+    drawn = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "astroedge", "svg.fonttype": "none"}):
-        picture.savefig(path, format="svg", metadata={"Date": None})
+        picture.savefig(drawn, format="svg", metadata={"Date": None})
+    text = re.sub(r"(\.\d\d)\d+", r"\1", drawn.getvalue())
+    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")

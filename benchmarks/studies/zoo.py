@@ -21,20 +21,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 import astroedge
 from astroedge.step.graph import StepGraph
 from astroedge.workflows.save_executable import compile_executable
-from benchmarks.networks.published import make
+from benchmarks.networks.published import SEED, make
 from benchmarks.networks.zoo import EVENTS, ZOO
 from benchmarks.places import REPOSITORY, RESULTS
+from benchmarks.report.activity_picture import TICKS, draw_activity
 from benchmarks.report.documents import put_into
 from benchmarks.report.markdown import firing_range, microseconds, millions, size, table
+from benchmarks.report.pictures import save
 from benchmarks.studies.networks import attempt, measure
 from benchmarks.timing.machine import describe
 
 PAGE, COMMAND = REPOSITORY / "docs" / "zoo.md", "make zoo"
+PICTURES = REPOSITORY / "docs" / "images" / "zoo"
 EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
 ARM, PROCESSOR = "aarch64", "cortex-a53"
 CHECKED = 100  # ticks beside PyTorch
@@ -63,12 +67,24 @@ def main() -> None:
 def measure_cell(name: str) -> dict[str, Any]:
     """The record of a cell: its proofs and its times."""
     graph, weights, ticks = make(ZOO[name].network, check_ticks=CHECKED)
-    astroedge.compile(graph)  # with its checks: raises where the step is not what ONNX Runtime computes
+    bundle = astroedge.compile(graph)  # with its checks: raises where the step is not what ONNX Runtime computes
     inputs = [
         dict(zip((item.name for item in graph.spec.inputs), (x.numpy() for x in tick), strict=True)) for tick in ticks
     ]
+    with astroedge.load(bundle) as session:
+        save(draw_activity(session, graph, _course(name, graph)), PICTURES / f"{name}.svg")
     state_bytes = sum(item.nbytes for item in graph.spec.states)
     return {"state_bytes": state_bytes, "arm": prove_on_arm(graph), **measure(graph, inputs, weights)}
+
+
+def _course(name: str, graph: StepGraph) -> dict[str, np.ndarray]:
+    """Inputs of successive ticks, by name, for the picture."""
+    generator = torch.Generator().manual_seed(SEED)
+    ticks = [ZOO[name].network.draw(generator, 1) for _ in range(TICKS)]
+    return {
+        item.name: np.stack([values.numpy() for values in column])
+        for item, column in zip(graph.spec.inputs, zip(*ticks, strict=True), strict=True)
+    }
 
 
 def prove_on_arm(graph: StepGraph) -> str:

@@ -91,7 +91,10 @@ PLAN = {
         "benchmarks.arm",
         *("benchmarks.sections", "benchmarks.studies", "benchmarks"),
     ),
-    "examples": ("examples.char_lm", "examples.voice_activity"),
+    "examples": (
+        *("examples.char_lm", "examples.voice_activity"),
+        *("examples.zoo.frame", "examples.zoo.recipes", "examples.zoo"),
+    ),
 }
 FLOOR = {room: floor for floor, rooms in PLAN.items() for room in rooms}
 # Words for several rooms at once, as the rooms' docstrings have them; quoted names stand for one.
@@ -162,7 +165,9 @@ def imported_rooms(module: str) -> dict[str, str]:
 def rooms_with_words() -> list[str]:
     """The rooms of the package that are folders, each of which says in its `__init__` what it is."""
     folders = {name.removeprefix("astroedge.") for name, path in modules().items() if path.name == "__init__.py"}
-    return sorted(folder for folder in folders if FLOOR.get(folder) not in (None, "public names", "benchmarks"))
+    return sorted(
+        folder for folder in folders if FLOOR.get(folder) not in (None, "public names", "benchmarks", "examples")
+    )
 
 
 def promised_rooms(room: str) -> set[str]:

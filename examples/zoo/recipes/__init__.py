@@ -1,0 +1,8 @@
+"""The tasks of the zoo, one file each: its data and how each network learns it."""
+
+from __future__ import annotations
+
+from frame.recipe import Recipe
+
+TASKS: tuple[tuple[Recipe, ...], ...] = ()
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipes in TASKS for recipe in recipes}
