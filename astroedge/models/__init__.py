@@ -13,6 +13,7 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.delay_network import DelayNetwork
 from astroedge.models.diverse_neurons import DiverseNetwork
+from astroedge.models.egru_language_model import EGRULanguageModel
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
@@ -39,6 +40,7 @@ __all__ = [
     "ConvLIFNetwork",
     "DelayNetwork",
     "DiverseNetwork",
+    "EGRULanguageModel",
     "EGRUNetwork",
     "ELM",
     "GRUNetwork",

@@ -2,8 +2,8 @@
 
 A memory that decays by `e^w` a tick is linear in what it stores, so what a chunk of T ticks reads is one `(T, T)`
 matrix a channel, `e^{w (t − 1 − s)}` for the tick s stored before t and `e^u` for the tick itself, times the keys'
-exponentials. These are taken below the greatest key of the chunk: keys that lie more than some 80 below it vanish in
-float32, where a walk tick by tick keeps them.
+exponentials. These are taken below the greatest key of the chunk: keys that lie more than 80 below it count as 80 below,
+which float32 can hold, where a walk tick by tick is exact.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 64
+LOWEST = -80.0
 
 
 def wkv_scan(
@@ -37,7 +38,7 @@ def _chunk(
     ticks = len(k)
     time = torch.arange(ticks, device=k.device, dtype=k.dtype)
     top = torch.maximum(k.amax(0), pp).detach()
-    stored = torch.exp(k - top)
+    stored = torch.exp((k - top).clamp(min=LOWEST))
     read = _weights(time, first, w) @ torch.cat((stored * v, stored), 1).permute(2, 0, 1)  # (D, T, 2 B)
     above, below = read.permute(1, 2, 0).chunk(2, 1)
     before = torch.exp(pp + time[:, None, None] * w - top)
