@@ -42,6 +42,7 @@ from astroedge.exporters.wrapping.value_names import Names, choose_names, wrappe
 from astroedge.exporters.wrapping.wrap_model import WrappedModel, wrap_model
 from astroedge.parity import Allowance, Parity
 from astroedge.scratch import scratch_folder
+from astroedge.step.assets import check_assets
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
@@ -62,6 +63,7 @@ def export(
     allow_flips: int | None = None,
     tolerance: float | None = None,
     check_ticks: int | None = None,
+    assets: Mapping[str, bytes] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> StepGraph:
     """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
@@ -85,13 +87,17 @@ def export(
     by default, as a share of max(1, the largest value). `allow_flips` ticks may differ by more if some decision of such
     a tick lies within rounding of its edge. What is accepted here is written into the graph.
 
+    `assets` are files that the graph carries for its users, contents by name: `{"labels.txt": b"yes\nno\n"}` names
+    the classes, a line for each score in a row of the first output.
+
     `progress` is called with a few words before each stage. The result's `parity` and `notes` say what the comparison
     showed and what to know.
 
     Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
     the graph and the model differ by more than rounding, InputError for a tolerance or a number of ticks or flips that
-    is none, ExportError for anything else that can't be exported.
+    is none and for assets that cannot be carried, ExportError for anything else that can't be exported.
     """
+    check_assets(assets or {})
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
     call = make_call(model, inputs, states)
     check_model(call.model)
@@ -113,6 +119,9 @@ def export(
             parity, notes = run_in_child(replace(rest, vary=False).finish, scratch)
             notes = (*notes, _not_varied(error))
         graph = StepGraph.load(scratch / FINISHED)
+        for source in graph.sources:
+            source.take()
+    graph.hold_assets(assets or {})
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
 
@@ -141,7 +150,7 @@ def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, pa
         _state_spec(name, tensor, axis)
         for name, tensor, axis in zip(names, wrapped.initial, wrapped.batch_axes(), strict=True)
     ]
-    model = trace(
+    model, _sources = trace(
         wrapped.module,
         [*call.inputs, *wrapped.initial],
         [*inputs, *(state.input_name for state in states)],

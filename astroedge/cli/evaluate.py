@@ -69,9 +69,9 @@ def eval_command(
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
-    Accuracy, or bits per byte of a text: of bundles in several precisions, and of the model and the graph they were
-    made from, side by side. Every change is that from the first line. With --device a board that SSH reaches runs the
-    bundles; what they are compared with runs here.
+    Accuracy, or bits per byte of a text and perplexity per token: of bundles in several precisions, and of the model
+    and the graph they were made from, side by side. Every change is that from the first line. With --device a board
+    that SSH reaches runs the bundles; what they are compared with runs here.
 
     \b
     astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
@@ -122,6 +122,8 @@ def _show(found: Evaluation) -> None:
     ]
     plural = "" if found.counted == 1 else "s"
     print_table((*headers, ""), rows, f"{found.data}: {found.counted:,} {found.unit}{plural}")
+    if found.note:
+        print_line(f"Note: {found.note}.")
     if found.unit == "sequence":
         print_line(f"A sequence's class is {RULES[found.readout]}; of equals it is the lowest.")
 
@@ -139,5 +141,9 @@ def _metric(found: Evaluation, item: Contender, metric: str) -> tuple[str, str]:
     """A value and its change from the first line: accuracy in percentage points, bits relative."""
     value = item.metrics[metric]
     change = round(100 * found.change(item, metric), 2) + 0.0  # no −0.00
-    shown, unit = (f"{100 * value:.2f} %", "points") if metric == "accuracy" else (f"{value:.4f}", "%")
+    shown, unit = (
+        (f"{100 * value:.2f} %", "points")
+        if metric == "accuracy"
+        else (f"{value:.4f}" if value < 1e6 else f"{value:.4g}", "%")
+    )
     return shown, "–" if item is found.contenders[0] else f"{change:+.2f} {unit}"

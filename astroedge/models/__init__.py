@@ -1,6 +1,6 @@
 """Reference step models, each written here from its published equations; they need torch.
 
-Imports `errors` and `replace_file`.
+Imports `errors`, `replace_file` and `zoo_record`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from astroedge.models.lif_network import LIFNetwork
 from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
 from astroedge.models.plif_network import PLIFNetwork
+from astroedge.models.rate_rnn import RateRNN
 from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
@@ -54,6 +55,7 @@ __all__ = [
     "PLIFNetwork",
     "RWKV4",
     "RWKV4Config",
+    "RateRNN",
     "SNUNetwork",
     "SpikeGPT",
     "SpikingRWKV",

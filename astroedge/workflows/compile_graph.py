@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astroedge.bundle.manifest import Golden
-from astroedge.errors import GraphError, InputError, ParityError
+from astroedge.errors import GraphError, ParityError
 from astroedge.parity import BRIEF_TICKS, FEW_TICKS, HUGE_STEP, LARGE_STEP, TOLERANCE, USUAL, Allowance
-from astroedge.regular_file import open_regular
 from astroedge.replace_file import replacing
+from astroedge.step.assets import check_assets
+from astroedge.workflows.inputs.asset_files import read_assets
 
 if TYPE_CHECKING:
     from astroedge.bundle.container import Bundle
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from astroedge.targets.precision.quantise_weights import QuantisedGraph
 
 Progress = Callable[[str], None]
-LABELS = "labels.txt"  # the asset with the name of each class in a line
-MOST_LABEL_BYTES = 1 << 22
 
 
 def compile(
@@ -97,13 +96,15 @@ def compile_to(
     Where weights are quantised, the graph with dequantised weights is saved beside the bundle, and its path is returned
     too. What is there already is replaced once both are written, so a full disk leaves the old pair.
 
-    `labels` is a text of class names, a line each, that goes into the bundle as the asset `labels.txt`.
+    `labels` is a text of class names, a line each, that goes into the bundle as the asset `labels.txt`, in the place of
+    the graph's own.
 
-    Raises what `compile` raises; BundleError or GraphError when a file cannot be written, OSError for one that cannot
-    be read.
+    Raises what `compile` raises, InputError for labels that do not fit; BundleError or GraphError when a file cannot be
+    written, OSError for one that cannot be read.
     """
-    assets = {} if labels is None else {LABELS: _read_labels(labels)}
+    assets = read_assets(labels)
     quantised = _quantise(graph, precision)
+    check_assets(assets, quantised.graph.spec)
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
     bundle = _compile(quantised, target, options, progress or (lambda line: None))
     if assets:
@@ -112,19 +113,6 @@ def compile_to(
         bundle.save(output, one_file=one_file)
         return bundle, None
     return bundle, save_pair(bundle, quantised.graph, output, one_file)
-
-
-def _read_labels(path: str | os.PathLike[str]) -> bytes:
-    """The content of a text of class names; InputError for anything else."""
-    with open_regular(path) as file:
-        content = file.read(MOST_LABEL_BYTES + 1)
-    try:
-        names = content.decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        names = []
-    if len(content) > MOST_LABEL_BYTES or not names or not all(name.strip() for name in names):
-        raise InputError(f"{os.fspath(path)} is no text of class names, one a line, none of them empty.")
-    return content
 
 
 def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[str], one_file: bool = False) -> Path:
@@ -192,7 +180,8 @@ def _compile(
     if options.math == "fast" and here is not goal:
         golden = replace(golden, ticks=())
     say(f"linking for {goal.triple}")
-    return link_bundle(step, goal, golden)
+    linked, assets = link_bundle(step, goal, golden), quantised.graph.assets
+    return linked.with_assets(assets) if assets else linked
 
 
 def _compile_step(

@@ -25,11 +25,13 @@ from astroedge.targets.boards.target import resolve_target
 from tests.conftest import Compiled
 from tests.support.arm_board import MODEL, arm_shell
 from tests.support.arm_root import NoArmRootError
+from tests.support.builds import build
 from tests.support.bundles import TINY_TICK, draw_ticks, make_bundle, make_tiny_bundle, tiny_manifest, weights_bytes
 from tests.support.command import Command
-from tests.support.graphs import random_inputs, recurrent_net
+from tests.support.graphs import random_inputs, recurrent_net, token_net
 from tests.support.places import ROOT
 from tests.support.ssh_boards import SshBoards, python_tools
+from tests.support.tiny_tokenizer import byte_level
 
 Build = Callable[[str], Compiled]
 
@@ -101,6 +103,27 @@ def test_readouts_and_evaluation_on_a_board(
         here, there = astroedge_command(*words), astroedge_command(*words, "--device", "python")
         assert (here.code, there.code, here.out) == (0, 0, there.out), there
     assert boards.left("python") == []
+
+
+def test_text_on_a_board(astroedge_command: Command, boards: SshBoards, tmp_path: Path) -> None:
+    """A board writes what this machine does, by bytes and by a tokenizer that it need not have."""
+    bundle = build(token_net(300))
+    line = ("--prompt", "Spikes carry", "--tokens", "40", "--seed", "3", "--min-p", "0.001", "--stop", "zzz")
+    bundle.with_assets({"tokenizer.json": byte_level()}).save(tmp_path / "lm.astro")
+    build(token_net(256)).save(tmp_path / "bytes.astro")
+    for name in ("lm", "bytes"):
+        here = astroedge_command("run", tmp_path / f"{name}.astro", *line)
+        there = astroedge_command("run", tmp_path / f"{name}.astro", *line, "--device", "python")
+        assert (here.code, there.code, here.out) == (0, 0, there.out), there
+        assert here.out.startswith("Spikes carry")
+    bundle.save(tmp_path / "none.astro")
+    refused = astroedge_command("run", tmp_path / "none.astro", *line, "--device", "python")
+    assert refused.failed_with(60), refused
+    assert "has no tokenizer (export --tokenizer)" in refused.err
+    bare = astroedge_command("run", tmp_path / "lm.astro", *line, "--device", "bare")
+    assert bare.failed_with(80), bare
+    assert "Text needs Python" in bare.err
+    assert boards.left("python") + boards.left("bare") == []
 
 
 @pytest.mark.compiles
@@ -234,7 +257,7 @@ def test_what_makes_no_sense_is_wrong_usage(astroedge_command: Command, tiny: Pa
         ("profile", tiny, "--install"),
         ("profile", tiny, "--device", "-oProxyCommand=touch x"),
         ("verify", tiny, "--device", "b", "--graph", "g.onnx"),
-        ("run", tiny, "--device", "b"),
+        ("run", tiny, "--device", "b", "--source", "stdin"),
         ("run", tiny, "--device", "a", "--device", "b", "--input", "x.npy"),
         ("deploy", tiny, "--device", "0"),
         ("deploy", tiny),

@@ -29,6 +29,8 @@ def show_graph(graph: StepGraph) -> None:
     show_spec(graph.spec)
     operators = ", ".join(f"{name} × {count}" if count > 1 else name for name, count in record["operators"].items())
     print_line(f"Operators: {operators}")
+    if record["assets"]:
+        print_line("Assets: " + ", ".join(f"{item['name']}, {size(item['size'])}" for item in record["assets"]))
     print_line(f"SHA-256: {record['sha256']}")
 
 

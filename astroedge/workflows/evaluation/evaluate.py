@@ -12,6 +12,7 @@ from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import InputError
 from astroedge.runtimes import load
+from astroedge.step.assets import TOKENIZER
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
 from astroedge.workflows.evaluation.score_step import Stream, count_classes, score
@@ -44,16 +45,20 @@ class Contender:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The contenders in order, on `counted` labelled units ("sequence", "tick" or "byte") of the file `data`."""
+    """The contenders in order, on `counted` labelled units ("sequence", "tick", "byte", "token") of the file `data`.
+
+    `note` says what is doubtful of all of them.
+    """
 
     data: str
     unit: str
     counted: int
     readout: str
     contenders: tuple[Contender, ...]
+    note: str = ""
 
     def change(self, contender: Contender, metric: str) -> float:
-        """How a contender differs from the first: bits relative to the first's, accuracy as a difference."""
+        """How a contender differs from the first: accuracy as a difference, all else relative to the first's."""
         first, own = self.contenders[0].metrics[metric], contender.metrics[metric]
         return own - first if metric == "accuracy" else own / first - 1
 
@@ -88,11 +93,12 @@ def evaluate(
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
     """
     say = progress or (lambda line: None)
-    manifests = {path: Bundle.load(path).manifest for path in bundles}
+    opened = {path: Bundle.load(path) for path in bundles}
+    manifests = {path: bundle.manifest for path, bundle in opened.items()}
     reference = None if graph is None else _load_graph(graph)
     spec = _common_step(manifests, graph, reference)
     count_classes(spec)
-    read = read_labelled(data, labels, spec, ticks, fit)
+    read = read_labelled(data, labels, spec, ticks, fit, _common_tokenizer(opened, graph, reference))
     has_gpu = any(manifest.device is not None for manifest in manifests.values())
     contenders = []
     if model is not None:
@@ -111,7 +117,7 @@ def evaluate(
                 metrics = score(session, read, readout)
         contenders.append(_contender(path, manifest, reference, metrics))
     counted = int((read.labels >= 0).sum())
-    return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders))
+    return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders), read.note)
 
 
 def _load_graph(path: PathLike) -> StepGraph:
@@ -133,6 +139,21 @@ def _common_step(manifests: dict[PathLike, Manifest], graph: PathLike | None, re
                 "serve both; evaluate them apart."
             )
     return first
+
+
+def _common_tokenizer(
+    bundles: dict[PathLike, Bundle], graph: PathLike | None, reference: StepGraph | None
+) -> bytes | None:
+    """The tokenizer of all contenders, of which some may have none; InputError where two have different ones."""
+    found = {os.fspath(path): bundle.find_asset(TOKENIZER) for path, bundle in bundles.items()}
+    if graph is not None and reference is not None:
+        found[os.fspath(graph)] = reference.assets.get(TOKENIZER)
+    held = {name: content for name, content in found.items() if content is not None}
+    if len(set(held.values())) > 1:
+        first, *others = held
+        other = next(name for name in others if held[name] != held[first])
+        raise InputError(f"{other} has another tokenizer than {first}; evaluate them apart.")
+    return next(iter(held.values()), None)
 
 
 def _interface(step: StepSpec) -> list[tuple[str, tuple[int, ...], str]]:

@@ -17,6 +17,7 @@ from astroedge.workflows.evaluation.labelled_data import LabelledData
 
 BLOCK = 1024  # ticks run at a time, fewer where they are large
 BLOCK_BYTES = 1 << 24
+MOST_BITS = 1023.0  # of a token: 2 to it is still a number
 
 
 class Stream(Protocol):
@@ -42,7 +43,8 @@ def score(stream: Stream, data: LabelledData, readout: str) -> dict[str, float]:
     With a label a sequence: `accuracy`, the fraction whose class is right, read out of the first output as `readout`
     says (`astroedge.readout`); of equals the first class is taken, and nothing that fired is no class. With a label a
     tick: `bits per tick` (or byte), the mean −log₂ of the probability that softmax of the first output gives to the
-    label, in float64, and for ticks that are no bytes `accuracy` too.
+    label, in float64, and for ticks that are no bytes `accuracy` too. Of a text in tokens: `bits per byte`, those of
+    all tokens over the bytes of the text, and `perplexity`, 2 to the mean bits of a token.
 
     Raises InputError for an output that is no row of scores, labels beyond its classes, and a NaN among the scores.
     """
@@ -59,6 +61,9 @@ def score(stream: Stream, data: LabelledData, readout: str) -> dict[str, float]:
     if data.labels.max() < 0:
         raise InputError("Every label is negative, so no tick counts; give at least one class, counted from 0.")
     bits, accuracy = _predict(stream, data)
+    if data.unit == "token":
+        counted = int((data.labels >= 0).sum())
+        return {"bits per byte": bits * counted / data.nbytes, "perplexity": 2.0 ** min(bits, MOST_BITS)}
     return {f"bits per {data.unit}": bits} if data.unit == "byte" else {"bits per tick": bits, "accuracy": accuracy}
 
 
@@ -103,7 +108,7 @@ def _scores(stream: Stream, data: LabelledData, index: int) -> Iterator[tuple[in
     """The scores of one sequence, block by block: the block's first tick, and (ticks, classes) in float64."""
     stream.reset()
     name, classes = stream.spec.outputs[0].name, count_classes(stream.spec)
-    size = sum(array[index, 0].nbytes for array in data.inputs.values())
+    size = sum(array[index, 0].nbytes for array in data.inputs.values()) + 8 * classes
     length = max(1, min(BLOCK, BLOCK_BYTES // max(size, 1)))
     for first in range(0, data.labels.shape[-1] if data.labels.ndim > 1 else _ticks(data), length):
         block = {key: array[index, first : first + length] for key, array in data.inputs.items()}
