@@ -21,7 +21,7 @@ Angles are counted in turns, of which only the fraction matters, in float32 as t
 up to t · 4·10⁻⁷ radians, and the counter itself stands still at 2²⁴ positions.
 
 State: S of each layer `(B, h, N, D)` and the position t `(B, 1)`, all zero at the start. The step is differentiable;
-`sequence` is the same network over many ticks at once, for training: inside a sequence it is the attention of that code.
+`sequence` is the same network over many ticks at once, for training, with the attention of that code in a sequence.
 """
 
 from __future__ import annotations

@@ -154,9 +154,7 @@ class _ResettingScan(torch.autograd.Function):
     """`resetting_scan` with a hand-written backward, as `_LeakyScan`."""
 
     @staticmethod
-    def forward(
-        ctx: Any, current: Tensor, decay: float, initial: Tensor, threshold: float
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, current: Tensor, decay: float, initial: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
         membrane, spikes = torch.empty_like(current), torch.empty_like(current)
         left = initial
         for t in range(current.shape[0]):

@@ -2,8 +2,8 @@
 
 A memory that decays by `e^w` a tick is linear in what it stores, so what a chunk of T ticks reads is one `(T, T)`
 matrix a channel, `e^{w (t − 1 − s)}` for the tick s stored before t and `e^u` for the tick itself, times the keys'
-exponentials. These are taken below the greatest key of the chunk: keys that lie more than 80 below it count as 80 below,
-which float32 can hold, where a walk tick by tick is exact.
+exponentials. These are taken below the greatest key of the chunk; a key more than 80 below it counts as 80 below, which
+float32 can hold, where a walk tick by tick is exact.
 """
 
 from __future__ import annotations

@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from frame.recipe import Recipe
 
-TASKS: tuple[tuple[Recipe, ...], ...] = ()
+from recipes import parity, text
+
+TASKS: tuple[tuple[Recipe, ...], ...] = (parity.RECIPES, text.RECIPES)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipes in TASKS for recipe in recipes}

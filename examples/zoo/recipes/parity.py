@@ -12,16 +12,16 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
+from frame.recipe import ACCURACY, Progress, Recipe, Series, Task
 from torch import Tensor, nn
 
 from astroedge.models import LearntTauRNN
-from frame.recipe import ACCURACY, Progress, Recipe, Series, Task
 
 FIRST, LAST = 2, 8
 UNITS = 100
 BATCH, MOST_STEPS, RATE, CLIP = 128, 6000, 1e-3, 1.0
 ENOUGH, MEMORY = 0.98, 0.9  # the accuracy at which N grows, a mean that keeps this share of itself a step
-SETTLING = 500  # steps with all heads
+SETTLING = 300  # steps with all heads
 SEQUENCES = 1000  # of training, which nothing reads but counts, and of the held-out set
 
 # Bits (T, B, 1) → scores of all heads at the last tick (B, heads, 2).
@@ -68,7 +68,7 @@ def grow(model: nn.Module, read: Reader, seed: int, progress: Progress) -> None:
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
     n, right, left = FIRST, 0.0, SETTLING
-    for step in range(MOST_STEPS):
+    for _ in range(MOST_STEPS):
         bits = draw(n, BATCH, generator)
         scores = read(bits)[:, : n - FIRST + 1]
         labels = torch.stack([parity(bits, asked) for asked in range(FIRST, n + 1)], 1)

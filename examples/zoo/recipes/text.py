@@ -16,15 +16,16 @@ from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
+from frame.recipe import BITS, EVERY_TICK, Progress, Recipe, Series, Task
 from torch import Tensor, nn
 
-from astroedge.models import AstroSNN, AstroSNNStep, BDH
+from astroedge.models import AstroSNN, AstroSNNStep
 from corpus import load_corpus
-from frame.recipe import BITS, EVERY_TICK, Progress, Recipe, Series, Task
 from kneser_ney import KneserNey
 
-LANES, WINDOW, EXCERPT = 16, 64, 1024
-STEPS = 800
+LANES, WINDOW, EXCERPT = 16, 32, 1024
+STEPS = 2000
+GRU_RATE = 5e-3
 WARM_UP, WEIGHT_DECAY, CLIP = 50, 0.1, 1.0
 LOWEST_RATE, HIGHEST_RATE, RATE_WEIGHT = 0.05, 0.15, 20.0
 NOTHING = -100  # a target behind the end of a text, which cross_entropy leaves out
@@ -85,9 +86,7 @@ def load(tuning: bool = False) -> tuple[Series, Series]:
     return _series(corpus.training), _series(corpus.held_out)
 
 
-def fit(
-    model: nn.Module, read: Reader, training: Series, seed: int, progress: Progress, rate: float, steps: int = STEPS
-) -> None:
+def fit(model: nn.Module, read: Reader, training: Series, seed: int, progress: Progress, rate: float) -> None:
     """Train `model`, read by `read`, in place: cross-entropy and a penalty on firing rates outside 5 … 15 %."""
     parameters = list(model.parameters())
     groups = [
@@ -95,11 +94,11 @@ def fit(
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate_factor)
     initial: list[Tensor] = model.initial_state(LANES)  # type: ignore[operator]
-    state = initial
+    state, windows = initial, Windows(training.inputs, random.Random(seed))
     model.train()
-    for step, (tokens, following, fresh) in zip(range(steps), Windows(training.inputs, random.Random(seed))):
+    for step, (tokens, following, fresh) in zip(range(STEPS), windows, strict=False):
         state = [_restarted(new, old, fresh) for new, old in zip(initial, state, strict=True)]
         spikes: Spikes = {}
         logits, state = read(tokens, state, spikes)
@@ -111,7 +110,7 @@ def fit(
         nn.utils.clip_grad_norm_(parameters, CLIP)
         optimiser.step()
         schedule.step()
-        progress((step + 1) / steps)
+        progress((step + 1) / STEPS)
     model.eval()
 
 
@@ -121,16 +120,30 @@ def rate_penalty(spikes: Spikes) -> Tensor:
     return (F.relu(rates - HIGHEST_RATE) ** 2 + F.relu(LOWEST_RATE - rates) ** 2).sum()
 
 
-def rate_factor(step: int, steps: int) -> float:
+def rate_factor(step: int) -> float:
     """The learning rate's share of its peak: a linear warm-up, then half a cosine down to zero."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP)))
+    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, STEPS - WARM_UP)))
 
 
 def train_sequence(model: nn.Module, training: Series, seed: int, progress: Progress, *, rate: float) -> None:
     """A model whose `sequence` notes spikes."""
     fit(model, model.sequence, training, seed, progress, rate)  # type: ignore[arg-type]
+
+
+def train_spikegpt(model: nn.Module, training: Series, seed: int, progress: Progress, *, rate: float) -> None:
+    """SpikeGPT, whose branches start four times as strong as torch has them, so that their neurons fire at once."""
+    with torch.no_grad():
+        for block in model.blocks:  # type: ignore[union-attr]
+            block.W_o.weight *= 4
+            block.C_v.weight *= 4
+    train_sequence(model, training, seed, progress, rate=rate)
+
+
+def train_bdh(model: nn.Module, training: Series, seed: int, progress: Progress, *, rate: float) -> None:
+    """BDH, in which no neuron spikes."""
+    fit(model, lambda tokens, state, _: model.sequence(tokens, state), training, seed, progress, rate)  # type: ignore[operator]
 
 
 def train_astrosnn(model: nn.Module, training: Series, seed: int, progress: Progress, *, rate: float) -> None:
@@ -228,7 +241,7 @@ RECIPES = (
         model="SpikeGPT",
         arguments={"width": 96, "layers": 2, "feed_forward": 192},
         task=TASK,
-        train=partial(train_spikegpt, rate=5e-3),
+        train=partial(train_spikegpt, rate=1e-2),
     ),
     Recipe(
         name="egru-text",
