@@ -14,6 +14,7 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.delay_network import DelayNetwork, DelayStream
 from astroedge.models.diverse_neurons import DiverseNetwork
+from astroedge.models.egru_language_model import EGRULanguageModel
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
@@ -47,6 +48,7 @@ __all__ = [
     "DelayNetwork",
     "DelayStream",
     "DiverseNetwork",
+    "EGRULanguageModel",
     "EGRUNetwork",
     "ELM",
     "GRUNetwork",
