@@ -111,9 +111,14 @@ def _walk(model: L2MUSensors | ALIFNetwork, x: Tensor) -> tuple[Tensor, list[Ten
 
 
 def load() -> tuple[Series, Series]:
-    """The training and the held-out recordings."""
-    training, held_out, _ = load_ts("BasicMotions")
-    return training, held_out
+    """The training and the held-out recordings, the latter's classes in turn.
+
+    The file has them class by class, and its first two recordings, from which firing rates are measured, would both be
+    of somebody who stands.
+    """
+    training, held_out, classes = load_ts("BasicMotions")
+    in_turn = held_out.labels.argsort(stable=True).reshape(len(classes), -1).t().flatten()
+    return training, Series([held_out.inputs[index] for index in in_turn], held_out.labels[in_turn])
 
 
 TASK = Task(
