@@ -33,7 +33,7 @@ def recordings() -> SimpleNamespace:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_the_step_that_is_exported(task: ModuleType, name: str) -> None:
-    """Two updates move every weight, mean and scale come from the data, and training runs give the step's outputs."""
+    """Rounds of two updates move every weight, mean and scale come from the data, and training runs give the step's outputs."""
     recipe = next(recipe for recipe in task.RECIPES if recipe.name == name)
     torch.manual_seed(0)
     model, data, told = build_model(recipe.model, recipe.arguments), recordings(), list[float]()
@@ -41,7 +41,7 @@ def test_a_recipe_trains_the_step_that_is_exported(task: ModuleType, name: str) 
     training = type(recipe.train)(recipe.train.run, updates=2, window=20)
     training(model, data, 0, told.append)
     after = model.state_dict()
-    assert told == [0.5, 1.0]
+    assert told[:2] == [0.5, 1.0]
     fixed = {"cell.A", "cell.B"}
     assert {key for key, value in before.items() if torch.equal(value, after[key])} <= fixed
     torch.testing.assert_close(after["standardise.mean"], torch.cat(data.inputs).mean(0))
