@@ -33,7 +33,7 @@ def recordings() -> SimpleNamespace:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_the_step_that_is_exported(task: ModuleType, name: str) -> None:
-    """Rounds of two updates move every weight, mean and scale come from the data, and training runs give the step's outputs."""
+    """Rounds of two updates move every weight, mean and scale are the data's, and a run gives the step's outputs."""
     recipe = next(recipe for recipe in task.RECIPES if recipe.name == name)
     torch.manual_seed(0)
     model, data, told = build_model(recipe.model, recipe.arguments), recordings(), list[float]()
