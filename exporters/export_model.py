@@ -106,7 +106,8 @@ def export(
     progress("tracing one tick")
     warm_up()
     with as_export_errors(), scratch_folder("export") as scratch:
-        traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
+        place, held = scratch / TRACED, assets or {}
+        traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, place, held), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
         progress("measuring it and comparing it with the model")
@@ -121,7 +122,7 @@ def export(
         graph = StepGraph.load(scratch / FINISHED)
         for source in graph.sources:
             source.take()
-    graph.hold_assets(assets or {})
+    graph.hold_assets(held)
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
 
@@ -137,8 +138,10 @@ class _Traced:
     seen: DryRun
 
 
-def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
-    """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
+def _trace(
+    call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, path: Path, assets: Mapping[str, bytes]
+) -> _Traced:
+    """Find the state, trace the step and write a graph whose spec lacks only what is measured, and its assets."""
     with blame_model(call.label, call.model):
         wrapped = wrap_model(call, ticks)
         seen = dry_run(wrapped.module, call.inputs, wrapped.initial)
@@ -168,6 +171,7 @@ def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, pa
         states=kept,
         source=frameworks.source_of(call.model),
     )
+    check_assets(assets, spec)
     StepGraph(model, spec).save(path)
     hidden = zip(names[len(names) - len(hidden_states) :], hidden_states, strict=True)
     scratch = {name for name, state in hidden if frameworks.is_scratch(call.model, state)}

@@ -86,7 +86,6 @@ def export_onnx(
     than rounding, GraphError for a file that is not valid ONNX.
     """
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
-    check_assets(assets or {})
     original, sources = _original(source)
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
     model, held, own_sources = _folded(original, states, constants or {}, fix)
@@ -95,6 +94,7 @@ def export_onnx(
     rewrite_picks(model)
     refuse_operators(model.graph.node)
     spec = name_graph(model, states, {name: fill_value(value) for name, value in first.items()})
+    check_assets(assets or {}, spec)
     declared = list(model.graph.value_info)
     clean_graph(model, title, [])
     model.graph.value_info.extend(declared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from astroedge.errors import InputError, MissingDependencyError
-from astroedge.zoo_record import find_record, list_records, listing, zoo_folder
+from astroedge.zoo_record import PACKAGE, find_record, list_records, listing, zoo_folder
 from tests.support import schemas
 from tests.support.zoo_networks import LABELS, write_zoo
 
@@ -42,6 +43,7 @@ def test_an_unknown_name_gets_the_nearest(zoo: Path) -> None:
 
 def test_without_the_package_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where astroedge-zoo is not installed, the error has the commands that make and install it."""
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)
     monkeypatch.setattr("sys.path", [])
     monkeypatch.setattr("sys.meta_path", [])
     with pytest.raises(MissingDependencyError, match="make wheel && pip install dist/astroedge_zoo-"):

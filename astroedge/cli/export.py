@@ -138,7 +138,7 @@ def export_command(
     """
     from astroedge.cli.shared.display import print_line, size
     from astroedge.cli.shared.progress import working
-    from astroedge.cli.shared.show_step import show_spec
+    from astroedge.cli.shared.show_step import show_assets, show_spec
     from astroedge.parity import Allowance
     from astroedge.workflows.export_model import default_output, export_model
     from astroedge.workflows.export_onnx import OnnxOptions, save_with_sequence
@@ -166,6 +166,7 @@ def export_command(
     else:
         graph.save(path)
     show_spec(graph.spec)
+    show_assets(graph)
     for note in graph.notes:
         print_line(f"Note: {note}")
     if graph.parity is not None:

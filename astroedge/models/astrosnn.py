@@ -179,11 +179,14 @@ class AstroSNN(nn.Module):
     rounding of its threshold may differ in a spike.
     """
 
-    def __init__(self, config: AstroSNNConfig) -> None:
-        """Fresh weights from torch's global generator."""
+    def __init__(self, config: AstroSNNConfig, embedding: nn.Module | None = None) -> None:
+        """Fresh weights from torch's global generator.
+
+        `embedding` is what turns an input into `x (…, D)` where that is no token, `vocabulary` then the head's outputs.
+        """
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.embedding = nn.Embedding(config.vocabulary, config.width) if embedding is None else embedding
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm, self.head = nn.LayerNorm(config.width), nn.Linear(config.width, config.vocabulary)
 
@@ -216,7 +219,7 @@ class AstroSNN(nn.Module):
         into it under a name such as `blocks.0.astro.r.spike`: the membrane or matrix it comes from.
         """
         state = self.initial_state(tokens.shape[0]) if state is None else state
-        x = F.dropout(self.embedding(tokens.t()), self.config.dropout, self.training)
+        x = F.dropout(self.embedding(tokens.transpose(0, 1)), self.config.dropout, self.training)
         following: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
             fired: dict[str, Tensor] = {}

@@ -131,7 +131,10 @@ class BDH(nn.Module):
         a = torch.relu(self.E(x)).reshape(-1, config.heads, config.neurons)
         turned = _turned(a, cosine, sine)
         c = torch.matmul(turned[:, :, None], memory)  # (B, h, 1, D), of earlier ticks alone
-        memory = memory + turned[..., None] * x[:, None, None]
+        stored = memory + turned[..., None] * x[:, None, None]
+        memory = torch.where(
+            turned[..., None] != 0, stored, memory
+        )  # silent neurons store 0: said so, it costs nothing
         g = torch.relu(torch.matmul(_normed(c), self.F))[:, :, 0]
         y = self.Dec((a * g).reshape(-1, config.heads * config.neurons))
         return _normed(x + _normed(y)), memory

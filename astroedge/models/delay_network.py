@@ -21,7 +21,7 @@ says so. A stream without an end has `after` = 0. The class is that of the large
 
 Sizes, K = 25 and τ = 1.005 ticks of 10 ms are those for the Spiking Heidelberg Digits, whose 700 channels are summed in
 fives: inputs are counts. Dropout is left out. That τ may differ between neurons, and the surrogate derivative, that of
-`astroedge.models.spiking_scan` instead of ATan(5), are ours; delays do not learn here.
+`astroedge.models.spiking_scan` instead of ATan(5), are ours. Delays do not learn here: `learnt_delays` trains them.
 
 State: for `push` P of each layer `(B, K, N)`; for `ring` R of each layer `(B, K, inputs)` and one slot `(B, 1)`, int64;
 then v of each layer `(B, N)`, the last of which is y; zero at the start.
@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from astroedge.errors import InputError
 from astroedge.models.spiking_scan import fires_at
+from astroedge.models.standardise import Standardise
 
 FORMS = ("push", "ring")
 
@@ -119,6 +120,10 @@ class DelayNetwork(nn.Module):
 
     def forward(self, x: Tensor, after: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One tick: counts `x (B, inputs)`, `after (B, 1)` and the state → `y (B, outputs)` and the next state."""
+        return self.tick(x, after, state)
+
+    def tick(self, x: Tensor, after: Tensor | None, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """`forward`; where `after` is None the stream has no end, and no layer falls silent."""
         count = len(self.layers)
         lines, membranes = list(state[:count]), list(state[-count:])
         slots = torch.arange(self.taps, device=x.device)[:, None]
@@ -131,9 +136,38 @@ class DelayNetwork(nn.Module):
                 current = layer.read(lines[index], state[count])
             v = membranes[index] * self.decays[index] + current
             if index < count - 1:
-                s = fires_at(v, self.threshold, self.training)
-                v = v * (1 - s)
-                x = torch.where(after <= (index + 1) * (self.taps // 2), s, 0.0)
+                x = fires_at(v, self.threshold, self.training)
+                v = v * (1 - x)
+                if after is not None:
+                    x = torch.where(after <= (index + 1) * (self.taps // 2), x, 0.0)
             membranes[index] = v
         following = [torch.where(slot + 1 == self.taps, 0, slot + 1) for slot in state[count:-count]]
         return v, *lines, *following, *membranes
+
+
+class DelayStream(nn.Module):
+    """A `DelayNetwork` that reads a stream of real features without an end.
+
+    They are raw numbers, brought to the training data's mean and scale first, and no tail follows a presentation. The
+    matrix of the first layer reads numbers, those behind it read spikes.
+    """
+
+    output_names = ("y",)
+
+    def __init__(self, widths: Sequence[int], taps: int = 25, tau: float = 1.005, *, form: str = "push") -> None:
+        """A fresh `DelayNetwork` of these arguments. Raises InputError as that does."""
+        super().__init__()
+        self.network = DelayNetwork(widths, taps, tau, form=form)
+        self.standardise = Standardise(self.network.widths[0])
+
+    def state_names(self) -> list[str]:
+        """Names of the state tensors, those of the network."""
+        return self.network.state_names()
+
+    def initial_state(self, batch: int = 1) -> list[Tensor]:
+        """The state of `batch` streams before their first tick: zeros, as if every feature had been at its mean."""
+        return self.network.initial_state(batch)
+
+    def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """One tick: features `x (B, inputs)` and the state → `y (B, outputs)` and the next state."""
+        return self.network.tick(self.standardise(x), None, state)

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from astroedge.errors import InputError
+from astroedge.models.standardise import Standardise
 
 
 class ELM(nn.Module):
@@ -55,11 +56,13 @@ class ELM(nn.Module):
         scale: float = 5.0,
         dt: float = 1.0,
         table: Tensor | None = None,
+        standardise: bool = False,
     ) -> None:
         """Fresh weights from torch's global generator.
 
         `scale` is λ, times are in ms, `activation` is relu or silu, `table` the input of every synapse, branch after
-        branch, `(branches · synapses,)`, −1 for none. Raises InputError for another version or activation.
+        branch, `(branches · synapses,)`, −1 for none. With `standardise` the inputs are raw numbers, brought to the
+        training data's mean and scale first. Raises InputError for another version or activation.
         """
         super().__init__()
         if version not in (1, 2) or activation not in ("relu", "silu"):
@@ -79,6 +82,7 @@ class ELM(nn.Module):
         self.proposal = nn.Linear(2 * memories, memories)
         self.activation = nn.ReLU() if activation == "relu" else nn.SiLU()
         self.readout = nn.Linear(memories, outputs)
+        self.standardise = Standardise(inputs) if standardise else None
 
     def state_names(self) -> list[str]:
         """Names of the state tensors, in the order of `initial_state`."""
@@ -94,6 +98,7 @@ class ELM(nn.Module):
 
     def forward(self, x: Tensor, dendrite: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One tick: `x (B, inputs)`, s or b, and m → `y (B, outputs)` and the next state."""
+        x = x if self.standardise is None else self.standardise(x)
         tau = self.tau_m()
         kept, kappa = torch.exp(-self.dt / self.tau_s), torch.exp(-self.dt / tau)
         given = torch.relu(self.w) * self.wired * x[:, self.table]

@@ -343,7 +343,7 @@ def _map_external(tensor: onnx.TensorProto, folder: Path, files: dict[str, Mappe
 
 def _checked_location(tensor: onnx.TensorProto, folder: Path) -> str:
     """Where a tensor's external data lies in `folder`; GraphError for a place outside of it."""
-    location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+    location = str({entry.key: entry.value for entry in tensor.external_data}.get("location", ""))
     parts = Path(location).parts
     if not parts or Path(location).is_absolute() or ".." in parts or "\\" in location:
         raise GraphError(f"Tensor {tensor.name!r} keeps its data at {location!r}, outside the graph's folder; refused.")

@@ -118,7 +118,7 @@ class MappedFile(Source):
         """SHA-256 of the whole file."""
         hasher = hashlib.sha256()
         for start in range(0, self.size, PIECE):
-            hasher.update(self._bytes[start : start + PIECE])
+            hasher.update(self._bytes[start : start + PIECE].data)
         self.forget()
         return hasher.hexdigest()
 
@@ -246,11 +246,11 @@ def bytes_of(array: NDArray[Any]) -> Iterator[memoryview]:
     """The bytes of an array in the order of its elements; one that lies in another is copied some rows at a time."""
     if array.flags.c_contiguous:
         flat = array.reshape(-1).view(np.uint8)
-        yield from (memoryview(flat[start : start + PIECE]) for start in range(0, flat.size, PIECE))
+        yield from (flat[start : start + PIECE].data for start in range(0, flat.size, PIECE))
         return
     rows = max(1, PIECE * len(array) // max(array.nbytes, 1))
     for start in range(0, len(array), rows):
-        yield memoryview(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
+        yield np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8).data
 
 
 def data_bytes(tensor: onnx.TensorProto) -> int:

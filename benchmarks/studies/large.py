@@ -184,7 +184,7 @@ def _number(text: str) -> int:
     match = re.fullmatch(r"([\d.]+)([KMB]?)", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of weights; write 500M or 1.5B.")
-    return round(float(match[1]) * 1000 ** ("", "K", "M", "B").index(match[2]))
+    return round(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}[match[2]])
 
 
 def _short(weights: int) -> str:

@@ -82,7 +82,7 @@ def keep_value(tensor: Tensor) -> Kept:
     """What `has_value` compares a tensor with later."""
     if tensor.numel() < LARGE or not tensor.is_contiguous():
         return tensor.detach().clone()
-    return hashlib.sha256(memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())).hexdigest()
+    return hashlib.sha256(tensor.detach().reshape(-1).view(torch.uint8).numpy().data).hexdigest()
 
 
 def has_value(tensor: Tensor, kept: Kept) -> bool:

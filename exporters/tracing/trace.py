@@ -105,7 +105,7 @@ def _refer_to_memory(graph: onnx_ir.Graph) -> tuple[Source, ...]:
             continue
         held.append(HeldArray(raw.detach().numpy()))
         graph.initializers[name].const_value = onnx_ir.ExternalTensor(
-            held[-1].word, 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=tensor.name
+            held[-1].word, 0, tensor.nbytes, tensor.dtype, shape=onnx_ir.Shape(raw.shape), name=name
         )
     return tuple(held)
 

@@ -65,41 +65,62 @@ def draw(scores: ArrayLike, sampling: Sampling, rng: np.random.Generator, seen: 
     Raises InputError where the highest score is not finite, or one is a NaN.
     """
     own: Floats = np.array(scores, dtype=np.float64).ravel()
-    if not math.isfinite(own.max()):  # a NaN is what max finds
-        raise InputError("The scores of the next token hold a NaN or an infinity; does the model overflow?")
     if seen is not None and sampling.repetition_penalty != 1:
         penalty = sampling.repetition_penalty
         own[seen] = np.where(own[seen] < 0, own[seen] * penalty, own[seen] / penalty)
+    highest = own.max()
+    if not math.isfinite(highest):  # a NaN is what max finds
+        raise InputError("The scores of the next token hold a NaN or an infinity; does the model overflow?")
     if sampling.temperature == 0:
         return int(own.argmax())
-    kept, weights = _left(own, sampling)
-    running = np.cumsum(weights)
-    chosen = np.searchsorted(running, rng.random() * running[-1], side="right")
-    return int(kept[min(int(chosen), len(kept) - 1)])
-
-
-def _left(scores: Floats, sampling: Sampling) -> tuple[NDArray[np.intp], Floats]:
-    """The indices that are left to choose from, ascending, and their chances but for a common factor."""
-    likeliest = np.argsort(-scores, kind="stable")[: sampling.top_k]
     with np.errstate(over="ignore"):
-        weights = exponential((scores[likeliest] - scores[likeliest[0]]) / sampling.temperature)
+        weights = exponential((own - highest) / sampling.temperature)
+    kept = _left(own, weights, sampling)
+    running = np.cumsum(weights if kept is None else weights[kept])
+    chosen = min(int(np.searchsorted(running, rng.random() * running[-1], side="right")), len(running) - 1)
+    return chosen if kept is None else int(kept[chosen])
+
+
+def _left(scores: Floats, weights: Floats, sampling: Sampling) -> NDArray[np.intp] | None:
+    """The indices that are left to choose from, ascending; None for all. `weights` are chances but for a factor."""
+    kept: NDArray[np.intp] | None = None
+    if sampling.top_k is not None:
+        kept = np.sort(_likeliest(scores, sampling.top_k))
     if sampling.top_p is not None:
-        running = np.cumsum(weights)
-        count = 1 + np.count_nonzero(running[:-1] < sampling.top_p * running[-1])
-        likeliest, weights = likeliest[:count], weights[:count]
-    if sampling.min_p is not None:
-        count = np.count_nonzero(weights >= sampling.min_p)
-        likeliest, weights = likeliest[:count], weights[:count]
-    order = np.argsort(likeliest)
-    return likeliest[order], weights[order]
+        among = np.arange(len(scores)) if kept is None else kept
+        kept = np.sort(among[_nucleus(scores[among], weights[among], sampling.top_p)])
+    if sampling.min_p is not None:  # the likeliest's is 1
+        enough = weights >= sampling.min_p
+        kept = np.flatnonzero(enough) if kept is None else kept[enough[kept]]
+    return kept
+
+
+def _likeliest(scores: Floats, count: int) -> NDArray[np.intp]:
+    """The indices of the highest scores, so many, the highest first and of equals the lowest index."""
+    place = max(0, len(scores) - count)
+    candidates = np.flatnonzero(scores >= np.partition(scores, place)[place])
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:count]
+
+
+def _nucleus(scores: Floats, weights: Floats, share: float) -> NDArray[np.intp]:
+    """The indices of the likeliest whose weights first come to a share of all, the likeliest first."""
+    total = np.cumsum(weights)[-1]  # unlike np.sum it adds in one order on every machine
+    # Those below this come to less than 1 - share together, so that the others come to the share without them.
+    candidates = np.flatnonzero(weights >= (1 - share) * total / len(weights))
+    order = candidates[np.argsort(-scores[candidates], kind="stable")]
+    running = np.cumsum(weights[order])
+    return order[: 1 + np.count_nonzero(running[:-1] < share * total)]
 
 
 def exponential(x: Floats) -> Floats:
     """exp of numbers up to 0 within a unit in the last place or two, the same bits on every machine; 0 below −700."""
     held = np.maximum(x, _SMALLEST)
     k = np.rint(held * _LOG2_E)
-    rest = (held - k * _LN2_HIGH) - k * _LN2_LOW
+    rest = held - k * _LN2_HIGH
+    rest -= k * _LN2_LOW
     result = np.full_like(rest, _TERMS[0])
     for term in _TERMS[1:]:
-        result = result * rest + term
-    return np.where(x < _SMALLEST, 0.0, np.ldexp(result, k.astype(np.int32)))
+        result *= rest
+        result += term
+    result[x < _SMALLEST] = 0
+    return np.ldexp(result, k.astype(np.int32))

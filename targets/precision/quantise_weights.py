@@ -95,7 +95,7 @@ def matrix_key(matrix: NDArray[np.float32]) -> str:
     """A digest of a matrix's shape and numbers, the same in whatever order its elements lie in memory."""
     content = np.ascontiguousarray(matrix, dtype="<f4")
     digest = hashlib.sha256(repr(content.shape).encode())
-    digest.update(content.reshape(-1).view(np.uint8))
+    digest.update(content.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import GoldenTick
 from astroedge.errors import MissingDependencyError
 from astroedge.runtimes import load
@@ -38,9 +39,9 @@ Build = Callable[[str], Compiled]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small bundle for this machine's boards."""
+    """A small bundle for this machine's boards, with an asset."""
     folder = tmp_path_factory.mktemp("tiny") / "tiny.astro"
-    make_tiny_bundle("x86-64-v2").save(folder)
+    make_tiny_bundle("x86-64-v2", assets={"notes.txt": b"for boards"}).save(folder)
     return folder
 
 
@@ -91,8 +92,10 @@ def test_run_and_verify_on_a_board(astroedge_command: Command, boards: SshBoards
 def test_readouts_and_evaluation_on_a_board(
     astroedge_command: Command, boards: SshBoards, compiled: Build, tmp_path: Path
 ) -> None:
-    """Presentations and the score of sequences are the same as on this machine."""
-    bundle = compiled("recurrent_net").bundle
+    """Presentations, with the names of their classes, and the score of sequences are the same as on this machine."""
+    bundle = tmp_path / "named.astro"
+    names = "\n".join(f"class {index}" for index in range(10))
+    Bundle.load(compiled("recurrent_net").bundle).with_assets({"labels.txt": names.encode()}).save(bundle)
     rows = random_inputs(recurrent_net(), 6)["x"]
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "sequences.npy", np.stack([rows, -rows, rows / 2]))
@@ -102,6 +105,8 @@ def test_readouts_and_evaluation_on_a_board(
     for words in (shown, scored):
         here, there = astroedge_command(*words), astroedge_command(*words, "--device", "python")
         assert (here.code, there.code, here.out) == (0, 0, there.out), there
+        assert "class " in here.out
+        assert here.err.splitlines()[-1] in there.err
     assert boards.left("python") == []
 
 
@@ -173,7 +178,7 @@ def test_deploy(astroedge_command: Command, boards: SshBoards, tiny: Path, tmp_p
     home = boards.boards["python"]
     first = astroedge_command("deploy", tiny, "--device", "python")
     assert first.code == 0, first
-    assert {path.name for path in (home / "tiny.astro").iterdir()} == {path.name for path in tiny.iterdir()}
+    assert {path.name for path in (home / "tiny.astro").rglob("*")} == {path.name for path in tiny.rglob("*")}
     second = astroedge_command("deploy", tiny, "--device", "python", "--to", "nets/")
     assert second.code == 0, second
     assert "sending weights" in first.err

@@ -21,7 +21,7 @@ from tests.support.graphs import random_inputs, recurrent_net
 from tests.support.nir_files import SIZE, chain, full, grid
 from tests.support.places import DOCS
 from tests.support.schemas import FOLDER, SCHEMAS, check
-from tests.support.zoo_networks import write_zoo
+from tests.support.zoo_networks import find_first, write_zoo
 
 Build = Callable[[str], Compiled]
 PAGE = (DOCS / "json.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def written(
 ) -> Callable[..., Any]:
     """What a command line with `--json -` prints, parsed; NAME.onnx and NAME.astro are those of recurrent_net."""
     write_zoo(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    find_first(tmp_path, monkeypatch)
     made = compiled("recurrent_net")
     data = random_inputs(recurrent_net(), 12)["x"]
     np.save(tmp_path / "x.npy", data.reshape(3, 4, *data.shape[1:]))

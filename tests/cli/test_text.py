@@ -136,7 +136,7 @@ def test_what_a_tokenizer_loses_is_said(astroedge_command: Command, files: Path)
         "eval", files / "classes.astro", "--graph", files / "other.onnx", "--data", files / "unknown.txt"
     )
     assert refused.failed_with(60), refused
-    assert "has another tokenizer than" in refused.err
+    assert "has another tokenizer.json than" in refused.err
 
 
 def test_a_tokenizer_must_fit_the_scores(astroedge_command: Command, files: Path, tmp_path: Path) -> None:

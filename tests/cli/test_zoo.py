@@ -9,22 +9,22 @@ from astroedge.errors import InputError, MissingDependencyError
 from astroedge.step.graph import StepGraph
 from tests.support.command import Command
 from tests.support.schemas import check
-from tests.support.zoo_networks import LABELS, write_zoo
+from tests.support.zoo_networks import LABELS, find_first, write_zoo
 
 
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package with three networks, found before one that is installed."""
     folder = write_zoo(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    find_first(tmp_path, monkeypatch)
     return folder
 
 
 def test_networks_are_listed_by_task(zoo: Path, astroedge_command: Command) -> None:
     """Each task has its table; a network's row has its seeds, its precisions, its firing rates and its time."""
     lines = astroedge_command("zoo").out.splitlines()
-    assert "activity from a wrist sensor (BasicMotions): accuracy" in lines
-    assert "bits (BasicMotions): bits per byte" in lines
+    assert "activity from a wrist sensor, accuracy on BasicMotions" in lines
+    assert "bits, bits per byte on BasicMotions" in lines
     row = next(line for line in lines if line.startswith("l2mu-har "))
     for text in ("2407.04076", "164 B", "2.1–12 %", "92.5 % ± 2.5", "90.0 %", "12.3 µs"):
         assert text in row
@@ -45,7 +45,14 @@ def test_an_empty_package_is_said_to_be_empty(zoo: Path, astroedge_command: Comm
 def test_one_is_shown_in_full(zoo: Path, astroedge_command: Command) -> None:
     """With a name, everything of the record is said, and what to type next."""
     out = astroedge_command("zoo", "l2mu-har").out
-    for text in ("Confirmed: Read in code.", ", ".join(LABELS), "1-NN DTW", "memory=10", "m.spike", "train.py, 12 s"):
+    for text in (
+        "What is confirmed: Read in code.",
+        ", ".join(LABELS),
+        "1-NN DTW",
+        "memory=10",
+        "m.spike",
+        "train.py, 12 s",
+    ):
         assert text in out
     assert out.splitlines()[-1] == "Next: astroedge export zoo:l2mu-har -o l2mu-har.onnx"
 

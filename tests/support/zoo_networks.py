@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from astroedge.models import ELM, L2MU
+from astroedge.zoo_record import PACKAGE
 
 LABELS = ["standing", "running", "walking"]
 
@@ -46,6 +49,12 @@ def write_network(
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     safetensors.torch.save_file(tensors, folder / f"{name}.safetensors")
     (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def find_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the package in a folder found before one that is installed, for a test."""
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)
+    monkeypatch.syspath_prepend(folder)
 
 
 def write_zoo(place: Path) -> Path:

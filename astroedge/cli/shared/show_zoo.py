@@ -16,7 +16,7 @@ def show_zoo(records: Sequence[ZooRecord]) -> None:
     tasks = {(record.task, record.data, record.metric): None for record in records}
     for task in tasks:
         rows = [_row(record) for record in records if (record.task, record.data, record.metric) == task]
-        print_table(_HEADERS, rows, f"{task[0]} ({task[1]}): {task[2]}")
+        print_table(_HEADERS, rows, f"{task[0]}, {task[2]} on {task[1]}")
     if records:
         name = records[0].name
         print_line("seeds: mean and standard deviation of training with several; float32, int8, int4: the weights that")
@@ -63,7 +63,7 @@ def show_network(record: ZooRecord) -> None:
     arguments = ", ".join(f"{name}={value}" for name, value in record.arguments.items())
     example = ", ".join(f"{name} {shape(extents)}" for name, extents in record.example.items())
     print_line(f"{record.name}: {record.title}, arXiv {record.paper}. {record.task[:1].upper()}{record.task[1:]}.")
-    print_line(f"Confirmed: {record.confirmed}")
+    print_line(f"What is confirmed: {record.confirmed.rstrip('.')}.")
     print_line(f"Data: {record.data}. Classes: {', '.join(record.labels) or 'without names'}.")
     print_line(f"Model: {record.model}({arguments}) of astroedge.models, read out by {record.readout}.")
     print_line(f"Example: {example}.\n")
@@ -77,7 +77,7 @@ def show_network(record: ZooRecord) -> None:
 def _show_results(record: ZooRecord) -> None:
     rows = [
         (f"this network, {name}", _result(record, item.result), size(item.bytes))
-        for name, item in record.precisions.items()
+        for name, item in sorted(record.precisions.items(), key=lambda pair: -pair[1].bytes)
     ]
     rows += [(name, _result(record, value), "") for name, value in record.baselines.items()]
     print_table(("", record.metric, "weights"), rows, "Results on held-out data")

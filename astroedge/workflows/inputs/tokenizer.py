@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from astroedge.errors import InputError
 from astroedge.host_package import require
@@ -34,24 +37,37 @@ class Tokenizer:
     def __init__(self, content: bytes, source: str = "tokenizer.json") -> None:
         self.size = count_tokens(content, source)
         tokenizers = require("tokenizers", "a model with a tokenizer")
-        try:
+        self._failed = f"{source} is no tokenizer that tokenizers {tokenizers.__version__} reads"
+        with self._guarded():
             self._tokenizer = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
-        except Exception as error:  # the package raises nothing narrower
-            raise InputError(
-                f"{source} is no tokenizer that tokenizers {tokenizers.__version__} reads: {error}."
-            ) from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._special = {token.content: index for index, token in added.items() if token.special}
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            added = self._tokenizer.get_added_tokens_decoder()
+            self._special = {token.content: index for index, token in added.items() if token.special}
         self._before, behind = self._template()
         named = [index for text, index in self._special.items() if text in ENDS]
         self.ends = frozenset((*behind, *named))
         self.start = self._before or [*behind[:1], *sorted(named)[:1], *self.encode("\n")[:1], 0][:1]
 
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Whatever the package raises is an InputError: it panics at some files, which is no Exception of Python's.
+
+        What it prints of a panic then goes nowhere.
+        """
+        try:
+            with _silenced():
+                yield
+        except BaseException as error:
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise InputError(f"{self._failed}: {str(error)[:200]}.") from error
+            raise
+
     def _template(self) -> tuple[list[int], list[int]]:
         """The tokens that are put before and behind every text."""
-        plain, whole = self.encode("a"), list(self._tokenizer.encode("a").ids)
+        with self._guarded():
+            whole = list(self._tokenizer.encode("a").ids)
+        plain = self.encode("a")
         for first in range(len(whole) - len(plain) + 1):
             if whole[first : first + len(plain)] == plain:
                 return whole[:first], whole[first + len(plain) :]
@@ -62,10 +78,10 @@ class Tokenizer:
 
         Raises InputError for what is no text, such as half a surrogate pair.
         """
-        try:
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise InputError("The text is no UTF-8, which the model's tokenizer reads; give it as UTF-8.")
+        with self._guarded():
             return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        except (UnicodeError, TypeError) as error:
-            raise InputError("The text is no UTF-8, which the model's tokenizer reads; give it as UTF-8.") from error
 
     def prompt(self, text: str) -> list[int]:
         """The tokens that a step reads before it continues a text: with what is put before every text, never none."""
@@ -77,7 +93,8 @@ class Tokenizer:
 
     def decode(self, tokens: Sequence[int], special: bool = False) -> str:
         """The text of tokens; with `special` those are shown that stand for no text."""
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=not special))
+        with self._guarded():
+            return str(self._tokenizer.decode(list(tokens), skip_special_tokens=not special))
 
     def pieces(self, prompt: Sequence[int], produced: Iterable[int]) -> Iterator[str]:
         """What each token adds to the text after a prompt, as soon as its last character is whole, "" until then.
@@ -102,3 +119,22 @@ class Tokenizer:
 
     def _after(self, before: str, text: str, tokens: Sequence[int]) -> str:
         return text[len(before) :] if text.startswith(before) else self.decode(tokens)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Nothing reaches standard error."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -227,5 +227,5 @@ def _packed(plan: MemoryPlan) -> Iterator[memoryview]:
         offset = plan.sizes["weights"] if value is None else plan.places[value].offset
         yield memoryview(bytes(offset - reached))
         if value is not None and value.data is not None:
-            yield memoryview(np.ascontiguousarray(value.data).reshape(-1).view(np.uint8))
+            yield np.ascontiguousarray(value.data).reshape(-1).view(np.uint8).data
             reached = offset + value.nbytes

@@ -192,7 +192,7 @@ class _Reader:
 
     def _weight(self, data: np.ndarray) -> Value:
         contiguous = np.ascontiguousarray(data)
-        digest = sha256(contiguous.reshape(-1).view(np.uint8)).digest()
+        digest = sha256(contiguous.reshape(-1).view(np.uint8).data).digest()
         key = (str(contiguous.dtype), contiguous.shape, digest)
         if key not in self.weights:
             name = f"weight_{len(self.weights)}"

@@ -13,6 +13,7 @@ from astroedge.readout import Readout, chosen_class
 from astroedge.workflows.export_model import export_model
 from astroedge.zoo_record import find_record
 from tests.support.places import ROOT
+from tests.support.zoo_networks import find_first
 
 PACKAGE = ROOT / "examples" / "zoo" / "astroedge_zoo"
 WEIGHTS = {path.stem: path for path in sorted(PACKAGE.glob("*.safetensors"))}
@@ -57,7 +58,7 @@ def test_they_fit_into_a_small_wheel() -> None:
 @pytest.mark.skipif(not WEIGHTS, reason="no network is trained yet")
 def test_the_smallest_goes_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """`zoo:NAME` becomes a bundle that carries the classes and finds, in the example, the class that PyTorch finds."""
-    monkeypatch.syspath_prepend(PACKAGE.parent)
+    find_first(PACKAGE.parent, monkeypatch)
     name = min(WEIGHTS, key=lambda name: (not find_record(name, PACKAGE).labels, WEIGHTS[name].stat().st_size))
     found = load_trained(name, PACKAGE)
     bundle = astroedge.compile(export_model(f"zoo:{name}"))

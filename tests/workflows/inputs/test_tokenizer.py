@@ -69,12 +69,14 @@ def test_what_is_no_tokenizer_is_refused(content: bytes) -> None:
         Tokenizer(content, "file.json")
 
 
-def test_what_the_package_does_not_read_is_refused() -> None:
-    """A vocabulary in a model that does not exist is one line."""
+@pytest.mark.parametrize("change", [{"type": "Future"}, {"continuing_subword_prefix": "x" * 100}])
+def test_what_the_package_does_not_read_is_refused(change: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
+    """A model that does not exist, and a file at which the package panics, are one line and nothing is printed."""
     record = json.loads(byte_level())
-    record["model"]["type"] = "Future"
+    record["model"] |= change
     with pytest.raises(InputError, match=r"is no tokenizer that tokenizers [\d.]+ reads"):
         Tokenizer(json.dumps(record).encode())
+    assert capfd.readouterr() == ("", "")
 
 
 def test_half_a_character_is_no_text() -> None:
