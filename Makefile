@@ -13,7 +13,7 @@
 #   make onnx-nodes   ONNX's own tests of single operators as steps, as the page docs/onnx-nodes.md; an hour
 #   make hostile      damaged and hostile files, faults and kills in full, as the page docs/reliability.md; half an hour
 #   make lint         style and types alone
-#   make wheel        the wheel, into dist/
+#   make wheel        the wheel and that of the trained networks, into dist/
 #   make offline      the wheel and all it needs on a device, into dist/offline/, for a board without network
 #   make release-check   what an index gets, into dist/, and what stands in the way; REPOSITORY=https://…
 #   make bench             AstroEdge beside its peers over a suite of networks (benchmarks/README.md)
@@ -63,7 +63,9 @@ quick: .venv/ready
 test-gpu: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/gpu
 
-test-wheel: .venv/ready
+test-# What an earlier build left in the two folders would go into the wheels, files that are gone since then included.
+wheel: .venv/ready
+	rm -rf build examples/zoo/build
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py
 
 test-pages: .venv/ready browser
@@ -118,8 +120,11 @@ bench-arm: .venv/ready
 bench-exactness: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.exactness_cost
 
+# What an earlier build left in the two folders would go into the wheels, files that are gone since then included.
 wheel: .venv/ready
+	rm -rf build examples/zoo/build
 	$(VENV_PYTHON) -m build --wheel --outdir dist .
+	$(VENV_PYTHON) -m build --wheel --outdir dist examples/zoo
 
 # For another board: BOARD_PYTHON=3.11 (the board's `python3 --version`), BOARD_PLATFORM=manylinux_2_28_x86_64.
 BOARD_PYTHON ?= 3.11
@@ -143,10 +148,11 @@ lint: .venv/ready
 
 # PyTorch goes first and without its dependencies, which the second step finds missing and takes from the usual index: an
 # index that holds only PyTorch has other versions of them.
-.venv/ready: pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
+.venv/ready: pyproject.toml examples/zoo/pyproject.toml constraints.txt astroedge/workflows/tested.txt | .venv/bin/pip
 	@echo "Installing PyTorch ($(TORCH)) and the other packages into .venv; the first time this takes some minutes."
 	$(PIP_INSTALL) --no-deps $(TORCH)
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev]'
+	$(PIP_INSTALL) --no-deps --editable examples/zoo
 	@touch $@
 
 # The frameworks whose models the tests export; without them those tests are skipped. Two of them ask for torchvision or
@@ -159,14 +165,14 @@ lint: .venv/ready
 
 # What trains the zoo. The wheel of aeon is wanted for its data alone.
 .venv/zoo: .venv/ready
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,zoo-training]'
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,zoo-training]'
 	$(PIP_INSTALL) --no-deps aeon
 	@touch $@
 
 # What the benchmarks compare with. A peer that is missing is named in the results, so the benchmarks run without, too.
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
-	$(PIP_INSTALL) --editable '.[host,cuda,report,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,bench]' || echo "The runtimes to compare with could not be installed."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.

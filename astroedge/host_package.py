@@ -16,7 +16,7 @@ from astroedge.main_interpreter import refuse_subinterpreter
 
 # The base dependencies, and the extras that packages come with where that is not `host`.
 _BASE = {"numpy", "click", "rich", "psutil", "tomli"}
-_EXTRAS = {"aedat": "events", "jinja2": "report", "markupsafe": "report", "vl_convert": "report"}
+_EXTRAS = {"aedat": "events", "jinja2": "report", "markupsafe": "report", "tokenizers": "text", "vl_convert": "report"}
 _ALONE = {"pandas"}  # no extra brings it: who wants it has it mostly
 
 # TVM imports PyTorch where it is installed, which takes twice as long as TVM itself, to pass tensors on without a copy:

@@ -18,7 +18,9 @@ _DESCRIPTORS = ("/dev/", "/proc/")
 
 
 def replace_file(
-    path: str | os.PathLike[str], content: bytes | memoryview | Iterable[bytes], partial: Path | None = None
+    path: str | os.PathLike[str],
+    content: bytes | memoryview | Iterable[bytes | memoryview],
+    partial: Path | None = None,
 ) -> None:
     """Write `content`, given whole or in pieces, and move it to `path`; an error leaves what was there before.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.compare import parity_inputs
 from astroedge.exporters.parity.firing_rates import Tick
-from astroedge.exporters.shared.child_process import run_in_child
+from astroedge.exporters.shared.child_process import run_in_child, tell_stage
 from astroedge.exporters.state.first_input_values import refuse_first_input_values
 from astroedge.exporters.state.locations import HiddenState, Location
 from astroedge.exporters.state.refuse_changes import refuse_stateless
@@ -42,9 +43,11 @@ from astroedge.exporters.wrapping.value_names import Names, choose_names, wrappe
 from astroedge.exporters.wrapping.wrap_model import WrappedModel, wrap_model
 from astroedge.parity import Allowance, Parity
 from astroedge.scratch import scratch_folder
+from astroedge.step.assets import check_assets
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
+TOLD_EVERY = 1.0  # seconds between two words on how far a comparison is
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
 
 
@@ -62,6 +65,7 @@ def export(
     allow_flips: int | None = None,
     tolerance: float | None = None,
     check_ticks: int | None = None,
+    assets: Mapping[str, bytes] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> StepGraph:
     """Export one tick of `model` as a step graph, compared with the model over 200 ticks.
@@ -85,13 +89,17 @@ def export(
     by default, as a share of max(1, the largest value). `allow_flips` ticks may differ by more if some decision of such
     a tick lies within rounding of its edge. What is accepted here is written into the graph.
 
-    `progress` is called with a few words before each stage. The result's `parity` and `notes` say what the comparison
-    showed and what to know.
+    `assets` are files that the graph carries for its users, contents by name: `{"labels.txt": b"yes\nno\n"}` names
+    the classes, a line for each score in a row of the first output.
+
+    `progress` is called with a few words before each stage, and in a long one from time to time. The result's `parity`
+    and `notes` say what the comparison showed and what to know.
 
     Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
     the graph and the model differ by more than rounding, InputError for a tolerance or a number of ticks or flips that
-    is none, ExportError for anything else that can't be exported.
+    is none and for assets that cannot be carried, ExportError for anything else that can't be exported.
     """
+    check_assets(assets or {})
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
     call = make_call(model, inputs, states)
     check_model(call.model)
@@ -100,19 +108,23 @@ def export(
     progress("tracing one tick")
     warm_up()
     with as_export_errors(), scratch_folder("export") as scratch:
-        traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, scratch / TRACED), scratch)
+        place, held = scratch / TRACED, assets or {}
+        traced = run_in_child(lambda: _trace(call, ticks, given, name or call.title, place, held), scratch)
         if traced.kept:
             run_in_child(lambda: refuse_first_input_values(call, traced.kept), scratch)
         progress("measuring it and comparing it with the model")
         rest = _Finish(call, ticks, firing_rates or {}, allowance, traced, scratch)
         try:
-            parity, notes = run_in_child(rest.finish, scratch)
+            parity, notes = run_in_child(rest.finish, scratch, progress)
         except ModelFailure as error:
             if len(ticks) > 1:
                 raise
-            parity, notes = run_in_child(replace(rest, vary=False).finish, scratch)
+            parity, notes = run_in_child(replace(rest, vary=False).finish, scratch, progress)
             notes = (*notes, _not_varied(error))
         graph = StepGraph.load(scratch / FINISHED)
+        for source in graph.sources:
+            source.take()
+    graph.hold_assets(held)
     graph.parity, graph.notes = parity, (*traced.notes, *notes)
     return graph
 
@@ -128,8 +140,10 @@ class _Traced:
     seen: DryRun
 
 
-def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, path: Path) -> _Traced:
-    """Find the state, trace the step and write a graph whose spec lacks only what is measured."""
+def _trace(
+    call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, path: Path, assets: Mapping[str, bytes]
+) -> _Traced:
+    """Find the state, trace the step and write a graph whose spec lacks only what is measured, and its assets."""
     with blame_model(call.label, call.model):
         wrapped = wrap_model(call, ticks)
         seen = dry_run(wrapped.module, call.inputs, wrapped.initial)
@@ -141,7 +155,7 @@ def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, pa
         _state_spec(name, tensor, axis)
         for name, tensor, axis in zip(names, wrapped.initial, wrapped.batch_axes(), strict=True)
     ]
-    model = trace(
+    model, _sources = trace(
         wrapped.module,
         [*call.inputs, *wrapped.initial],
         [*inputs, *(state.input_name for state in states)],
@@ -159,6 +173,7 @@ def _trace(call: StepCall, ticks: Sequence[Inputs], given: Names, title: str, pa
         states=kept,
         source=frameworks.source_of(call.model),
     )
+    check_assets(assets, spec)
     StepGraph(model, spec).save(path)
     hidden = zip(names[len(names) - len(hidden_states) :], hidden_states, strict=True)
     scratch = {name for name, state in hidden if frameworks.is_scratch(call.model, state)}
@@ -203,7 +218,11 @@ class _Finish:
         def run(spec: StepSpec) -> Iterator[tuple[Tick, Tick]]:
             names = [*(item.name for item in spec.outputs), *(f"{NEXT_PREFIX}{name}" for name in self.traced.states)]
             inputs = parity_inputs(spec, examples, self.allowance.ticks, vary=self.vary)
-            for tick, results in watched_run(call, self.traced.hidden_states, inputs):
+            told = time.monotonic()
+            for count, (tick, results) in enumerate(watched_run(call, self.traced.hidden_states, inputs)):
+                if time.monotonic() > told + TOLD_EVERY:
+                    told = time.monotonic()
+                    tell_stage(self.scratch, f"comparing it with the model, tick {count} of {self.allowance.ticks}")
                 yield tick, dict(zip(names, results, strict=True))
 
         original = Original(run, "PyTorch", self.traced.seen.reason)

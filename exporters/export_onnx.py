@@ -44,9 +44,12 @@ from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
 from astroedge.parity import Allowance
+from astroedge.step.assets import check_assets
 from astroedge.step.graph import METADATA_KEY, StepGraph
-from astroedge.step.onnx_file import read_model
+from astroedge.step.graph_index import with_large_as_inputs
+from astroedge.step.onnx_file import lighten, map_model, whole
 from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.step.tensor_data import Source
 
 OLDEST_OPSET = 13
 FIRST_SCAN = 9  # what Scan is since
@@ -67,6 +70,7 @@ def export_onnx(
     allow_flips: int | None = None,
     tolerance: float | None = None,
     check_ticks: int | None = None,
+    assets: Mapping[str, bytes] | None = None,
 ) -> StepGraph:
     """Make a step graph of an ONNX graph whose output `states[input]` is at the next tick its input.
 
@@ -74,22 +78,23 @@ def export_onnx(
     leaves open; `initial` gives states another first value than zero, as a number or an array. `examples` are inputs
     of successive ticks, by name, for measuring firing rates and for the comparison with the original over 200 ticks
     in ONNX Runtime; without them inputs are drawn from a normal distribution. A state is named as its input. Outputs
-    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance` and `check_ticks`
-    are as in `export`.
+    that feed states are not data outputs, unless no other output is there. `allow_flips`, `tolerance`, `check_ticks`
+    and `assets` are as in `export`.
 
     Raises InputError as `export` does, NoStateError without pairs, ExportError for names, shapes and values that do not
     fit, UnsupportedOpError for an operator that a step cannot hold, ParityError if step and original differ by more
     than rounding, GraphError for a file that is not valid ONNX.
     """
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
-    original = _original(source)
+    original, sources = _original(source)
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
-    model, held = _folded(original, states, constants or {}, fix)
+    model, held, own_sources = _folded(original, states, constants or {}, fix)
     first = _initial_values(model.graph, states, initial or {})
     title = name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else original.graph.name)
     rewrite_picks(model)
     refuse_operators(model.graph.node)
     spec = name_graph(model, states, {name: fill_value(value) for name, value in first.items()})
+    check_assets(assets or {}, spec)
     declared = list(model.graph.value_info)
     clean_graph(model, title, [])
     model.graph.value_info.extend(declared)
@@ -102,22 +107,26 @@ def export_onnx(
     spec = replace(spec, states=kept)
     ticks = [_tick(spec, tick) for tick in examples] if examples else _random_ticks(spec)
     foreign = open_foreign(original, states, held)
+    del sources
     axes = foreign.batch_axes(ticks[0], first)
     spec = replace(spec, states=tuple(replace(state, batch_axis=axes[state.name]) for state in kept))
     same = Original(lambda spec: foreign.run(spec, first, ticks, allowance.ticks), "the original graph")
-    graph = finish_graph(StepGraph(model, spec), ticks, firing_rates or {}, same, allowance)
+    traced = StepGraph(model, spec)
+    del own_sources
+    graph = finish_graph(traced, ticks, firing_rates or {}, same, allowance)
+    graph.hold_assets(assets or {})
     graph.notes = (*left_out(unread), *graph.notes)
     return graph
 
 
-def _original(source: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the checked graph, in a form that ONNX Runtime runs."""
-    given = source if isinstance(source, onnx.ModelProto) else read_model(source)
+def _original(source: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
+    """A copy of the checked graph, in a form that ONNX Runtime runs, and what its references lead to."""
+    given, _sources = (source, ()) if isinstance(source, onnx.ModelProto) else map_model(source)
     _check_foreign(given)
     original = onnx.ModelProto()
     original.CopyFrom(in_older_operators(given))
     batch_second(original.graph)
-    return original
+    return original, lighten(original)
 
 
 def _folded(
@@ -125,8 +134,11 @@ def _folded(
     states: Mapping[str, str],
     constants: Mapping[str, object],
     fix: Callable[[onnx.GraphProto], None],
-) -> tuple[onnx.ModelProto, dict[str, Array]]:
-    """The graph with inputs of fixed sizes and nothing left to be computed once, and the inputs that are held."""
+) -> tuple[onnx.ModelProto, dict[str, Array], tuple[Source, ...]]:
+    """The graph with inputs of fixed sizes and nothing left to be computed once, and the inputs that are held.
+
+    Last, what the graph's references lead to.
+    """
     model = onnx.ModelProto()
     model.CopyFrom(original)
     _drop_defaults(model.graph)
@@ -138,9 +150,11 @@ def _folded(
     model = _modern(model)
     expand_quantised(model)
     model = fold_graph(model, declared)
+    _sources = lighten(model)
     drop_dropout(model)
     expand_recurrent(model)
-    return fold_graph(model, declared), held
+    model = fold_graph(model, declared)
+    return model, held, lighten(model)
 
 
 def _check_foreign(model: onnx.ModelProto) -> None:
@@ -148,7 +162,7 @@ def _check_foreign(model: onnx.ModelProto) -> None:
     if any(entry.key == METADATA_KEY for entry in model.metadata_props):
         raise ExportError("This is a step graph already; give it to astroedge compile.")
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(with_large_as_inputs(model))
     except onnx.checker.ValidationError as error:
         reason = " ".join(str(error).split())[:200]
         raise GraphError(f"The graph is not valid ONNX ({reason}); write it again with its own exporter.") from error
@@ -172,7 +186,7 @@ def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
             "convert it; export the graph again with operator set 9 or a newer one."
         )
     try:
-        return version_converter.convert_version(model, OLDEST_OPSET)
+        return version_converter.convert_version(whole(model), OLDEST_OPSET)
     except RuntimeError as error:
         raise ExportError(
             f"The graph uses operator set {version}, and ONNX cannot convert it to {OLDEST_OPSET} "

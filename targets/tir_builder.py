@@ -20,6 +20,9 @@ INDEPENDENT = "astroedge.independent"
 KERNEL_ATTRIBUTE = "astroedge.kernel"
 """What a function says that is a kernel, written by hand or scheduled: of which kind."""
 
+IN_PLACE = "astroedge.in_place"
+"""What a kernel says that leaves most of a state as it is: which of its parameters the new state has to lie over."""
+
 Buffer = Any  # TVM's classes carry no type information
 Expression = Any
 

@@ -17,8 +17,16 @@ from astroedge.bundle.folder import ASSETS, open_file, read_descriptor, read_man
 from astroedge.bundle.manifest import BundleFiles, FileRecord, Manifest
 from astroedge.bundle.manifest_file import MANIFEST_NAME, decode_manifest, encode_manifest, linked_digest
 from astroedge.bundle.one_file import BundleFile, write_one_file
-from astroedge.bundle.weights_memory import Weights, copy_weights, held_weights, map_weights, read_weights
+from astroedge.bundle.weights_memory import (
+    Weights,
+    copy_weights,
+    held_weights,
+    known_digest,
+    map_weights,
+    read_weights,
+)
 from astroedge.errors import BundleError
+from astroedge.step.assets import LABELS, check_asset, check_assets, check_labels, label_names
 
 
 def describe_library(content: bytes) -> FileRecord:
@@ -29,12 +37,16 @@ def describe_library(content: bytes) -> FileRecord:
 
 def describe_weights(content: bytes | memoryview) -> FileRecord:
     """The record of a bundle's weights; linking needs it, because the library names the weights it belongs to."""
-    digest = sha256(content).hexdigest()
+    digest = known_digest(content) or sha256(content).hexdigest()
     return FileRecord(f"weights-{digest[:16]}.bin", memoryview(content).nbytes, digest)
 
 
 def describe_asset(name: str, content: bytes) -> FileRecord:
-    """The record of an asset such as "tokenizer.json"; its file is called `assets/<16 digits of the digest>-<name>`."""
+    """The record of an asset such as "tokenizer.json"; its file is called `assets/<16 digits of the digest>-<name>`.
+
+    Raises InputError for a name that is no plain file name and for more than 64 MiB.
+    """
+    check_asset(name, len(content))
     return FileRecord(name, len(content), sha256(content).hexdigest())
 
 
@@ -105,10 +117,26 @@ class Bundle:
     def with_assets(self, assets: Mapping[str, bytes]) -> Bundle:
         """The bundle in memory with further assets, by name, or others in the place of those of the same name.
 
-        Raises BundleError for files of the bundle that are damaged.
+        Raises InputError for assets that cannot be carried, such as labels that are not as many as there are scores,
+        BundleError for files of the bundle that are damaged.
         """
         held = {record.name: self.asset(record.name) for record in self.manifest.assets}
-        return Bundle(self.manifest, BundleFiles(self.library(), self.weights().data, {**held, **assets}))
+        given = check_assets({**held, **assets}, self.manifest.step)
+        return Bundle(self.manifest, BundleFiles(self.library(), self.weights().data, given))
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, of the asset `labels.txt`; none where the bundle has no such asset.
+
+        Raises BundleError where it is damaged, InputError where it is no text of names or has another number of them
+        than the first output has scores.
+        """
+        content = self.find_asset(LABELS)
+        if content is None:
+            return []
+        names = label_names(content)
+        check_labels(names, self.manifest.step.outputs[0])
+        return names
 
     @property
     def nbytes(self) -> int:
@@ -159,6 +187,10 @@ class Bundle:
         if self._files is not None:
             return self._files.assets[name]
         return self._read(_asset_file(records[name]), records[name])
+
+    def find_asset(self, name: str) -> bytes | None:
+        """The content of an asset, compared with its digest; None where there is no such asset."""
+        return self.asset(name) if any(record.name == name for record in self.manifest.assets) else None
 
     def weights(self, *, trust: bool = False) -> Weights:
         """The weights as aligned, read-only bytes: a copy that was compared with its digest.

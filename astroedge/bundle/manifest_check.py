@@ -24,11 +24,10 @@ from astroedge.bundle.drawn_values import table_is_right
 from astroedge.bundle.initial_state import fill_value
 from astroedge.bundle.manifest import COST_RATES, BufferField, Device, FileRecord, InputField, Layout, Manifest
 from astroedge.errors import BundleError, IncompatibleError
+from astroedge.step.assets import is_asset_name
 from astroedge.step.spec import StateSpec, TensorSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# One file name in one folder: no path, nothing hidden, nothing a shell or another file system trips over.
-_ASSET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
 def check_manifest(manifest: Manifest) -> None:
@@ -198,7 +197,7 @@ def _check_files(manifest: Manifest) -> None:
     _check_name(manifest.library, f"step-{manifest.library.sha256[:16]}.so")
     _check_name(manifest.weights, f"weights-{manifest.weights.sha256[:16]}.bin")
     for record in manifest.assets:
-        _require(_ASSET_NAME.fullmatch(record.name) is not None, f"{record.name!r} is not a plain file name")
+        _require(is_asset_name(record.name), f"{record.name!r} is not a plain file name")
     names = [record.name for record in manifest.assets]
     _require(all(before < after for before, after in pairwise(names)), "its assets are not in the order of their names")
     _require(len(names) <= LARGEST_TABLE, f"it has {len(names)} assets")

@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import sha256
 from threading import Lock
@@ -60,6 +60,38 @@ def copy_weights(content: bytes | memoryview, digest: str) -> Weights | None:
         return sha256(memory).hexdigest()
 
     return _share(len(source), digest, fill)
+
+
+def make_weights(size: int, pieces: Callable[[], Iterable[memoryview]]) -> Weights:
+    """Weights that `pieces` gives, twice, in order and `size` bytes in all, as a sealed copy.
+
+    Where the process has the same already, they are those. Raises IncompatibleError when memory does not hold them.
+    """
+    hasher = sha256()
+    for piece in pieces():
+        hasher.update(piece)
+    digest = hasher.hexdigest()
+
+    def fill(memory: memoryview) -> str:
+        start = 0
+        for piece in pieces():
+            memory[start : start + piece.nbytes] = piece
+            start += piece.nbytes
+        return digest
+
+    made = held_weights(digest)
+    made = _share(size, digest, fill) if made is None else made
+    assert made is not None
+    return made
+
+
+def known_digest(content: bytes | memoryview) -> str | None:
+    """The digest of content that is a sealed copy, None for any other."""
+    if isinstance(content, bytes) or not content.nbytes:
+        return None
+    place = address_of(np.frombuffer(content, np.uint8)), content.nbytes
+    with _lock:
+        return next((digest for digest, copy in _copies.items() if (address_of(copy), copy.size) == place), None)
 
 
 def read_weights(descriptor: int, name: str, offset: int, size: int, digest: str) -> Weights | None:

@@ -29,6 +29,7 @@ from astroedge.cli.shared.verbosity import is_verbose
 from astroedge.cli.targets import targets_command
 from astroedge.cli.verify import verify_command
 from astroedge.cli.view import view_command
+from astroedge.cli.zoo import zoo_command
 from astroedge.errors import AstroEdgeError, printable
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -77,6 +78,7 @@ for command in (
     inspect_command,
     view_command,
     targets_command,
+    zoo_command,
     doctor_command,
 ):
     commands.add_command(command)

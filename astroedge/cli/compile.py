@@ -86,7 +86,7 @@ from astroedge.parity import BRIEF_TICKS, FEW_TICKS, PARITY_TICKS, TOLERANCE
     "--labels",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The names of the classes, a line each, which go along and which run --decode prints.",
+    help="The names of the classes, a line each, in place of those of the graph; run prints them.",
 )
 @click.option("--zip", "one_file", is_flag=True, help="Write the bundle as one file, which every command takes too.")
 @click.option(

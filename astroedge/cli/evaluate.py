@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from astroedge.workflows.devices.address import Devices
     from astroedge.workflows.evaluation.evaluate import Contender, Evaluation
 
+SHOWN = 20  # classes at most
 RULES = {
     "sum": "the highest score of the first output, summed over the ticks",
     "rate": "the highest score of the first output, the mean over the ticks",
@@ -69,9 +70,9 @@ def eval_command(
 ) -> None:
     """Measure how well each BUNDLE answers on labelled data.
 
-    Accuracy, or bits per byte of a text: of bundles in several precisions, and of the model and the graph they were
-    made from, side by side. Every change is that from the first line. With --device a board that SSH reaches runs the
-    bundles; what they are compared with runs here.
+    Accuracy, or bits per byte of a text and perplexity per token: of bundles in several precisions, and of the model
+    and the graph they were made from, side by side. Every change is that from the first line. With --device a board
+    that SSH reaches runs the bundles; what they are compared with runs here.
 
     \b
     astroedge eval lm.astro lm-int8.astro --graph lm.onnx --data held-out.txt
@@ -122,8 +123,26 @@ def _show(found: Evaluation) -> None:
     ]
     plural = "" if found.counted == 1 else "s"
     print_table((*headers, ""), rows, f"{found.data}: {found.counted:,} {found.unit}{plural}")
+    if found.classes:
+        _show_classes(found)
+    if found.note:
+        print_line(f"Note: {found.note}.")
     if found.unit == "sequence":
         print_line(f"A sequence's class is {RULES[found.readout]}; of equals it is the lowest.")
+
+
+def _show_classes(found: Evaluation) -> None:
+    """How often each class was found, those first that the last contender found least."""
+    from astroedge.cli.shared.display import print_table
+
+    least = sorted(found.classes, key=lambda item: item.right[-1] / item.counted)
+    rows = [
+        (item.label, f"{item.counted:,}", *(f"{100 * right / item.counted:.2f} %" for right in item.right))
+        for item in least[:SHOWN]
+    ]
+    more = f", {SHOWN} of {len(least)}" * (len(least) > SHOWN)
+    headers = ("class", "counted", *(item.name for item in found.contenders))
+    print_table(headers, rows, f"Found of each class, the least first{more}")
 
 
 def _weights(item: Contender) -> tuple[str, str, str, str]:
@@ -139,5 +158,9 @@ def _metric(found: Evaluation, item: Contender, metric: str) -> tuple[str, str]:
     """A value and its change from the first line: accuracy in percentage points, bits relative."""
     value = item.metrics[metric]
     change = round(100 * found.change(item, metric), 2) + 0.0  # no −0.00
-    shown, unit = (f"{100 * value:.2f} %", "points") if metric == "accuracy" else (f"{value:.4f}", "%")
+    shown, unit = (
+        (f"{100 * value:.2f} %", "points")
+        if metric == "accuracy"
+        else (f"{value:.4f}" if value < 1e6 else f"{value:.4g}", "%")
+    )
     return shown, "–" if item is found.contenders[0] else f"{change:+.2f} {unit}"

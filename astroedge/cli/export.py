@@ -90,6 +90,18 @@ from astroedge.cli.shared.verbosity import verbosity_options
     type=click.IntRange(min=0),
     help="Accept N ticks that differ for no cause found, where a decision lies on its edge; 0. Written into the graph.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The names of the classes, a line for each score of the first output; they go along, and run prints them.",
+)
+@click.option(
+    "--tokenizer",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Of a language model: the tokenizer.json of Hugging Face that it was trained with, which goes along.",
+)
 @click.option("--name", help="The graph's name; without it that of the file or factory.")
 @verbosity_options
 def export_command(
@@ -108,6 +120,8 @@ def export_command(
     check_ticks: int | None,
     tolerance: float | None,
     allow_flips: int | None,
+    labels: Path | None,
+    tokenizer: Path | None,
     name: str | None,
 ) -> None:
     """Export MODEL as a step graph and compare it with the original.
@@ -115,6 +129,7 @@ def export_command(
     \b
     MODEL is one of
       char_lm.safetensors          a checkpoint of a model in astroedge.models
+      zoo:l2mu-har                 a trained network, as `astroedge zoo` lists them
       nets/keywords.py:make        a function in a file
       mypackage.nets:make          a function in an installed module
       vad.onnx                     an ONNX graph of one tick, with --state IN=OUT for each state
@@ -123,13 +138,14 @@ def export_command(
     """
     from astroedge.cli.shared.display import print_line, size
     from astroedge.cli.shared.progress import working
-    from astroedge.cli.shared.show_step import show_spec
+    from astroedge.cli.shared.show_step import show_assets, show_spec
     from astroedge.parity import Allowance
     from astroedge.workflows.export_model import default_output, export_model
     from astroedge.workflows.export_onnx import OnnxOptions, save_with_sequence
+    from astroedge.workflows.inputs.asset_files import read_assets
 
     path = output or default_output(model, name)
-    onnx = OnnxOptions(states, constants, shapes, initial)
+    onnx, assets = OnnxOptions(states, constants, shapes, initial), read_assets(labels, tokenizer)
     with working("Exporting") as at:
         graph = export_model(
             model,
@@ -141,6 +157,7 @@ def export_command(
             dt=dt,
             nir=nir,
             checks=Allowance.of(allow_flips, tolerance, check_ticks),
+            assets=assets,
             progress=at,
         )
     sequence_path = None
@@ -149,6 +166,7 @@ def export_command(
     else:
         graph.save(path)
     show_spec(graph.spec)
+    show_assets(graph)
     for note in graph.notes:
         print_line(f"Note: {note}")
     if graph.parity is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from click.core import ParameterSource
 import astroedge
 from astroedge.cli.shared.live import LiveOptions, live_options, run_source
 from astroedge.cli.shared.options import cast_option, device_option, fit_of, install_option, threads_option
+from astroedge.cli.shared.text import OPTIONS, TextOptions, run_text, run_text_on_board, text_options
 from astroedge.cli.shared.verbosity import is_quiet, verbosity_options
 from astroedge.errors import InputError
 from astroedge.readout import READOUTS
@@ -20,17 +20,13 @@ from astroedge.readout import READOUTS
 if TYPE_CHECKING:
     from astroedge.session import Session
     from astroedge.workflows.devices.address import Devices
-    from astroedge.workflows.evaluation.generate_text import Sampling
     from astroedge.workflows.inputs.fit_arrays import Fit
+    from astroedge.workflows.run_step import Presenting
 
 
 @click.command("run")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--prompt", metavar="TEXT", help="Language models: the text to continue; without it a new line begins.")
-@click.option("--tokens", metavar="N", type=click.IntRange(min=0), default=256, show_default=True, help="Bytes to add.")
-@click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the likeliest byte.")
-@click.option("--top-k", metavar="K", type=int, help="Choose among the K likeliest bytes; without it among all.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
+@text_options
 @click.option("--input", "source", metavar="FILE", help="Other models: .npy, .npz, .csv, time first; - for CSV lines.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write .npy, .npz or .csv; without it CSV is printed.")
 @click.option(
@@ -51,8 +47,12 @@ def run_command(
     bundle: Path,
     prompt: str | None,
     tokens: int,
+    stops: tuple[str, ...],
     temperature: float,
     top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+    repetition_penalty: float,
     seed: int,
     source: str | None,
     output: Path | None,
@@ -70,7 +70,7 @@ def run_command(
     """Run BUNDLE: continue a prompt, or feed it arrays.
 
     With --ticks each row of the arrays is shown for a number of ticks, from a reset, and has one answer. With --device
-    a board that SSH reaches runs it on the arrays; BUNDLE may be a step graph, which is compiled for that board.
+    a board that SSH reaches runs it; BUNDLE may be a step graph, which is compiled for that board.
 
     \b
     astroedge run char_lm.astro --prompt "The list of" --tokens 400
@@ -79,17 +79,25 @@ def run_command(
     astroedge run digits.astro --input images.npy --ticks 100 --readout first-spike
     astroedge run gestures.astro --source events:recording.dat --rate 200 --decode rate --window 100
     """
-    from astroedge.workflows.evaluation.generate_text import Sampling, is_byte_model
+    from astroedge.bundle.container import Bundle
+    from astroedge.step.assets import TOKENIZER
+    from astroedge.workflows.evaluation.generate_text import Sampling, find_codec, no_language_model
+    from astroedge.workflows.run_step import Presenting
 
     if source is not None and prompt is not None:
         raise click.UsageError("--prompt and --input exclude each other.")
     if readout is not None and ticks is None:
         raise click.UsageError("--readout goes with --ticks.")
+    sampling = Sampling(temperature, top_k, seed, top_p, min_p, repetition_penalty)
+    text = TextOptions(prompt, tokens, stops, sampling)
     live = LiveOptions(live_source, rate, decode, window)
     _check_live(live, source, click.get_current_context())
     if devices.boards:
-        if len(devices.boards) > 1 or source is None:
-            raise click.UsageError("On a board, run takes arrays (--input), and one board at a time (--device).")
+        if len(devices.boards) > 1 or live.source is not None:
+            raise click.UsageError("On a board, run takes --prompt or --input, and one board at a time (--device).")
+        if source is None:
+            run_text_on_board(bundle, devices.boards[0], text, threads, install)
+            return
         asked = {"ticks": ticks, "readout": readout or "sum", "threads": threads, "install": install}
         _run_on_board(bundle, devices, source, output, {**asked, "fit": fit_of(cast, rate)})
         return
@@ -99,14 +107,14 @@ def run_command(
         if live.source is not None:
             run_source(session, bundle, live)
         elif source is not None:
-            _run_data(session, source, output, ticks, readout or "sum", fit_of(cast, rate))
+            how = None if ticks is None else Presenting(ticks, readout or "sum", Bundle.load(bundle).labels, _tell)
+            _run_data(session, source, output, how, fit_of(cast, rate))
         elif output is not None or ticks is not None:
             raise click.UsageError(f"{'--ticks' if output is None else '--output'} goes with --input.")
-        elif prompt is not None or is_byte_model(session.spec):
-            _run_text(session, prompt or "", tokens, Sampling(temperature, top_k, seed))
+        elif (codec := find_codec(session.spec, Bundle.load(bundle).find_asset(TOKENIZER))) is not None:
+            run_text(session, codec, text)
         else:
-            names = ", ".join(f"{item.name} {list(item.shape)}" for item in session.spec.inputs)
-            raise InputError(f"{bundle} is no byte-level language model; give its data ({names}) with --input.")
+            raise InputError(no_language_model(bundle, session.spec))
 
 
 def _run_on_board(net: Path, devices: Devices, source: str, output: Path | None, asked: dict[str, Any]) -> None:
@@ -117,19 +125,14 @@ def _run_on_board(net: Path, devices: Devices, source: str, output: Path | None,
 
     suffix = ".csv" if output is None else check_suffix(output)
     with reporting(devices.boards) as say:
-        content = run_on_board(net, devices.boards[0], source, suffix, say=say, **asked)
+        content = run_on_board(net, devices.boards[0], source, suffix, say=say, tell=_tell, **asked)
     if output is not None:
         replace_file(output, content)
     else:
         click.echo(content, nl=False)
 
 
-WITHOUT_SOURCE = {
-    "prompt": "--prompt",
-    "tokens": "--tokens",
-    "temperature": "--temperature",
-    "top_k": "--top-k",
-    "seed": "--seed",
+WITHOUT_SOURCE = OPTIONS | {
     "source": "--input",
     "output": "--output",
     "ticks": "--ticks",
@@ -158,35 +161,24 @@ def _check_live(live: LiveOptions, source: str | None, context: click.Context) -
         raise click.UsageError("--rate is for a recording of events; a file of arrays has its ticks.")
 
 
-def _run_text(session: Session, prompt: str, tokens: int, sampling: Sampling) -> None:
-    from astroedge.workflows.evaluation.generate_text import as_text, generate
-
-    given = prompt.encode("utf-8", "surrogateescape")
-    produced = generate(session, given, tokens, sampling)
-    start = time.perf_counter()
-    click.echo("".join(as_text(given)), nl=False)
-    for piece in as_text(produced):
-        click.echo(piece, nl=False)
-    seconds = time.perf_counter() - start
-    click.echo()
-    rate = tokens / seconds
+def _tell(line: str) -> None:
     if not is_quiet():
-        click.echo(f"{tokens} bytes in {seconds:.2f} s, {rate:,.0f} a second with reading and printing.", err=True)
+        click.echo(line, err=True)
 
 
-def _run_data(session: Session, source: str, output: Path | None, ticks: int | None, readout: str, fit: Fit) -> None:
+def _run_data(session: Session, source: str, output: Path | None, how: Presenting | None, fit: Fit) -> None:
     from astroedge.replace_file import replace_file
     from astroedge.workflows.inputs.array_files import check_suffix
     from astroedge.workflows.run_step import present_file, run_file, run_lines
 
     def run(suffix: str) -> bytes:
-        if ticks is None:
-            return run_file(session, source, suffix, fit)
-        return present_file(session, source, suffix, ticks, readout, fit)
+        return (
+            run_file(session, source, suffix, fit) if how is None else present_file(session, source, suffix, how, fit)
+        )
 
     if output is not None:
         replace_file(output, run(check_suffix(output)))
-    elif source == "-" and ticks is None:
+    elif source == "-" and how is None:
         for line in run_lines(session, sys.stdin, "standard input"):
             click.echo(line, nl=False)
     else:

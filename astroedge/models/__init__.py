@@ -1,6 +1,6 @@
 """Reference step models, each written here from its published equations; they need torch.
 
-Imports `errors` and `replace_file`.
+Imports `errors`, `replace_file` and `zoo_record`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from astroedge.models.conv_lif_network import ConvLIFNetwork
 from astroedge.models.csdp_circuit import CSDPCircuit
 from astroedge.models.delay_network import DelayNetwork, DelayStream
 from astroedge.models.diverse_neurons import DiverseNetwork
+from astroedge.models.egru_language_model import EGRULanguageModel
 from astroedge.models.egru_network import EGRUNetwork
 from astroedge.models.elm import ELM
 from astroedge.models.gru_network import GRUNetwork
@@ -28,6 +29,7 @@ from astroedge.models.mpath import MPATHNetwork
 from astroedge.models.nalsm import NALSM
 from astroedge.models.nalsm_classifier import NALSMClassifier
 from astroedge.models.plif_network import PLIFNetwork
+from astroedge.models.rate_rnn import RateRNN
 from astroedge.models.rwkv4 import RWKV4, RWKV4Config, SpikeGPT
 from astroedge.models.snu_network import SNUNetwork
 from astroedge.models.spiking_rwkv import SpikingRWKV, SpikingRWKVConfig
@@ -46,6 +48,7 @@ __all__ = [
     "DelayNetwork",
     "DelayStream",
     "DiverseNetwork",
+    "EGRULanguageModel",
     "EGRUNetwork",
     "ELM",
     "GRUNetwork",
@@ -62,6 +65,7 @@ __all__ = [
     "PLIFNetwork",
     "RWKV4",
     "RWKV4Config",
+    "RateRNN",
     "SNUNetwork",
     "SpikeGPT",
     "SpikingRWKV",

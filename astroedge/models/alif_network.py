@@ -53,7 +53,7 @@ class ALIF(nn.Module):
         threshold = THRESHOLD + BETA * b
         recurrent = self._without_diagonal(z) if self.training else self.W_rec(z)
         current = self.W_in(x) + recurrent
-        fired = _Spike.apply(v, threshold) if self.training else (v > threshold).to(v.dtype)
+        fired = _Spike.apply(v, threshold) if self.training else (v > threshold).to(v.dtype)  # type: ignore[no-untyped-call]
         return self.alpha * v + (1 - self.alpha) * current - threshold * z, fired, b
 
     def _without_diagonal(self, z: Tensor) -> Tensor:

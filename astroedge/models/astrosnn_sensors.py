@@ -67,6 +67,6 @@ class AstroSNNSensors(nn.Module):
     def sequence(
         self, x: Tensor, state: list[Tensor] | None = None, spikes: dict[str, Tensor] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Whole sequences `x (B, T, channels)` → scores `(B, T, classes)` and the last state; see `AstroSNN.forward`."""
+        """Sequences `x (B, T, channels)` → scores `(B, T, classes)` and the last state, as `AstroSNN.forward`."""
         scores, following = self.network(self.standardise(x), state, spikes)
         return scores, following

@@ -20,12 +20,14 @@ at second hand only. Weights start normal with deviation 0.02, from memory; drop
 Angles are counted in turns, of which only the fraction matters, in float32 as there: at position t an angle is off by
 up to t · 4·10⁻⁷ radians, and the counter itself stands still at 2²⁴ positions.
 
-State: S of each layer `(B, h, N, D)` and the position t `(B, 1)`, all zero at the start. The step is differentiable.
+State: S of each layer `(B, h, N, D)` and the position t `(B, 1)`, all zero at the start. The step is differentiable;
+`sequence` is the same network over many ticks at once, for training, with the attention of that code in a sequence.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,13 +100,41 @@ class BDH(nn.Module):
             following.append(memory)
         return self.head(x), *following, position + 1
 
+    def sequence(self, tokens: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Whole sequences: `tokens (B, T)` int64 → `logits (B, T, vocabulary)` and the state after the last token.
+
+        Time and memory grow with T², so long texts are given in windows.
+        """
+        *memories, position = state
+        time = position[..., None] + torch.arange(tokens.shape[1], device=position.device)[:, None]  # (B, T, 1)
+        angles = (2 * math.pi) * torch.remainder(time * self.frequencies, 1.0)
+        cosine, sine = torch.cos(angles)[:, None], torch.sin(angles)[:, None]  # (B, 1, T, N / 2)
+        x, following = _normed(self.embedding(tokens)), []
+        for memory in memories:
+            x, memory = self._layer_sequence(x, memory, cosine, sine)
+            following.append(memory)
+        return self.head(x), [*following, position + tokens.shape[1]]
+
+    def _layer_sequence(self, x: Tensor, memory: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor]:
+        """One layer over `x (B, T, D)` → the next `x` and the last S."""
+        config = self.config
+        a = torch.relu(self.E(x)).unflatten(-1, (config.heads, config.neurons)).transpose(1, 2)  # (B, h, T, N)
+        turned, stored = _turned(a, cosine, sine), x[:, None]
+        c = (turned @ turned.mT).tril(-1) @ stored + turned @ memory
+        g = torch.relu(_normed(c) @ self.F)
+        y = self.Dec((a * g).transpose(1, 2).flatten(2))
+        return _normed(x + _normed(y)), memory + turned.mT @ stored
+
     def _layer(self, x: Tensor, memory: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor]:
         """One layer: `x (B, D)` and its S → the next `x` and S."""
         config = self.config
         a = torch.relu(self.E(x)).reshape(-1, config.heads, config.neurons)
         turned = _turned(a, cosine, sine)
         c = torch.matmul(turned[:, :, None], memory)  # (B, h, 1, D), of earlier ticks alone
-        memory = memory + turned[..., None] * x[:, None, None]
+        stored = memory + turned[..., None] * x[:, None, None]
+        memory = torch.where(
+            turned[..., None] != 0, stored, memory
+        )  # silent neurons store 0: said so, it costs nothing
         g = torch.relu(torch.matmul(_normed(c), self.F))[:, :, 0]
         y = self.Dec((a * g).reshape(-1, config.heads * config.neurons))
         return _normed(x + _normed(y)), memory
@@ -116,6 +146,6 @@ def _normed(x: Tensor) -> Tensor:
 
 
 def _turned(a: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rot: `a (B, h, N)` with each pair of neighbours turned."""
+    """Rot: `a (…, N)` with each pair of neighbours turned."""
     u, w = a[..., ::2], a[..., 1::2]
     return torch.stack((u * cosine - w * sine, w * cosine + u * sine), dim=-1).flatten(-2)

@@ -48,7 +48,7 @@ class EGRU(nn.Module):
         return c - event * self.threshold, event * c
 
     def sequence(self, x: Tensor, c: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All ticks of `x (T, B, inputs)`, W applied to them together → every y and event `(T, B, units)`, last c, y."""
+        """All ticks of `x (T, B, inputs)`, W applied to all at once → every y and event `(T, B, units)`, last c, y."""
         sent, events = [], []
         for given in self.W(x):
             before, event = self._tick(given, c, y)

@@ -23,7 +23,8 @@ product that transposes, and so computes Āᵀ m: to run weights trained with it
 
 Sizes, β and Θ by default are the published ones of 27 letters. Our own: 24 inputs, with which the parameters are as
 many as published (4.9e5); one β, Θ and α a neuron instead of one a population, all learnt; α, 0.5 at the start; the
-derivative of a spike, that of `astroedge.models.spiking_scan`. Population encoders before the cell are left out.
+derivative of a spike, that of `astroedge.models.spiking_scan`. The populations before the cell that
+encode sensors are `astroedge.models.l2mu_sensors`'s.
 
 State: the membranes u, m, h, y (with `synaptic` the current before each); zero at the start. The spikes of the last
 tick are not stored: they are `H(U − Θ)`.

@@ -58,10 +58,27 @@ class LearntTauRNN(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """One tick: bits `x (B, inputs)` and h → `scores (B, heads, classes)` and the next h."""
-        share = 1 / (self.stretch * self.tau.clamp(min=1))
-        current = nn.functional.linear(h, self.W.weight * self.others, self.W.bias) + self.W_in(x)
+        h = self._tick(self.W_in(x), h, self.W.weight * self.others, self._share())
+        return self._scores(h), h
+
+    def sequence(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """All ticks of `x (T, B, inputs)`, for training: `scores (T, B, heads, classes)` and the last h."""
+        weight, share, states = self.W.weight * self.others, self._share(), []
+        for given in self.W_in(x):
+            h = self._tick(given, h, weight, share)
+            states.append(h)
+        return self._scores(torch.stack(states)), h
+
+    def _share(self) -> Tensor:
+        """1/τ of every unit."""
+        return 1 / (self.stretch * self.tau.clamp(min=1))
+
+    def _tick(self, given: Tensor, h: Tensor, weight: Tensor, share: Tensor) -> Tensor:
+        """The next h; `given` is W_in x + b_in."""
+        current = nn.functional.linear(h, weight, self.W.bias) + given
         if self.outside:
-            h = (1 - share) * h + share * nn.functional.leaky_relu(current, SLOPE)
-        else:
-            h = nn.functional.leaky_relu((1 - share) * h + share * current, SLOPE)
-        return self.V(h).unflatten(-1, (self.heads, -1)), h
+            return (1 - share) * h + share * nn.functional.leaky_relu(current, SLOPE)
+        return nn.functional.leaky_relu((1 - share) * h + share * current, SLOPE)
+
+    def _scores(self, h: Tensor) -> Tensor:
+        return self.V(h).unflatten(-1, (self.heads, -1))

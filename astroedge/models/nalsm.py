@@ -69,7 +69,7 @@ class NALSM(nn.Module):
         sign = torch.where(exciting, 1.0, -1.0)[:, None].expand(total, self.neurons).clone()
         sign[:inputs] = torch.where(torch.rand(inputs, self.neurons) < 0.5, -1.0, 1.0)
         self.weight: Tensor
-        self.register_buffer("weight", HIGHEST_WEIGHT * sign * self.synapses)
+        self.register_buffer("weight", torch.where(self.synapses, HIGHEST_WEIGHT * sign, 0.0))
         self.lowest: Tensor
         self.highest: Tensor
         lowest = torch.where(exciting, 0.0, -HIGHEST_WEIGHT)
@@ -102,7 +102,8 @@ class NALSM(nn.Module):
         zeros = [torch.zeros(batch, len(self.b)) for _ in range(3)]
         age = torch.full((batch, len(self.b)), 20, dtype=torch.int64)
         rates = (RATE, RATE, self.astrocyte_gain, RATE)
-        return [*zeros, age, self.weight.repeat(batch, 1, 1), *(torch.full((batch, 1), rate) for rate in rates)]
+        weight = torch.where(self.synapses, self.weight, 0.0)
+        return [*zeros, age, weight.repeat(batch, 1, 1), *(torch.full((batch, 1), rate) for rate in rates)]
 
     def forward(
         self,
@@ -126,21 +127,27 @@ class NALSM(nn.Module):
         v = v * (1 - s)
         v = v - v / self.tau_v + self.b + current
         inputs, reservoir = s[:, : self.inputs], s[:, self.inputs :]
-        W = self._learn(W, s, tr, eta, A)
+        W = self._learn(W, fired, tr, eta, A)
         drive = w_a * (reservoir.sum(dim=1, keepdim=True) - inputs.sum(dim=1, keepdim=True))
         A = A + (drive + b_a - A) / TAU_ASTROCYTE
         rates = (self.rate_decay * rate for rate in (eta, A, w_a, b_a))
         rfr = (rfr - 1) * (1 - s) + REFRACTORY * s
         return reservoir, v, rfr, self.kappa * (tr + TRACE_GAIN * s), (age + 1).clamp(0, OLDEST), W, *rates
 
-    def _learn(self, W: Tensor, s: Tensor, tr: Tensor, eta: Tensor, A: Tensor) -> Tensor:
-        """The next weights: spikes after a trace and traces before a spike, each an outer product."""
+    def _learn(self, W: Tensor, fired: Tensor, tr: Tensor, eta: Tensor, A: Tensor) -> Tensor:
+        """The next weights: spikes after a trace and traces before a spike, each an outer product.
+
+        Where neither end of a synapse fired its change is 0. That it stays as it is then is said by a choice, so that
+        runtimes need not touch it; a sum with 0 and two bounds would say it of weights within the bounds alone.
+        """
+        s = fired.to(tr.dtype)
         after_trace = torch.where(self.exciting, eta, -A) * tr
         before_trace = torch.where(self.exciting, -A, eta) * s
         change = after_trace[:, :, None] * s[:, None, self.inputs :]
         change = change + before_trace[:, :, None] * tr[:, None, self.inputs :]
         bounded = torch.minimum(torch.maximum(W + change, self.lowest), self.highest)
-        return torch.where(self.synapses, bounded, 0.0)
+        either = fired[:, :, None] | fired[:, None, self.inputs :]
+        return torch.where(self.synapses & either, bounded, W)
 
 
 def _wiring(exciting: Tensor, inputs: int, grid: Sequence[int]) -> Tensor:

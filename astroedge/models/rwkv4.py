@@ -25,17 +25,20 @@ model of six layers, and the weights' start are ours.
 
 State of a layer, `(B, D)` each: x1, aa, bb, pp (−1e30 at the start, the rest 0) and x2; SpikeGPT adds the membranes
 of the two branches. The step trains by backpropagation through time: spikes have a surrogate derivative in training.
+`sequence` is the same network over many ticks at once, for training: the matrices read all ticks together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from astroedge.errors import InputError
-from astroedge.models.spiking_scan import fire, spike
+from astroedge.models.spiking_scan import fire, resetting_scan, spike
+from astroedge.models.wkv_scan import wkv_scan
 
 EMPTY = -1e30  # the exponent `pp` of a memory that holds nothing yet
 MEMORY = ("time.x", "time.aa", "time.bb", "time.pp", "channel.x")
@@ -117,6 +120,26 @@ class RWKV4Block(nn.Module):
         y, *q_channel = self._branch(torch.sigmoid(self.C_r(x_r)) * self.C_v(hidden * hidden), *membranes[1:])
         return x + y, normed_time, aa, bb, pp, normed_channel, *q_time, *q_channel
 
+    def sequence(self, x: Tensor, *state: Tensor, spikes: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """All ticks of `x (T, B, D)`: the residual and the last state; spikes are noted in `spikes` by their state."""
+        before_time, aa, bb, pp, before_channel, *membranes = state
+        normed_time = self.norm_time(x)
+        x_r, x_k, x_v = self.mix_time(normed_time, _shifted(normed_time, before_time))
+        k, v = self.W_k(x_k), self.W_v(x_v)
+        wkv, aa, bb, pp = wkv_scan(k, v, aa, bb, pp, first=self.time_first, decay=self.time_decay)
+        y = self.W_o(torch.sigmoid(self.W_r(x_r)) * wkv)
+        if membranes:
+            y, membranes[0] = resetting_scan(y / 2, 0.5, membranes[0], 1.0)
+            spikes["time.q"] = y
+        x = x + y
+        normed_channel = self.norm_channel(x)
+        x_r, x_k = self.mix_channel(normed_channel, _shifted(normed_channel, before_channel))
+        y = torch.sigmoid(self.C_r(x_r)) * self.C_v(torch.relu(self.C_k(x_k)) ** 2)
+        if membranes:
+            y, membranes[1] = resetting_scan(y / 2, 0.5, membranes[1], 1.0)
+            spikes["channel.q"] = y
+        return x + y, normed_time[-1], aa, bb, pp, normed_channel[-1], *membranes
+
     def _branch(self, y: Tensor, *membrane: Tensor) -> tuple[Tensor, ...]:
         """What a branch adds to the residual: `y` itself, or the spikes of a neuron and its next membrane."""
         if not membrane:
@@ -159,6 +182,23 @@ class RWKV4(nn.Module):
             following += new
         return self.head(self.norm(x)), *following
 
+    def sequence(
+        self, tokens: Tensor, state: Sequence[Tensor], spikes: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Whole sequences: `tokens (B, T)` int64 → `logits (B, T, vocabulary)` and the state after the last token.
+
+        If `spikes` is a dict, every spike tensor, `(T, B, D)`, is put into it under the name of its membrane.
+        """
+        x, following = self.norm_in(self._embed(tokens.t())), []
+        share = len(state) // len(self.blocks)
+        for layer, block in enumerate(self.blocks):
+            fired: dict[str, Tensor] = {}
+            x, *new = block.sequence(x, *state[share * layer : share * (layer + 1)], spikes=fired)  # type: ignore[operator]
+            following += new
+            if spikes is not None:
+                spikes.update({f"blocks.{layer}.{name}": tensor for name, tensor in fired.items()})
+        return self.head(self.norm(x)).transpose(0, 1), following
+
     def _embed(self, token: Tensor) -> Tensor:
         """The vector of each token."""
         return self.embedding(token)  # type: ignore[no-any-return]
@@ -173,3 +213,8 @@ class SpikeGPT(RWKV4):
         """The binary vector of each token."""
         vector = self.embedding(token)
         return spike(vector, 0.0) if self.training else fire(vector, 0.0)
+
+
+def _shifted(x: Tensor, before: Tensor) -> Tensor:
+    """A sequence `(T, B, D)` one tick late, `before` first."""
+    return torch.cat((before[None], x[:-1]))

@@ -58,6 +58,15 @@ def leaky_scan(
     return _LeakyScan.apply(current, decay, initial, threshold, readout)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def resetting_scan(current: Tensor, decay: float, initial: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Leaky integrate-and-fire over a sequence, with reset to zero.
+
+    Per tick: `m = decay · m_prev + current[t]`, `s = Θ(m − threshold)`, `m_prev ← m (1 − s)`. `current` is `(T, B, N)`,
+    `initial` `(B, N)`. Returns the spikes `(T, B, N)` and what the last reset left, `(B, N)`.
+    """
+    return _ResettingScan.apply(current, decay, initial, threshold)  # type: ignore[no-any-return, no-untyped-call]
+
+
 def decayed_attention(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
     """What a decaying outer-product memory gives back at every tick: `H ← γ H + k vᵀ`, then `o = Hᵀ q`.
 
@@ -139,3 +148,29 @@ class _LeakyScan(torch.autograd.Function):
         left = torch.cat([initial[None], torch.sub(membrane[:-1], spikes[:-1], alpha=ctx.threshold)])
         d_decay = (d_current * left).sum(dim=(0, 1))
         return d_current, d_decay, d_left, None, None if readout is None else d_drive
+
+
+class _ResettingScan(torch.autograd.Function):
+    """`resetting_scan` with a hand-written backward, as `_LeakyScan`."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, decay: float, initial: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        membrane, spikes = torch.empty_like(current), torch.empty_like(current)
+        left = initial
+        for t in range(current.shape[0]):
+            torch.add(current[t], left, alpha=decay, out=membrane[t])
+            torch.ge(membrane[t], threshold, out=spikes[t])
+            left = torch.addcmul(membrane[t], membrane[t], spikes[t], value=-1)
+        ctx.decay, ctx.threshold = decay, threshold
+        ctx.save_for_backward(membrane, spikes)
+        return spikes, left
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, None]:
+        membrane, spikes = ctx.saved_tensors
+        d_spikes, d_left = gradients
+        d_current, kept = d_spikes * _surrogate(membrane - ctx.threshold), (1 - spikes) * ctx.decay
+        d_left = d_left / ctx.decay
+        for t in range(membrane.shape[0] - 1, -1, -1):
+            d_left = d_current[t].addcmul_(d_left, kept[t])
+        return d_current, None, d_left * ctx.decay, None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from astroedge.host_package import require
 from astroedge.step.graph_index import ValueTypes, attributes
+from astroedge.step.tensor_data import array_of
 
 if TYPE_CHECKING:
     import onnx
@@ -29,7 +30,7 @@ def dequantised_tensor(
     operands = [name for name in node.input if name]
     if any(name not in stored for name in operands):
         return None
-    values, scale, *zeros = (numpy_helper.to_array(stored[name]) for name in operands)
+    values, scale, *zeros = (array_of(stored[name]) for name in operands)
     options = attributes(node)
     wanted = options.get("output_dtype", 0) or types.elements[operands[1]]
     axis, block = options.get("axis", 1), options.get("block_size", 0)

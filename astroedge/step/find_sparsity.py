@@ -27,6 +27,7 @@ from astroedge.step.sparse_layers import Layer, keeps_values, rearranges, throug
 from astroedge.step.sparse_parts import Parts, through_parts
 from astroedge.step.sparsity import Resting, Sparsity
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
+from astroedge.step.tensor_data import array_of
 
 if TYPE_CHECKING:
     import onnx
@@ -253,7 +254,7 @@ class _Arrays(Mapping[str, NDArray[Any]]):
         self._tensors = tensors
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return numpy_helper.to_array(self._tensors[name])
+        return array_of(self._tensors[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self._tensors

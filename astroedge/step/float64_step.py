@@ -22,6 +22,7 @@ from astroedge.host_package import require
 from astroedge.step.float64_kernels import KERNELS
 from astroedge.step.graph_index import live_nodes, replace_items
 from astroedge.step.operators import operator
+from astroedge.step.tensor_data import array_of, is_reference
 
 if TYPE_CHECKING:
     import onnx
@@ -60,7 +61,13 @@ class Float64Step:
         self._evaluator = reference.ReferenceEvaluator(_widened(model, self._outputs), new_ops=KERNELS)
         nodes = self._evaluator.rt_nodes_
         self._stored = {name for node in nodes if node.op_type == "Constant" for name in node.output}
-        self._stored.update(self._evaluator.rt_inits_)
+        read = {name for node in nodes for name in node.input}
+        self._large = {
+            tensor.name: array_of(tensor)
+            for tensor in model.graph.initializer
+            if is_reference(tensor) and tensor.name in read
+        }
+        self._stored.update(self._evaluator.rt_inits_, self._large)
 
     def run(
         self,
@@ -80,7 +87,8 @@ class Float64Step:
         values.update((name, _wide(array)) for name, array in feeds.items())
         with np.errstate(all="ignore"):
             for node in self._evaluator.rt_nodes_:
-                operands = [values[name] for name in node.input]
+                # The weights of a large model are widened as they are read, one operator's at a time.
+                operands = [_wide(self._large[name]) if name in self._large else values[name] for name in node.input]
                 results = node.run(*operands)
                 if random is not None:
                     results = self._rounded(node, operands, results, random)
@@ -169,7 +177,9 @@ def _widened(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     graph.name = model.graph.name
     graph.node.extend(live_nodes(model.graph, outputs))
     read = {name for node in graph.node for name in node.input} | set(outputs)
-    graph.initializer.extend(_wide_tensor(item) for item in model.graph.initializer if item.name in read)
+    stored = [item for item in model.graph.initializer if item.name in read]
+    graph.initializer.extend(_wide_tensor(item) for item in stored if not is_reference(item))
+    graph.input.extend(helper.make_tensor_value_info(item.name, DOUBLE, None) for item in stored if is_reference(item))
     for value in model.graph.input:
         kind = value.type.tensor_type.elem_type
         kind = DOUBLE if kind in NARROW else kind

@@ -8,24 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
 from astroedge.parity import Parity
+from astroedge.step.asset_entries import read_entries, write_entries
+from astroedge.step.assets import check_assets
 from astroedge.step.graph_check import check_graph, initial_fill
-from astroedge.step.onnx_file import read_model, serialise, write_model
+from astroedge.step.onnx_file import lighten, map_model, serialise, whole, write_model
 from astroedge.step.spec import SPEC_VERSION, StepSpec
+from astroedge.step.tensor_data import array_of, sources_of
 from astroedge.strict_json import read_json, schema
 
 if TYPE_CHECKING:
     import onnx
-    from onnx import numpy_helper
 else:
     onnx = require("onnx", "reading a step graph")
-    numpy_helper = require("onnx.numpy_helper", "reading a step graph")
 
 METADATA_KEY = "astroedge.step"
 
@@ -46,11 +48,14 @@ class StepGraph:
     def __init__(self, model: onnx.ModelProto, spec: StepSpec) -> None:
         """Take over `model`, write `spec` into its metadata and check both.
 
+        Where large initialisers are references (`tensor_data`), `sources` holds what they lead to.
+
         `model` belongs to the StepGraph from here on. Raises GraphError when the two don't fit or the model isn't
         valid.
         """
         self.model = model
         self.spec = spec
+        self.sources = sources_of(model)
         _write_spec(model, spec)
         self.check()
 
@@ -61,13 +66,13 @@ class StepGraph:
         Raises GraphError for a file that is missing, damaged, not a step graph, of an unknown version, or that breaks
         its contract.
         """
-        model = read_model(path)
+        model, _sources = map_model(path)
         return StepGraph(model, _read_spec(model, os.fspath(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the graph to `path`; the same graph gives the same bytes, and an older file is replaced whole.
 
-        Weights over about 1.5 GB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be
+        Weights over 128 MiB go to `weights-<digest>.bin` in the same folder. Raises GraphError when it can't be
         written.
         """
         write_model(self.model, path)
@@ -76,9 +81,37 @@ class StepGraph:
         """Check the model against the spec.
 
         Raises GraphError if it is not valid ONNX, if inputs or outputs differ from the spec in name, order, dtype or
-        shape, if a state is never read or lacks its initial value, or if a spike tensor doesn't exist.
+        shape, if a state is never read or lacks its initial value, if a spike tensor doesn't exist, or if an asset is
+        damaged.
         """
         check_graph(self.model, self.spec)
+        read_entries(self.model)
+
+    @property
+    def assets(self) -> dict[str, bytes]:
+        """The files that the graph carries for its users, by name; `labels.txt` has the names of the classes."""
+        return read_entries(self.model)
+
+    def with_assets(self, assets: Mapping[str, bytes]) -> StepGraph:
+        """A copy of the graph with further assets, by name, or others in the place of those of the same name.
+
+        Each is a file's content. They go into the file that `save` writes and into the bundles that the graph is
+        compiled to, and change nothing that is computed. `labels.txt` has one line for each score in a row of the first
+        output; `tokenizer.json` is one of Hugging Face, with no more tokens than there are scores.
+
+        Raises InputError for a name that is no plain file name, for an asset of more than 64 MiB, and for labels and a
+        tokenizer that do not fit.
+        """
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        graph = StepGraph(model, self.spec)
+        graph.parity, graph.notes = self.parity, self.notes
+        graph.hold_assets(assets)
+        return graph
+
+    def hold_assets(self, assets: Mapping[str, bytes]) -> None:
+        """What `with_assets` does, in this graph: for one that nobody else holds, whose weights need no copy then."""
+        write_entries(self.model, check_assets({**self.assets, **assets}, self.spec))
 
     @property
     def name(self) -> str:
@@ -96,9 +129,18 @@ class StepGraph:
         return {
             state.name: initial_fill(state)
             if state.initial is not None
-            else np.array(numpy_helper.to_array(stored[state.initial_name]))
+            else np.array(array_of(stored[state.initial_name]))
             for state in self.spec.states
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is made of: all of it, the weights included."""
+        return {**vars(self), "model": whole(self.model), "sources": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` gave."""
+        vars(self).update(state)
+        self.sources = lighten(self.model)
 
     def __repr__(self) -> str:
         """Name and sizes, for people."""
@@ -107,10 +149,12 @@ class StepGraph:
 
 
 def _write_spec(model: onnx.ModelProto, spec: StepSpec) -> None:
-    """Put `spec` into the model's metadata, in place of what was there."""
-    for index in reversed([i for i, entry in enumerate(model.metadata_props) if entry.key == METADATA_KEY]):
-        del model.metadata_props[index]
+    """Put `spec` into the model's metadata, in the very place of what was there: the same graph is the same file."""
     text = json.dumps(spec.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = text
+            return
     model.metadata_props.add(key=METADATA_KEY, value=text)
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
-from astroedge.step.onnx_file import SMALL_TENSOR, data_bytes, without_initialisers
+from astroedge.step.onnx_file import without_initialisers
+from astroedge.step.tensor_data import SMALL_TENSOR, stored_size
 
 if TYPE_CHECKING:
     import onnx
@@ -103,12 +104,7 @@ def infer_types(model: onnx.ModelProto) -> ValueTypes:
 
     Raises GraphError if the model is not valid ONNX.
     """
-    skeleton = without_initialisers(model)
-    for tensor in model.graph.initializer:
-        if tensor.HasField("raw_data") and data_bytes(tensor) > SMALL_TENSOR:
-            skeleton.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-        else:
-            skeleton.graph.initializer.append(tensor)
+    skeleton = with_large_as_inputs(model)
     try:
         checker.check_model(skeleton)
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
@@ -118,6 +114,20 @@ def infer_types(model: onnx.ModelProto) -> ValueTypes:
             f"The graph is not valid ONNX ({reason}); it was damaged or written wrongly: export the model again."
         ) from error
     return declared_types(inferred.graph)
+
+
+def with_large_as_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which large initialisers are inputs: what ONNX's checker can look at whatever the model's size."""
+    skeleton = without_initialisers(model)
+    inputs = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if stored_size(tensor) > SMALL_TENSOR and tensor.name in inputs:
+            continue  # old files list their weights among the inputs
+        if stored_size(tensor) > SMALL_TENSOR:
+            skeleton.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        else:
+            skeleton.graph.initializer.append(tensor)
+    return skeleton
 
 
 def live_nodes(graph: onnx.GraphProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:

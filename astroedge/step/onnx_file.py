@@ -8,16 +8,37 @@ interrupted save never pairs a model with the weights of another.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from astroedge.errors import GraphError
 from astroedge.host_package import require
 from astroedge.regular_file import open_regular
 from astroedge.replace_file import replace_file
+from astroedge.step.tensor_data import (
+    ALIGNMENT,
+    SMALL_TENSOR,
+    MappedFile,
+    Source,
+    array_of,
+    can_refer,
+    data_bytes,
+    forget,
+    is_reference,
+    length_of,
+    pieces_of,
+    refer,
+    source_of,
+    sources_of,
+    stored_size,
+    write_data,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -31,22 +52,17 @@ else:
     FieldDescriptor = require("google.protobuf.descriptor", "reading a step graph").FieldDescriptor
     Message = require("google.protobuf.message", "reading a step graph").Message
 
-EXTERNAL_LIMIT = 1_500_000_000
-# Bits of an element, of the dtypes of which several share a byte; an older onnx does not know all.
-_PACKED: dict[int, int] = {
-    getattr(onnx.TensorProto, name): bits
-    for name, bits in {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.items()
-    if hasattr(onnx.TensorProto, name)
-}
+EXTERNAL_LIMIT = 1 << 27  # bytes; what holds more in one message is copied whole by every copy of the message
 _LARGEST_MESSAGE = 2**31 - 1  # bytes of a protobuf message
-SMALL_TENSOR = 1024  # bytes; smaller tensors stay inside the model, where shape inference needs them
-EXTERNAL_ALIGNMENT = 64
 WEIGHTS_KEY = "astroedge.weights"  # metadata key: SHA-256 of the external data file
+_digests: dict[tuple[tuple[tuple[str, str], ...], ...], str] = {}
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
     """The bytes that `write_model` puts into the model file: equal models give equal bytes."""
-    return bytes(_layout(model)[0].SerializeToString(deterministic=True))
+    content = bytes(_layout(model)[0].SerializeToString(deterministic=True))
+    forget(model)
+    return content
 
 
 def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
@@ -56,22 +72,59 @@ def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     """
     skeleton, external, data_name = _layout(model)
     try:
-        if external:
+        if external and not _lies_at(external, Path(path).with_name(data_name)):
             replace_file(Path(path).with_name(data_name), _external_bytes(external))
         replace_file(path, skeleton.SerializeToString(deterministic=True))
     except OSError as error:
         raise GraphError(f"Cannot write {error.filename!r}: {error.strerror}; nothing was changed.") from error
+    forget(model)
 
 
 def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """Read an ONNX file and the external data it names.
+    """Read an ONNX file and the external data it names, all of it into the model.
 
     Raises GraphError when there is no such file, when it is not ONNX, and when external data is missing, damaged or
     not a plain file inside the folder of `path`.
     """
-    source = Path(path)
+    return _read(Path(path), mapped=False)[0]
+
+
+def map_model(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
+    """Read an ONNX file as `read_model` does, but for the large initialisers of a model over `EXTERNAL_LIMIT`.
+
+    Those become references (`tensor_data`), which lead to the sources that are returned: to the external data where
+    it lies, or to a file of their own.
+    """
+    return _read(Path(path), mapped=True)
+
+
+def _read(path: Path, mapped: bool) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
+    model = _read_message(path)
+    recorded = {entry.key: entry.value for entry in model.metadata_props}.get(WEIGHTS_KEY)
+    files, digests = dict[str, MappedFile](), dict[str, str]()
+    mapped = mapped and sum(map(_data_size, model.graph.initializer)) > EXTERNAL_LIMIT
+    for tensor in model.graph.initializer if mapped else ():
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _map_external(tensor, path.parent, files)
+    digests |= {location: file.digest() for location, file in files.items() if recorded is not None}
+    for tensor in _tensors(model.graph):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            _check_data(tensor)
+        elif not is_reference(tensor):
+            _read_external(tensor, path.parent, digests if recorded is not None else None)
+    if recorded is not None and set(digests.values()) != {recorded}:
+        raise GraphError(
+            f"The weights file beside {os.fspath(path)!r} is damaged or another one; copy both files again."
+        )
+    for index in reversed([i for i, entry in enumerate(model.metadata_props) if entry.key == WEIGHTS_KEY]):
+        del model.metadata_props[index]
+    return model, lighten(model) if mapped else ()
+
+
+def _read_message(path: Path) -> onnx.ModelProto:
+    """The message in an ONNX file."""
     try:
-        with open_regular(source) as file:
+        with open_regular(path) as file:
             content = file.read(_LARGEST_MESSAGE + 1)
         if len(content) > _LARGEST_MESSAGE:
             raise GraphError(f"{os.fspath(path)!r} is larger than an ONNX file can be; export or copy it again.")
@@ -86,32 +139,49 @@ def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         ) from error
     if not _holds_texts(model):
         raise GraphError(f"{os.fspath(path)!r} holds texts that are no UTF-8; export or copy it again.")
-    recorded = {entry.key: entry.value for entry in model.metadata_props}.get(WEIGHTS_KEY)
-    digests: dict[str, str] = {}
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            _read_external(tensor, source.parent, digests if recorded is not None else None)
-        else:
-            _check_data(tensor)
-    if recorded is not None and set(digests.values()) != {recorded}:
-        raise GraphError(
-            f"The weights file beside {os.fspath(path)!r} is damaged or another one; copy both files again."
-        )
-    for index in reversed([i for i, entry in enumerate(model.metadata_props) if entry.key == WEIGHTS_KEY]):
-        del model.metadata_props[index]
     return model
+
+
+def lighten(model: onnx.ModelProto) -> tuple[Source, ...]:
+    """Make references of the large initialisers of a model over `EXTERNAL_LIMIT`, in place; returns its sources."""
+    large = sum(map(stored_size, model.graph.initializer)) > EXTERNAL_LIMIT
+    return move_out(model) if large else sources_of(model)
+
+
+def move_out(
+    model: onnx.ModelProto, changed: Mapping[str, Callable[[], np.ndarray]] | None = None
+) -> tuple[Source, ...]:
+    """Make references of the large initialisers of a model, in place, to one mapped file; returns all its sources.
+
+    `changed` makes the numbers, of the same dtype and shape, that some initialisers are to have instead. Nothing is
+    moved where nothing changes and all of them are references already.
+
+    Raises GraphError where no temporary file can be written.
+    """
+    large = [tensor for tensor in model.graph.initializer if can_refer(tensor)]
+    if not changed and all(is_reference(tensor) for tensor in large):
+        return sources_of(model)
+    makers = [(changed or {}).get(tensor.name, partial(array_of, tensor)) for tensor in large]
+    try:
+        source, offsets = write_data(make() for make in makers)
+    except OSError as error:
+        raise GraphError(
+            f"The weights, {sum(map(stored_size, large)):,} bytes, cannot be written to a temporary file "
+            f"({error.strerror}); set TMPDIR to a folder with more room."
+        ) from error
+    for tensor, offset in zip(large, offsets, strict=True):
+        refer(tensor, source, offset)
+    return sources_of(model)
 
 
 def _layout(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[onnx.TensorProto], str]:
     """The model as its file holds it, the initialisers that go to the data file, and that file's name."""
-    sizes = [len(tensor.raw_data) for tensor in model.graph.initializer]
+    sizes = [stored_size(tensor) for tensor in model.graph.initializer]
     if sum(sizes) <= EXTERNAL_LIMIT:
-        return model, [], ""
+        return whole(model), [], ""
     external = [tensor for tensor, size in zip(model.graph.initializer, sizes, strict=True) if size > SMALL_TENSOR]
-    digest = hashlib.sha256()
-    for chunk in _external_bytes(external):
-        digest.update(chunk)
-    data_name = f"weights-{digest.hexdigest()[:16]}.bin"
+    digest = _digest(external)
+    data_name = f"weights-{digest[:16]}.bin"
     skeleton = without_initialisers(model)
     offset = 0
     for tensor, size in zip(model.graph.initializer, sizes, strict=True):
@@ -123,9 +193,53 @@ def _layout(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[onnx.TensorPr
         entry.dims.extend(tensor.dims)
         for key, value in (("location", data_name), ("offset", str(offset)), ("length", str(size))):
             entry.external_data.add(key=key, value=value)
-        offset += size + -size % EXTERNAL_ALIGNMENT
-    skeleton.metadata_props.add(key=WEIGHTS_KEY, value=digest.hexdigest())
+        offset += size + -size % ALIGNMENT
+    skeleton.metadata_props.add(key=WEIGHTS_KEY, value=digest)
     return skeleton, external, data_name
+
+
+def whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with all its numbers in it: itself if it has no references."""
+    if not any(is_reference(tensor) for tensor in model.graph.initializer):
+        return model
+    whole = without_initialisers(model)
+    for tensor in model.graph.initializer:
+        stored = numpy_helper.from_array(array_of(tensor), tensor.name) if is_reference(tensor) else tensor
+        whole.graph.initializer.append(stored)
+    return whole
+
+
+def _lies_at(external: list[onnx.TensorProto], path: Path) -> bool:
+    """Whether the tensors are references to a file at `path`, each where the data file has it."""
+    if not all(map(is_reference, external)):
+        return False
+    places = [source_of(tensor) for tensor in external]
+    ends = accumulate(stored_size(tensor) + -stored_size(tensor) % ALIGNMENT for tensor in external)
+    source = places[0][0]
+    return source.is_file(path) and places == [(source, offset) for offset in (0, *list(ends)[:-1])]
+
+
+def whole_message(model: onnx.ModelProto) -> bytes:
+    """A model with all its weights as one message, the same for equal models.
+
+    Raises GraphError for one that is too large for that.
+    """
+    if sum(map(stored_size, model.graph.initializer)) >= _LARGEST_MESSAGE:
+        raise GraphError("The graph's weights are too large for one ONNX file; save it, which writes two.")
+    return bytes(whole(model).SerializeToString(deterministic=True))
+
+
+def _digest(external: list[onnx.TensorProto]) -> str:
+    """SHA-256 of the data file; of references alone it is remembered, because what they lead to stays as it is."""
+    places = tuple(tuple((entry.key, entry.value) for entry in tensor.external_data) for tensor in external)
+    if all(map(is_reference, external)) and places in _digests:
+        return _digests[places]
+    digest = hashlib.sha256()
+    for chunk in _external_bytes(external):
+        digest.update(chunk)
+    if all(map(is_reference, external)):
+        _digests[places] = digest.hexdigest()
+    return digest.hexdigest()
 
 
 def without_initialisers(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -144,22 +258,11 @@ def without_initialisers(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def data_bytes(tensor: onnx.TensorProto) -> int:
-    """The bytes of a tensor's numbers by its shape and dtype, 0 for a dtype that there is not.
-
-    To ask a tensor for the bytes themselves copies them all.
-    """
-    try:
-        return _length(tensor)
-    except KeyError:
-        return 0
-
-
-def _external_bytes(tensors: list[onnx.TensorProto]) -> Iterator[bytes]:
+def _external_bytes(tensors: list[onnx.TensorProto]) -> Iterator[bytes | memoryview]:
     """The data file piece by piece: each tensor, then zeros up to the alignment."""
     for tensor in tensors:
-        yield tensor.raw_data
-        yield bytes(-len(tensor.raw_data) % EXTERNAL_ALIGNMENT)
+        yield from pieces_of(tensor)
+        yield bytes(-stored_size(tensor) % ALIGNMENT)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -196,21 +299,12 @@ def _check_data(tensor: onnx.TensorProto) -> None:
     try:
         if not tensor.HasField("raw_data"):
             numpy_helper.to_array(tensor)
-        elif _length(tensor) != len(tensor.raw_data):
-            raise ValueError(f"it needs {_length(tensor)} bytes and has {len(tensor.raw_data)}")
+        elif length_of(tensor) != len(tensor.raw_data):
+            raise ValueError(f"it needs {length_of(tensor)} bytes and has {len(tensor.raw_data)}")
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise GraphError(
             f"Tensor {tensor.name!r} does not hold what its shape and type say ({error}); export the graph again."
         ) from error
-
-
-def _length(tensor: onnx.TensorProto) -> int:
-    """The bytes of a tensor's data by its shape and dtype; KeyError for a dtype that there is not."""
-    count: int = math.prod(tensor.dims)
-    dtype = tensor.data_type
-    if dtype in _PACKED:
-        return -(-count * _PACKED[dtype] // 8)
-    return int(count * helper.tensor_dtype_to_np_dtype(dtype).itemsize)
 
 
 def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
@@ -218,11 +312,48 @@ def _external_length(tensor: onnx.TensorProto, entries: dict[str, str]) -> int:
 
     Raises ValueError where the entry says otherwise.
     """
-    nbytes = _length(tensor)
+    nbytes = length_of(tensor)
     length = int(entries.get("length", str(nbytes)))
     if min(tensor.dims, default=0) < 0 or length != nbytes:
         raise ValueError(f"it has {nbytes} bytes by its shape and {length} by its entry")
     return length
+
+
+def _data_size(tensor: onnx.TensorProto) -> int:
+    """Bytes of a tensor in its message or in external data."""
+    return data_bytes(tensor) if tensor.data_location == onnx.TensorProto.EXTERNAL else stored_size(tensor)
+
+
+def _map_external(tensor: onnx.TensorProto, folder: Path, files: dict[str, MappedFile]) -> None:
+    """Make a reference of a large tensor whose external data can be viewed where it lies; leave any other as it is.
+
+    `files` has the data files mapped so far, by their locations.
+    """
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location, size = _checked_location(tensor, folder), data_bytes(tensor)
+    try:
+        offset = int(entries.get("offset", "0"))
+        if size <= SMALL_TENSOR or offset % ALIGNMENT or _external_length(tensor, entries) != size:
+            return
+        if location not in files:
+            files[location] = MappedFile(folder / location, folder)
+    except (OSError, ValueError, KeyError):  # reading it says what is wrong
+        return
+    if 0 <= offset <= files[location].size - size:
+        refer(tensor, files[location], offset)
+
+
+def _checked_location(tensor: onnx.TensorProto, folder: Path) -> str:
+    """Where a tensor's external data lies in `folder`; GraphError for a place outside of it."""
+    location = str({entry.key: entry.value for entry in tensor.external_data}.get("location", ""))
+    parts = Path(location).parts
+    if not parts or Path(location).is_absolute() or ".." in parts or "\\" in location:
+        raise GraphError(f"Tensor {tensor.name!r} keeps its data at {location!r}, outside the graph's folder; refused.")
+    if any((folder / Path(*parts[: depth + 1])).is_symlink() for depth in range(len(parts))):
+        raise GraphError(
+            f"Tensor {tensor.name!r} keeps its data behind the link {location!r}; put the file itself there."
+        )
+    return location
 
 
 def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, str] | None) -> None:
@@ -231,14 +362,7 @@ def _read_external(tensor: onnx.TensorProto, folder: Path, digests: dict[str, st
     No more is read than the tensor holds, and nothing of what is no regular file: a FIFO would never end.
     """
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    parts = Path(location).parts
-    if not parts or Path(location).is_absolute() or ".." in parts or "\\" in location:
-        raise GraphError(f"Tensor {tensor.name!r} keeps its data at {location!r}, outside the graph's folder; refused.")
-    if any((folder / Path(*parts[: depth + 1])).is_symlink() for depth in range(len(parts))):
-        raise GraphError(
-            f"Tensor {tensor.name!r} keeps its data behind the link {location!r}; put the file itself there."
-        )
+    location = _checked_location(tensor, folder)
     try:
         with open_regular(folder / location, getattr(os, "O_NOFOLLOW", 0)) as file:
             if digests is not None and location not in digests:

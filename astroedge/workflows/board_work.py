@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import GoldenTick, Manifest
 from astroedge.errors import AstroEdgeError, DeviceError, printable
 from astroedge.kernel_profile import KernelTrace
@@ -65,6 +66,11 @@ class BoardWork:
     def manifest(self) -> Manifest:
         """The manifest of the bundle that this board has."""
         return self._build.bundle.manifest
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that this board has."""
+        return self._build.bundle
 
     def prepare(self, *, install: bool = False, beside: str = "") -> None:
         """Copy the bundle and the executable, and what works with them; with `install` NumPy, if the board has none.
@@ -170,6 +176,8 @@ class BoardWork:
     def run(self, request: Mapping[str, Any], inputs: Mapping[str, Array], limit: int) -> dict[str, Array]:
         """Outputs of the step on arrays; `request` as in `runtimes/remote`, `limit` is how many bytes they can be.
 
+        It says what to do where that is something else than to run, such as "generate".
+
         Raises DeviceError where only the executable works and the request is more than all ticks in a row.
         """
         self._say("running")
@@ -230,7 +238,7 @@ class BoardWork:
     def _run_program(self, request: Mapping[str, Any], inputs: Mapping[str, Array], limit: int) -> dict[str, Array]:
         """All ticks by the executable, in and out as frames: the fields of a tick in their order, nothing between."""
         device, layout = self._connection.address.text, self.manifest.layout
-        if request.get("ticks") is not None or request.get("sequences"):
+        if request.get("ticks") is not None or request.get("sequences") or "do" in request:
             raise DeviceError(
                 f"{device} has {self._board.python.lack}, and the executable runs one stream; install NumPy there, or "
                 "send it along with --install."

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astroedge.bundle.manifest import Golden
-from astroedge.errors import GraphError, InputError, ParityError
+from astroedge.errors import GraphError, ParityError
 from astroedge.parity import BRIEF_TICKS, FEW_TICKS, HUGE_STEP, LARGE_STEP, TOLERANCE, USUAL, Allowance
-from astroedge.regular_file import open_regular
 from astroedge.replace_file import replacing
+from astroedge.step.assets import check_assets
+from astroedge.workflows.inputs.asset_files import read_assets
 
 if TYPE_CHECKING:
     from astroedge.bundle.container import Bundle
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from astroedge.targets.precision.quantise_weights import QuantisedGraph
 
 Progress = Callable[[str], None]
-LABELS = "labels.txt"  # the asset with the name of each class in a line
-MOST_LABEL_BYTES = 1 << 22
 
 
 def compile(
@@ -73,7 +72,8 @@ def compile(
     where no temporary file can be written.
     """
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
-    return _compile(_quantise(graph, precision), target, options, progress or (lambda line: None))
+    say = progress or (lambda line: None)
+    return _compile(_quantise(graph, precision, say), target, options, say)
 
 
 def compile_to(
@@ -97,34 +97,24 @@ def compile_to(
     Where weights are quantised, the graph with dequantised weights is saved beside the bundle, and its path is returned
     too. What is there already is replaced once both are written, so a full disk leaves the old pair.
 
-    `labels` is a text of class names, a line each, that goes into the bundle as the asset `labels.txt`.
+    `labels` is a text of class names, a line each, that goes into the bundle as the asset `labels.txt`, in the place of
+    the graph's own.
 
-    Raises what `compile` raises; BundleError or GraphError when a file cannot be written, OSError for one that cannot
-    be read.
+    Raises what `compile` raises, InputError for labels that do not fit; BundleError or GraphError when a file cannot be
+    written, OSError for one that cannot be read.
     """
-    assets = {} if labels is None else {LABELS: _read_labels(labels)}
-    quantised = _quantise(graph, precision)
+    assets = read_assets(labels)
+    say = progress or (lambda line: None)
+    quantised = _quantise(graph, precision, say)
+    check_assets(assets, quantised.graph.spec)
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
-    bundle = _compile(quantised, target, options, progress or (lambda line: None))
+    bundle = _compile(quantised, target, options, say)
     if assets:
         bundle = bundle.with_assets(assets)
     if bundle.manifest.dequantised_sha256 is None:
         bundle.save(output, one_file=one_file)
         return bundle, None
     return bundle, save_pair(bundle, quantised.graph, output, one_file)
-
-
-def _read_labels(path: str | os.PathLike[str]) -> bytes:
-    """The content of a text of class names; InputError for anything else."""
-    with open_regular(path) as file:
-        content = file.read(MOST_LABEL_BYTES + 1)
-    try:
-        names = content.decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        names = []
-    if len(content) > MOST_LABEL_BYTES or not names or not all(name.strip() for name in names):
-        raise InputError(f"{os.fspath(path)} is no text of class names, one a line, none of them empty.")
-    return content
 
 
 def save_pair(bundle: Bundle, reference: StepGraph, output: str | os.PathLike[str], one_file: bool = False) -> Path:
@@ -164,10 +154,14 @@ class _Options:
     may_be_brief: bool = True  # nobody said over how many ticks to compare
 
 
-def _quantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> QuantisedGraph:
+def _quantise(
+    graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str], say: Progress
+) -> QuantisedGraph:
     from astroedge.step.graph import StepGraph
     from astroedge.targets import quantise
 
+    if precision != "float32":
+        say(f"storing weights as {precision}" if isinstance(precision, str) else "storing weights as asked for each")
     return quantise(graph if isinstance(graph, StepGraph) else StepGraph.load(graph), precision)
 
 
@@ -192,7 +186,8 @@ def _compile(
     if options.math == "fast" and here is not goal:
         golden = replace(golden, ticks=())
     say(f"linking for {goal.triple}")
-    return link_bundle(step, goal, golden)
+    linked, assets = link_bundle(step, goal, golden), quantised.graph.assets
+    return linked.with_assets(assets) if assets else linked
 
 
 def _compile_step(

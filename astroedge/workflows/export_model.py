@@ -32,6 +32,7 @@ def export_model(
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
     checks: Allowance = USUAL,
+    assets: Mapping[str, bytes] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> StepGraph:
     """Export the model that `source` names (see `astroedge.workflows.inputs.model_source`), compared with the original.
@@ -41,7 +42,8 @@ def export_model(
     which normal numbers are drawn. `batch` repeats inputs of batch 1 that often. `onnx` is what an `.onnx` source needs
     beside. For a `.nir` file, `dt` is the length of a tick in the unit of its time constants and `nir` chooses what the
     file leaves open. `name` is the graph's name, by default the source's; `firing_rates` are those of inputs where they
-    are known better than from the example. `checks` says how the comparison is made and what it may find;
+    are known better than from the example. `checks` says how the comparison is made and what it may find; `assets` are
+    files that the graph carries, contents by name, beside those that come with the model or in their place;
     `progress` is told what is being done.
 
     Raises ExportError and its kinds, InputError for an example file that does not fit, OSError when it cannot be read.
@@ -51,7 +53,14 @@ def export_model(
         refuse_nir_options(source, dt, nir)
     if source.endswith(ONNX_SUFFIX):
         return export_onnx_file(
-            source, options, example=example, batch=batch, name=name, firing_rates=firing_rates, checks=checks
+            source,
+            options,
+            example=example,
+            batch=batch,
+            name=name,
+            firing_rates=firing_rates,
+            checks=checks,
+            assets=assets,
         )
     options.refuse_any(source)
     if not source.endswith(NIR_SUFFIX):
@@ -83,6 +92,7 @@ def export_model(
         allow_flips=checks.flips,
         tolerance=checks.tolerance,
         check_ticks=checks.ticks,
+        assets={**found.assets, **(assets or {})},
         progress=progress,
     )
 

@@ -50,6 +50,7 @@ def export_onnx_file(
     name: str | None,
     firing_rates: Mapping[str, float] | None,
     checks: Allowance = USUAL,
+    assets: Mapping[str, bytes] | None = None,
 ) -> StepGraph:
     """Export the ONNX graph in a file, compared with itself in ONNX Runtime; `example` is a file of inputs `(T, …)`."""
     from astroedge.exporters.export_onnx import export_onnx
@@ -74,6 +75,7 @@ def export_onnx_file(
         allow_flips=checks.flips,
         tolerance=checks.tolerance,
         check_ticks=checks.ticks,
+        assets=assets,
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astroedge.bundle.container import Bundle
+from astroedge.bundle.container import Bundle, describe_asset
 from astroedge.bundle.one_file import is_archive
 
 if TYPE_CHECKING:
@@ -38,14 +39,20 @@ def open_step(path: str | os.PathLike[str]) -> StepGraph | Bundle:
 
 
 def describe_graph(graph: StepGraph) -> dict[str, Any]:
-    """A graph as plain data: name, digest, step description, operators with their numbers, bytes of weights."""
+    """A graph as plain data: name, digest, step description, operators with their numbers, bytes of weights, assets."""
+    from astroedge.step.tensor_data import is_reference, stored_size
+
     return {
         **inspection("graph"),
         "name": graph.name,
         "sha256": graph.digest,
         "step": graph.spec.to_json(),
         "operators": dict(sorted(Counter(node.op_type for node in graph.model.graph.node).items())),
-        "weights_bytes": sum(tensor.ByteSize() for tensor in graph.model.graph.initializer),
+        "weights_bytes": sum(
+            tensor.ByteSize() + (stored_size(tensor) if is_reference(tensor) else 0)
+            for tensor in graph.model.graph.initializer
+        ),
+        "assets": [asdict(describe_asset(name, content)) for name, content in graph.assets.items()],
     }
 
 

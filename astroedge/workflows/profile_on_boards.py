@@ -142,9 +142,9 @@ def _load_graph(path: str | os.PathLike[str]) -> StepGraph:
 
 
 def _bytes_of(graph: StepGraph) -> bytes:
-    from astroedge.step.onnx_file import serialise
+    from astroedge.step.onnx_file import whole_message
 
-    return serialise(graph.model)
+    return whole_message(graph.model)
 
 
 def _metered(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from astroedge.session import Array
 from astroedge.step.spec import StepSpec
@@ -12,7 +12,7 @@ from astroedge.workflows.devices.address import Address
 from astroedge.workflows.inputs.array_files import encode_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.on_boards import Say, on_boards
-from astroedge.workflows.run_step import count_presentations, encode_presentations, read_rows
+from astroedge.workflows.run_step import Presenting, count_presentations, encode_presentations, read_rows
 
 WIDEST = 8  # bytes of a number; readouts are float64 whatever the outputs are
 HEADERS = 1 << 20  # bytes of a NumPy file beside its numbers, at most
@@ -30,8 +30,11 @@ def run_on_board(
     threads: int | None = None,
     install: bool = False,
     say: Say = lambda address, line: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> bytes:
     """Outputs of a step graph or a bundle on a board, as a file of this suffix; `astroedge run` says what it holds.
+
+    `tell` is called with what presentations came to, where the classes have names.
 
     Raises what `on_boards` raises, the board's error, and InputError for data that the step does not take.
     """
@@ -45,7 +48,7 @@ def run_on_board(
         count_presentations(inputs, source, readout)
         request = {"threads": threads, "ticks": ticks, "readout": readout}
         results = work.run(request, inputs, most_bytes(spec, inputs))
-        return encode_presentations(spec, results, suffix, ticks, readout)
+        return encode_presentations(spec, results, suffix, Presenting(ticks, readout, work.bundle.labels, tell))
 
     found = on_boards(net, [address], run, install=install, say=say)
     found.raise_failures()

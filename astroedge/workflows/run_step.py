@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from astroedge.workflows.inputs.array_files import (
 from astroedge.workflows.inputs.fit_arrays import Fit
 
 STANDARD_INPUT = "-"
+NAMED = 8  # classes that a summary names at most
 
 
 def run_file(session: Session, source: str | os.PathLike[str], suffix: str, fit: Fit | None = None) -> bytes:
@@ -38,29 +41,41 @@ def run_file(session: Session, source: str | os.PathLike[str], suffix: str, fit:
     return encode_arrays(suffix, session.run(**read_rows(session.spec, source, fit)), session.spec.outputs)
 
 
+@dataclass(frozen=True)
+class Presenting:
+    """How rows are presented: for how many ticks, and what an answer comes to (`astroedge.readout`).
+
+    Where classes have names, `labels`, CSV has them in a last column, and `tell` is called with what all rows came to.
+    """
+
+    ticks: int
+    readout: str
+    labels: Sequence[str] = ()
+    tell: Callable[[str], None] = lambda line: None
+
+
 def present_file(
     session: Session,
     source: str | os.PathLike[str],
     suffix: str,
-    ticks: int,
-    readout: str,
+    how: Presenting,
     fit: Fit | None = None,
 ) -> bytes:
-    """Present every row of a file for `ticks` ticks, each from a reset, and return a row of readouts for each.
+    """Present every row of a file, each from a reset, and return a row of readouts for each.
 
-    `source`, `suffix` and `fit` are as in `run_file`; `astroedge.readout` has the readouts. Where the first output is a
-    row of scores, a last array `class` has the class that each presentation stands for, but for `.npy`, which holds one
-    array.
+    `source`, `suffix` and `fit` are as in `run_file`. Where the first output is a row of scores, a last array `class`
+    has the class that each presentation stands for, but for `.npy`, which holds one array.
 
     Raises InputError for data that the step does not take, OSError when the file cannot be read.
     """
     inputs = read_rows(session.spec, source, fit)
-    rows = count_presentations(inputs, source, readout)
+    rows = count_presentations(inputs, source, how.readout)
     answers = [
-        _present(session, {name: array[row] for name, array in inputs.items()}, ticks, readout) for row in range(rows)
+        _present(session, {name: array[row] for name, array in inputs.items()}, how.ticks, how.readout)
+        for row in range(rows)
     ]
     results = {name: np.stack([answer[name] for answer in answers]) for name in answers[0]}
-    return encode_presentations(session.spec, results, suffix, ticks, readout)
+    return encode_presentations(session.spec, results, suffix, how)
 
 
 def count_presentations(inputs: Mapping[str, Array], source: str | os.PathLike[str], readout: str) -> int:
@@ -76,15 +91,34 @@ def count_presentations(inputs: Mapping[str, Array], source: str | os.PathLike[s
     return rows.pop()
 
 
-def encode_presentations(spec: StepSpec, results: dict[str, Array], suffix: str, ticks: int, readout: str) -> bytes:
+def encode_presentations(spec: StepSpec, results: dict[str, Array], suffix: str, how: Presenting) -> bytes:
     """Readouts of presentations, a row each, as a file of this suffix, with the classes where there are scores."""
     specs = [TensorSpec(item.name, item.shape, str(results[item.name].dtype)) for item in spec.outputs]
     scores = specs[0]
-    if suffix != ".npy" and max(scores.shape, default=1) == scores.size > 1 and "class" not in results:
-        chosen = [chosen_class(readout, answer, ticks) for answer in results[scores.name]]
-        results = {**results, "class": np.array(chosen, np.int64)[:, None]}
-        specs.append(TensorSpec("class", (1,), "int64"))
-    return encode_arrays(suffix, results, specs)
+    if max(scores.shape, default=1) != scores.size or scores.size < 2 or "class" in results:
+        return encode_arrays(suffix, results, specs)
+    chosen = [chosen_class(how.readout, answer, how.ticks) for answer in results[scores.name]]
+    if how.labels:
+        how.tell(summarise(chosen, how.labels))
+    if suffix == ".npy":
+        return encode_arrays(suffix, results, specs)
+    results = {**results, "class": np.array(chosen, np.int64)[:, None]}
+    content = encode_arrays(suffix, results, [*specs, TensorSpec("class", (1,), "int64")])
+    if suffix != ".csv" or not how.labels or "label" in results:
+        return content
+    names = ["label", *("" if found < 0 else how.labels[found] for found in chosen)]
+    lines = content.decode().splitlines()
+    return "".join(f"{line},{csv_line([name])}" for line, name in zip(lines, names, strict=True)).encode()
+
+
+def summarise(chosen: Sequence[int], labels: Sequence[str]) -> str:
+    """The name of one row's class, or how many of several rows have each, the most first, as a sentence."""
+    names = ["no class, for nothing fired" if found < 0 else labels[found] for found in chosen]
+    if len(names) == 1:
+        return f"It is {names[0]}."
+    counts = Counter(names).most_common()
+    more = f" and {len(counts) - NAMED} more classes" * (len(counts) > NAMED)
+    return f"{len(names)} rows: {', '.join(f'{name} × {count}' for name, count in counts[:NAMED])}{more}."
 
 
 def _present(session: Session, inputs: dict[str, Array], ticks: int, readout: str) -> dict[str, Array]:

@@ -24,6 +24,7 @@ from astroedge.models import (
     LearntTauRNN,
     MPATHNetwork,
     PLIFNetwork,
+    RateRNN,
     RWKV4Config,
     SNUNetwork,
     SpikeGPT,
@@ -110,6 +111,7 @@ ZOO: dict[str, Cell] = {
         "SNU, axo-axonic (our reading)", "2110.02743", louder(lambda: SNUNetwork(kind="axo-axonic"), 3.0), spikes(32)
     ),
     "learnt-tau": cell("RNN with learnt τ", "2309.12927", LearntTauRNN, spikes(1, rate=0.5)),
+    "rate-rnn": cell("Rate RNN (standard form)", "2005.02211", RateRNN, numbers(1)),
     "csdp": cell("CSDP circuit, inference", "2303.18187", CSDPCircuit, spikes(784)),
     "rwkv4": cell("RWKV-4", "2305.13048", lambda: RWKV4(SIZE), tokens(256)),
     "spikegpt": cell("SpikeGPT", "2302.13939", louder(lambda: SpikeGPT(SIZE), 3.0), tokens(256)),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from astroedge.step.onnx_file import whole
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.work import Array, Tick, Work
 
@@ -77,7 +78,7 @@ def start(work: Work) -> Tick:
 def _compile(work: Work, path: Path) -> None:
     """Import the step graph and compile it to `path`. Raises RuntimeError with the compiler's first error."""
     source, imported = path.with_suffix(".onnx"), path.with_suffix(".mlir")
-    onnx.save(work.graph.model, source)
+    onnx.save(whole(work.graph.model), source)
     programs = Path(sys.executable).parent
     try:
         _run([str(programs / "iree-import-onnx"), str(source), "-o", str(imported)])

@@ -109,7 +109,7 @@ def _onnx_runtime(work: Work, provider: str) -> Tick:
 
     if provider not in onnxruntime.get_available_providers():
         raise NotHereError(f"this build of ONNX Runtime has no {provider}")
-    session = open_session(work.graph.model, providers=(provider, CPU))
+    session = open_session(work.graph.model, providers=(provider, CPU), repack=True)
     spec = work.spec
     sides = [[_on_gpu(value) for value in work.graph.initial_state().values()] for _ in range(2)]
     bindings = []

@@ -31,7 +31,7 @@ def start(work: Work) -> Tick:
 
 def bound_tick(work: Work, model: onnx.ModelProto) -> Tick:
     """A tick of `model`, which has the inputs and outputs of the step graph."""
-    session = open_session(model, threads=work.threads)
+    session = open_session(model, threads=work.threads, repack=True)
     spec = work.spec
     inputs = [aligned_array(item.shape, item.dtype) for item in spec.inputs]
     outputs = [aligned_array(item.shape, item.dtype) for item in spec.outputs]

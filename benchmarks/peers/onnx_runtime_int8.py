@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx
 
+from astroedge.step.onnx_file import whole
 from benchmarks.peers.closed_loop import closed_loop_feeds
 from benchmarks.peers.onnx_runtime import bound_tick
 from benchmarks.peers.peer import Peer
@@ -38,7 +39,7 @@ PEER = Peer(
 def start(work: Work) -> Tick:
     """The step graph with quantised matrices and convolutions; layer norms, states and the rest stay in float32."""
     model = onnx.ModelProto()
-    model.CopyFrom(work.graph.model)
+    model.CopyFrom(whole(work.graph.model))
     del model.graph.value_info[:]  # the shapes it holds are of values that the quantiser replaces
     if any(node.op_type == "Conv" for node in model.graph.node):
         model = _with_static_convolutions(model, work)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from astroedge.step.graph import StepGraph
+from astroedge.step.onnx_file import whole_message
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.work import Array, Tick, Work
 
@@ -31,7 +32,7 @@ def read_model(work: Work) -> Any:
     """The step graph as an OpenVINO model."""
     import openvino
 
-    return openvino.Core().read_model(work.graph.model.SerializeToString())
+    return openvino.Core().read_model(whole_message(work.graph.model))
 
 
 def stateful_tick(work: Work, model: Any, settings: dict[Any, Any]) -> Tick:

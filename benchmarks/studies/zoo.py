@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,10 @@ import numpy as np
 import torch
 
 import astroedge
+from astroedge.models.trained import load_trained
 from astroedge.step.graph import StepGraph
 from astroedge.workflows.save_executable import compile_executable
+from astroedge.zoo_record import ZooRecord, list_records
 from benchmarks.networks.published import SEED, make
 from benchmarks.networks.zoo import EVENTS, ZOO
 from benchmarks.places import REPOSITORY, RESULTS
@@ -67,24 +69,49 @@ def main() -> None:
 def measure_cell(name: str) -> dict[str, Any]:
     """The record of a cell: its proofs and its times."""
     graph, weights, ticks = make(ZOO[name].network, check_ticks=CHECKED)
-    bundle = astroedge.compile(graph)  # with its checks: raises where the step is not what ONNX Runtime computes
+    astroedge.compile(graph)  # with its checks: raises where the step is not what ONNX Runtime computes
     inputs = [
         dict(zip((item.name for item in graph.spec.inputs), (x.numpy() for x in tick), strict=True)) for tick in ticks
     ]
-    with astroedge.load(bundle) as session:
-        save(draw_activity(session, graph, _course(name, graph)), PICTURES / f"{name}.svg")
     state_bytes = sum(item.nbytes for item in graph.spec.states)
-    return {"state_bytes": state_bytes, "arm": prove_on_arm(graph), **measure(graph, inputs, weights)}
+    trained = {item.name: _figure(item) for item in list_records() if item.paper == ZOO[name].paper}
+    draw(name, next(iter(trained), None), graph)
+    proofs = {"state_bytes": state_bytes, "arm": prove_on_arm(graph), "trained": trained}
+    return {**proofs, **measure(graph, inputs, weights)}
+
+
+def _figure(record: ZooRecord) -> str:
+    """What a trained network reaches, mean and spread over its seeds."""
+    seeds = record.seeds
+    if record.metric == "accuracy":
+        return f"{seeds.mean:.1%} ± {seeds.spread:.1%}"
+    return f"{seeds.mean:.2f} ± {seeds.spread:.2f} {record.metric}"
+
+
+def draw(name: str, trained: str | None, graph: StepGraph) -> None:
+    """Draw what a cell does into `docs/images/zoo`: the trained network on real inputs where there is one."""
+    data = _course(name, graph)
+    if trained is not None:
+        network = load_trained(trained)
+        state = tuple(network.model.initial_state(1))  # type: ignore[operator]
+        graph = astroedge.export(network.model, network.examples[0], state, examples=network.examples)
+        columns = zip(*network.examples, strict=True)
+        data = {item.name: _stacked(column) for item, column in zip(graph.spec.inputs, columns, strict=True)}
+    with astroedge.load(astroedge.compile(graph)) as session:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        save(draw_activity(session, graph, data), PICTURES / f"{name}.svg")
 
 
 def _course(name: str, graph: StepGraph) -> dict[str, np.ndarray]:
     """Inputs of successive ticks, by name, for the picture."""
     generator = torch.Generator().manual_seed(SEED)
     ticks = [ZOO[name].network.draw(generator, 1) for _ in range(TICKS)]
-    return {
-        item.name: np.stack([values.numpy() for values in column])
-        for item, column in zip(graph.spec.inputs, zip(*ticks, strict=True), strict=True)
-    }
+    columns = zip(*ticks, strict=True)
+    return {item.name: _stacked(column) for item, column in zip(graph.spec.inputs, columns, strict=True)}
+
+
+def _stacked(ticks: Iterable[torch.Tensor]) -> np.ndarray:
+    return np.stack([values.numpy() for values in ticks])
 
 
 def prove_on_arm(graph: StepGraph) -> str:
@@ -104,14 +131,26 @@ def render(report: Mapping[str, Any]) -> list[str]:
     """The report as lines of Markdown."""
     machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    header = ["model", "paper", "weights", "state", "firing", "ARM", "AstroEdge", "ONNX Runtime", "ratio"]
+    header = [
+        "model",
+        "paper",
+        "weights",
+        "state",
+        "firing",
+        "ARM",
+        "AstroEdge",
+        "ONNX Runtime",
+        "ratio",
+        "trained here",
+    ]
     return [
         f"Made by `{COMMAND}` on {machine['cpu']} ({machine['cores']} cores, {machine['kernel']}), one core; "
         f"{versions}. Each model was exported, compared with PyTorch for {CHECKED} ticks, compiled and compared with "
         f"ONNX Runtime; *ARM* says whether a program for {ARM} made the same golden trace under QEMU ({PROCESSOR}). "
         "Times are microseconds of processor time a tick, medians of ticks that take turns. Weights are random but for "
         "AstroSNN's, some of them larger than fresh ones so that neurons fire; inputs that are spikes do so at "
-        f"{EVENTS:.0%}, and *firing* is what spike tensors then did.",
+        f"{EVENTS:.0%}, and *firing* is what spike tensors then did. *Trained* are networks of `astroedge zoo`: mean "
+        "and deviation of five seeds on held-out data.",
         "",
         *table(header, [_row(record) for record in report["cells"]]),
     ]
@@ -129,6 +168,7 @@ def _row(record: Mapping[str, Any]) -> list[str]:
         microseconds(record["astroedge"]),
         microseconds(record["onnxruntime"]),
         f"**{record['onnxruntime'] / record['astroedge']:.2f}×**",
+        ", ".join(f"`{name}` {figure}" for name, figure in record["trained"].items()) or "–",
     ]
 
 

@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 
 from astroedge.exporters.from_onnx.fold_graph import inferred_shapes
 from astroedge.step.graph_index import GraphIndex, replace_items
+from astroedge.step.tensor_data import array_of
 
 
 def drop_dropout(model: onnx.ModelProto) -> None:
@@ -39,4 +40,4 @@ def _drops(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:
 
 
 def _is_zero(name: str, stored: dict[str, onnx.TensorProto]) -> bool:
-    return name in stored and not numpy_helper.to_array(stored[name]).any()
+    return name in stored and not array_of(stored[name]).any()

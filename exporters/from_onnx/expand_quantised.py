@@ -19,6 +19,7 @@ from astroedge.errors import UnsupportedOpError
 from astroedge.step.graph_index import GraphIndex, attributes, replace_items
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.onnx_session import open_session
+from astroedge.step.tensor_data import array_of
 
 DOMAIN = "com.microsoft"
 FLOAT, INT32 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
@@ -32,7 +33,7 @@ def expand_quantised(model: onnx.ModelProto) -> None:
     are not written here.
     """
     index = GraphIndex(model.graph)
-    stored = {name: numpy_helper.to_array(tensor) for name, tensor in index.stored.items() if name in _scales(model)}
+    stored = {name: array_of(tensor) for name, tensor in index.stored.items() if name in _scales(model)}
     nodes: list[onnx.NodeProto] = []
     taken = {*index.names}
     for node in model.graph.node:

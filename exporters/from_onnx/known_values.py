@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, declared_types, node_reads
 from astroedge.step.onnx_session import open_session
 from astroedge.step.operators import operator
+from astroedge.step.tensor_data import array_of
 
 SMALL_CONSTANT = 4096  # elements; a larger result is kept only if it is no larger than what it is made of
 DEQUANTISING = "DequantizeLinear"  # kept: what it makes takes four times the room of what it is made of
@@ -27,9 +28,7 @@ class KnownValues:
     def __init__(self, model: onnx.ModelProto, types: ValueTypes) -> None:
         """Begin with the initialisers of `model`."""
         self.types = types
-        self.values: Constants = {
-            name: numpy_helper.to_array(item) for name, item in GraphIndex(model.graph).initialisers.items()
-        }
+        self.values: Constants = {name: array_of(item) for name, item in GraphIndex(model.graph).initialisers.items()}
         self._model = model
 
     def number(self, name: str) -> Array | None:

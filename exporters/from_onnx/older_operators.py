@@ -12,7 +12,7 @@ import onnx
 from onnx import checker, defs, helper, inliner
 
 from astroedge.errors import UnsupportedOpError
-from astroedge.step.graph_index import replace_items, subgraphs
+from astroedge.step.graph_index import replace_items, subgraphs, with_large_as_inputs
 
 NEWEST_OPSET = 26  # that ONNX Runtime 1.31 runs
 NEWEST_IR = 13
@@ -90,7 +90,7 @@ def _write_defaults(graph: onnx.GraphProto, kinds: Collection[str]) -> None:
 def _check(model: onnx.ModelProto, version: int) -> None:
     """Refuse what the older operator set does not have."""
     try:
-        checker.check_model(model)
+        checker.check_model(with_large_as_inputs(model))
     except checker.ValidationError as error:
         reason = " ".join(str(error).split())[:200]
         raise UnsupportedOpError(

@@ -15,6 +15,7 @@ from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, live_nodes, replace_items
 from astroedge.step.operators import operator
 from astroedge.step.spec import StateSpec
+from astroedge.step.tensor_data import is_reference
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 
@@ -164,8 +165,13 @@ def _name_initialisers(graph: onnx.GraphProto, prefixes: Sequence[str]) -> None:
         short = cut(tensor.name, prefixes)
         renamed[tensor.name] = short if short not in taken else tensor.name
         taken.add(short)
-    stored = [numpy_helper.from_array(numpy_helper.to_array(item), renamed[item.name]) for item in graph.initializer]
+    stored = [
+        item if is_reference(item) else numpy_helper.from_array(numpy_helper.to_array(item), item.name)
+        for item in graph.initializer
+    ]
     replace_items(graph.initializer, stored)
+    for item in graph.initializer:
+        item.name = renamed[item.name]
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
 

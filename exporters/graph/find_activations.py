@@ -9,13 +9,13 @@ from operator import or_
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex
 from astroedge.step.operators import operators
 from astroedge.step.spec import StateSpec, StepSpec
+from astroedge.step.tensor_data import array_of
 
 PRODUCTS = operators(lambda row: row.kind == "product")
 MOVES = operators(lambda row: row.sparsity == "moved")
@@ -35,7 +35,7 @@ def find_activations(graph: onnx.GraphProto, taken: Collection[str]) -> list[Gra
 
     Each is named after the module that made it, or `activation`, apart from the names in `taken` and from each other.
     """
-    zeros = {item.name for item in graph.initializer if not np.any(numpy_helper.to_array(item))}
+    zeros = {item.name for item in graph.initializer if not np.any(array_of(item))}
     found: list[Graded] = []
     for node in graph.node:
         if _rectifies(node, zeros):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from astroedge.step.graph_index import GraphIndex, attributes, infer_types
 from astroedge.step.operators import operator, operators
+from astroedge.step.tensor_data import array_of
 
 COMPARISONS = operators(lambda row: row.kind in ("comparison", "equality"))
 STAIRCASES = operators(lambda row: row.kind == "staircase")
@@ -132,5 +133,5 @@ class _WholeNumbers:
         return self._known[name]
 
     def _holds_whole(self, name: str) -> bool:
-        array = numpy_helper.to_array(self._stored[name])
+        array = array_of(self._stored[name])
         return bool(np.all(array == np.floor(array)))

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from astroedge.exporters.graph.clean_graph import module_of
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex
-from astroedge.step.onnx_file import data_bytes
 from astroedge.step.operators import operator, operators
 from astroedge.step.spec import StateSpec
+from astroedge.step.tensor_data import array_of, data_bytes
 
 COMPARISONS = operators(lambda row: row.kind == "comparison")
 LOGIC = operators(lambda row: row.kind == "logic")
@@ -62,7 +61,7 @@ def find_heights(graph: onnx.GraphProto) -> dict[str, str]:
     """
     stored = GraphIndex(graph).stored
     small = (name for name, tensor in stored.items() if tensor.HasField("raw_data") and 0 < data_bytes(tensor) <= SMALL)
-    numbers = {name: np.unique(numpy_helper.to_array(stored[name])).tolist() for name in small}
+    numbers = {name: np.unique(array_of(stored[name])).tolist() for name in small}
     chosen: dict[str, str] = {}
     silent = {name for name, values in numbers.items() if values == [0]}
     for node in graph.node:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from astroedge.step.graph_index import GraphIndex
+from astroedge.step.tensor_data import array_of
 
 PRODUCTS = ("MatMul", "Gemm")
 LEAST, ZEROS = 1024, 0.5  # elements of a matrix worth naming, and the share of zeros from which it counts as pruned
@@ -20,7 +20,7 @@ def pruned_notes(graph: onnx.GraphProto) -> Iterator[str]:
     found = []
     for name, tensor in GraphIndex(graph).stored.items():
         if len(tensor.dims) == 2 and any(name in node.input[:2] for node in graph.node if node.op_type in PRODUCTS):
-            weights = numpy_helper.to_array(tensor)
+            weights = array_of(tensor)
             zeros = 1 - np.count_nonzero(weights) / max(weights.size, 1)
             if weights.size >= LEAST and zeros >= ZEROS:
                 found.append(f"{name} {zeros:.1%}")

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from astroedge.errors import GraphError
 from astroedge.step.graph_index import GraphIndex, ValueTypes, attributes, infer_types, live_nodes, replace_items
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.operators import operators
+from astroedge.step.tensor_data import array_of
 
 ELEMENTWISE = operators(lambda row: row.bound in ("addition", "product", "quotient", "preserving")) | {
     *("Cast", "Ceil", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Log"),
@@ -101,7 +102,7 @@ class _Picks:
         condition, axis = self.stored.get(node.input[1]), attributes(node).get("axis")
         if condition is None:
             return False
-        chosen = builder.constant(np.flatnonzero(numpy_helper.to_array(condition)), np.int64)
+        chosen = builder.constant(np.flatnonzero(array_of(condition)), np.int64)
         value = node.input[0]
         if axis is None:
             value = builder.op("Reshape", [value, builder.constant([-1], np.int64)])
@@ -185,7 +186,7 @@ class _Picks:
         axes = options.get("axes")
         if len(node.input) > 1 and node.input[1]:
             stored = self.stored.get(node.input[1])
-            axes = None if stored is None else numpy_helper.to_array(stored).tolist()
+            axes = None if stored is None else array_of(stored).tolist()
             if axes is None:
                 return False
         if axes not in (None, [], [0]) or (not axes and options.get("noop_with_empty_axes", 0)):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from astroedge.step.graph_index import GraphIndex, attributes, infer_types, replace_items
+from astroedge.step.tensor_data import array_of
 
 
 def rewrite_products(model: onnx.ModelProto) -> None:
@@ -40,5 +41,5 @@ def _sums_rows(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> boo
     """Whether a node adds the last of two axes up and leaves it out."""
     if node.op_type != "ReduceSum" or len(node.input) < 2 or node.input[1] not in stored:
         return False
-    axes = np.ravel(numpy_helper.to_array(stored[node.input[1]])).tolist()
+    axes = np.ravel(array_of(stored[node.input[1]])).tolist()
     return axes in ([1], [-1]) and not attributes(node).get("keepdims", 1)

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from astroedge.exporters.graph.clean_graph import remove_dead
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph_index import GraphIndex, infer_types, replace_items
-from astroedge.step.onnx_file import data_bytes
 from astroedge.step.operators import operator
+from astroedge.step.tensor_data import array_of, data_bytes
 
 SMALL = 4096  # bytes; a larger constant is not looked into
 
@@ -123,7 +123,7 @@ def _constants(initialisers: Mapping[str, onnx.TensorProto]) -> dict[str, float]
     found = {}
     for name, tensor in initialisers.items():
         if tensor.HasField("raw_data") and 0 < data_bytes(tensor) <= SMALL:
-            values = np.unique(numpy_helper.to_array(tensor)).tolist()
+            values = np.unique(array_of(tensor)).tolist()
             if len(values) == 1:
                 found[name] = values[0]
     return found

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from astroedge.errors import ExportError
 from astroedge.exporters.shared.labels import unique
 from astroedge.step.graph import METADATA_KEY, StepGraph
-from astroedge.step.graph_index import replace_items
+from astroedge.step.graph_index import replace_items, with_large_as_inputs
 from astroedge.step.spec import StateSpec
 
 INSIDE = "step:"
@@ -63,7 +63,7 @@ def sequence(graph: StepGraph, ticks: int | None = None) -> onnx.ModelProto:
     model = helper.make_model(outer, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version)
     model.producer_name, model.producer_version = "", ""
     model.metadata_props.extend(entry for entry in graph.model.metadata_props if entry.key != METADATA_KEY)
-    onnx.checker.check_model(model)
+    onnx.checker.check_model(with_large_as_inputs(model))
     return model
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
-from onnx import numpy_helper
 
 from astroedge.errors import ParityError
 from astroedge.exporters.graph.find_decisions import decisions_behind, find_decisions
@@ -19,6 +18,7 @@ from astroedge.parity import TOLERANCE
 from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex
 from astroedge.step.spec import STATE_PREFIX
+from astroedge.step.tensor_data import array_of
 
 STATE_OUT_OF_SIGHT = (
     "the model probably keeps state outside its modules (a global, a closure, NumPy), or starts a state from another "
@@ -71,7 +71,7 @@ class ObservedStep:
         self._behind = decisions_behind(graph.model.graph, self._decisions)
         read = {name for decision in self._decisions for name in decision.operands}
         self._constants = {
-            name: numpy_helper.to_array(tensor)
+            name: array_of(tensor)
             for name, tensor in GraphIndex(graph.model.graph).initialisers.items()
             if name in read
         }

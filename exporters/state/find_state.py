@@ -27,7 +27,7 @@ from astroedge.exporters.state.refuse_changes import (
     refuse_growth,
     refuse_written_parameters,
 )
-from astroedge.exporters.state.snapshot import Note, Snapshot, equal, same_value
+from astroedge.exporters.state.snapshot import Note, Snapshot, equal, keep_value, same_value
 from astroedge.exporters.step_call.signature import StepCall
 
 
@@ -61,7 +61,7 @@ def find_hidden_state(call: StepCall, examples: Sequence[tuple[Tensor, ...]]) ->
     first = Snapshot.of(call)
     next(ticks)
     before = Snapshot.of(call)
-    parameters = {name: item.detach().clone() for name, item in call.model.named_parameters() if not is_lazy(item)}
+    parameters = {name: keep_value(item) for name, item in call.model.named_parameters() if not is_lazy(item)}
     next(ticks)
     after = Snapshot.of(call)
     _refuse_written(call.model, shared)

@@ -14,7 +14,7 @@ from astroedge.exporters.shared.labels import label
 from astroedge.exporters.shared.randomness import refuse_random
 from astroedge.exporters.state.external_state import OF_A_MODULE
 from astroedge.exporters.state.locations import Location
-from astroedge.exporters.state.snapshot import Advance, Note, Snapshot, changed, same_value
+from astroedge.exporters.state.snapshot import Advance, Kept, Note, Snapshot, changed, has_value, same_value
 
 CURE = "make it a tensor (register_buffer) or an input, or remove it if it only counts"
 
@@ -41,10 +41,10 @@ def refuse_changes(model: nn.Module, before: Snapshot, after: Snapshot) -> None:
         refuse_change(_owner(model, location), location.name, before.tensors[location].value, note.value)
 
 
-def refuse_written_parameters(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+def refuse_written_parameters(model: nn.Module, values: Mapping[str, Kept]) -> None:
     """Refuse parameters that are not what they were a tick ago: writing through `.data` makes no new version."""
     for name, parameter in model.named_parameters():
-        if name in values and not same_value(values[name], parameter.detach()):
+        if name in values and not has_value(parameter, values[name]):
             _refuse_parameter(model, name)
 
 

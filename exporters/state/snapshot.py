@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, repeat
@@ -17,6 +18,8 @@ from astroedge.exporters.shared.randomness import GENERATORS, generator_state
 from astroedge.exporters.state.external_state import external_memory
 from astroedge.exporters.state.locations import Location, memory
 from astroedge.exporters.step_call.signature import StepCall
+
+LARGE = 1 << 18  # elements; the value of a larger parameter is not copied to be compared
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,23 @@ class Snapshot:
                 found.others[location] = _still(value)
         found.external.update((where, _still(value)) for where, value in external_memory(call))
         return found
+
+
+Kept = Tensor | str
+"""The value of a tensor at a moment: a copy, or of a large one a digest."""
+
+
+def keep_value(tensor: Tensor) -> Kept:
+    """What `has_value` compares a tensor with later."""
+    if tensor.numel() < LARGE or not tensor.is_contiguous():
+        return tensor.detach().clone()
+    return hashlib.sha256(tensor.detach().reshape(-1).view(torch.uint8).numpy().data).hexdigest()
+
+
+def has_value(tensor: Tensor, kept: Kept) -> bool:
+    """Whether a tensor has the value that was kept of it."""
+    now = keep_value(tensor) if isinstance(kept, str) else tensor.detach()
+    return now == kept if isinstance(now, str) or isinstance(kept, str) else same_value(kept, now)
 
 
 def same_value(one: Tensor, other: Tensor) -> bool:

@@ -32,7 +32,7 @@ def fold_constants(program: ExportedProgram) -> None:
     for node in graph.nodes:
         if node.op == "call_function" and _foldable(node, known):
             value = node.target(*fx.map_arg(node.args, known.__getitem__), **fx.map_arg(node.kwargs, known.__getitem__))
-            known[node] = value.detach().clone().contiguous()
+            known[node] = value.detach() if _is_large_view(value, node, known) else value.detach().clone().contiguous()
             names[node] = _constant_name(node, names)
     folded = [node for node in known if node.op == "call_function" and any(user not in known for user in node.users)]
     # What the step reads keeps its source's name, before what is an output alone.
@@ -47,6 +47,12 @@ def fold_constants(program: ExportedProgram) -> None:
         spec.target = name
         program.constants[name] = known[node]
     program.graph_module.recompile()
+
+
+def _is_large_view(value: Tensor, node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
+    """Whether a value only shows the elements of a large source in another order, which takes no memory."""
+    places = {known[source].untyped_storage().data_ptr() for source in node.all_input_nodes}
+    return value.numel() > SMALL_CONSTANT and value.untyped_storage().data_ptr() in places
 
 
 def _foldable(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:

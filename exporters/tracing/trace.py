@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import onnx
+import onnx_ir
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
@@ -21,17 +22,23 @@ from astroedge.exporters.tracing.dry_run import DryRun
 from astroedge.exporters.tracing.fold_constants import fold_constants
 from astroedge.exporters.tracing.trace_errors import operator, where, why_not_traced, why_not_translated
 from astroedge.exporters.tracing.unread_parameters import unread_parameters
+from astroedge.step import onnx_file
+from astroedge.step.tensor_data import SMALL_TENSOR, HeldArray, Source
 
 OPSET = 18
+# What NumPy shows of a tensor without a copy.
+VIEWED = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 INPUT, OUTPUT = "astroedge.input.", "astroedge.output."
 
 
 def trace(
     module: nn.Module, arguments: Sequence[Tensor], input_names: list[str], output_names: list[str], seen: DryRun
-) -> onnx.ModelProto:
+) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
     """Trace one tick of `module` on example `arguments` into an ONNX model with these input and output names.
 
-    `seen` is what a dry run of the tick saw, for the words of errors; the parameters that no tick reads are added.
+    The large weights of a large model are references (`tensor_data`) to the module's own memory; what they lead to is
+    returned beside the model. `seen` is what a dry run of the tick saw, for the words of errors; the parameters that no
+    tick reads are added.
 
     Raises ExportError when the model can't be traced and UnsupportedOpError for an operator that has no place in a
     step.
@@ -46,11 +53,11 @@ def trace(
         _expand_copies(program)
         fold_constants(program)
         try:
-            model = _to_onnx(program)
+            model, sources = _to_onnx(program)
         except Exception as error:
             raise why_not_translated(error, program.graph) from error
     name_values(model.graph, input_names, output_names)
-    return model
+    return model, sources
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +76,7 @@ def warm_up() -> None:
         _to_onnx(program)
 
 
-def _to_onnx(program: ExportedProgram) -> onnx.ModelProto:
+def _to_onnx(program: ExportedProgram) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
     """Translate a program of ATen operators to ONNX.
 
     Inputs and outputs get names here that nothing else has: PyTorch does not notice when a name that a user gives is
@@ -82,7 +89,25 @@ def _to_onnx(program: ExportedProgram) -> onnx.ModelProto:
         program, (), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, verbose=False
     )
     assert translated is not None
-    return translated.model_proto
+    sources = _refer_to_memory(translated.model.graph)
+    return translated.model_proto, sources
+
+
+def _refer_to_memory(graph: onnx_ir.Graph) -> tuple[Source, ...]:
+    """Put references to where the weights lie in the place of the large initialisers of a large graph, in place."""
+    stored = {name: value.const_value for name, value in graph.initializers.items() if value.const_value is not None}
+    if sum(tensor.nbytes for tensor in stored.values()) <= onnx_file.EXTERNAL_LIMIT:
+        return ()
+    held = []
+    for name, tensor in stored.items():
+        raw = getattr(tensor, "raw", None)
+        if tensor.nbytes <= SMALL_TENSOR or not isinstance(raw, Tensor) or raw.dtype not in VIEWED:
+            continue
+        held.append(HeldArray(raw.detach().numpy()))
+        graph.initializers[name].const_value = onnx_ir.ExternalTensor(
+            held[-1].word, 0, tensor.nbytes, tensor.dtype, shape=onnx_ir.Shape(raw.shape), name=name
+        )
+    return tuple(held)
 
 
 def name_values(graph: onnx.GraphProto, inputs: Sequence[str], outputs: Sequence[str]) -> None:

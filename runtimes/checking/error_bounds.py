@@ -38,6 +38,7 @@ from astroedge.runtimes.checking.slope_bounds import SlopeRule
 from astroedge.step.graph_index import GraphIndex, attributes, infer_types
 from astroedge.step.operator_facts import ErrorBound
 from astroedge.step.operators import operator
+from astroedge.step.tensor_data import array_of
 
 if TYPE_CHECKING:
     import onnx
@@ -243,7 +244,7 @@ class Magnitudes:
         if name not in self._known:
             self._known[name] = name
             if value in self._stored:
-                self._store(name, np.abs(numpy_helper.to_array(self._stored[value])))
+                self._store(name, np.abs(array_of(self._stored[value])))
             else:
                 self.nodes.append(helper.make_node("Abs", [value], [name]))
         return name
@@ -255,7 +256,7 @@ class Magnitudes:
             return name
         self._known[name] = name
         if value in self._stored:
-            whole = np.abs(numpy_helper.to_array(self._stored[value]))
+            whole = np.abs(array_of(self._stored[value]))
             self._store(name, whole.max() if axis is None else whole.max(axis=axis, keepdims=True))
         else:
             reduction = helper.make_node("ReduceMax", [self._size(value)], [name], keepdims=int(axis is not None))

@@ -30,7 +30,7 @@ ONNX_NAMES = {"float32": "float", "float64": "double"}  # where they differ from
 ONNX_DTYPES = {f"tensor({ONNX_NAMES.get(name, name)})": name for name in DTYPES}
 
 
-def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
+def runtime_session(model: onnx.ModelProto, threads: int = 1, *, repack: bool = False) -> Any:
     """An ONNX Runtime session of `model` on the CPU with `threads` threads as `open_session` opens it.
 
     Raises GraphError when ONNX Runtime refuses the model.
@@ -38,7 +38,7 @@ def runtime_session(model: onnx.ModelProto, threads: int = 1) -> Any:
     from astroedge.step.onnx_session import open_session
 
     try:
-        return open_session(model, threads=threads, deterministic=True)
+        return open_session(model, threads=threads, deterministic=True, repack=repack)
     except Exception as error:  # its exceptions share no public base class
         raise GraphError(f"ONNX Runtime refuses the step graph: {str(error).splitlines()[0]}") from error
 

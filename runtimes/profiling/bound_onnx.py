@@ -26,7 +26,7 @@ class BoundReference:
     def __init__(self, graph: StepGraph, threads: int = 1) -> None:
         """Bind the buffers and start at the initial state; a tick may take `threads` threads."""
         spec = graph.spec
-        self._runtime = runtime_session(graph.model, threads)
+        self._runtime = runtime_session(graph.model, threads, repack=True)
         self.inputs = {item.name: aligned_array(item.shape, item.dtype) for item in spec.inputs}
         self.outputs = {item.name: aligned_array(item.shape, item.dtype) for item in spec.outputs}
         sides = [{state.name: aligned_array(state.shape, state.dtype) for state in spec.states} for _ in range(2)]

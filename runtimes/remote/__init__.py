@@ -1,4 +1,4 @@
 """A step on a board, worked for a host: what is asked for comes as JSON, what was found goes back.
 
-Imports nouns, `session`, `runtimes` itself, `checking` and `profiling`.
+Imports nouns, `session`, `runtimes` itself, `generation`, `checking` and `profiling`.
 """

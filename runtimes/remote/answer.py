@@ -3,8 +3,9 @@
 A request is JSON: `bundle`, the path of a folder, `threads`, and one of `do`: "profile" with the `options` of
 `astroedge.profile`, perhaps a `raster` and the path of a graph to `compare` with, "verify", or "run", which with
 `ticks` and `readout` shows each row of the inputs so long, and with `sequences`, the name of an output, starts each row
-anew and gives that output alone. Inputs are arrays by name, as a NumPy file; so are outputs. The trace of kernels,
-which a profile's JSON lacks, is beside it.
+anew and gives that output alone; or "generate", which continues the array `prompt` by tokens, as `count`, `sampling`,
+`ends` and `vocabulary` say (`runtimes/generation`), into the array `tokens`. Inputs are arrays by name, as a NumPy
+file; so are outputs. The trace of kernels, which a profile's JSON lacks, is beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from astroedge.errors import MissingDependencyError
 from astroedge.measuring import Measuring
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import replay
+from astroedge.runtimes.generation.generate import Wanted, continue_tokens
+from astroedge.runtimes.generation.sampling import Sampling
 from astroedge.runtimes.profiling.profiler import add_comparison, profile
 from astroedge.runtimes.profiling.raster import profile_raster
 from astroedge.runtimes.session.compiled import CompiledSession
@@ -42,7 +45,8 @@ def answer(request: Mapping[str, Any], data: bytes) -> Answer:
     if request["do"] == "verify":
         return _verify(bundle, threads), b""
     with load(bundle, threads=threads) as session:
-        return {}, encode_arrays(_run(session, inputs or {}, request))
+        work = _generate if request["do"] == "generate" else _run
+        return {}, encode_arrays(work(session, inputs or {}, request))
 
 
 def encode_arrays(arrays: Mapping[str, Array]) -> bytes:
@@ -115,6 +119,18 @@ def _run(session: CompiledSession, inputs: Mapping[str, Array], request: Mapping
         found = session.run(**{name: array[row] for name, array in inputs.items()})
         rows.append({request["sequences"]: found[request["sequences"]]})
     return _stacked(rows)
+
+
+def _generate(session: CompiledSession, inputs: Mapping[str, Array], request: Mapping[str, Any]) -> dict[str, Array]:
+    """The tokens that follow a prompt."""
+    wanted = Wanted(
+        prompt=[int(token) for token in inputs["prompt"]],
+        count=request["count"],
+        sampling=Sampling(**request["sampling"]),
+        ends=frozenset(request["ends"]),
+        vocabulary=request["vocabulary"],
+    )
+    return {"tokens": np.array(list(continue_tokens(session, wanted)), np.int64)}
 
 
 def _rows(inputs: Mapping[str, Array]) -> int:

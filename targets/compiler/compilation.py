@@ -56,5 +56,5 @@ class Compilation:
     forms: list[DeviceForm] = field(init=False)
     text: str = field(init=False)
     device: DeviceCode = field(init=False)
-    packed: bytes = field(init=False)
+    packed: memoryview = field(init=False)
     manifest: Manifest = field(init=False)

@@ -14,9 +14,11 @@ from astroedge.targets.compiler.lower.import_graph import import_graph
 from astroedge.targets.compiler.lower.legalize import legalize
 from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.program.plan_memory import plan_memory, refuse_large
+from astroedge.targets.compiler.program.read_states_first import read_states_first
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel, schedule_calls
 from astroedge.targets.compiler.program.show_probes import show_probes
 from astroedge.targets.compiler.program.step_program import build_program, fuse
+from astroedge.targets.compiler.program.update_active import update_active
 from astroedge.targets.compiler.select.choose_kernels import choose_kernels
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
 from astroedge.targets.compiler.threads.plan_team import plan_team
@@ -33,6 +35,8 @@ FACTS = {
     "spec": "the outputs are final: those of the graph, in a probe build every spike tensor and its margin too",
     "choice": "the kernel of every product, the counters of activity, and what the stored weights take",
     "program.kernels": "no placeholder is left, and every spike tensor is counted",
+    "program.states_read": "whoever reads an old state comes before the call that makes the new one, where that can be",
+    "program.active": "what changes states only where something fired touches nothing else of them",
     "program.merged": "element-wise calls over the same points are one, unless something waits between them",
     "program.grouped": "large calls that need not wait for each other stand together",
     "plan": "every value has its place in one of the five buffers; moves and copies end the tick",
@@ -79,6 +83,16 @@ def _choose_kernels(state: Compilation) -> None:
     state.program, state.choice = choose_kernels(
         state.program, state.products, rates, request.target, request.kernels, request.weights
     )
+
+
+def _read_states_first(state: Compilation) -> None:
+    state.program = read_states_first(state.program)
+
+
+def _update_active(state: Compilation) -> None:
+    request = state.request
+    rates = [spike.firing_rate for spike in request.graph.spec.spikes]
+    state.program = update_active(state.program, rates, request.target)
 
 
 def _merge_elementwise(state: Compilation) -> None:
@@ -142,6 +156,8 @@ PASSES: tuple[Pass[Compilation], ...] = (
         ensures=("choice", "program.kernels"),
         run=_choose_kernels,
     ),
+    Pass.of(read_states_first, requires=("program.kernels",), ensures=("program.states_read",), run=_read_states_first),
+    Pass.of(update_active, requires=("program.states_read",), ensures=("program.active",), run=_update_active),
     Pass.of(
         merge_elementwise, requires=("spec", "program.kernels"), ensures=("program.merged",), run=_merge_elementwise
     ),

@@ -39,7 +39,7 @@ class CompiledStep:
 
     code: bytes
     team_code: bytes | None
-    weights: bytes
+    weights: memoryview
     manifest: Manifest
     device: DeviceCode | None = None
     kernel_code: tuple[bytes, ...] = ()

@@ -10,9 +10,11 @@ Later passes rename, transpose and fold weights, so they find the stored form of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,6 +23,8 @@ from onnx import numpy_helper
 
 from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex, replace_items
+from astroedge.step.onnx_file import move_out
+from astroedge.step.tensor_data import Source, array_of, forget, is_reference, sources_of
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -81,20 +85,24 @@ def quantise_weights(graph: StepGraph, rules: PrecisionRules) -> QuantisedGraph:
     stored = {choice.key: form for _, choice, form in decided if form is not None}
     if not stored:
         return QuantisedGraph(graph, StoredWeights(choices=choices))
-    changed = {matrix.name: _dequantise(matrix, form) for matrix, _, form in decided if form is not None}
+    changed = {matrix.name: partial(_dequantise, matrix, form) for matrix, _, form in decided if form is not None}
     weights = StoredWeights(rules.text, graph.digest, choices, stored)
-    return QuantisedGraph(StepGraph(_with_tensors(graph.model, changed), graph.spec), weights)
+    model, _sources = _with_numbers(graph.model, changed)
+    forget(graph.model)
+    return QuantisedGraph(StepGraph(model, graph.spec), weights)
 
 
 def matrix_key(matrix: NDArray[np.float32]) -> str:
     """A digest of a matrix's shape and numbers, the same in whatever order its elements lie in memory."""
     content = np.ascontiguousarray(matrix, dtype="<f4")
-    return hashlib.sha256(repr(content.shape).encode() + content.tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(content.shape).encode())
+    digest.update(content.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredMatrix | None]:
     """How one matrix is stored; None is float32."""
-    tensor = numpy_helper.to_array(found.tensor)
+    tensor = array_of(found.tensor)
     if storage.is_plain:
         return WeightChoice(found.name, found.rows, found.columns, "", storage, ""), None
     asked = f"{storage.name} was asked for, but"
@@ -110,22 +118,29 @@ def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredM
     return WeightChoice(found.name, found.rows, found.columns, key, storage, reason), stored
 
 
-def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> onnx.TensorProto:
-    """The tensor with the numbers that its stored form stands for."""
-    tensor = numpy_helper.to_array(found.tensor)
-    matrix = stored.dequantise().astype(tensor.dtype)
-    matrix = (matrix.T if found.transposed else matrix).reshape(tensor.shape)
-    return numpy_helper.from_array(np.ascontiguousarray(matrix), found.tensor.name)
+def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> NDArray[Any]:
+    """The numbers that the stored form of a tensor stands for, in the tensor's dtype and shape."""
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(found.tensor.data_type)
+    matrix = stored.dequantise().astype(dtype, copy=False)
+    return (matrix.T if found.transposed else matrix).reshape(tuple(found.tensor.dims))
 
 
-def _with_tensors(model: onnx.ModelProto, changed: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
-    """A copy of the model with other tensors of the same shapes, by name, all of them stored."""
+def _with_numbers(
+    model: onnx.ModelProto, changed: Mapping[str, Callable[[], NDArray[Any]]]
+) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
+    """A copy of the model with other numbers in tensors of the same dtypes and shapes, all of them stored.
+
+    `changed` makes them, by name, when their turn comes. Beside the model, what its references lead to.
+    """
     copy = deepcopy(model)
     stored = GraphIndex(copy.graph).stored
     replace_items(copy.graph.node, [node for node in copy.graph.node if not _is_replaced(node, stored, changed)])
-    for name, tensor in changed.items():
+    stored = GraphIndex(copy.graph).stored
+    referred = {name for name in changed if name in stored and is_reference(stored[name])}
+    for name in [name for name in changed if name not in referred]:
+        tensor = numpy_helper.from_array(np.ascontiguousarray(changed[name]()), name)
         (stored[name] if name in stored else copy.graph.initializer.add()).CopyFrom(tensor)
-    return copy
+    return copy, move_out(copy, {name: changed[name] for name in referred}) if referred else sources_of(copy)
 
 
 def _is_replaced(node: onnx.NodeProto, stored: Mapping[str, object], changed: Mapping[str, object]) -> bool:

@@ -11,6 +11,7 @@ has all the bits that it was trained with, and each weight is `scale * q` rounde
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from astroedge.targets.precision.grids import grid_scales
 from astroedge.targets.precision.storage import INT8, Storage
 
+AT_A_TIME = 1 << 22  # weights that are quantised in one go: each takes tens of bytes meanwhile
 _SCALE_BITS = 16
 
 
@@ -39,8 +41,11 @@ class StoredMatrix:
         """The float32 matrix that the stored one stands for, exactly."""
         if self.scales is None:
             return self.values.astype(np.float32)
-        by_row = np.repeat(self.scales, self.storage.group_rows(len(self.values)), axis=0)[: len(self.values)]
-        return self.values.astype(np.float32) * by_row
+        matrix = self.values.astype(np.float32)
+        group = self.storage.group_rows(len(matrix))
+        for place, scales in enumerate(self.scales):
+            matrix[place * group : (place + 1) * group] *= scales
+        return matrix
 
     @property
     def nbytes(self) -> int:
@@ -58,12 +63,15 @@ def store(weights: NDArray[np.float32], storage: Storage) -> StoredMatrix:
     what a stored matrix stands for gives that matrix again.
     """
     if not storage.is_integer:
-        return StoredMatrix(storage, weights.astype(storage.data_type), None)
-    rows = len(weights)
-    group = storage.group_rows(rows)
-    starts = range(0, rows, group)
-    scales = np.stack([_group_scale(weights[start : start + group], storage) for start in starts])
-    return StoredMatrix(storage, _round(weights, np.repeat(scales, group, axis=0)[:rows], storage), scales)
+        return StoredMatrix(storage, weights.astype(storage.data_type, copy=False), None)
+    rows, columns = weights.shape
+    values, scales = np.empty(weights.shape, np.int8), np.empty((storage.scale_rows(rows), columns), np.float32)
+    group, width = storage.group_rows(rows), max(1, AT_A_TIME // max(rows, 1))
+    for place, start in product(range(len(scales)), range(0, columns, width)):
+        part = slice(place * group, (place + 1) * group), slice(start, start + width)
+        scales[place, part[1]] = _group_scale(weights[part], storage)
+        values[part] = _round(weights[part], scales[place, part[1]], storage)
+    return StoredMatrix(storage, values, scales)
 
 
 def store_integers(values: NDArray[np.int8]) -> StoredMatrix:

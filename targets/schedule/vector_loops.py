@@ -30,7 +30,7 @@ from astroedge.targets.tir_builder import chunks, independent, rewrite
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """Neighbouring axes, by position, that are walked as one of `extent` elements."""
 
     positions: tuple[int, ...]
@@ -43,11 +43,11 @@ class Nest:
     def __init__(self, assignments: list[Assignment], flat: dict[Buffer, Buffer], lanes: int) -> None:
         first = assignments[0]
         self.axes, self.extents = first.axes, first.extents
-        self.assignments = [_on_axes(item, first.axes) for item in assignments]
+        self.assignments = [on_axes(item, first.axes) for item in assignments]
         self.flat = flat
         self.lanes = lanes
         self.dtype = str(first.axes[0].ty.dtype) if first.axes else "int32"
-        self.runs = self._find_runs()
+        self.runs = self.find_runs()
 
     def emit(self, apart: bool) -> None:
         """Emit the loops: outer runs one by one, the innermost in vectors, its tail in narrower ones.
@@ -57,39 +57,44 @@ class Nest:
         loop = independent if apart else partial(tir.serial, 0)
         *outer, inner = self.runs
         with ExitStack() as loops:
-            places = {run: loops.enter_context(loop(self._number(run.extent))) for run in outer}
-            for start, end, items in self._pieces(inner):
-                whole = (end - start) // self.lanes
-                tail = start + whole * self.lanes
-                if whole:
-                    with loop(self._number(whole)) as index:
-                        first = self._number(start) + index * self.lanes
-                        self._emit_vector(items, places, inner, first, self.lanes)
-                if tail < end:
-                    with loop(self._number(1)):
-                        for begin, lanes in chunks(end - tail, self.lanes):
-                            self._emit_vector(items, places, inner, self._number(tail + begin), lanes)
+            places = {run: loops.enter_context(loop(self.number(run.extent))) for run in outer}
+            self.emit_run(places, inner, loop)
 
-    def _number(self, value: int) -> Expression:
+    def emit_run(self, places: dict[Run, Expression], inner: Run, loop: Callable[[Expression], Any]) -> None:
+        """Emit all of the innermost run, at the `places` of the outer ones, in such loops."""
+        for start, end, items in self._pieces(inner):
+            whole = (end - start) // self.lanes
+            tail = start + whole * self.lanes
+            if whole:
+                with loop(self.number(whole)) as index:
+                    first = self.number(start) + index * self.lanes
+                    self.emit_vector(items, places, inner, first, self.lanes)
+            if tail < end:
+                with loop(self.number(1)):
+                    for begin, lanes in chunks(end - tail, self.lanes):
+                        self.emit_vector(items, places, inner, self.number(tail + begin), lanes)
+
+    def number(self, value: int) -> Expression:
+        """A constant of the type that the axes have."""
         return tirx.IntImm(self.dtype, value)
 
     def _index(self, stack: ExitStack, loop: Callable[..., Any], count: int) -> Expression:
         """Enter a loop of `count` and return its variable; a loop of one is none."""
-        return stack.enter_context(loop(0, self._number(count))) if count > 1 else self._number(0)
+        return stack.enter_context(loop(0, self.number(count))) if count > 1 else self.number(0)
 
-    def _find_runs(self) -> list[_Run]:
+    def find_runs(self) -> list[Run]:
         """Join each axis to the one before it where every access steps through both as through one."""
         steps, alone = self._access_steps()
-        runs: list[_Run] = []
+        runs: list[Run] = []
         for position, extent in enumerate(self.extents):
             if extent == 1:
                 continue
             joins = bool(runs) and position not in alone and alone.isdisjoint(runs[-1].positions)
             if joins and all(step[runs[-1].positions[-1]] == step[position] * extent for step in steps):
-                runs[-1] = _Run((*runs[-1].positions, position), runs[-1].extent * extent)
+                runs[-1] = Run((*runs[-1].positions, position), runs[-1].extent * extent)
             else:
-                runs.append(_Run((position,), extent))
-        return runs or [_Run((), 1)]
+                runs.append(Run((position,), extent))
+        return runs or [Run((), 1)]
 
     def _access_steps(self) -> tuple[list[list[int]], set[int]]:
         """The steps of every access along each axis, and the axes that a value uses in any other way."""
@@ -110,7 +115,7 @@ class Nest:
                 alone.update(index for index, axis in enumerate(self.axes) if any(axis.same_as(var) for var in used))
         return steps, alone
 
-    def _pieces(self, inner: _Run) -> list[tuple[int, int, list[Assignment]]]:
+    def _pieces(self, inner: Run) -> list[tuple[int, int, list[Assignment]]]:
         """The innermost run, cut where a condition on its axis changes; the assignments simplified for each piece."""
         if len(inner.positions) != 1:
             return [(0, inner.extent, self.assignments)]
@@ -123,8 +128,8 @@ class Nest:
             for start, end in pairwise(points)
         ]
 
-    def _emit_vector(
-        self, items: list[Assignment], places: dict[_Run, Expression], inner: _Run, first: Expression, lanes: int
+    def emit_vector(
+        self, items: list[Assignment], places: dict[Run, Expression], inner: Run, first: Expression, lanes: int
     ) -> None:
         """Emit the assignments for `lanes` points from `first`; each has a register, which is a small array to TVM."""
         registers = {buffer: _Register(buffer, lanes) for item in items for buffer, _ in item.stores}
@@ -135,7 +140,7 @@ class Nest:
             fresh = own if len(own) == 1 else [_Register(buffer, lanes) for buffer, _ in item.stores]
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
-                point = _Point(self, {**places, inner: first + lane}, reduced)
+                point = Point(self, {**places, inner: first + lane}, reduced)
                 for register, value in zip(fresh, values, strict=True):
                     register.put(lane, point.value(item, value, registers, lane))
                 if fresh is not own:
@@ -153,7 +158,7 @@ class Nest:
         for buffer, register in registers.items():
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
-                _Point(self, {**places, inner: first + lane}).store(buffer, register.value(lane))
+                Point(self, {**places, inner: first + lane}).store(buffer, register.value(lane))
 
 
 class _Register:
@@ -175,18 +180,18 @@ class _Register:
         return self.array[lane] != tirx.const(0, "int8") if self.truth else self.array[lane]
 
 
-class _Point:
+class Point:
     """Where a vector lies: the place along each run, and along the reduced axes inside a reduction."""
 
     def __init__(
-        self, nest: Nest, places: dict[_Run, Expression], reduced: dict[Axis, Expression] | None = None
+        self, nest: Nest, places: dict[Run, Expression], reduced: dict[Axis, Expression] | None = None
     ) -> None:
         self.nest = nest
         self.places = places
         self.axes: dict[Axis, Expression] = dict(reduced or {})
         for position, extent in enumerate(nest.extents):
             if extent == 1:
-                self.axes[nest.axes[position]] = nest._number(0)
+                self.axes[nest.axes[position]] = nest.number(0)
         for run, place in places.items():
             if len(run.positions) == 1:
                 self.axes[nest.axes[run.positions[0]]] = place
@@ -219,7 +224,7 @@ class _Point:
 
     def _place(self, steps: list[int], item: Assignment | None) -> Expression:
         """Σ steps·axes + the constant, with whole runs as one axis."""
-        place = self.nest._number(steps[-1])
+        place = self.nest.number(steps[-1])
         for run, position in self.places.items():
             if run.positions:
                 place = place + position * steps[run.positions[-1]]
@@ -228,7 +233,7 @@ class _Point:
         return place
 
 
-def _on_axes(item: Assignment, axes: tuple[Axis, ...]) -> Assignment:
+def on_axes(item: Assignment, axes: tuple[Axis, ...]) -> Assignment:
     """The same assignment with other names for its axes."""
     names = dict(zip(item.axes, axes, strict=True))
     stores = tuple((buffer, substitute(value, names)) for buffer, value in item.stores)

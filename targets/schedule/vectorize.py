@@ -20,7 +20,7 @@ from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.schedule.loop_nest import Assignment, Buffer, inline, read_assignments
 from astroedge.targets.schedule.share_repeats import share_repeats
 from astroedge.targets.schedule.vector_loops import Nest
-from astroedge.targets.tir_builder import kernel
+from astroedge.targets.tir_builder import Kernel, kernel
 
 if TYPE_CHECKING:
     from astroedge.targets.boards.board_file import Target
@@ -33,21 +33,28 @@ def schedule_blocks(func: tirx.PrimFunc, target: Target) -> tirx.PrimFunc:
 
     Raises UnknownForm for blocks that no schedule here covers; nothing is ever left as it was.
     """
-    assignments = read_assignments(guard_floats(func))
-    outputs = [buffer for buffer in func.params if any(_stores_to(item, buffer) for item in assignments)]
-    assignments = [part for item in _inline_intermediates(assignments, outputs) for part in share_repeats(item)]
+    assignments = merged_assignments(func)
     reduces = any(item.reduced for item in assignments)
     with kernel("reduction" if reduces else "element-wise") as built:
-        flat = {
-            buffer: built.argument(buffer.name, (max(1, prod(map(int, buffer.ty.shape))),), buffer.ty.dtype)
-            for buffer in func.params
-        }
-        nests = _nests(assignments)
+        flat = {buffer: flat_argument(built, buffer) for buffer in func.params}
+        nests = loop_nests(assignments)
         _allocate_between_nests(nests, flat)
         for index, nest in enumerate(nests):
             apart = not any(_read(buffer, nests[index + 1 :]) for item in nest for buffer, _ in item.stores)
             Nest(nest, flat, target.family.loop_lanes(target.vector_bits)).emit(apart)
     return built.function
+
+
+def merged_assignments(func: tirx.PrimFunc) -> list[Assignment]:
+    """What a function of unscheduled blocks assigns, values that are not read at their own point in their readers."""
+    assignments = read_assignments(guard_floats(func))
+    outputs = [buffer for buffer in func.params if any(_stores_to(item, buffer) for item in assignments)]
+    return [part for item in _inline_intermediates(assignments, outputs) for part in share_repeats(item)]
+
+
+def flat_argument(built: Kernel, buffer: Buffer) -> Buffer:
+    """The next parameter of a kernel: an array with one axis for one with several."""
+    return built.argument(buffer.name, (max(1, prod(map(int, buffer.ty.shape))),), buffer.ty.dtype)
 
 
 def _stores_to(assignment: Assignment, buffer: Buffer) -> bool:
@@ -67,7 +74,7 @@ def _inline_intermediates(assignments: list[Assignment], outputs: list[Buffer]) 
     return kept
 
 
-def _nests(assignments: list[Assignment]) -> list[list[Assignment]]:
+def loop_nests(assignments: list[Assignment]) -> list[list[Assignment]]:
     """Assignments of equal extents that follow each other share their loops, unless one reads another elsewhere."""
     nests: list[list[Assignment]] = []
     for item in assignments:

@@ -28,8 +28,10 @@ def test_a_cell_takes_what_is_drawn_for_it(name: str) -> None:
 def test_a_row_has_state_proof_and_ratio() -> None:
     """Sizes in words, the verdict of ARM as it came, times of both and how they compare."""
     record = {"name": "alif", "weights": 1000, "state_bytes": 2048, "arm": "equal", "firing_rates": {"z": 0.1}}
+    record["trained"] = {"alif-har": "97.5% ± 2.5%"}
     lines = zoo.render({"machine": MACHINE, "cells": [record | {"astroedge": 10.0, "onnxruntime": 25.0}]})
-    assert lines[-1] == "| ALIF | 1803.09574 | 1,000 | 2.0 kB | 10% | equal | 10.0 | 25.0 | **2.50×** |"
+    row = "| ALIF | 1803.09574 | 1,000 | 2.0 kB | 10% | equal | 10.0 | 25.0 | **2.50×** | `alif-har` 97.5% ± 2.5% |"
+    assert lines[-1] == row
 
 
 def test_without_an_emulator_arm_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import GoldenTick
 from astroedge.errors import MissingDependencyError
 from astroedge.runtimes import load
@@ -25,20 +26,22 @@ from astroedge.targets.boards.target import resolve_target
 from tests.conftest import Compiled
 from tests.support.arm_board import MODEL, arm_shell
 from tests.support.arm_root import NoArmRootError
+from tests.support.builds import build
 from tests.support.bundles import TINY_TICK, draw_ticks, make_bundle, make_tiny_bundle, tiny_manifest, weights_bytes
 from tests.support.command import Command
-from tests.support.graphs import random_inputs, recurrent_net
+from tests.support.graphs import random_inputs, recurrent_net, token_net
 from tests.support.places import ROOT
 from tests.support.ssh_boards import SshBoards, python_tools
+from tests.support.tiny_tokenizer import byte_level
 
 Build = Callable[[str], Compiled]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small bundle for this machine's boards."""
+    """A small bundle for this machine's boards, with an asset."""
     folder = tmp_path_factory.mktemp("tiny") / "tiny.astro"
-    make_tiny_bundle("x86-64-v2").save(folder)
+    make_tiny_bundle("x86-64-v2", assets={"notes.txt": b"for boards"}).save(folder)
     return folder
 
 
@@ -89,8 +92,10 @@ def test_run_and_verify_on_a_board(astroedge_command: Command, boards: SshBoards
 def test_readouts_and_evaluation_on_a_board(
     astroedge_command: Command, boards: SshBoards, compiled: Build, tmp_path: Path
 ) -> None:
-    """Presentations and the score of sequences are the same as on this machine."""
-    bundle = compiled("recurrent_net").bundle
+    """Presentations, with the names of their classes, and the score of sequences are the same as on this machine."""
+    bundle = tmp_path / "named.astro"
+    names = "\n".join(f"class {index}" for index in range(10))
+    Bundle.load(compiled("recurrent_net").bundle).with_assets({"labels.txt": names.encode()}).save(bundle)
     rows = random_inputs(recurrent_net(), 6)["x"]
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "sequences.npy", np.stack([rows, -rows, rows / 2]))
@@ -100,7 +105,30 @@ def test_readouts_and_evaluation_on_a_board(
     for words in (shown, scored):
         here, there = astroedge_command(*words), astroedge_command(*words, "--device", "python")
         assert (here.code, there.code, here.out) == (0, 0, there.out), there
+        assert "class " in here.out
+        assert here.err.splitlines()[-1] in there.err
     assert boards.left("python") == []
+
+
+def test_text_on_a_board(astroedge_command: Command, boards: SshBoards, tmp_path: Path) -> None:
+    """A board writes what this machine does, by bytes and by a tokenizer that it need not have."""
+    bundle = build(token_net(300))
+    line = ("--prompt", "Spikes carry", "--tokens", "40", "--seed", "3", "--min-p", "0.001", "--stop", "zzz")
+    bundle.with_assets({"tokenizer.json": byte_level()}).save(tmp_path / "lm.astro")
+    build(token_net(256)).save(tmp_path / "bytes.astro")
+    for name in ("lm", "bytes"):
+        here = astroedge_command("run", tmp_path / f"{name}.astro", *line)
+        there = astroedge_command("run", tmp_path / f"{name}.astro", *line, "--device", "python")
+        assert (here.code, there.code, here.out) == (0, 0, there.out), there
+        assert here.out.startswith("Spikes carry")
+    bundle.save(tmp_path / "none.astro")
+    refused = astroedge_command("run", tmp_path / "none.astro", *line, "--device", "python")
+    assert refused.failed_with(60), refused
+    assert "has no tokenizer (export --tokenizer)" in refused.err
+    bare = astroedge_command("run", tmp_path / "lm.astro", *line, "--device", "bare")
+    assert bare.failed_with(80), bare
+    assert "Text needs Python" in bare.err
+    assert boards.left("python") + boards.left("bare") == []
 
 
 @pytest.mark.compiles
@@ -150,7 +178,7 @@ def test_deploy(astroedge_command: Command, boards: SshBoards, tiny: Path, tmp_p
     home = boards.boards["python"]
     first = astroedge_command("deploy", tiny, "--device", "python")
     assert first.code == 0, first
-    assert {path.name for path in (home / "tiny.astro").iterdir()} == {path.name for path in tiny.iterdir()}
+    assert {path.name for path in (home / "tiny.astro").rglob("*")} == {path.name for path in tiny.rglob("*")}
     second = astroedge_command("deploy", tiny, "--device", "python", "--to", "nets/")
     assert second.code == 0, second
     assert "sending weights" in first.err
@@ -234,7 +262,7 @@ def test_what_makes_no_sense_is_wrong_usage(astroedge_command: Command, tiny: Pa
         ("profile", tiny, "--install"),
         ("profile", tiny, "--device", "-oProxyCommand=touch x"),
         ("verify", tiny, "--device", "b", "--graph", "g.onnx"),
-        ("run", tiny, "--device", "b"),
+        ("run", tiny, "--device", "b", "--source", "stdin"),
         ("run", tiny, "--device", "a", "--device", "b", "--input", "x.npy"),
         ("deploy", tiny, "--device", "0"),
         ("deploy", tiny),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astroedge.bundle.container import Bundle
 from tests.conftest import Compiled
 from tests.support.builds import build
 from tests.support.command import Command
@@ -44,6 +45,28 @@ def test_accuracy_is_shown_beside_onnx_runtime(
     assert record["contenders"][0]["metrics"] == record["contenders"][1]["metrics"]
     last = astroedge_command("eval", made.bundle, "--data", data, "--labels", labels, "--readout", "last")
     assert "in the last tick" in last.out
+
+
+def test_classes_are_named(astroedge_command: Command, labelled: tuple[Compiled, Path, Path], tmp_path: Path) -> None:
+    """Where bundles have names of classes, how much of each was found is shown, for sequences and for ticks."""
+    made, data, labels = labelled
+    named = tmp_path / "named.astro"
+    names = [f"class {index}" for index in range(10)]
+    Bundle.load(made.bundle).with_assets({"labels.txt": "\n".join(names).encode()}).save(named)
+    line = ("eval", made.bundle, named, "--graph", made.graph, "--data", data, "--labels", labels)
+    result = astroedge_command(*line, "--json", tmp_path / "e.json")
+    record = json.loads((tmp_path / "e.json").read_text())
+    found = {item["label"]: (item["counted"], item["right"]) for item in record["classes"]}
+    assert list(found) == ["class 1", "class 2", "class 4"]
+    assert {counted for counted, _ in found.values()} == {1}
+    for index, item in enumerate(record["contenders"]):
+        assert sum(right[index] for _, right in found.values()) == round(3 * item["metrics"]["accuracy"])
+    assert re.search(r"class 4 +1 +[\d.]+ % +[\d.]+ % +[\d.]+ %", result.out)
+    np.save(labels, np.arange(60).reshape(3, 20) % 7)
+    assert len(re.findall(r"class \d +[89] ", astroedge_command(*line).out)) == 7
+    Bundle.load(named).with_assets({"labels.txt": "\n".join(names[::-1]).encode()}).save(tmp_path / "other.astro")
+    refused = astroedge_command("eval", named, tmp_path / "other.astro", "--data", data, "--labels", labels)
+    assert refused.failed_with(60), refused
 
 
 def test_text_is_measured_in_bits_per_byte(astroedge_command: Command, tmp_path: Path) -> None:

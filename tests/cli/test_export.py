@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,24 @@ def test_what_is_accepted_is_shown(astroedge_command: Command, models: Path, tmp
     assert "Parity: 7 ticks" in result.out
     shown = astroedge_command("inspect", target)
     assert "Accepted at export: compared over 7 ticks within 0.0001, 2 of them allowed" in " ".join(shown.out.split())
+
+
+def test_names_of_classes_go_along(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
+    """--labels puts a name for each score into the graph, which inspect names; another number of them is refused."""
+    target, names = tmp_path / "net.onnx", tmp_path / "names.txt"
+    names.write_text("a\nb\nc\nd\ne\nß\n", encoding="utf-8")
+    line = ("export", f"{models}:explicit", "--labels", names, "--check-ticks", "3", "-o", target)
+    assert astroedge_command(*line).code == 0
+    assert StepGraph.load(target).assets == {"labels.txt": names.read_bytes()}
+    assert "Assets: labels.txt, 13 B" in astroedge_command("inspect", target).out
+    (record,) = json.loads(astroedge_command("inspect", target, "--json", "-").out)["assets"]
+    assert (record["name"], record["size"]) == ("labels.txt", 13)
+    target.unlink()
+    names.write_text("a\nb\n")
+    result = astroedge_command(*line)
+    assert result.failed_with(60), result
+    assert "2 labels, and the first output 'y' has 6 scores" in result.err
+    assert not target.exists()
 
 
 def test_module_alone_takes_its_shapes_from_the_example(

@@ -21,15 +21,20 @@ from tests.support.graphs import random_inputs, recurrent_net
 from tests.support.nir_files import SIZE, chain, full, grid
 from tests.support.places import DOCS
 from tests.support.schemas import FOLDER, SCHEMAS, check
+from tests.support.zoo_networks import find_first, write_zoo
 
 Build = Callable[[str], Compiled]
 PAGE = (DOCS / "json.md").read_text(encoding="utf-8")
-WRITERS = ("doctor", "eval", "inspect", "profile", "verify")
+WRITERS = ("doctor", "eval", "inspect", "profile", "verify", "zoo")
 
 
 @pytest.fixture
-def written(astroedge_command: Command, compiled: Build, tmp_path: Path) -> Callable[..., Any]:
+def written(
+    astroedge_command: Command, compiled: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """What a command line with `--json -` prints, parsed; NAME.onnx and NAME.astro are those of recurrent_net."""
+    write_zoo(tmp_path)
+    find_first(tmp_path, monkeypatch)
     made = compiled("recurrent_net")
     data = random_inputs(recurrent_net(), 12)["x"]
     np.save(tmp_path / "x.npy", data.reshape(3, 4, *data.shape[1:]))
@@ -58,6 +63,7 @@ def written(astroedge_command: Command, compiled: Build, tmp_path: Path) -> Call
         "inspect NIR",
         "profile BUNDLE --steps 20 --samples --repeat 2 --rate 1000 --compare GRAPH",
         "profile BUNDLE --duration 0.02",
+        "zoo",
     ],
 )
 def test_written_json_obeys_its_schema(written: Callable[..., Any], line: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from astroedge.bundle.container import Bundle
 from tests.conftest import Compiled
 from tests.support.command import Command
 from tests.support.graphs import recurrent_net
@@ -20,14 +21,18 @@ LINE = ",".join(["1"] * 20)
 
 
 def test_classes_have_the_names_that_went_along(astroedge_command: Command, tmp_path: Path) -> None:
-    """compile --labels puts names into the bundle, and --decode prints that of the class."""
-    recurrent_net().save(tmp_path / "net.onnx")
+    """A graph's assets are its bundle's, but for the names that compile --labels gives, which --decode prints."""
+    own = {"labels.txt": b"another\n" * 10, "more.bin": b"\0\xff"}
+    recurrent_net().with_assets(own).save(tmp_path / "net.onnx")
     (tmp_path / "names.txt").write_text("".join(f"class {index}\n" for index in range(10)))
     made = astroedge_command(
         *("compile", tmp_path / "net.onnx", "--labels", tmp_path / "names.txt", "--check-ticks", "5"),
         *("-o", tmp_path / "net.astro"),
     )
     assert made.code == 0, made.err
+    bundle = Bundle.load(tmp_path / "net.astro")
+    assert bundle.asset("more.bin") == own["more.bin"]
+    assert bundle.labels == [f"class {index}" for index in range(10)]
     result = astroedge_command(
         "run", tmp_path / "net.astro", "--source", "stdin", "--decode", "argmax", stdin=f"{LINE}\n{LINE}\n"
     )

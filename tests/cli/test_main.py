@@ -19,7 +19,7 @@ from tests.support.places import ROOT
 
 COMMANDS = (
     *("export", "compile", "run", "verify", "eval", "profile", "deploy", "report", "inspect", "view", "targets"),
-    "doctor",
+    *("zoo", "doctor"),
 )
 BASE = ("numpy", "click", "rich", "psutil", "tomli", "pygments", "markdown_it", "mdurl")
 

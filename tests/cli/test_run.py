@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astroedge.bundle.container import Bundle
 from astroedge.readout import READOUTS, chosen_class
 from astroedge.runtimes import load
 from tests.conftest import Compiled
@@ -17,6 +19,7 @@ from tests.support.graphs import random_inputs, recurrent_net
 from tests.support.places import ROOT
 
 Build = Callable[[str], Compiled]
+SILENT = "It is no class, for nothing fired.\n"
 
 
 @pytest.fixture
@@ -231,6 +234,31 @@ def test_images_are_shown_for_a_number_of_ticks(astroedge_command: Command, arra
     assert (len(printed), printed[0].split(",")[-1]) == (4, "class")
     assert astroedge_command(*show, "--output", tmp_path / "out.npy").code == 0
     assert np.load(tmp_path / "out.npy").shape == (3, 1, 10)
+
+
+def test_presentations_have_the_names_of_their_classes(
+    astroedge_command: Command, array_bundle: Path, tmp_path: Path
+) -> None:
+    """Where the bundle has names, a last column of CSV has them, and a line sums them up; .npy stays as it is."""
+    names = ["aye, aye", "größe", *"cdefghij"]
+    Bundle.load(array_bundle).with_assets({"labels.txt": "\n".join(names).encode()}).save(tmp_path / "named.astro")
+    np.save(tmp_path / "images.npy", frames(3))
+    show = ("run", tmp_path / "named.astro", "--input", tmp_path / "images.npy", "--ticks", "7")
+    result = astroedge_command(*show)
+    header, *rows = csv.reader(result.out.splitlines())
+    assert header[-2:] == ["class", "label"]
+    chosen = [row[-1] for row in rows]
+    assert chosen == [names[int(row[-2])] for row in rows]
+    assert result.err.startswith("3 rows: ")
+    assert all(f"{name} × {chosen.count(name)}" in result.err for name in chosen)
+    np.save(tmp_path / "images.npy", frames(1))
+    assert astroedge_command(*show).err == f"It is {chosen[0]}.\n"
+    assert astroedge_command(*show, "--quiet").err == ""
+    assert astroedge_command(*show, "--output", tmp_path / "out.npy").code == 0
+    assert np.load(tmp_path / "out.npy").shape == (1, 1, 10)
+    np.save(tmp_path / "images.npy", np.zeros((1, 1, 20), np.float32))
+    silent = astroedge_command(*show, "--readout", "first-spike", "--ticks", "1")
+    assert (silent.out.splitlines()[1].split(",")[-2:], silent.err) == (["-1", '""'], SILENT)
 
 
 def test_ticks_without_data_are_refused(astroedge_command: Command, text_bundle: Path) -> None:

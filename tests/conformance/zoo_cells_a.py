@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astroedge.models import ELM, L2MU, DiverseNetwork, LearntTauRNN
+from astroedge.models import ELM, L2MU, DiverseNetwork, LearntTauRNN, RateRNN
 from tests.conformance.cases import GRID, HIDDEN, INPUTS, OUTPUTS, Array, Case, Tick, Weights, draw_weights
 from tests.support.kernels.reference_math import sigmoid, tanh
 from tests.support.kernels.reference_order import product, tree
@@ -136,6 +136,20 @@ def _bits(outside: bool) -> Any:
     return LearntTauRNN(INPUTS, HIDDEN, 4, outside=outside)
 
 
+def _rate_rnn(model: Any, x: Array, states: list[Array]) -> list[Array]:
+    """A leak and what J brings of the rates and B of the inputs; dt/τ is PyTorch's."""
+    (before,) = states
+    share = _array(model.dt / model.tau)
+    following = (F(1) - share) * before + share * (_linear(model.J, tanh(before)) + _linear(model.B, x))
+    return [_linear(model.W, tanh(following)), following]
+
+
+def _rates() -> Any:
+    model = RateRNN(INPUTS, HIDDEN, OUTPUTS)
+    model.tau.copy_(torch.linspace(1.0, 20.0, HIDDEN))
+    return model
+
+
 def _diverse(model: Any, x: Array, states: list[Array]) -> list[Array]:
     """Rows 0 and 2 of each neuron's matrix, and the fixed weights between layers."""
     following = []
@@ -154,5 +168,6 @@ CASES = [
     _case("ELM", "version 2, SiLU", partial(_neuron, 2, "silu"), _elm, 1.0, exact=False, fires=False),
     _case("LearntTauRNN", "", partial(_bits, False), _learnt_tau, 1.0, exact=False, fires=False),
     _case("LearntTauRNN", "φ outside", partial(_bits, True), _learnt_tau, 1.0, exact=False, fires=False),
+    _case("RateRNN", "", _rates, _rate_rnn, 1.0, exact=False, fires=False),
     _case("DiverseNetwork", "", lambda: DiverseNetwork(WIDTHS), _diverse, 1.0, exact=False, fires=False),
 ]

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from astroedge.errors import ExportError, NoStateError
+from astroedge.errors import ExportError, InputError, NoStateError
 from astroedge.exporters.export_onnx import export_onnx
 from tests.support.foreign_onnx import model_of, value
 
@@ -259,3 +259,11 @@ def test_part_of_a_shape_is_known() -> None:
     inputs = [value("x", [1, 3, 1]), value("h", [3])]
     graph = export_onnx(model_of(nodes, inputs, [value("y", [3]), value("h_out", [3])]), {"h": "h_out"})
     assert "Shape" not in {node.op_type for node in graph.model.graph.node}
+
+
+def test_assets_go_along() -> None:
+    """Names for the scores of each stream are in the graph; another number of them is refused before anything else."""
+    labels = {"labels.txt": b"a\nb\nc\nd\n"}
+    assert export_onnx(recurrent("RNN"), pairs("RNN"), check_ticks=2, assets=labels).assets == labels
+    with pytest.raises(InputError, match="2 labels, and the first output 'y' has 4 scores"):
+        export_onnx(recurrent("RNN"), pairs("RNN"), assets={"labels.txt": b"a\nb\n"})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 
 from astroedge.models import ALIFNetwork
-from tests.support.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs
+from tests.support.stepping import Array, assert_compiled_equals_torch, assert_follows, spike_inputs, walk
 
 ALPHA, RHO = math.exp(-1 / 20), math.exp(-1 / 200)
 
@@ -57,3 +58,51 @@ def test_no_neuron_excites_itself(model: ALIFNetwork) -> None:
         weight = layer.W_rec.weight
         assert weight.diagonal().abs().max() == 0
         assert (weight != 0).sum() == weight.numel() - len(weight)
+
+
+def test_it_learns_through_spikes_and_no_neuron_comes_to_excite_itself(model: ALIFNetwork) -> None:
+    """In training the ticks are the same, every parameter has a derivative, and a step leaves the diagonal zero."""
+    inputs = spike_inputs(0.2, 20, 2, 30)
+    expected = walk(model.eval(), [inputs])
+    optimiser = torch.optim.AdamW(model.train().parameters(), lr=0.01)
+    state, outputs = model.initial_state(2), []
+    for tick, x in enumerate(inputs):
+        output, *state = model(x, *state)
+        outputs.append(output)
+        for value, number in zip((output, *state), expected[tick], strict=True):
+            np.testing.assert_array_equal(value.detach().numpy(), number)
+    torch.stack(outputs).square().sum().backward()
+    assert [name for name, value in model.named_parameters() if not value.grad.any()] == []
+    before = model.layers[1].W_rec.weight.detach().clone()
+    optimiser.step()
+    assert not torch.equal(model.layers[1].W_rec.weight, before)
+    assert all(layer.W_rec.weight.diagonal().abs().max() == 0 for layer in model.layers)
+
+
+def test_the_derivative_of_a_spike_is_the_published_triangle() -> None:
+    """At v' = (v − ϑ) / ϑ it is 0.3 max(0, 1 − |v'|) of v', and both v and ϑ move v'."""
+    model = ALIFNetwork((1, 1, 1)).train()
+    b = torch.full((1, 1), 0.5, requires_grad=True)
+    rho, threshold = math.exp(-1 / 200), 0.01 + 1.6 * math.exp(-1 / 200) * 0.5
+    for share in (-0.2, 0.4, 0.999, 1.7, 2.5):
+        v = torch.full((1, 1), share * threshold, requires_grad=True)
+        fired = model.layers[0](torch.zeros(1, 1), v, torch.zeros(1, 1), b)[1]
+        assert fired.item() == float(share > 1)
+        d_v, d_b = torch.autograd.grad(fired.sum(), (v, b))
+        slope = 0.3 * max(0.0, 1 - abs(share - 1)) / threshold
+        assert d_v.item() == pytest.approx(slope, rel=1e-5)
+        assert d_b.item() == pytest.approx(-slope * share * 1.6 * rho, rel=1e-5)
+
+
+def test_raw_numbers_are_standardised_in_the_step() -> None:
+    """With `standardise`, raw numbers give what standardised ones give without."""
+    torch.manual_seed(1)
+    raw, plain = ALIFNetwork((3, 8, 2), standardise=True), ALIFNetwork((3, 8, 2))
+    plain.load_state_dict({k: v for k, v in raw.state_dict().items() if not k.startswith("standardise")})
+    x = 5 + 3 * torch.randn((40, 1, 3), generator=torch.Generator().manual_seed(2))
+    raw.standardise.fit(x)
+    with torch.no_grad():
+        standard = raw.standardise(x)
+    for one, other in zip(walk(raw.eval(), [x]), walk(plain.eval(), [standard]), strict=True):
+        for value, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(value, same)

@@ -7,6 +7,7 @@ they are whole addresses, and the project has the addresses of its repository, c
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from astroedge import __version__
 from tests.support.places import ROOT
 
-DIST = ROOT / "dist"
+DIST, ZOO = ROOT / "dist", "examples/zoo"
 _LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)\s]+)\)")
 _PAGES = {
     "Repository": "",
@@ -29,13 +30,14 @@ _PAGES = {
 }
 
 
-def with_addresses(readme: str, repository: str, version: str) -> str:
-    """README with every relative link as the address of that file, or folder, in a release of the repository."""
+def with_addresses(readme: str, repository: str, version: str, folder: str = "") -> str:
+    """The README of a folder with every relative link as the address of that file, or folder, in a release."""
 
     def address(match: re.Match[str]) -> str:
-        place = match[1].partition("#")[0]
-        kind = "tree" if (ROOT / place).is_dir() else "blob"
-        return f"]({repository}/{kind}/v{version}/{match[1]})"
+        place, _, part = match[1].partition("#")
+        path = os.path.normpath(os.path.join(folder, place))
+        kind = "tree" if (ROOT / path).is_dir() else "blob"
+        return f"]({repository}/{kind}/v{version}/{path}{'#' * bool(part)}{part})"
 
     return _LINK.sub(address, readme)
 
@@ -65,25 +67,31 @@ def problems_of(wheel: Path, version: str) -> Iterator[str]:
     yield from (
         f"the description links to {link!r}, which no index has" for link in _LINK.findall(described.as_string())
     )
-    foreign = [name for name in names if not name.startswith(("astroedge/", f"astroedge-{version}.dist-info/"))]
+    package = wheel.name.partition("-")[0]
+    foreign = [name for name in names if not name.startswith((f"{package}/", f"{package}-{version}.dist-info/"))]
     yield from (f"{wheel.name} holds {name}" for name in foreign)
 
 
-def build(repository: str) -> Path:
-    """Build source archive and wheel into dist/ from the files that git knows, and return the wheel."""
+def build(repository: str) -> list[Path]:
+    """Build source archive and wheels into dist/ from the files that git knows, and return all of them."""
     with TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", str(tree)], check=True)
-        readme, project = tree / "README.md", tree / "pyproject.toml"
-        readme.write_text(with_addresses(readme.read_text("utf-8"), repository, __version__), "utf-8")
+        for folder in ("", ZOO):
+            readme = tree / folder / "README.md"
+            readme.write_text(with_addresses(readme.read_text("utf-8"), repository, __version__, folder), "utf-8")
+        project = tree / "pyproject.toml"
         project.write_text(with_project_addresses(project.read_text("utf-8"), repository, __version__), "utf-8")
-        for old in DIST.glob(f"astroedge-{__version__}*"):
+        for old in _archives():
             old.unlink()
-        subprocess.run(
-            [sys.executable, "-m", "build", "--outdir", str(DIST), str(tree)], check=True, capture_output=True
-        )
-    (wheel,) = DIST.glob(f"astroedge-{__version__}-*.whl")
-    return wheel
+        command = [sys.executable, "-m", "build", "--outdir", str(DIST)]
+        subprocess.run([*command, str(tree)], check=True, capture_output=True)
+        subprocess.run([*command, "--wheel", str(tree / ZOO)], check=True, capture_output=True)
+    return _archives()
+
+
+def _archives() -> list[Path]:
+    return sorted(path for name in ("astroedge", "astroedge_zoo") for path in DIST.glob(f"{name}-{__version__}*"))
 
 
 def main() -> int:
@@ -93,13 +101,13 @@ def main() -> int:
     repository = parser.parse_args().repository.rstrip("/")
     if not repository.startswith("https://"):
         parser.error("give the repository's address: make release-check REPOSITORY=https://…")
-    wheel = build(repository)
-    archives = sorted(map(str, DIST.glob(f"astroedge-{__version__}*")))
+    built = build(repository)
+    archives = list(map(str, built))
     problems = [
         *unreleased(
             (ROOT / "CHANGELOG.md").read_text("utf-8"), (ROOT / "CITATION.cff").read_text("utf-8"), __version__
         ),
-        *problems_of(wheel, __version__),
+        *(problem for path in built if path.suffix == ".whl" for problem in problems_of(path, __version__)),
     ]
     if subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *archives], check=False).returncode:
         problems.append("twine does not take the archives, see above")

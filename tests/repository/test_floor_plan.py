@@ -31,6 +31,7 @@ PLAN = {
             "parity",
             "lempel_ziv",
             "readout",
+            "zoo_record",
             "step",
             "session",
             "bundle",
@@ -70,6 +71,7 @@ PLAN = {
             "runtimes.library",
             "runtimes.session",
             "runtimes",
+            "runtimes.generation",
             "runtimes.checking",
             "runtimes.profiling",
             "runtimes.remote",
@@ -93,7 +95,7 @@ PLAN = {
     ),
     "examples": (
         *("examples.char_lm", "examples.voice_activity"),
-        *("examples.zoo.frame", "examples.zoo.recipes", "examples.zoo"),
+        *("examples.zoo.astroedge_zoo", "examples.zoo.frame", "examples.zoo.recipes", "examples.zoo"),
     ),
 }
 FLOOR = {room: floor for floor, rooms in PLAN.items() for room in rooms}

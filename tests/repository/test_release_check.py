@@ -16,6 +16,8 @@ def test_links_of_the_readme_become_addresses() -> None:
     folder = f"{HERE}/tree/v1.0/examples/char_lm"
     expected = f"[a]({release}/docs/cuda.md#jetson) [b](https://x.org) [c](#here) [d]({folder})"
     assert with_addresses(text, HERE, "1.0") == expected
+    inner = with_addresses("[a](../../docs/zoo.md) [b](frame)", HERE, "1.0", "examples/zoo")
+    assert inner == f"[a]({HERE}/blob/v1.0/docs/zoo.md) [b]({HERE}/tree/v1.0/examples/zoo/frame)"
 
 
 def test_project_has_its_addresses_once() -> None:

@@ -5,6 +5,7 @@ Environments are made for every Python from 3.10 that this machine has, and fill
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,14 +18,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astroedge import __version__
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import BundleFiles
+from astroedge.errors import MissingDependencyError
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.link.linker import link_library
 from tests.support.bundles import FEATURES, TINY_TICK, TOKENS, TinyModel, compile_tick, tiny_manifest, weights_bytes
 from tests.support.interpreters import naming_packages, packages_named
 from tests.support.places import ROOT
 
+ZOO = ROOT / "examples" / "zoo"
+ZOO_MOST_BYTES = 10_000_000  # of the wheel with the trained networks
 STAGES = ("exporters", "runtimes", "targets")
 DEVICE_MINORS = (10, 11, 12, 13, 14)
 
@@ -43,12 +48,16 @@ assert "site-packages" in astroedge.__file__, astroedge.__file__
 
 @dataclass(frozen=True)
 class Built:
-    """The source tree that was packed, the source archive, the wheel made from it and the wheel made from the tree."""
+    """The source tree that was packed, the source archive, the wheel made from it and the wheel made from the tree.
+
+    `zoo` is the wheel of the trained networks.
+    """
 
     tree: Path
     sdist: Path
     wheel: Path
     tree_wheel: Path
+    zoo: Path
 
 
 @dataclass(frozen=True)
@@ -108,14 +117,17 @@ def make_environment(folder: Path, python: str = sys.executable) -> Environment:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Everything packed once, from a copy of the source tree."""
-    tree, dist, other = (tmp_path_factory.mktemp(name) for name in ("tree", "dist", "other"))
+    tree, dist, other, zoo = (tmp_path_factory.mktemp(name) for name in ("tree", "dist", "other", "zoo"))
     for name in ("astroedge", *STAGES):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     run([sys.executable, "-m", "build", "--outdir", str(dist), str(tree)])
     run([sys.executable, "-m", "build", "--wheel", "--outdir", str(other), str(tree)])
-    return Built(tree, next(dist.glob("*.tar.gz")), next(dist.glob("*.whl")), next(other.glob("*.whl")))
+    shutil.copytree(ZOO, zoo / "tree", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    run([sys.executable, "-m", "build", "--wheel", "--outdir", str(zoo), str(zoo / "tree")])
+    wheels = (next(folder.glob("*.whl")) for folder in (dist, other, zoo))
+    return Built(tree, next(dist.glob("*.tar.gz")), *wheels)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +177,20 @@ def test_wheel_holds_every_file_of_the_package(built: Built) -> None:
     assert sorted(wheel_files(built.wheel)) == sorted(expected)
     assert wheel_files(built.wheel) == expected
     assert {Path(name).suffix for name in expected} >= {".py", ".toml", ".c", ".h", ".json", ".typed"}
+    assert [name for name in expected if name.endswith(".safetensors")] == [], "weights belong into astroedge-zoo"
+
+
+def test_wheel_of_the_zoo_holds_the_trained_networks_alone(built: Built) -> None:
+    """It has the files of its package and nothing that trains them, stays small, and is of the version of AstroEdge."""
+    package = ZOO / "astroedge_zoo"
+    files = [path for path in sorted(package.iterdir()) if path.suffix in (".py", ".json", ".safetensors")]
+    assert wheel_files(built.zoo) == {f"astroedge_zoo/{path.name}": path.read_bytes() for path in files}
+    assert {path.stem for path in package.glob("*.json")} == {path.stem for path in package.glob("*.safetensors")}
+    assert built.zoo.stat().st_size <= ZOO_MOST_BYTES
+    assert built.zoo.name == f"astroedge_zoo-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(built.zoo) as wheel:
+        licence = f"astroedge_zoo-{__version__}.dist-info/licenses/LICENSE"
+        assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
 
 
 def test_wheel_from_the_source_archive_is_the_wheel_from_the_tree(built: Built) -> None:
@@ -194,7 +220,7 @@ def test_bundle_runs_where_numpy_is_the_only_package(built: Built, tiny: Path, t
 
 
 def test_command_line_works_with_the_base_dependencies(built: Built, tmp_path: Path) -> None:
-    """Installed as users do on a device, the console script answers and refuses host work in one line."""
+    """Installed as users do on a device, the console script answers, refuses host work in one line, lists the zoo."""
     environment = make_environment(tmp_path / "env")
     environment.install(str(built.wheel))
     script = str(environment.folder / "bin" / "astroedge")
@@ -202,6 +228,10 @@ def test_command_line_works_with_the_base_dependencies(built: Built, tmp_path: P
     assert "raspberry-pi-4" in run([script, "targets", "list"], cwd=tmp_path)
     assert "missing" in run([script, "doctor"], cwd=tmp_path)
     assert environment.run("-m", "astroedge", "--version").split()[-1] == "0.1.0"
+    run([script, "zoo"], cwd=tmp_path, expect=MissingDependencyError.exit_code)
+    environment.install("--no-deps", str(built.zoo))
+    listed = json.loads(run([script, "zoo", "--json", "-"], cwd=tmp_path))
+    assert [record["name"] for record in listed["networks"]] == sorted(path.stem for path in ZOO.glob("*/*.json"))
 
 
 def test_editable_install_serves_every_folder(built: Built, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_no_place_for_temporary_files_is_a_gap(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_missing_extra_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each extra says what it is for; one whose packages are missing says how to get it, and nothing is not working."""
-    assert {finding.name for finding in find_extras()} == {"report", "events", "cuda"}
+    assert {finding.name for finding in find_extras()} == {"report", "text", "events", "cuda", "zoo"}
     monkeypatch.setattr(packages, "EXTRAS", {"report": (("json", "no_such_package"), "pages")})
     (finding,) = find_extras()
     assert (finding.state, finding.is_gap, finding.cure) == (MISSING, False, 'pip install "astroedge[report]"')

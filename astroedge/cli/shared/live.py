@@ -71,14 +71,15 @@ def live_options(command: _Command) -> _Command:
 
 def run_source(session: Session, bundle: Path, options: LiveOptions) -> None:
     """Print what a step of a bundle makes of live data, until its end or Ctrl-C, and then how it kept its times."""
-    from astroedge.workflows.live.decode import Decoder, read_labels
+    from astroedge.bundle.container import Bundle
+    from astroedge.workflows.live.decode import Decoder
     from astroedge.workflows.live.live_run import Lateness, run_live
     from astroedge.workflows.live.service import ended_in_order, service
     from astroedge.workflows.live.sources import open_source
 
     assert options.source is not None
     window = options.window or max(1, round(options.rate or 1))
-    decoder = Decoder(options.decode, session.spec.outputs, window, read_labels(bundle))
+    decoder = Decoder(options.decode, session.spec.outputs, window, Bundle.load(bundle).labels)
     found = Lateness()
     try:
         with (

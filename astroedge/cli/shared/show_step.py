@@ -29,7 +29,14 @@ def show_graph(graph: StepGraph) -> None:
     show_spec(graph.spec)
     operators = ", ".join(f"{name} × {count}" if count > 1 else name for name, count in record["operators"].items())
     print_line(f"Operators: {operators}")
+    show_assets(graph)
     print_line(f"SHA-256: {record['sha256']}")
+
+
+def show_assets(graph: StepGraph) -> None:
+    """What a graph carries for its users, in a line; nothing where it carries nothing."""
+    if graph.assets:
+        print_line("Assets: " + ", ".join(f"{name}, {size(len(content))}" for name, content in graph.assets.items()))
 
 
 def _source(source: Mapping[str, str]) -> str:

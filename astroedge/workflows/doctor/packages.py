@@ -11,6 +11,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from astroedge import zoo_record
 from astroedge.host_package import variables_for_imports
 from astroedge.targets.cuda import nvrtc
 from astroedge.workflows.doctor.findings import BROKEN, DEVICE, EXTRA, HOST, MISSING, OK, UNTESTED, Finding
@@ -82,10 +83,12 @@ PACKAGES = (
 
 EXTRAS = {
     "report": (("jinja2", "vl_convert"), "pages: report, view, profile --html"),
+    "text": (("tokenizers",), "text of models with a tokenizer"),
     "events": (("aedat",), "recordings of event cameras"),
     nvrtc.EXTRA: ((nvrtc.MODULE,), "compiling for GPUs"),
+    "zoo": ((zoo_record.PACKAGE,), "trained networks: zoo, export zoo:NAME"),
 }
-"""The modules that an extra of `pip install` brings, and what for."""
+"""The modules that an extra of `pip install`, or a wheel of its own, brings, and what for."""
 
 
 def find_extras() -> list[Finding]:
@@ -93,8 +96,9 @@ def find_extras() -> list[Finding]:
     findings = []
     for extra, (modules, purpose) in EXTRAS.items():
         is_there = all(map(_is_there, modules))
-        cure = "" if is_there else f'pip install "astroedge[{extra}]"'
-        findings.append(Finding(EXTRA, extra, OK if is_there else MISSING, "", purpose, cure))
+        cure = zoo_record.INSTALL if extra == "zoo" else f'pip install "astroedge[{extra}]"'
+        state = OK if is_there else MISSING
+        findings.append(Finding(EXTRA, extra, state, "", purpose, "" if is_there else cure))
     return findings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Manifest
 from astroedge.errors import InputError
 from astroedge.runtimes import load
+from astroedge.step.assets import LABELS, TOKENIZER, check_labels, label_names
 from astroedge.step.spec import StepSpec
 from astroedge.workflows.evaluation.labelled_data import LabelledData, read_labelled
-from astroedge.workflows.evaluation.score_step import Stream, count_classes, score
+from astroedge.workflows.evaluation.score_step import Stream, Tally, count_classes, score
 from astroedge.workflows.inputs.fit_arrays import Fit
 
 if TYPE_CHECKING:
@@ -43,17 +44,31 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class ClassScore:
+    """A class by its name: how many units have it as their label, and how many of these each contender got right."""
+
+    label: str
+    counted: int
+    right: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """The contenders in order, on `counted` labelled units ("sequence", "tick" or "byte") of the file `data`."""
+    """The contenders in order, on `counted` labelled units ("sequence", "tick", "byte", "token") of the file `data`.
+
+    `note` says what is doubtful of all of them. `classes` are those that are somebody's label, where they have names.
+    """
 
     data: str
     unit: str
     counted: int
     readout: str
     contenders: tuple[Contender, ...]
+    note: str = ""
+    classes: tuple[ClassScore, ...] = ()
 
     def change(self, contender: Contender, metric: str) -> float:
-        """How a contender differs from the first: bits relative to the first's, accuracy as a difference."""
+        """How a contender differs from the first: accuracy as a difference, all else relative to the first's."""
         first, own = self.contenders[0].metrics[metric], contender.metrics[metric]
         return own - first if metric == "accuracy" else own / first - 1
 
@@ -88,30 +103,61 @@ def evaluate(
     ExportError for what cannot be loaded; OSError for a file that cannot be read.
     """
     say = progress or (lambda line: None)
-    manifests = {path: Bundle.load(path).manifest for path in bundles}
+    opened = {path: Bundle.load(path) for path in bundles}
+    manifests = {path: bundle.manifest for path, bundle in opened.items()}
     reference = None if graph is None else _load_graph(graph)
     spec = _common_step(manifests, graph, reference)
     count_classes(spec)
-    read = read_labelled(data, labels, spec, ticks, fit)
-    has_gpu = any(manifest.device is not None for manifest in manifests.values())
+    read = read_labelled(data, labels, spec, ticks, fit, _common_asset(TOKENIZER, opened, graph, reference))
+    names = _common_names(opened, graph, reference) if read.unit in ("sequence", "tick") else []
+    tallies: list[Tally] = []
+
+    def judge(stream: Stream) -> dict[str, float]:
+        tallies.append(Tally(count_classes(spec)))
+        return score(stream, read, readout, tallies[-1])
+
     contenders = []
     if model is not None:
         say("PyTorch")
-        contenders.append(_score_model(model, spec, read, readout))
+        contenders.append(Contender("PyTorch", "float32", None, None, judge(_model_stream(model, spec))))
     if reference is not None:
         say("ONNX Runtime")
-        contenders.append(_score_graph(reference, read, readout))
+        contenders.append(Contender("ONNX Runtime", "float32", None, None, judge(_graph_stream(reference))))
     for path, manifest in manifests.items():
         say(os.fspath(path))
         if elsewhere is not None:
-            metrics = score(elsewhere(path, read), read, readout)
+            metrics = judge(elsewhere(path, read))
         else:
-            on_processor = has_gpu and manifest.device is None
-            with load(path, device=None if on_processor else device) as session:
-                metrics = score(session, read, readout)
+            with load(path, device=_place(manifest, manifests.values(), device)) as session:
+                metrics = judge(session)
         contenders.append(_contender(path, manifest, reference, metrics))
-    counted = int((read.labels >= 0).sum())
-    return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders))
+    counted, classes = int((read.labels >= 0).sum()), _classes(names, tallies)
+    return Evaluation(os.fspath(data), read.unit, counted, readout, tuple(contenders), read.note, classes)
+
+
+def _place(manifest: Manifest, every: Iterable[Manifest], device: int | None) -> int | None:
+    """The GPU that computes a bundle: none for one for a processor that stands beside one for a GPU."""
+    return None if manifest.device is None and any(item.device is not None for item in every) else device
+
+
+def _common_names(bundles: dict[PathLike, Bundle], graph: PathLike | None, reference: StepGraph | None) -> list[str]:
+    """The names of the classes that all contenders have, none where no contender has any."""
+    content = _common_asset(LABELS, bundles, graph, reference)
+    if content is None:
+        return []
+    names = label_names(content)
+    for bundle in bundles.values():
+        check_labels(names, bundle.manifest.step.outputs[0])
+    return names
+
+
+def _classes(names: list[str], tallies: list[Tally]) -> tuple[ClassScore, ...]:
+    """What became of each class that is somebody's label."""
+    return tuple(
+        ClassScore(name, int(tallies[0].counted[index]), tuple(int(tally.right[index]) for tally in tallies))
+        for index, name in enumerate(names)
+        if tallies[0].counted[index]
+    )
 
 
 def _load_graph(path: PathLike) -> StepGraph:
@@ -135,21 +181,36 @@ def _common_step(manifests: dict[PathLike, Manifest], graph: PathLike | None, re
     return first
 
 
+def _common_asset(
+    name: str, bundles: dict[PathLike, Bundle], graph: PathLike | None, reference: StepGraph | None
+) -> bytes | None:
+    """The asset of all contenders, of which some may have none; InputError where two have different ones."""
+    found = {os.fspath(path): bundle.find_asset(name) for path, bundle in bundles.items()}
+    if graph is not None and reference is not None:
+        found[os.fspath(graph)] = reference.assets.get(name)
+    held = {name: content for name, content in found.items() if content is not None}
+    if len(set(held.values())) > 1:
+        first, *others = held
+        other = next(name for name in others if held[name] != held[first])
+        raise InputError(f"{other} has another {name} than {first}; evaluate them apart.")
+    return next(iter(held.values()), None)
+
+
 def _interface(step: StepSpec) -> list[tuple[str, tuple[int, ...], str]]:
     return [(item.name, item.shape, item.dtype) for item in (*step.inputs, step.outputs[0])]
 
 
-def _score_model(source: str, spec: StepSpec, data: LabelledData, readout: str) -> Contender:
+def _model_stream(source: str, spec: StepSpec) -> Stream:
     from astroedge.workflows.evaluation.torch_stream import TorchStream
     from astroedge.workflows.inputs.model_source import load_model
 
-    return Contender("PyTorch", "float32", None, None, score(TorchStream(load_model(source), spec), data, readout))
+    return TorchStream(load_model(source), spec)
 
 
-def _score_graph(graph: StepGraph, data: LabelledData, readout: str) -> Contender:
+def _graph_stream(graph: StepGraph) -> Stream:
     from astroedge.runtimes.checking.reference import ReferenceSession
 
-    return Contender("ONNX Runtime", "float32", None, None, score(ReferenceSession(graph), data, readout))
+    return ReferenceSession(graph)
 
 
 def _contender(path: PathLike, manifest: Manifest, reference: StepGraph | None, metrics: dict[str, float]) -> Contender:

@@ -1,46 +1,61 @@
-"""Text from a byte-level language model: one tick a byte, the next byte drawn from the logits of the last.
-
-The sampler is written out here, so that the same logits and seed give the same text wherever it runs.
-"""
+"""Text from a language model: one tick a token, which is a byte where the step has no tokenizer."""
 
 from __future__ import annotations
 
 import codecs
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from astroedge.errors import InputError
-from astroedge.session import Session
+from astroedge.runtimes.generation.generate import Wanted as Wanted
+from astroedge.runtimes.generation.generate import continue_tokens as continue_tokens
+from astroedge.runtimes.generation.sampling import Sampling as Sampling
 from astroedge.step.spec import StepSpec
+from astroedge.step.tokenizer_file import check_tokenizer
+from astroedge.workflows.inputs.tokenizer import Tokenizer
 
 BYTES = 256
 START = b"\n"  # what comes before a text without a prompt: the end of a line
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How the next byte is chosen.
+class Codec(Protocol):
+    """What turns text into tokens and back: bytes, or a tokenizer, whose docstring says what the members are."""
 
-    At `temperature` 0 it is the likeliest; otherwise a byte `i` of the `top_k` likeliest (all when None) has a chance
-    in proportion to exp(logit_i / temperature). `seed` starts the random numbers.
-    """
+    unit: str
+    size: int
+    ends: frozenset[int]
 
-    temperature: float = 0.8
-    top_k: int | None = None
-    seed: int = 0
+    def prompt(self, text: str) -> list[int]:
+        """The tokens that a step reads before it continues a text; never none."""
+        ...
 
-    def __post_init__(self) -> None:
-        """Refuse settings that mean nothing; InputError."""
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise InputError(f"The temperature is {self.temperature}; it must be 0 (the likeliest byte) or more.")
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"top_k is {self.top_k}; at least one byte must be left to choose from.")
-        if self.seed < 0:
-            raise InputError(f"The seed is {self.seed}; it must be 0 or more.")
+    def end_of(self, text: str) -> int | None:
+        """The token that a text stands for and that is never shown."""
+        ...
+
+    def pieces(self, prompt: Sequence[int], produced: Iterable[int]) -> Iterator[str]:
+        """What each token adds to the text, as soon as its last character is whole."""
+        ...
+
+
+class Bytes:
+    """UTF-8: a token is a byte, nothing ends a text, and a text without a prompt follows a line end."""
+
+    unit, size, ends = "byte", BYTES, frozenset[int]()
+
+    def prompt(self, text: str) -> list[int]:
+        """The bytes of a text; those of a command line that are no UTF-8 are as they were typed."""
+        return list(text.encode("utf-8", "surrogateescape") or START)
+
+    def end_of(self, text: str) -> int | None:
+        """None: every byte is shown."""
+        return None
+
+    def pieces(self, prompt: Sequence[int], produced: Iterable[int]) -> Iterator[str]:
+        """Each character once its last byte is there; what is no UTF-8 as U+FFFD."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for byte in produced:
+            yield decoder.decode(bytes((byte,)))
+        yield decoder.decode(b"", final=True)
 
 
 def is_byte_model(step: StepSpec) -> bool:
@@ -52,58 +67,54 @@ def is_byte_model(step: StepSpec) -> bool:
     return reads_bytes and logits.size == BYTES and logits.dtype.startswith("float")
 
 
-def generate(session: Session, prompt: bytes, count: int, sampling: Sampling) -> Iterator[int]:
-    """Feed `prompt`, then give `count` bytes one by one, each fed back before the next is drawn.
+def find_codec(step: StepSpec, tokenizer: bytes | None) -> Codec | None:
+    """What a step's tokens stand for: those of its tokenizer, or bytes; None for a step that is no language model.
 
-    The session goes on from its present state. Raises InputError at once when it is no byte-level language model.
+    Raises InputError for a tokenizer that does not fit the step, MissingDependencyError where `tokenizers` is not
+    installed.
     """
-    if not is_byte_model(session.spec):
-        raise InputError(
-            "This bundle is no byte-level language model (one token below 256 in, 256 logits out), so it cannot "
-            "continue a prompt; give it arrays with --input."
-        )
-    return _continue(session, prompt or START, count, sampling)
+    if tokenizer is not None:
+        check_tokenizer(tokenizer, step)
+        return Tokenizer(tokenizer)
+    return Bytes() if is_byte_model(step) else None
 
 
-def _continue(session: Session, prompt: bytes, count: int, sampling: Sampling) -> Iterator[int]:
-    token, logits = session.spec.inputs[0], session.spec.outputs[0].name
-    rng = np.random.Generator(np.random.PCG64(sampling.seed))
-    read = np.frombuffer(prompt, dtype=np.uint8).astype(token.dtype).reshape(-1, *token.shape)
-    scores = session.run(**{token.name: read})[logits][-1]
-    for remaining in reversed(range(count)):
-        byte = draw(scores, sampling, rng)
-        yield byte
-        if remaining:
-            scores = session.step(**{token.name: np.full(token.shape, byte, token.dtype)})[logits]
+def no_language_model(name: object, step: StepSpec) -> str:
+    """Why a step cannot continue a text, and what it takes."""
+    names = ", ".join(f"{item.name} {list(item.shape)}" for item in step.inputs)
+    return (
+        f"{name} is no byte-level language model (one token below 256 in, 256 logits out) and has no tokenizer "
+        f"(export --tokenizer); give its data ({names}) with --input."
+    )
 
 
-def draw(logits: ArrayLike, sampling: Sampling, rng: np.random.Generator) -> int:
-    """Choose an index: of equal logits the lowest comes first; one uniform number in [0, 1) decides.
+def plan_text(codec: Codec, prompt: str, count: int, sampling: Sampling, stops: Sequence[str] = ()) -> Wanted:
+    """What is to be written after a prompt: up to `count` tokens, ending before one that ends a text.
 
-    In float64: p_i = exp((l_i − max l) / temperature) in the order of the indices, then the first index whose running
-    sum exceeds u · Σp.
+    Of `stops` those count here that are a special token's name; `until_stop` looks for the others.
     """
-    scores: NDArray[np.float64] = np.asarray(logits, dtype=np.float64).ravel()
-    if sampling.temperature == 0:
-        return int(scores.argmax())
-    likeliest = np.argsort(-scores, kind="stable")[: sampling.top_k]
-    kept = np.sort(likeliest)
-    weights = np.exp((scores[kept] - scores[likeliest[0]]) / sampling.temperature)
-    running = np.cumsum(weights)
-    chosen = np.searchsorted(running, rng.random() * running[-1], side="right")
-    return int(kept[min(int(chosen), len(kept) - 1)])
+    ends = {index for text in stops if (index := codec.end_of(text)) is not None}
+    return Wanted(codec.prompt(prompt), count, sampling, codec.ends | ends, codec.size)
 
 
-def as_text(produced: Iterable[int]) -> Iterator[str]:
-    """Decode UTF-8 byte by byte: each character once it is complete.
+def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """Pieces of a text up to the first of `stops`, which is not given; what could begin one is held back until it is.
 
-    What is no UTF-8, and control characters other than tab and line end, which could change a terminal, become U+FFFD.
+    Nothing more is asked of `pieces` then. Of two that begin at one place either does.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for byte in produced:
-        yield _printable(decoder.decode(bytes((byte,))))
-    yield _printable(decoder.decode(b"", final=True))
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = [place for text in stops if text and (place := held.find(text)) >= 0]
+        if found:
+            yield held[: min(found)]
+            return
+        most = max((size for text in stops for size in range(len(text)) if held.endswith(text[:size])), default=0)
+        yield held[: len(held) - most]
+        held = held[len(held) - most :]
+    yield held
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text without control characters other than tab and line end, which could change a terminal: U+FFFD instead."""
     return "".join(item if item.isprintable() or item in "\n\t" else "\N{REPLACEMENT CHARACTER}" for item in text)

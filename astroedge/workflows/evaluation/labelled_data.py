@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from astroedge.errors import InputError
 from astroedge.regular_file import open_regular
 from astroedge.session import Array
-from astroedge.step.spec import StepSpec
-from astroedge.workflows.evaluation.generate_text import START, is_byte_model
+from astroedge.step.spec import StepSpec, TensorSpec
+from astroedge.workflows.evaluation.generate_text import START, find_codec
 from astroedge.workflows.inputs.array_files import read_arrays
 from astroedge.workflows.inputs.fit_arrays import Fit
 from astroedge.workflows.inputs.numpy_files import read_numpy
+from astroedge.workflows.inputs.tokenizer import Tokenizer
 
 SEQUENCES = ("N", "T")
 ARRAY_SUFFIXES = (".npy", ".npz")
+LOSES = (
+    "the tokenizer does not give this text back (characters that it does not know, or changes), so what it leaves out "
+    "is not in the bits, but in the bytes"
+)
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,15 @@ class LabelledData:
     """`inputs` are arrays (N, T, …) by name: N sequences of T ticks, each from the initial state.
 
     `labels` are classes, (N,) one for a sequence or (N, T) one for a tick; a tick whose label is negative is not
-    counted. `unit` names what has a label: "sequence", "tick", or "byte" of a text.
+    counted. `unit` names what has a label: "sequence", "tick", "byte" of a text, or "token" of one of `nbytes` bytes.
+    `note` says what of a text its tokens do not say.
     """
 
     inputs: Mapping[str, Array]
     labels: NDArray[np.int64]
     unit: str
+    nbytes: int = 0
+    note: str = ""
 
 
 def read_labelled(
@@ -42,12 +50,13 @@ def read_labelled(
     spec: StepSpec,
     ticks: int | None = None,
     fit: Fit | None = None,
+    tokenizer: bytes | None = None,
 ) -> LabelledData:
     """Data for a step from a file of arrays, `.npy` or `.npz` with a `.npy` of labels, or from any other file as text.
 
     An array is (N, T, *shape of the input), or with `ticks` (N, *shape of the input), each of which is the same in so
-    many ticks; `fit` says how they are made to fit. Text is for byte-level language models and is one sequence that
-    follows a line end.
+    many ticks; `fit` says how they are made to fit. Text is for language models, byte-level ones or those with a
+    `tokenizer`, and is one sequence that follows a line end, or what the tokenizer puts before every text.
 
     Raises InputError for what the step does not take and for labels that do not fit; OSError when a file cannot be
     read.
@@ -58,7 +67,7 @@ def read_labelled(
             raise InputError(
                 f"{path} is no .npy or .npz file that could be shown for {ticks} ticks; leave --ticks out."
             )
-        return _read_text(path, labels, spec)
+        return _read_text(path, labels, spec, tokenizer)
     if labels is None:
         raise InputError(f"{path} holds arrays; give the right answers with --labels, a .npy file of classes.")
     given = read_arrays(path, spec.inputs, fit, SEQUENCES if ticks is None else SEQUENCES[:1])
@@ -70,22 +79,44 @@ def read_labelled(
     return LabelledData(inputs, answers, "sequence" if answers.ndim == 1 else "tick")
 
 
-def _read_text(path: Path, labels: str | os.PathLike[str] | None, spec: StepSpec) -> LabelledData:
-    """A text as one sequence: every byte is to be told from those before it."""
-    if not is_byte_model(spec):
+def _read_text(
+    path: Path, labels: str | os.PathLike[str] | None, spec: StepSpec, tokenizer: bytes | None
+) -> LabelledData:
+    """A text as one sequence: every byte, or token, is to be told from those before it."""
+    codec = find_codec(spec, tokenizer)
+    if codec is None:
         raise InputError(
-            f"{path} is no .npy or .npz file, and the step is no byte-level language model that could read it as text; "
-            "give arrays (N, T, …)."
+            f"{path} is no .npy or .npz file, and the step is no language model that could read it as text, by bytes "
+            "or by a tokenizer (export --tokenizer); give arrays (N, T, …)."
         )
     if labels is not None:
-        raise InputError(f"{path} is text, whose next byte is the answer; leave out --labels.")
+        raise InputError(f"{path} is text, whose next {codec.unit} is the answer; leave out --labels.")
     with open_regular(path) as file:
         text = file.read()
     if not text:
         raise InputError(f"{path} is empty; give the text to predict.")
     token = spec.inputs[0]
+    if isinstance(codec, Tokenizer):
+        return _tokenised(path, text, token, codec)
     read = np.frombuffer(START + text[:-1], np.uint8).astype(token.dtype).reshape(1, -1, *token.shape)
     return LabelledData({token.name: read}, np.frombuffer(text, np.uint8).astype(np.int64)[None], "byte")
+
+
+def _tokenised(path: Path, content: bytes, token: TensorSpec, codec: Tokenizer) -> LabelledData:
+    """A text by its tokens; those that stand before every text are read and not counted."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8, which the model's tokenizer reads; write it as UTF-8.") from error
+    tokens = codec.encode(text)
+    if not tokens:
+        raise InputError(f"The model's tokenizer makes no token of {path}; give a text that it was made for.")
+    every = np.array([*codec.start, *tokens], np.int64)
+    labels = every[1:].copy()
+    labels[: len(codec.start) - 1] = -1
+    read = every[:-1].astype(token.dtype).reshape(1, -1, *token.shape)
+    note = "" if codec.decode(tokens, special=True) == text else LOSES
+    return LabelledData({token.name: read}, labels[None], "token", len(content), note)
 
 
 def _shown(array: Array, ticks: int) -> Array:

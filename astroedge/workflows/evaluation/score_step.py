@@ -17,6 +17,7 @@ from astroedge.workflows.evaluation.labelled_data import LabelledData
 
 BLOCK = 1024  # ticks run at a time, fewer where they are large
 BLOCK_BYTES = 1 << 24
+MOST_BITS = 1023.0  # of a token: 2 to it is still a number
 
 
 class Stream(Protocol):
@@ -36,13 +37,26 @@ class Stream(Protocol):
         ...
 
 
-def score(stream: Stream, data: LabelledData, readout: str) -> dict[str, float]:
+class Tally:
+    """How often each class was the label, `counted`, and the answer then too, `right`."""
+
+    def __init__(self, classes: int) -> None:
+        self.counted, self.right = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+
+    def add(self, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
+        """Further labels, none negative, with the answer to each."""
+        np.add.at(self.counted, labels, 1)
+        np.add.at(self.right, labels[labels == answers], 1)
+
+
+def score(stream: Stream, data: LabelledData, readout: str, tally: Tally | None = None) -> dict[str, float]:
     """What `stream` makes of all sequences, each from the initial state.
 
     With a label a sequence: `accuracy`, the fraction whose class is right, read out of the first output as `readout`
     says (`astroedge.readout`); of equals the first class is taken, and nothing that fired is no class. With a label a
     tick: `bits per tick` (or byte), the mean −log₂ of the probability that softmax of the first output gives to the
-    label, in float64, and for ticks that are no bytes `accuracy` too.
+    label, in float64, and for ticks that are no bytes `accuracy` too. Of a text in tokens: `bits per byte`, those of
+    all tokens over the bytes of the text, and `perplexity`, 2 to the mean bits of a token. `tally` counts the answers.
 
     Raises InputError for an output that is no row of scores, labels beyond its classes, and a NaN among the scores.
     """
@@ -55,10 +69,13 @@ def score(stream: Stream, data: LabelledData, readout: str) -> dict[str, float]:
     if data.labels.ndim == 1:
         if data.labels.min() < 0:
             raise InputError("A label is negative; every sequence needs its class, counted from 0.")
-        return {"accuracy": _classify(stream, data, readout)}
+        return {"accuracy": _classify(stream, data, readout, tally or Tally(classes))}
     if data.labels.max() < 0:
         raise InputError("Every label is negative, so no tick counts; give at least one class, counted from 0.")
-    bits, accuracy = _predict(stream, data)
+    bits, accuracy = _predict(stream, data, tally or Tally(classes))
+    if data.unit == "token":
+        counted = int((data.labels >= 0).sum())
+        return {"bits per byte": bits * counted / data.nbytes, "perplexity": 2.0 ** min(bits, MOST_BITS)}
     return {f"bits per {data.unit}": bits} if data.unit == "byte" else {"bits per tick": bits, "accuracy": accuracy}
 
 
@@ -73,19 +90,20 @@ def count_classes(spec: StepSpec) -> int:
     return output.size
 
 
-def _classify(stream: Stream, data: LabelledData, readout: str) -> float:
-    right = 0
-    for index, label in enumerate(data.labels):
+def _classify(stream: Stream, data: LabelledData, readout: str, tally: Tally) -> float:
+    answers = []
+    for index in range(len(data.labels)):
         answer = Readout(readout)
         for _, scores in _scores(stream, data, index):
             answer.add(scores)
-        right += chosen_class(readout, answer.result(), answer.ticks) == label
-    return right / len(data.labels)
+        answers.append(chosen_class(readout, answer.result(), answer.ticks))
+    tally.add(data.labels, np.array(answers, np.int64))
+    return float(tally.right.sum() / len(data.labels))
 
 
-def _predict(stream: Stream, data: LabelledData) -> tuple[float, float]:
+def _predict(stream: Stream, data: LabelledData, tally: Tally) -> tuple[float, float]:
     """Mean bits and accuracy over all ticks that have a label."""
-    nats, right, counted = 0.0, 0, 0
+    nats = 0.0
     for index, labels in enumerate(data.labels):
         for first, scores in _scores(stream, data, index):
             wanted = labels[first : first + len(scores)]
@@ -94,16 +112,16 @@ def _predict(stream: Stream, data: LabelledData) -> tuple[float, float]:
             highest = kept.max(axis=1, keepdims=True)
             normaliser = np.log(np.exp(kept - highest).sum(axis=1)) + highest[:, 0]
             nats += float((normaliser - kept[np.arange(len(wanted)), wanted]).sum())
-            right += int((kept.argmax(axis=1) == wanted).sum())
-            counted += len(wanted)
-    return nats / math.log(2) / counted, right / counted
+            tally.add(wanted, kept.argmax(axis=1))
+    counted = int(tally.counted.sum())
+    return nats / math.log(2) / counted, float(tally.right.sum() / counted)
 
 
 def _scores(stream: Stream, data: LabelledData, index: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """The scores of one sequence, block by block: the block's first tick, and (ticks, classes) in float64."""
     stream.reset()
     name, classes = stream.spec.outputs[0].name, count_classes(stream.spec)
-    size = sum(array[index, 0].nbytes for array in data.inputs.values())
+    size = sum(array[index, 0].nbytes for array in data.inputs.values()) + 8 * classes
     length = max(1, min(BLOCK, BLOCK_BYTES // max(size, 1)))
     for first in range(0, data.labels.shape[-1] if data.labels.ndim > 1 else _ticks(data), length):
         block = {key: array[index, first : first + length] for key, array in data.inputs.items()}

@@ -1,6 +1,7 @@
-"""From what a user types to a model that can be exported: a checkpoint, or a factory in a file or a module.
+"""From what a user types to a model that can be exported: a checkpoint, a trained network, or a factory.
 
     char_lm.safetensors          a checkpoint of a model in astroedge.models
+    zoo:l2mu-har                 a trained network of the package astroedge-zoo
     nets/keywords.py:make        a function in a file
     mypackage.nets:make          a function in an installed module
 
@@ -15,8 +16,8 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,8 +25,11 @@ from typing import Any
 from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.host_package import require
 from astroedge.nearest_name import did_you_mean
+from astroedge.step.assets import LABELS
+from astroedge.zoo_record import find_record
 
 CHECKPOINT_SUFFIX = ".safetensors"
+ZOO_PREFIX = "zoo:"
 FILE_PREFIX = "astroedge_model_file_"
 
 # What a byte-level checkpoint reads when its firing rates are measured and no example is given: plain English prose.
@@ -42,7 +46,8 @@ the argument is omitted, the default value is used; otherwise, a new object is r
 class ModelSource:
     """A model with the arguments of `astroedge.export` that come with it; `inputs` is None where nothing gives them.
 
-    `examples` are the inputs of successive ticks on which firing rates are measured, None for `inputs` alone.
+    `examples` are the inputs of successive ticks on which firing rates are measured, None for `inputs` alone. `assets`
+    are files that the graph is to carry, contents by name.
     """
 
     model: Any
@@ -50,16 +55,20 @@ class ModelSource:
     states: Any = None
     examples: Sequence[Sequence[Any]] | None = None
     output_names: Sequence[str] | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def load_model(source: str) -> ModelSource:
     """The model that `source` names.
 
     Raises ExportError for a source of no known form, a file, module or factory that is not there, and a factory that
-    fails or returns something else; InputError for a file that is no checkpoint.
+    fails or returns something else; InputError for a file that is no checkpoint and for a name that the zoo does not
+    have; MissingDependencyError where the zoo is not installed.
     """
     check_source(source)
     require("torch", "exporting a model")
+    if source.startswith(ZOO_PREFIX):
+        return _load_trained(source.removeprefix(ZOO_PREFIX))
     if source.endswith(CHECKPOINT_SUFFIX):
         return _load_checkpoint(source)
     place, _, name = source.rpartition(":")
@@ -67,17 +76,19 @@ def load_model(source: str) -> ModelSource:
 
 
 def check_source(source: str) -> None:
-    """Refuse, with ExportError, what cannot name a model or names a file that is not there.
+    """Refuse, as `load_model` does, what cannot name a model or names a file or a trained network that is not there.
 
-    It imports nothing, so that a slip of the keyboard is told at once.
+    It imports nothing heavy, so that a slip of the keyboard is told at once.
     """
     place, separator, name = source.rpartition(":")
-    if source.endswith(CHECKPOINT_SUFFIX):
+    if source.startswith(ZOO_PREFIX):
+        find_record(source.removeprefix(ZOO_PREFIX))
+    elif source.endswith(CHECKPOINT_SUFFIX):
         _check_file(source)
     elif not separator or not place or not name.isidentifier():
         raise ExportError(
-            f"{source!r} names no model; give a checkpoint (.safetensors), path/to/file.py:factory or "
-            "package.module:factory."
+            f"{source!r} names no model; give a checkpoint (.safetensors), path/to/file.py:factory, "
+            "package.module:factory or zoo:NAME."
         )
     elif _is_file(place):
         _check_file(place)
@@ -103,6 +114,17 @@ def _load_checkpoint(path: str) -> ModelSource:
     tokens = [byte % vocabulary for byte in ENGLISH]
     examples = [(torch.tensor([token]),) for token in tokens]
     return ModelSource(step, examples[0], tuple(step.initial_state()), examples, ["logits"])
+
+
+def _load_trained(name: str) -> ModelSource:
+    """A trained network with the ticks of its example, one stream, and the names of its classes as an asset."""
+    from astroedge.models.trained import load_trained
+
+    found = load_trained(name)
+    states = tuple(found.model.initial_state(1))  # type: ignore[operator]
+    lines = "".join(f"{label}\n" for label in found.record.labels)
+    assets = {LABELS: lines.encode()} if lines else {}
+    return ModelSource(found.model, found.examples[0], states, found.examples, assets=assets)
 
 
 def _import(place: str) -> ModuleType:

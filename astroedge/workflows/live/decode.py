@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from astroedge.bundle.container import Bundle
 from astroedge.errors import InputError
 from astroedge.readout import Readout, chosen_class
 from astroedge.session import Array
+from astroedge.step.assets import check_labels
 from astroedge.step.spec import TensorSpec
 from astroedge.workflows.inputs.array_files import column_names, csv_line, csv_values
-
-LABELS = "labels.txt"
-
-
-def read_labels(path: Path) -> list[str]:
-    """The names of the classes, a line each in the asset `labels.txt`; none where a bundle has no such asset."""
-    bundle = Bundle.load(path)
-    if all(record.name != LABELS for record in bundle.manifest.assets):
-        return []
-    return bundle.asset(LABELS).decode("utf-8", errors="replace").splitlines()
 
 
 class Decoder:
@@ -51,8 +40,8 @@ class Decoder:
                 f"--decode takes the class from a row of scores, and the first output {scores.name!r} has shape "
                 f"{list(scores.shape)}."
             )
-        if labels and len(labels) != scores.size:
-            raise InputError(f"There are {len(labels)} labels, and {scores.size} scores in {scores.name!r}.")
+        if labels:
+            check_labels([*labels], scores)
 
     def header(self) -> str:
         """The first line."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from frame.recipe import Recipe
 
-from recipes import digits, spoken_vowels
+from recipes import digits, human_activity, parity, spoken_vowels, text
 
-TASKS: tuple[tuple[Recipe, ...], ...] = (spoken_vowels.RECIPES, digits.RECIPES)
+TASKS: tuple[tuple[Recipe, ...], ...] = (
+    human_activity.RECIPES,
+    spoken_vowels.RECIPES,
+    digits.RECIPES,
+    parity.RECIPES,
+    text.RECIPES,
+)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipes in TASKS for recipe in recipes}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math as mathematics
 from collections import Counter as Multiset
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -24,6 +26,7 @@ from astroedge.bundle.manifest import (
     StateField,
     WeightRecord,
 )
+from astroedge.bundle.weights_memory import make_weights
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StepSpec, TensorSpec
 from astroedge.targets.compile_request import CompileRequest
@@ -212,11 +215,17 @@ def _kernels(plan: MemoryPlan, modules: list[str]) -> tuple[Kernel, ...]:
     return tuple(kernels)
 
 
-def pack_weights(plan: MemoryPlan) -> bytes:
-    """The bytes of the weights buffer: every weight at its offset, zeros between."""
-    buffer = np.zeros(plan.sizes["weights"], np.uint8)
-    for value in plan.weights:
-        assert value.data is not None
-        offset = plan.places[value].offset
-        buffer[offset : offset + value.nbytes] = np.ascontiguousarray(value.data).reshape(-1).view(np.uint8)
-    return buffer.tobytes()
+def pack_weights(plan: MemoryPlan) -> memoryview:
+    """The bytes of the weights buffer: every weight at its offset, zeros between; nobody can change them."""
+    return make_weights(plan.sizes["weights"], partial(_packed, plan)).data
+
+
+def _packed(plan: MemoryPlan) -> Iterator[memoryview]:
+    """The weights buffer in pieces."""
+    reached = 0
+    for value in (*plan.weights, None):
+        offset = plan.sizes["weights"] if value is None else plan.places[value].offset
+        yield memoryview(bytes(offset - reached))
+        if value is not None and value.data is not None:
+            yield np.ascontiguousarray(value.data).reshape(-1).view(np.uint8).data
+            reached = offset + value.nbytes

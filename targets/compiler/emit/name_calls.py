@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from astroedge.step.graph import StepGraph
+from astroedge.step.tensor_data import array_of
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 
@@ -70,7 +71,7 @@ def _stored_values(calls: list[KernelCall], graph: StepGraph) -> dict[Value, str
     for item in graph.model.graph.initializer:
         size = int(np.prod(item.dims)) * helper.tensor_dtype_to_np_dtype(item.data_type).itemsize
         if size in sizes and _parent(item.name):
-            modules.setdefault(_digest(numpy_helper.to_array(item)), set()).add(_parent(item.name))
+            modules.setdefault(_digest(array_of(item)), set()).add(_parent(item.name))
     named = {value: modules.get(_digest(data), set()) for value, data in wanted.items() if data.nbytes in sizes}
     return {value: next(iter(found)) for value, found in named.items() if len(found) == 1}
 

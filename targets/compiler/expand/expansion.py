@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from astroedge.errors import UnsupportedOpError
 from astroedge.step.graph_index import ValueTypes, attributes
 from astroedge.step.node_builder import NodeBuilder
 from astroedge.step.operators import made_by
+from astroedge.step.tensor_data import array_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Call:
     def constant(self, position: int) -> np.ndarray[Any, np.dtype[Any]] | None:
         """What an operand holds, if that is stored in the graph."""
         tensor = self.stored.get(self.input(position))
-        return None if tensor is None else numpy_helper.to_array(tensor)
+        return None if tensor is None else array_of(tensor)
 
 
 def reduce_axis(call: Call, builder: NodeBuilder, kind: str, value: str, axis: int, output: str | None = None) -> str:

@@ -20,6 +20,8 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 from astroedge.errors import AstroEdgeError, UnsupportedOpError
 from astroedge.step.graph_index import ValueTypes
 from astroedge.step.operators import made_by
+from astroedge.step.tensor_data import array_of, is_reference
+from astroedge.targets.compiler.lower.lowerings.relax_calls import stored
 from astroedge.targets.compiler.lower.own_importers import CONVERTERS
 from astroedge.targets.pass_list import UnknownForm
 
@@ -60,6 +62,12 @@ class _CheckedImporter(ONNXGraphImporter):
     def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
         known = [node for node in graph.node if node.op_type not in CONVERTERS]
         super()._check_for_unsupported_ops(onnx.GraphProto(node=known))
+
+    def _parse_graph_initializers(self, graph: onnx.GraphProto) -> None:
+        references = [tensor for tensor in graph.initializer if is_reference(tensor)]
+        self._nodes.update((str(tensor.name), stored(array_of(tensor))) for tensor in references)
+        others = (tensor for tensor in graph.initializer if not is_reference(tensor))
+        super()._parse_graph_initializers(onnx.GraphProto(initializer=others) if references else graph)
 
     def _convert_operator(
         self, op_name: str, inputs: list[relax.Expr], attrs: dict[str, Any], opset: int

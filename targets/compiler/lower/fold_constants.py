@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from astroedge.targets.compiler.lower.lowerings.relax_calls import shape_of
+from astroedge.targets.compiler.lower.lowerings.relax_calls import numbers_of, shape_of, stored
 
 Array = NDArray[Any]
 
@@ -74,7 +74,7 @@ class _FoldNumbers(PyExprMutator):
         result = self._computed(visited, name)
         if result is None or result.dtype != call.ty.dtype.dtype or result.shape != shape_of(call):
             return visited
-        return relax.const(np.ascontiguousarray(result).reshape(result.shape), str(result.dtype))
+        return stored(result)
 
     def _computed(self, call: relax.Call, name: str) -> Array | None:
         if name == "relax.shape_to_tensor":
@@ -120,4 +120,4 @@ class _FoldNumbers(PyExprMutator):
         """The numbers of a constant, or of a variable that is one."""
         if isinstance(value, relax.Var):
             value = self.lookup_binding(value)
-        return np.asarray(value.value.numpy()) if isinstance(value, tvm.ir.GenericConst) else None
+        return numbers_of(value) if isinstance(value, tvm.ir.GenericConst) else None

@@ -31,8 +31,10 @@ from astroedge.targets.compiler.lower.lowerings.relax_calls import (
     as_dtype,
     float_dtype,
     is_constant,
+    numbers_of,
     reshape,
     shape_of,
+    stored,
 )
 from astroedge.targets.compiler.lower.lowerings.tables import lower_take
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct, read_convolution
@@ -63,6 +65,11 @@ class Product:
     sparsity: Sparsity | None
     other: Sparsity | None = None
     dtype: str = "float32"
+
+    @property
+    def is_matrix_vector(self) -> bool:
+        """Whether it is a computed matrix times a vector, of float32 numbers."""
+        return not self.constant and self.columns == 1 and self.rows_out > 1 and self.dtype == "float32"
 
 
 def legalize(
@@ -143,7 +150,7 @@ class _PlaceProducts(PyExprMutator):
         """A product W x of a weight matrix and a vector, or the columns of matrices, as xᵀ Wᵀ."""
         vector = len(shape_of(right)) == 1
         columns = reshape(self.builder_, right, (1, *shape_of(right))) if vector else self._transposed(right)
-        weights = relax.const(weights.value.numpy().T.copy())
+        weights = stored(numbers_of(weights).T)
         rows, outputs = shape_of(weights)
         product = Product(name, 1, prod(shape_of(columns)) // rows, rows, outputs, True, sparsity)
         result = shape if vector else (*shape_of(columns)[:-1], outputs)
@@ -163,8 +170,8 @@ class _PlaceProducts(PyExprMutator):
         """A product of integers: by int8 weights where these and the range of the left operand allow that."""
         left, right = call.args
         dtype, shape = str(call.ty.dtype.dtype), shape_of(call)
-        stored = stored_integers(self.builder_, right) if dtype == "int32" else None
-        split = None if stored is None else split_weights(stored, integer_range(self.builder_, left))
+        numbers = stored_integers(self.builder_, right) if dtype == "int32" else None
+        split = None if numbers is None else split_weights(numbers, integer_range(self.builder_, left))
         if split is None:
             left, right = self._as_matrices(left, right)
             left, right, product = self._batched(name, left, right, None)
@@ -173,7 +180,7 @@ class _PlaceProducts(PyExprMutator):
         rows, columns = weights.shape
         flat = reshape(self.builder_, left, (prod(shape_of(left)) // rows, rows))
         product = Product(name, 1, shape_of(flat)[0], rows, columns, True, None, dtype=dtype)
-        sums = self._call_placeholder(product, flat, relax.const(weights), (product.rows_out, columns))
+        sums = self._call_placeholder(product, flat, stored(weights), (product.rows_out, columns))
         if offsets.any():
             total = self.builder_.emit(relax.op.sum(flat, axis=-1, keepdims=True))
             moved = self.builder_.emit(relax.op.multiply(total, relax.const(offsets)))
@@ -194,9 +201,9 @@ class _PlaceProducts(PyExprMutator):
         Weights that are whole numbers take a byte each, which changes no bit: kernels widen them.
         """
         images, kernel = (as_dtype(self.builder_, operand, "float32") for operand in call.args)
-        matrix = kernel.value.numpy().reshape(shape.outputs, shape.taps).T.copy()
+        matrix = numbers_of(kernel).reshape(shape.outputs, shape.taps).T
         whole = None if shape.is_matrix_product or self.weights.find(matrix) else whole_bytes(matrix)
-        weights = relax.const(matrix if whole is None else whole)
+        weights = stored(matrix if whole is None else whole)
         name = self.names.get(self.current, f"product_{len(self.products)}")
         product: Product | ConvolutionProduct = ConvolutionProduct(name, shape, sparsity)
         if shape.is_matrix_product:
@@ -290,4 +297,4 @@ def _matrix(value: relax.Expr) -> relax.Expr:
     shape = shape_of(value)
     if not is_constant(value) or len(shape) < 3 or prod(shape[:-2]) != 1:
         return value
-    return relax.const(value.value.numpy().reshape(shape[-2:]))
+    return stored(numbers_of(value).reshape(shape[-2:]))

@@ -14,7 +14,7 @@ import tvm
 from tvm import relax
 from tvm_ffi import structural_equal, structural_hash
 
-from astroedge.targets.compiler.lower.lowerings.relax_calls import is_constant
+from astroedge.targets.compiler.lower.lowerings.relax_calls import is_constant, numbers_of
 
 Lowering = Callable[[relax.BlockBuilder, relax.Call], relax.Expr]
 
@@ -79,7 +79,7 @@ def _tensor_key(tensor: relax.Expr, operands: list[relax.Expr]) -> Hashable:
     place = next((place for place, known in enumerate(operands) if known.same_as(tensor)), len(operands))
     operands.append(tensor)
     shape = tuple(map(str, tensor.ty.shape))
-    value = tensor.value.numpy().tobytes() if is_constant(tensor) and not shape else None
+    value = numbers_of(tensor).tobytes() if is_constant(tensor) and not shape else None
     return place, shape, str(tensor.ty.dtype), value
 
 

@@ -55,7 +55,7 @@ class _Merger:
             maker = self.maker[new]
             self.waits_for[maker].update(reader for reader in self.readers.get(old, []) if reader < maker)
         self.group_of: list[Group] = [(index,) for index in range(len(self.calls))]
-        self.plain = [_has_plain_loops(call) for call in self.calls]
+        self.plain = [has_plain_loops(call) for call in self.calls]
         self.blocks = [sum(1 for _ in blocks_of(call.function.body)) for call in self.calls]
         self.pointwise: dict[tuple[tirx.PrimFunc, int], bool] = {}
 
@@ -145,10 +145,10 @@ class _Merger:
             for value in call.writes
             if value not in self.results and all(reader in group for reader in self.readers.get(value, ()))
         }
-        return _join(members, inside)
+        return join_calls(members, inside)
 
 
-def _has_plain_loops(call: KernelCall) -> bool:
+def has_plain_loops(call: KernelCall) -> bool:
     """Whether the call is made of unscheduled blocks without reductions, with results of one shape."""
     if call.product is not None or KERNEL_ATTRIBUTE in (call.function.attrs or {}):
         return False
@@ -156,7 +156,7 @@ def _has_plain_loops(call: KernelCall) -> bool:
     return all(axis.iter_type == axis.DataPar for axis in axes) and len({value.shape for value in call.writes}) == 1
 
 
-def _join(members: list[KernelCall], inside: set[Value]) -> KernelCall:
+def join_calls(members: list[KernelCall], inside: set[Value]) -> KernelCall:
     """One call that does what `members` do in turn; the values `inside` it are not among its results."""
     reads: dict[tuple[Value, tuple[int, ...]], tirx.Var] = {}  # a value may be read in several shapes
     made: dict[Value, tirx.Var] = {}

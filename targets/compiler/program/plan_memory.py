@@ -19,6 +19,7 @@ from astroedge.errors import CompileError
 from astroedge.targets.compiler.program.blocks import is_one_loop, is_pointwise
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.families import ARCHITECTURES
+from astroedge.targets.tir_builder import IN_PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,12 +153,17 @@ def _place_next_states(
         if free and last and may_overwrite(calls[maker[new]], old):
             places[new] = slot
         else:
+            if new.kind == "computed" and IN_PLACE in (calls[maker[new]].function.attrs or {}):
+                raise CompileError(f"The update of {old.name} is not in its place; this is a defect of the compiler.")
             moves.append(_Move(new, old))
     return moves
 
 
 def may_overwrite(call: KernelCall, old: Value) -> bool:
     """True when `call`, the last to read `old`, may write over it: it reads the elements that it writes alone."""
+    place = call.function.attrs.get(IN_PLACE) if call.function.attrs else None
+    if place is not None:
+        return call.reads[int(place)] is old
     if len(call.writes) != 1 and not is_one_loop(call.function, len(call.writes)):
         return False
     return all(is_pointwise(call.function, index) for index, value in enumerate(call.reads) if value is old)

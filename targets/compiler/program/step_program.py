@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from math import prod
 
 import numpy as np
@@ -19,6 +20,7 @@ from astroedge.abi.layout import DTYPES
 from astroedge.errors import CompileError
 from astroedge.step.spec import StepSpec
 from astroedge.targets.compiler.lower.legalize import PRODUCT_ATTRIBUTE
+from astroedge.targets.compiler.lower.lowerings.relax_calls import numbers_of
 from astroedge.targets.compiler.program.blocks import is_reshape
 from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
@@ -148,7 +150,7 @@ class _Reader:
     def value_of(self, expression: relax.Expr) -> Value:
         """The value an argument stands for."""
         if isinstance(expression, tvm.ir.GenericConst):
-            return self._weight(expression.value.numpy())
+            return self._weight(numbers_of(expression))
         if isinstance(expression, relax.Var) and expression in self.values:
             return self.values[expression]
         raise UnknownForm(f"The compiled step has an argument that is no tensor ({expression}); simplify the model.")
@@ -190,7 +192,8 @@ class _Reader:
 
     def _weight(self, data: np.ndarray) -> Value:
         contiguous = np.ascontiguousarray(data)
-        key = (str(contiguous.dtype), contiguous.shape, contiguous.tobytes())
+        digest = sha256(contiguous.reshape(-1).view(np.uint8).data).digest()
+        key = (str(contiguous.dtype), contiguous.shape, digest)
         if key not in self.weights:
             name = f"weight_{len(self.weights)}"
             self.weights[key] = Value(name, contiguous.shape, _dtype(str(contiguous.dtype)), "weight", contiguous)

@@ -86,7 +86,7 @@ def test_text_is_for_byte_models_and_has_no_labels(tmp_path: Path) -> None:
     """Any other model wants arrays; an empty text says nothing."""
     text = tmp_path / "t.txt"
     text.write_bytes(b"words")
-    with pytest.raises(InputError, match="no byte-level language model"):
+    with pytest.raises(InputError, match="no language model"):
         read_labelled(text, None, FRAMES)
     with pytest.raises(InputError, match="leave out --labels"):
         read_labelled(text, saved(tmp_path, [0]), BYTES)

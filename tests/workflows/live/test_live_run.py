@@ -84,7 +84,7 @@ def test_windows_follow_each_other() -> None:
     assert scored(rows, "first-spike", 3) == ["tick,class\n", "2,2\n", "5,-1\n", "6,0\n"]
 
 
-@pytest.mark.parametrize(("shape", "labels", "message"), [((3, 2), (), "row of scores"), ((1, 3), ("a",), "1 labels")])
+@pytest.mark.parametrize(("shape", "labels", "message"), [((3, 2), (), "row of scores"), ((1, 3), ("a",), "1 label,")])
 def test_outputs_without_classes_are_refused(shape: tuple[int, ...], labels: tuple[str, ...], message: str) -> None:
     """What is no row of scores, or has other labels, is said before the first tick."""
     with pytest.raises(InputError, match=message):

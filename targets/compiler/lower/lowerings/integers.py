@@ -8,7 +8,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from astroedge.targets.compiler.lower.lowerings.relax_calls import is_constant
+from astroedge.targets.compiler.lower.lowerings.relax_calls import is_constant, numbers_of
 
 INTEGERS = ("int32", "int64")
 """Dtypes of sums of integers."""
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def integer_range(builder: relax.BlockBuilder, value: relax.Expr) -> Range:
     """The least and the greatest number that a value of integers can hold, by how it is made."""
     if is_constant(value):
-        numbers = value.value.numpy()
+        numbers = numbers_of(value)
         return int(numbers.min()), int(numbers.max())
     call = builder.lookup_binding(value) if isinstance(value, relax.Var) else value
     if isinstance(call, relax.Var):
@@ -46,7 +46,7 @@ def integer_range(builder: relax.BlockBuilder, value: relax.Expr) -> Range:
 def stored_integers(builder: relax.BlockBuilder, value: relax.Expr) -> Array | None:
     """The numbers of a value that is stored, or is a stored one minus its zero point; else None."""
     if is_constant(value):
-        numbers: Array = value.value.numpy()
+        numbers: Array = numbers_of(value)
         return numbers
     call = builder.lookup_binding(value) if isinstance(value, relax.Var) else value
     if not isinstance(call, relax.Call) or not isinstance(call.op, tvm.ir.Op):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tvm import relax, te, tirx
 
-from astroedge.targets.compiler.lower.lowerings.relax_calls import is_constant, shape_of
+from astroedge.targets.compiler.lower.lowerings.relax_calls import is_constant, numbers_of, shape_of
 from astroedge.targets.exact import exact_math
 from astroedge.targets.exact.exact_intrinsics import LARGEST_PRODUCT
 
@@ -46,7 +46,7 @@ def _only_number(exponent: relax.Expr) -> float | None:
     """The one number of a stored exponent of floats that products are made of, None for all others."""
     if not is_constant(exponent) or str(exponent.ty.dtype.dtype) not in ("float32", "float16"):
         return None
-    stored = exponent.value.numpy()
+    stored = numbers_of(exponent)
     return float(stored.item()) if stored.size == 1 else None
 
 

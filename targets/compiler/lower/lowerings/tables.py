@@ -6,7 +6,13 @@ from math import prod
 
 from tvm import relax
 
-from astroedge.targets.compiler.lower.lowerings.relax_calls import call_kernel, is_constant, shape_of
+from astroedge.targets.compiler.lower.lowerings.relax_calls import (
+    call_kernel,
+    is_constant,
+    numbers_of,
+    shape_of,
+    stored,
+)
 from astroedge.targets.kernels.lookup import lookup
 from astroedge.targets.kernels.products.embedding import embedding_row, pack_embedding
 from astroedge.targets.precision.quantise_weights import StoredWeights
@@ -27,14 +33,14 @@ def lower_take(weights: StoredWeights, builder: relax.BlockBuilder, call: relax.
         function = lookup(prod(shape_of(indices)), shape_of(table)[0], *dtypes)
         return call_kernel(builder, function, "lookup", [indices, table], shape_of(call), dtypes[0])
     if is_constant(table) and len(shape_of(table)) == 2 and call.attrs.axis == 0 and str(table.ty.dtype) == "float32":
-        found = weights.find(table.value.numpy().T)
+        found = weights.find(numbers_of(table).T)
     if found is None or call.attrs.mode != "clip":
         return call.op.get_attr("FLegalize")(builder, call)
-    key, stored = found
+    key, form = found
     entries, width = shape_of(table)
-    operands = [indices, *(relax.const(array) for array in pack_embedding(stored) if array is not None)]
+    operands = [indices, *(stored(array) for array in pack_embedding(form) if array is not None)]
     function = embedding_row(
-        prod(shape_of(indices)), entries, width, storage=stored.storage, index_dtype=str(indices.ty.dtype)
+        prod(shape_of(indices)), entries, width, storage=form.storage, index_dtype=str(indices.ty.dtype)
     )
     return call_kernel(
         builder, function.with_attr(WEIGHT_ATTRIBUTE, key), EMBEDDING, operands, shape_of(call), "float32"
