@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 import astroedge
 from astroedge.models import NALSM, EGRUNetwork, NALSMClassifier
+from astroedge.models.egru_network import EGRU
 
 HELD_OUT, SPLIT_SEED, SIDE, WHITE = 500, 0, 8, 16.0
 DATA, CLASSES = "digits, scikit-learn 1.9.1", tuple(str(digit) for digit in range(10))
@@ -47,7 +48,7 @@ def load_presentations() -> tuple[Series, Series]:
 def train_egru(model: nn.Module, training: Series, seed: int, progress: Progress) -> None:
     """Backpropagation through time; units that are too loud or too quiet cost something."""
     network = cast(EGRUNetwork, model).train()
-    layer, units = network.layers[0], network.widths[1]
+    layer, units = cast(EGRU, network.layers[0]), network.widths[1]
     with torch.no_grad():  # biases of the gate z that spread how long units remember
         layer.W.bias[:units] = torch.rand(units) * math.log(LONGEST)
     images, labels = torch.stack(training.inputs) / WHITE, training.labels
@@ -75,7 +76,7 @@ def train_egru(model: nn.Module, training: Series, seed: int, progress: Progress
 def _read(network: EGRUNetwork, ticks: Tensor) -> tuple[Tensor, Tensor]:
     """The readout after the last of `ticks (T, B, inputs)`, and all events `(T, B, units)`."""
     c, y, o = network.initial_state(ticks.shape[1])
-    sent, events, _, _ = network.layers[0].sequence(ticks, c, y)
+    sent, events, _, _ = cast(EGRU, network.layers[0]).sequence(ticks, c, y)
     for given in network.readout(sent):
         o = 0.9 * o + 0.1 * given
     return o, events
