@@ -57,6 +57,7 @@ def test_egru_is_trained_as_the_step_that_reads_raw_pixels(task: ModuleType, mon
     assert events.any()
 
 
+@pytest.mark.compiles
 def test_nalsm_is_trained_as_the_step_that_is_exported(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run without decay moves the reservoir's weights, and the step's scores then tell images apart."""
     monkeypatch.setattr(task, "FIRST_IMAGES", 20)

@@ -34,6 +34,7 @@ def test_a_recipe_trains_the_step_that_is_exported(
 ) -> None:
     """A few epochs move weights and delays, and the step's sum over raw ticks then tells the speakers apart."""
     monkeypatch.setattr(task, "EPOCHS", 10)
+    monkeypatch.setattr(task, "POSITION_RATE", 0.5)
     monkeypatch.setattr(task, "ELM_EPOCHS", 10)
     recipe = next(recipe for recipe in task.RECIPES if recipe.name == name)
     torch.manual_seed(0)
