@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.compare import parity_inputs
 from astroedge.exporters.parity.firing_rates import Tick
-from astroedge.exporters.shared.child_process import run_in_child
+from astroedge.exporters.shared.child_process import run_in_child, tell_stage
 from astroedge.exporters.state.first_input_values import refuse_first_input_values
 from astroedge.exporters.state.locations import HiddenState, Location
 from astroedge.exporters.state.refuse_changes import refuse_stateless
@@ -46,6 +47,7 @@ from astroedge.step.assets import check_assets
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import NEXT_PREFIX, StateSpec, StepSpec, TensorSpec
 
+TOLD_EVERY = 1.0  # seconds between two words on how far a comparison is
 TRACED, FINISHED = "traced.onnx", "finished.onnx"
 
 
@@ -90,8 +92,8 @@ def export(
     `assets` are files that the graph carries for its users, contents by name: `{"labels.txt": b"yes\nno\n"}` names
     the classes, a line for each score in a row of the first output.
 
-    `progress` is called with a few words before each stage. The result's `parity` and `notes` say what the comparison
-    showed and what to know.
+    `progress` is called with a few words before each stage, and in a long one from time to time. The result's `parity`
+    and `notes` say what the comparison showed and what to know.
 
     Raises NoStateError if nothing carries over, UnsupportedOpError for an operator a step can't hold, ParityError if
     the graph and the model differ by more than rounding, InputError for a tolerance or a number of ticks or flips that
@@ -113,11 +115,11 @@ def export(
         progress("measuring it and comparing it with the model")
         rest = _Finish(call, ticks, firing_rates or {}, allowance, traced, scratch)
         try:
-            parity, notes = run_in_child(rest.finish, scratch)
+            parity, notes = run_in_child(rest.finish, scratch, progress)
         except ModelFailure as error:
             if len(ticks) > 1:
                 raise
-            parity, notes = run_in_child(replace(rest, vary=False).finish, scratch)
+            parity, notes = run_in_child(replace(rest, vary=False).finish, scratch, progress)
             notes = (*notes, _not_varied(error))
         graph = StepGraph.load(scratch / FINISHED)
         for source in graph.sources:
@@ -216,7 +218,11 @@ class _Finish:
         def run(spec: StepSpec) -> Iterator[tuple[Tick, Tick]]:
             names = [*(item.name for item in spec.outputs), *(f"{NEXT_PREFIX}{name}" for name in self.traced.states)]
             inputs = parity_inputs(spec, examples, self.allowance.ticks, vary=self.vary)
-            for tick, results in watched_run(call, self.traced.hidden_states, inputs):
+            told = time.monotonic()
+            for count, (tick, results) in enumerate(watched_run(call, self.traced.hidden_states, inputs)):
+                if time.monotonic() > told + TOLD_EVERY:
+                    told = time.monotonic()
+                    tell_stage(self.scratch, f"comparing it with the model, tick {count} of {self.allowance.ticks}")
                 yield tick, dict(zip(names, results, strict=True))
 
         original = Original(run, "PyTorch", self.traced.seen.reason)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from astroedge.parity import Parity
 from astroedge.step.asset_entries import read_entries, write_entries
 from astroedge.step.assets import check_assets
 from astroedge.step.graph_check import check_graph, initial_fill
-from astroedge.step.onnx_file import map_model, serialise, write_model
+from astroedge.step.onnx_file import lighten, map_model, serialise, whole, write_model
 from astroedge.step.spec import SPEC_VERSION, StepSpec
 from astroedge.step.tensor_data import array_of, sources_of
 from astroedge.strict_json import read_json, schema
@@ -132,6 +132,15 @@ class StepGraph:
             else np.array(array_of(stored[state.initial_name]))
             for state in self.spec.states
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is made of: all of it, the weights included."""
+        return {**vars(self), "model": whole(self.model), "sources": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` gave."""
+        vars(self).update(state)
+        self.sources = lighten(self.model)
 
     def __repr__(self) -> str:
         """Name and sizes, for people."""

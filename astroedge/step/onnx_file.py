@@ -60,7 +60,9 @@ _digests: dict[tuple[tuple[tuple[str, str], ...], ...], str] = {}
 
 def serialise(model: onnx.ModelProto) -> bytes:
     """The bytes that `write_model` puts into the model file: equal models give equal bytes."""
-    return bytes(_layout(model)[0].SerializeToString(deterministic=True))
+    content = bytes(_layout(model)[0].SerializeToString(deterministic=True))
+    forget(model)
+    return content
 
 
 def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:

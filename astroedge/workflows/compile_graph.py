@@ -72,7 +72,8 @@ def compile(
     where no temporary file can be written.
     """
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
-    return _compile(_quantise(graph, precision), target, options, progress or (lambda line: None))
+    say = progress or (lambda line: None)
+    return _compile(_quantise(graph, precision, say), target, options, say)
 
 
 def compile_to(
@@ -103,10 +104,11 @@ def compile_to(
     written, OSError for one that cannot be read.
     """
     assets = read_assets(labels)
-    quantised = _quantise(graph, precision)
+    say = progress or (lambda line: None)
+    quantised = _quantise(graph, precision, say)
     check_assets(assets, quantised.graph.spec)
     options = _Options(math, kernels, probes, Allowance.of(allow_flips, tolerance, check_ticks), check_ticks is None)
-    bundle = _compile(quantised, target, options, progress or (lambda line: None))
+    bundle = _compile(quantised, target, options, say)
     if assets:
         bundle = bundle.with_assets(assets)
     if bundle.manifest.dequantised_sha256 is None:
@@ -152,10 +154,14 @@ class _Options:
     may_be_brief: bool = True  # nobody said over how many ticks to compare
 
 
-def _quantise(graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str]) -> QuantisedGraph:
+def _quantise(
+    graph: StepGraph | str | os.PathLike[str], precision: str | Mapping[str, str], say: Progress
+) -> QuantisedGraph:
     from astroedge.step.graph import StepGraph
     from astroedge.targets import quantise
 
+    if precision != "float32":
+        say(f"storing weights as {precision}" if isinstance(precision, str) else "storing weights as asked for each")
     return quantise(graph if isinstance(graph, StepGraph) else StepGraph.load(graph), precision)
 
 

@@ -44,7 +44,10 @@ def _form(node: onnx.NodeProto, types: ValueTypes, stored: dict[str, onnx.Tensor
     rows, columns = types.shapes.get(left, ()), types.shapes.get(right, ())
     if prod(rows) * (columns[-1] if len(columns) > 1 else 1) < WORTH_SKIPPING or rows[-1:] == (1,):
         return ""
+    vector = columns[-1:] == (1,) or len(columns) == 1
+    if right in sparse and vector:
+        return ""
     if left not in sparse:
         return "the right operand of a product of two computed matrices"
     many = len(rows) > 1 and rows[-2] != 1
-    return "a product of two computed matrices" if many or columns[-1:] == (1,) or len(columns) == 1 else ""
+    return "a product of two computed matrices" if many or vector else ""

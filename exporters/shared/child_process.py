@@ -27,11 +27,16 @@ from astroedge.errors import ExportError
 from astroedge.exporters.shared.library_code import is_library_file, is_own_file
 
 Result = TypeVar("Result")
-RESULT, LOG = "result", "log"
+RESULT, LOG, STAGE = "result", "log", "stage"
+LOOK = 0.5  # seconds between two looks at what a child is at
 
 
-def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
+def run_in_child(
+    work: Callable[[], Result], scratch: Path, progress: Callable[[str], None] = lambda stage: None
+) -> Result:
     """Call `work` in a forked child process and return what it returns; `scratch` is a folder for the way back.
+
+    `progress` is told what `tell_stage` says there, where the child takes long enough for that to be seen.
 
     The result comes back pickled, and so does an exception, which is raised here. What the child prints is kept back.
     PyTorch runs on one thread in the child: the thread pools of the parent don't survive a fork.
@@ -40,13 +45,20 @@ def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
     """
     if "fork" not in multiprocessing.get_all_start_methods():
         raise ExportError("Exporting forks a child process, which this system cannot do; export on Linux or macOS.")
-    (scratch / RESULT).unlink(missing_ok=True)
+    for name in (RESULT, STAGE):
+        (scratch / name).unlink(missing_ok=True)
     process = multiprocessing.get_context("fork").Process(target=_child, args=(work, scratch))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: a fork with threads; see above
         process.start()
     try:
-        process.join()
+        shown = ""
+        while process.is_alive():
+            process.join(LOOK)
+            stage = _read(scratch / STAGE)
+            if stage != shown:
+                progress(stage)
+            shown = stage
     finally:
         if process.is_alive():
             process.kill()
@@ -57,6 +69,25 @@ def run_in_child(work: Callable[[], Result], scratch: Path) -> Result:
     if not succeeded:
         raise value
     return value  # type: ignore[no-any-return]
+
+
+def tell_stage(scratch: Path, stage: str) -> None:
+    """Say in the child what it is at."""
+    _write(scratch / STAGE, stage.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is whole as soon as it has its name."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_bytes(content)
+    partial.rename(path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _child(work: Callable[[], Result], scratch: Path) -> None:
@@ -77,9 +108,7 @@ def _child(work: Callable[[], Result], scratch: Path) -> None:
         outcome = (False, _portable(error))
     except SystemExit as error:
         outcome = (False, ExportError(_exit(error)))
-    partial = scratch / f"{RESULT}.part"
-    partial.write_bytes(pickle.dumps(outcome))
-    partial.rename(scratch / RESULT)
+    _write(scratch / RESULT, pickle.dumps(outcome))
 
 
 def _log_crashes() -> None:

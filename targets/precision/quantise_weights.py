@@ -24,7 +24,7 @@ from onnx import numpy_helper
 from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex, replace_items
 from astroedge.step.onnx_file import move_out
-from astroedge.step.tensor_data import Source, array_of, is_reference, sources_of
+from astroedge.step.tensor_data import Source, array_of, forget, is_reference, sources_of
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -88,6 +88,7 @@ def quantise_weights(graph: StepGraph, rules: PrecisionRules) -> QuantisedGraph:
     changed = {matrix.name: partial(_dequantise, matrix, form) for matrix, _, form in decided if form is not None}
     weights = StoredWeights(rules.text, graph.digest, choices, stored)
     model, _sources = _with_numbers(graph.model, changed)
+    forget(graph.model)
     return QuantisedGraph(StepGraph(model, graph.spec), weights)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -87,6 +88,14 @@ def test_references_are_written_out_where_a_graph_is_small(
     monkeypatch.undo()
     graph.save(tmp_path / "small.onnx")
     assert StepGraph.load(tmp_path / "small.onnx").digest == graphs.recurrent_net().digest
+
+
+def test_a_graph_can_be_sent_to_another_process(saved: Path, temporary: Path) -> None:
+    """Pickled, a graph takes its weights along, and is the same graph where it comes out, with a file of its own."""
+    graph = StepGraph.load(saved)
+    copy = pickle.loads(pickle.dumps(graph))
+    assert (copy.digest, copy.spec) == (graph.digest, graph.spec)
+    assert len(list(temporary.iterdir())) == 1
 
 
 def test_other_numbers_take_the_place_of_some(saved: Path) -> None:

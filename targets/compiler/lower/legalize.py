@@ -66,6 +66,11 @@ class Product:
     other: Sparsity | None = None
     dtype: str = "float32"
 
+    @property
+    def is_matrix_vector(self) -> bool:
+        """Whether it is a computed matrix times a vector, of float32 numbers."""
+        return not self.constant and self.columns == 1 and self.rows_out > 1 and self.dtype == "float32"
+
 
 def legalize(
     step: ImportedStep, sparse: dict[relax.Var, Sparsity], weights: StoredWeights

@@ -23,6 +23,19 @@ def product_costs(calls: list[KernelCall], product: Product, spikes: str | None,
     return [replace(call, cost=_product_cost(call, product, spikes, costs)) for call in calls]
 
 
+def matrix_vector_costs(calls: list[KernelCall], product: Product, spikes: str | None) -> list[KernelCall]:
+    """The calls of a computed matrix's product with a vector, without estimates: an active input is in every row."""
+    found = []
+    for call in calls:
+        cost, written = CallCost(product.name, all_bytes(call)), sum(value.nbytes for value in call.writes)
+        if call.kind in LISTS:
+            cost = replace(cost, nbytes=cost.nbytes - call.writes[0].nbytes, spikes=spikes, row=INDEX)
+        elif call.kind == "event-gemv":
+            cost = CallCost(product.name, written, spikes, INDEX + 4 * product.columns)
+        found.append(replace(call, cost=cost))
+    return found
+
+
 def _product_cost(call: KernelCall, product: Product, spikes: str | None, costs: MatrixCost) -> CallCost:
     written = sum(value.nbytes for value in call.writes)
     if call.kind in LISTS:

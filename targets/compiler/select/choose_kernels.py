@@ -16,7 +16,7 @@ from astroedge.targets.compiler.lower.lowerings.tables import EMBEDDING, WEIGHT_
 from astroedge.targets.compiler.lower.read_convolution import ConvolutionProduct
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
 from astroedge.targets.compiler.select.activity import ActivityCounters, Counter
-from astroedge.targets.compiler.select.call_costs import convolution_costs, product_costs
+from astroedge.targets.compiler.select.call_costs import convolution_costs, matrix_vector_costs, product_costs
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
@@ -29,6 +29,7 @@ from astroedge.targets.kernels.products.count_active import count_active
 from astroedge.targets.kernels.products.dense_gemv import batched_matmul
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
 from astroedge.targets.kernels.products.event_rows import event_rows
+from astroedge.targets.kernels.products.matrix_dots import matrix_dots
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
 
@@ -107,6 +108,9 @@ class _Chooser:
 
     def _add_product(self, call: KernelCall, product: Product) -> None:
         left, right = call.reads
+        if product.is_matrix_vector:
+            self._add_matrix_vector(call, product)
+            return
         first = len(self.calls)
         kernel, reason = self.decisions.decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
@@ -130,6 +134,29 @@ class _Chooser:
         self.calls[first:] = product_costs(self.calls[first:], product, spikes, costs)
         nbytes, precision = sum(value.nbytes for value in weights), self.weights.storage(right).name
         self.choice.matrices.append(product_report(product, right, Chosen(kernel, reason, spikes, nbytes, precision)))
+
+    def _add_matrix_vector(self, call: KernelCall, product: Product) -> None:
+        """A computed matrix times a computed vector: told of as the vector's product with the matrix turned round."""
+        matrix, vector = call.reads
+        turned = replace(
+            product, rows_out=1, columns=product.rows_out, sparsity=product.other, other=product.sparsity
+        )  # fmt: skip
+        first = len(self.calls)
+        kernel, reason = self.decisions.decide_matrix_vector(turned, matrix)
+        listed = kernel == "event"
+        graded = turned.sparsity is None or not turned.sparsity.binary
+        lists = self._lists_of(turned, vector) if listed else ()
+        reads = (*((vector,) if graded or not listed else ()), *lists, matrix)
+        function = matrix_dots(product.rows, turned.columns, batch=product.batch, listed=listed, graded=graded)
+        kind, touched = "batched-matmul", None
+        if listed:
+            assert turned.sparsity is not None
+            kind, touched = "event-gemv", round(turned.sparsity.rate * matrix.nbytes)
+        self.calls.append(KernelCall(function, reads, call.writes, kind, ("matmul",), touched=touched))
+        spikes, nbytes = self.activity.counted_as(vector, turned), matrix.nbytes
+        self.calls[first:] = matrix_vector_costs(self.calls[first:], turned, spikes)
+        chosen = Chosen(kernel, reason, spikes, nbytes, self.weights.storage(matrix).name)
+        self.choice.matrices.append(product_report(turned, matrix, chosen))
 
     def _add_convolution(self, call: KernelCall, product: ConvolutionProduct) -> None:
         images, weights = call.reads

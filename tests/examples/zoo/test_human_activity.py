@@ -33,7 +33,7 @@ def recordings() -> SimpleNamespace:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_the_step_that_is_exported(task: ModuleType, name: str) -> None:
-    """Two updates move every weight, mean and scale come from the data, and training runs give the step's outputs."""
+    """Rounds of two updates move every weight, mean and scale are the data's, and a run gives the step's outputs."""
     recipe = next(recipe for recipe in task.RECIPES if recipe.name == name)
     torch.manual_seed(0)
     model, data, told = build_model(recipe.model, recipe.arguments), recordings(), list[float]()
@@ -41,7 +41,7 @@ def test_a_recipe_trains_the_step_that_is_exported(task: ModuleType, name: str) 
     training = type(recipe.train)(recipe.train.run, updates=2, window=20)
     training(model, data, 0, told.append)
     after = model.state_dict()
-    assert told == [0.5, 1.0]
+    assert told[:2] == [0.5, 1.0]
     fixed = {"cell.A", "cell.B"}
     assert {key for key, value in before.items() if torch.equal(value, after[key])} <= fixed
     torch.testing.assert_close(after["standardise.mean"], torch.cat(data.inputs).mean(0))
@@ -78,11 +78,12 @@ def test_a_varied_recording_is_turned_and_no_other_is_mixed_in(
 
 
 def test_the_task_is_what_the_data_is(task: ModuleType) -> None:
-    """Forty recordings for training and forty held out, 100 ticks of six channels, ten a class in the task's order."""
+    """Forty recordings for training and forty held out, 100 ticks of six channels, ten a class."""
     training, held_out = task.load()
     for series in (training, held_out):
         assert {tuple(x.shape) for x in series.inputs} == {(100, 6)}
         assert series.labels.bincount().tolist() == [10, 10, 10, 10]
+    assert held_out.labels[:5].tolist() == [0, 1, 2, 3, 0]
     loudness = [
         torch.stack([x for x, y in zip(training.inputs, training.labels, strict=True) if y == label]).std()
         for label in range(4)

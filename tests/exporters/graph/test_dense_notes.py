@@ -63,10 +63,27 @@ def test_a_form_without_event_driven_kernel_is_noted(graph: StepGraph, form: str
         _graph([node("ConvTranspose", ["s", "W"], ["y"])], (1, 3, 18, 18), _weights(4, 3, 3, 3)),
         _graph([node("MatMul", ["s", "W"], ["y"])], (1, 4, 16, 5), _weights(16, 5)),
         _graph([node("MatMul", ["W", "s"], ["y"])], (1, 4, 5, 16), _weights(5, 16)),
+        _graph(
+            [
+                node("Reshape", ["s", "long"], ["z"]),
+                node("Reshape", ["u", "tall"], ["m"]),
+                node("MatMul", ["m", "z"], ["y"]),
+            ],
+            (1, 16, 1),
+            {"long": np.int64([1, 64, 1]), "tall": np.int64([1, 16, 64])},
+        ),
         _graph([node("MatMul", ["s", "t"], ["y"])], SHAPE, {}, rate=0.4),
         _graph([node("MatMul", ["u", "u"], ["y"])], SHAPE, {}),
     ],
-    ids=["convolution", "transposed convolution", "matrix", "weights first", "fires often", "numbers"],
+    ids=[
+        "convolution",
+        "transposed convolution",
+        "matrix",
+        "weights first",
+        "matrix and vector",
+        "fires often",
+        "numbers",
+    ],
 )
 def test_what_may_be_event_driven_or_reads_numbers_is_not_noted(graph: StepGraph) -> None:
     """No note where a kernel is chosen by its cost, where little could be saved, or where nothing is sparse."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from astroedge.errors import ExportError, UnsupportedOpError
-from astroedge.exporters.shared.child_process import run_in_child
+from astroedge.exporters.shared.child_process import run_in_child, tell_stage
 
 
 def test_result_comes_back(tmp_path: Path) -> None:
@@ -96,3 +96,21 @@ def test_matrix_products_work_after_the_parent_used_threads(tmp_path: Path) -> N
     (a @ a).sum()
     assert run_in_child(torch.get_num_threads, tmp_path) == 1
     assert run_in_child(lambda: (a @ a).shape, tmp_path) == (512, 512)
+
+
+def test_a_child_says_what_it_is_at(tmp_path: Path) -> None:
+    """What a child tells of its stage reaches the caller while the child runs."""
+    told: list[str] = []
+
+    def hear(stage: str) -> None:
+        told.append(stage)
+        (tmp_path / "heard").touch()
+
+    def work() -> bool:
+        tell_stage(tmp_path, "tick 3 of 200")
+        while not (tmp_path / "heard").exists():
+            pass
+        return True
+
+    assert run_in_child(work, tmp_path, hear)
+    assert told == ["tick 3 of 200"]

@@ -91,8 +91,8 @@ def stored(array: NDArray[Any]) -> relax.Constant:
 
 
 def numbers_of(constant: relax.Constant) -> NDArray[Any]:
-    """What a constant holds: a view of TVM's memory, which cannot be written to."""
-    if str(constant.ty.dtype.dtype) == "bool":
+    """What a constant holds; of numbers that NumPy has itself a view of TVM's memory, which cannot be written to."""
+    if str(constant.ty.dtype.dtype).rstrip("0123456789") not in ("float", "int", "uint"):
         return np.asarray(constant.value.numpy())
     array: NDArray[Any] = np.from_dlpack(constant.value)
     array.flags.writeable = False

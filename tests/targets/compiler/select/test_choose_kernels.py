@@ -149,17 +149,32 @@ def test_weights_first_are_event_driven() -> None:
     assert (matrix.kernel, matrix.rows, matrix.columns, matrix.calls) == ("event", 64, 64, 1)
 
 
-def test_spikes_on_the_right_of_a_product_are_multiplied_and_the_reason_says_so() -> None:
-    """No kernel skips zeros of a right operand that is computed; that is told apart from an operand of numbers."""
+def test_a_computed_matrix_times_spikes_is_event_driven() -> None:
+    """W z reads the active places of each row of W, or as asked all; it is told of as z times W turned round."""
     outer = [
         node("Reshape", ["s", "column"], ["c"]),
         node("Transpose", ["u"], ["t"]),
         node("MatMul", ["t", "u"], ["m"]),
         node("MatMul", ["m", "c"], ["y"]),
     ]
-    choice = chosen_program(_read(*outer, shape=(64, 1)))[1]
-    of_numbers, of_spikes = choice.matrices
+    graph = _read(*outer, shape=(64, 1))
+    of_numbers, of_spikes = chosen_program(graph)[1].matrices
     assert (of_numbers.reason, of_numbers.multiplies_zeros) == ("input is not a spike tensor", False)
+    assert (of_spikes.kernel, of_spikes.spikes, of_spikes.reason) == ("event", "1.spike", "1.spike fires at 5.0%")
+    assert (of_spikes.rows, of_spikes.columns, of_spikes.calls) == (64, 64, 1)
+    assert chosen_program(graph, "dense")[1].matrices[1].kernel == "dense"
+
+
+def test_spikes_on_the_right_of_a_product_of_matrices_are_multiplied_and_the_reason_says_so() -> None:
+    """No kernel skips zeros of a right matrix that is computed; that is told apart from an operand of numbers."""
+    outer = [
+        node("Reshape", ["s", "column"], ["c"]),
+        node("Concat", ["c", "c"], ["both"], axis=1),
+        node("Transpose", ["u"], ["t"]),
+        node("MatMul", ["t", "u"], ["m"]),
+        node("MatMul", ["m", "both"], ["y"]),
+    ]
+    _, of_spikes = chosen_program(_read(*outer, shape=(64, 2)))[1].matrices
     assert of_spikes.reason == "1.spike fires at 5.0%, but it is the right operand of the product"
     assert of_spikes.multiplies_zeros
 
