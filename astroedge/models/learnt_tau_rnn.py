@@ -81,4 +81,4 @@ class LearntTauRNN(nn.Module):
         return nn.functional.leaky_relu((1 - share) * h + share * current, SLOPE)
 
     def _scores(self, h: Tensor) -> Tensor:
-        return self.V(h).unflatten(-1, (self.heads, -1))
+        return self.V(h).unflatten(-1, (self.heads, -1))  # type: ignore[no-any-return]

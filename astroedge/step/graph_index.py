@@ -63,6 +63,11 @@ class GraphIndex:
         return self.initialisers | {name: tensor for name, tensor in held if tensor is not None}
 
     @cached_property
+    def leaving(self) -> frozenset[str]:
+        """The outputs."""
+        return frozenset(value.name for value in self._graph.output)
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name in use, those in sub-graphs included."""
         graph = self._graph

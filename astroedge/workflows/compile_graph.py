@@ -160,9 +160,10 @@ def _quantise(
     from astroedge.step.graph import StepGraph
     from astroedge.targets import quantise
 
-    if precision != "float32":
-        say(f"storing weights as {precision}" if isinstance(precision, str) else "storing weights as asked for each")
-    return quantise(graph if isinstance(graph, StepGraph) else StepGraph.load(graph), precision)
+    source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
+    if source.sources:  # a large graph, whose weights take a while
+        say(f"storing weights as {precision if isinstance(precision, str) else 'asked for each'}")
+    return quantise(source, precision)
 
 
 def _compile(

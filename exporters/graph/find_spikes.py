@@ -35,14 +35,21 @@ def find_spikes(graph: onnx.GraphProto, states: tuple[StateSpec, ...]) -> list[S
 
     A spike tensor is the Boolean that is cast to numbers, chooses a spike's height (`where(fired, 2, 0)`), or is an
     output or next state itself: a comparison, or what logic makes of comparisons (a neuron that is above threshold and
-    not refractory). It is named after the module that
+    not refractory). What compares inputs alone, and is neither read by a product nor an output, is a gate and none.
+
+    It is named after the module that
     made it, plus `.spike`; where a module makes several, after the state that is compared, or else after the module
     whose result is compared.
     """
-    makers = GraphIndex(graph).makers
-    wanted = {value.name for value in graph.output} | find_heights(graph).keys()
+    index = GraphIndex(graph)
+    makers = index.makers
+    heights = find_heights(graph)
+    wanted = {value.name for value in graph.output} | heights.keys()
     wanted |= {node.input[0] for node in graph.node if node.op_type == "Cast"}
     fired = [node for node in graph.node if node.output[0] in wanted and _comparisons(makers, node.output[0])]
+    carried = {state.input_name for state in states}
+    fixed = {value.name for value in graph.input if value.name not in carried} | index.stored.keys()
+    fired = [node for node in fired if not _is_gate(index, node.output[0], fixed, {*heights.values()})]
     per_module = Counter(module_of(node) for node in fired)
     found: list[Spikes] = []
     for node in fired:
@@ -100,6 +107,29 @@ def find_reset_copies(graph: onnx.GraphProto, spikes: Sequence[Spikes], states: 
         and sources <= carried
         and any(sources < others for other, others in read.items() if other != name)
     }
+
+
+def _is_gate(index: GraphIndex, value: str, fixed: set[str], heights: set[str]) -> bool:
+    """Whether a Boolean compares only what is `fixed` from outside, element by element, and only gates something.
+
+    A threshold over an input is a spike tensor where a product reads it, as a number or one of the choices `heights`,
+    or where that is an output.
+    """
+    compared = {operand for comparison in _comparisons(index.makers, value) for operand in comparison.input}
+    if not all(source in fixed for operand in compared for source in _elementwise_sources(index.makers, operand)):
+        return False
+    waiting, gates = [value], False
+    while waiting:
+        name = waiting.pop()
+        if name in index.leaving:
+            return False
+        for reader, _ in index.readers.get(name, ()):
+            if operator(reader.op_type).kind == "product":
+                return False
+            same = reader.op_type == "Cast" or reader.op_type in SAME_ELEMENTS or reader.output[0] in heights
+            waiting += reader.output if same else []
+            gates = gates or not same
+    return gates
 
 
 def _comparisons(makers: dict[str, onnx.NodeProto], value: str) -> list[onnx.NodeProto]:

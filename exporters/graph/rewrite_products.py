@@ -9,12 +9,15 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from astroedge.exporters.graph.rewrite_spike_products import rewrite_spike_products
 from astroedge.step.graph_index import GraphIndex, attributes, infer_types, replace_items
 from astroedge.step.tensor_data import array_of
 
 
 def rewrite_products(model: onnx.ModelProto) -> None:
     """Write the sum over the last axis of `W * z` as `MatMul(W, z)`, in place: W stored [m, n], z computed [n].
+
+    Then do the same where W is computed and z spikes, of any number of streams.
 
     The order of additions is not defined in either form; the sums agree within rounding.
     """
@@ -35,6 +38,7 @@ def rewrite_products(model: onnx.ModelProto) -> None:
         else:
             nodes.append(node)
     replace_items(graph.node, nodes)
+    rewrite_spike_products(graph, types)
 
 
 def _sums_rows(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:

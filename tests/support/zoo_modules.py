@@ -10,16 +10,18 @@ from types import ModuleType
 
 from tests.support.places import ROOT
 
-FOLDER = ROOT / "examples" / "zoo"
+FOLDERS = [str(ROOT / "examples" / name) for name in ("zoo", "char_lm")]  # the texts and n-grams are next door
+ROOMS = ("frame", "recipes", "corpus", "kneser_ney")
 
 
 @contextmanager
 def zoo_module(name: str) -> Iterator[ModuleType]:
-    """A module such as `frame.baselines`; afterwards none of the folder's is left among the imported ones."""
-    sys.path.insert(0, str(FOLDER))
+    """A module such as `frame.baselines`; afterwards none of the folders' is left among the imported ones."""
+    sys.path[:0] = FOLDERS
     try:
         yield importlib.import_module(name)
     finally:
-        sys.path.remove(str(FOLDER))
-        for other in [key for key in sys.modules if key.partition(".")[0] in ("frame", "recipes")]:
+        for folder in FOLDERS:
+            sys.path.remove(folder)
+        for other in [key for key in sys.modules if key.partition(".")[0] in ROOMS]:
             del sys.modules[other]

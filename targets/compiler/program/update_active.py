@@ -66,11 +66,11 @@ def update_active(program: StepProgram, rates: Sequence[float], target: Target) 
 
 
 def _needed(program: StepProgram, calls: list[KernelCall]) -> list[KernelCall]:
-    """The calls of which something is read or shown."""
+    """The calls, without plain ones of which nothing is read or shown any more; others may count."""
     read = {*program.outputs, *program.nexts, *program.spikes, *program.margins}
     kept = []
     for call in reversed(calls):
-        if call.product is not None or not read.isdisjoint(call.writes):
+        if not has_plain_loops(call) or not read.isdisjoint(call.writes):
             kept.append(call)
             read.update(call.reads)
     return kept[::-1]

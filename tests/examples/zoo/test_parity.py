@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -10,23 +9,14 @@ import pytest
 import torch
 
 from astroedge.models.build_model import build_model
-from tests.support.places import ROOT
-
-FOLDERS = [str(ROOT / "examples" / name) for name in ("zoo", "char_lm")]
+from tests.support.zoo_modules import zoo_module
 
 
 @pytest.fixture(scope="module")
 def parity() -> Iterator[ModuleType]:
-    """The recipe's file, imported as train_zoo.py does."""
-    before = set(sys.modules)
-    sys.path[:0] = FOLDERS
-    try:
-        yield __import__("recipes.parity").parity
-    finally:
-        sys.path[:] = [place for place in sys.path if place not in FOLDERS]
-        for name in set(sys.modules) - before:
-            if name.split(".")[0] in {"frame", "recipes", "corpus", "kneser_ney"}:
-                del sys.modules[name]
+    """The file of the task."""
+    with zoo_module("recipes.parity") as module:
+        yield module
 
 
 def test_sequences_ask_for_the_last_bits(parity: ModuleType) -> None:

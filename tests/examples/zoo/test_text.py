@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from types import ModuleType
@@ -12,24 +11,16 @@ import pytest
 import torch
 
 from astroedge.models.build_model import build_model
-from tests.support.places import ROOT
+from tests.support.zoo_modules import zoo_module
 
-FOLDERS = [str(ROOT / "examples" / name) for name in ("zoo", "char_lm")]
 NAMES = ("astrosnn-text", "bdh-text", "spikegpt-text", "egru-text")
 
 
 @pytest.fixture(scope="module")
 def text() -> Iterator[ModuleType]:
-    """The recipes' file, imported as train_zoo.py does."""
-    before = set(sys.modules)
-    sys.path[:0] = FOLDERS
-    try:
-        yield __import__("recipes.text").text
-    finally:
-        sys.path[:] = [place for place in sys.path if place not in FOLDERS]
-        for name in set(sys.modules) - before:
-            if name.split(".")[0] in {"frame", "recipes", "corpus", "kneser_ney"}:
-                del sys.modules[name]
+    """The file of the task."""
+    with zoo_module("recipes.text") as module:
+        yield module
 
 
 def test_windows_cover_every_excerpt(text: ModuleType) -> None:

@@ -211,6 +211,27 @@ def named(*rows: tuple[str, str, list[str], str]) -> list[onnx.NodeProto]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("last", "found"),
+    [
+        (node("Mul", ["c", "sum"], ["y"]), []),
+        (node("MatMul", ["c", "square"], ["y"]), ["spike"]),
+        (node("Identity", ["c"], ["y"]), ["spike"]),
+    ],
+    ids=["gate", "read by a product", "output"],
+)
+def test_a_gate_by_inputs_alone_is_no_spike_tensor(last: onnx.NodeProto, found: list[str]) -> None:
+    """A threshold over an input is one where a product reads it or where it is an output, else it is a gate."""
+    nodes = [
+        node("Greater", ["x", "half"], ["b"]),
+        node("Cast", ["b"], ["c"], to=F),
+        node("Add", ["x", "one"], ["sum"]),
+    ]
+    model = model_of(*nodes, last)
+    model.graph.initializer.append(numpy_helper.from_array(np.eye(8, dtype=np.float32), "square"))
+    assert [spikes.name for spikes in find_spikes(model.graph, ())] == found
+
+
 def test_names_come_from_module_state_or_maker() -> None:
     """Alone in its module a spike tensor has the module's name; else that of the state compared; else of the maker."""
     graph = model_of(

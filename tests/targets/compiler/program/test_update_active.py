@@ -15,6 +15,7 @@ from astroedge.targets.compiler.program.schedule_calls import copy_kernel
 from astroedge.targets.compiler.program.step_program import StepProgram
 from astroedge.targets.compiler.program.update_active import update_active
 from astroedge.targets.kernels.products.count_active import count_active
+from tests.support import graphs
 from tests.support.plastic_graph import COLUMNS, KEPT, REWRITTEN, plastic_graph
 from tests.support.programs import chosen_program
 
@@ -80,3 +81,11 @@ def test_what_fires_most_of_the_time_keeps_its_loops() -> None:
     for rate, kind in ((0.05, "active-update"), (0.9, "element-wise")):
         made = update_active(replace(chosen, spikes=spikes), [rate, rate], TARGET)
         assert next(call.kind for call in made.calls if new in call.writes) == kind
+
+
+def test_what_counts_stays_and_masks_that_nobody_reads_go(program: StepProgram) -> None:
+    """A shared mask is left out where each reader makes it for itself; calls that write counters are kept."""
+    chosen, _ = chosen_program(graphs.lif_layer())
+    assert update_active(chosen, [0.1] * len(chosen.spikes), TARGET).calls == chosen.calls
+    read = {value for call in program.calls for value in call.reads} | {*program.outputs, *program.nexts}
+    assert all(not read.isdisjoint(call.writes) for call in program.calls)

@@ -30,7 +30,10 @@ def test_equals_the_reduction_order(rows: int, outputs: int, batch: int, rate: f
 @pytest.mark.guard
 @pytest.mark.parametrize("target", [X86_64_V3, CORTEX_A72], ids=["x86-64-v3", "cortex-a72"])
 def test_products_are_not_fused(target: dict[str, object]) -> None:
-    """Each product is rounded before it is added."""
+    """Each product is rounded before it is added.
+
+    A guard: another processor would show other numbers, this one need not.
+    """
     func = matrix_dots(300, 16, listed=True)
     assert FUSED.search(assembly(func, target)) is None
     assert FUSED.search(assembly(func, target, exact=False)) is not None
