@@ -47,7 +47,7 @@ def draw_activity(session: CompiledSession, graph: StepGraph, data: Mapping[str,
 
 
 def _different(rasters: Sequence[SpikeRaster]) -> list[SpikeRaster]:
-    """Those that fire and are not what another shows a tick earlier or later: a state that delays it, say."""
+    """Those that fire and are not what another shows, a tick earlier or later perhaps: a state that delays it, say."""
     kept: list[SpikeRaster] = []
     for item in rasters:
         echoes = (
@@ -72,9 +72,10 @@ def _draw_raster(panel: Axes, item: SpikeRaster) -> None:
 
 
 def _record_states(session: CompiledSession, data: Mapping[str, Array], ticks: int) -> dict[str, Array]:
-    """Every state that holds numbers after every tick, `(ticks, elements)`, of large ones evenly chosen elements."""
+    """Every state after every tick, `(ticks, elements)`, large ones first and of these evenly chosen elements."""
     session.reset()
-    seen: dict[str, list[Array]] = {name: [] for name in session.states}
+    large_first = sorted(session.states, key=lambda name: -session.states[name].size)
+    seen: dict[str, list[Array]] = {name: [] for name in large_first}
     for tick in range(ticks):
         session.step(**{name: array[tick] for name, array in data.items()})
         for name, array in session.states.items():
@@ -85,9 +86,9 @@ def _record_states(session: CompiledSession, data: Mapping[str, Array], ticks: i
 
 
 def _changing(states: Mapping[str, Array]) -> dict[str, Array]:
-    """Of each state the elements that change most, large states first; ones and zeros alone are spikes, left out."""
+    """Of each state the elements that change most; one of ones and zeros alone holds spikes and is left out."""
     found = {}
-    for name, values in sorted(states.items(), key=lambda item: -item[1].shape[1]):
+    for name, values in states.items():
         moving = values.std(axis=0)
         if moving.any() and not np.isin(values, (0, 1)).all():
             most = np.argsort(-moving, kind="stable")[:ELEMENTS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from types import ModuleType
 
@@ -27,7 +28,7 @@ def test_windows_cover_every_excerpt(text: ModuleType) -> None:
     """In one pass each byte of every text but its first is asked once, after the byte before it."""
     texts = [torch.arange(1, 1 + length) for length in (300, 40, text.EXCERPT + 90)]
     pairs: list[tuple[int, int]] = []
-    for tokens, following, _ in islice(text.Windows(texts, random.Random(1)), text.EXCERPT // text.WINDOW):
+    for tokens, following, _ in islice(text.Windows(texts, random.Random(1), text.WINDOW), text.EXCERPT // text.WINDOW):
         asked = following != text.NOTHING
         pairs += zip(tokens[asked].tolist(), following[asked].tolist(), strict=True)
     assert {(after - before) for before, after in pairs} == {1}
@@ -38,7 +39,7 @@ def test_windows_cover_every_excerpt(text: ModuleType) -> None:
 def test_a_lane_goes_on_where_it_ended(text: ModuleType) -> None:
     """A window begins with the byte its lane was last asked for, and the flag is up where an excerpt begins."""
     texts = [torch.arange(1000 * i, 1000 * i + 100) for i in range(text.LANES)]
-    first, second = islice(text.Windows(texts, random.Random(1)), 2)
+    first, second = islice(text.Windows(texts, random.Random(1), 32), 2)
     assert first[2].all()
     assert not second[2].any()
     assert torch.equal(second[0][:, 0], first[1][:, -1])
@@ -47,14 +48,14 @@ def test_a_lane_goes_on_where_it_ended(text: ModuleType) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_updates_teach_the_step(text: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six updates on one sentence lower its bits per byte, as the step reads it tick by tick, in each network."""
-    monkeypatch.setattr(text, "STEPS", 6)
     monkeypatch.setattr(text, "WARM_UP", 2)
     recipe = next(recipe for recipe in text.RECIPES if recipe.name == name)
     sentence = text._series([b"A line of text, and a line of text. " * 20])
     torch.manual_seed(0)
     model = build_model(recipe.model, recipe.arguments)
     before = surprise(model, sentence.inputs[0][:40])
-    recipe.train(model, sentence, 0, lambda share: None)
+    budget = replace(recipe.train.keywords["budget"], steps=6)
+    recipe.train(model, sentence, 0, lambda share: None, budget=budget)
     assert not model.training
     assert surprise(model, sentence.inputs[0][:40]) < before - 0.3
 
