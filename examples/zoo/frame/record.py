@@ -58,9 +58,18 @@ def write(recipe: Recipe, runs: Runs, held_out: Series, measured: dict[str, Any]
         },
         **measured,
     }
-    text = json.dumps(_rounded(record), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     replace_file(PACKAGE / f"{recipe.name}.safetensors", content)
-    replace_file(PACKAGE / f"{recipe.name}.json", text.encode())
+    _write(record)
+
+
+def renew(name: str, measured: dict[str, Any]) -> None:
+    """Put what was measured anew into the record of this name."""
+    _write({**json.loads((PACKAGE / f"{name}.json").read_text(encoding="utf-8")), **measured})
+
+
+def _write(record: dict[str, Any]) -> None:
+    text = json.dumps(_rounded(record), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    replace_file(PACKAGE / f"{record['name']}.json", text.encode())
 
 
 def put_table(records: list[dict[str, Any]]) -> None:
@@ -88,13 +97,14 @@ def _task(task: str, records: list[dict[str, Any]]) -> list[str]:
         step, rates = record["step"], list(record["step"]["firing_rates"].values())
         results = " | ".join(_result(record["precisions"][name]["result"], bits) for name in PRECISIONS)
         seeds = f"{_result(record['seeds']['mean'], bits)} ± {_result(record['seeds']['spread'], bits)}"
-        firing = f"{min(rates):.0%}–{max(rates):.0%}" if rates else "–"
+        firing = "–".join(dict.fromkeys(f"{rate:.0%}" for rate in (min(rates), max(rates)))) if rates else "–"
         share = f"{step['synops'] / step['macs']:.0%} of {step['macs']:,.0f}"
         lines += [
             f"| **`{record['name']}`** {record['title']} | {step['weights']:,} | {seeds} | {results} | "
             f"{step['microseconds']:.3g} | {firing} | {share} |"
         ]
-    for name, value in {key: value for record in rows for key, value in record["baselines"].items()}.items():
+    others = {key: value for record in rows for key, value in record["baselines"].items()}
+    for name, value in sorted(others.items(), key=lambda item: item[1], reverse=not bits):
         lines += [f"| {name} | | {_result(value, bits)} | | | | | | |"]
     return [*lines, ""]
 
