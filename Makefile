@@ -63,9 +63,7 @@ quick: .venv/ready
 test-gpu: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/gpu
 
-test-# What an earlier build left in the two folders would go into the wheels, files that are gone since then included.
-wheel: .venv/ready
-	rm -rf build examples/zoo/build
+test-wheel: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/repository/test_wheel.py
 
 test-pages: .venv/ready browser
