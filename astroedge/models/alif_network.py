@@ -36,10 +36,32 @@ DAMPENING = 0.3  # of the derivative of a spike
 class ALIF(nn.Module):
     """One recurrent layer of adaptive-threshold neurons; in training, spikes have the published derivative."""
 
-    def __init__(self, inputs: int, neurons: int) -> None:
-        """Fresh weights from torch's global generator, of variance 1 / inputs as published, and currents around 0."""
+    alpha: float | Tensor
+    gain: float | Tensor
+    rho: float | Tensor
+    share: float | Tensor
+    threshold: float | Tensor
+    beta: float | Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        neurons: int,
+        *,
+        tau: float | Tensor = TAU,
+        tau_adaptation: float | Tensor = TAU_ADAPTATION,
+        threshold: float | Tensor = THRESHOLD,
+        beta: float | Tensor = BETA,
+    ) -> None:
+        """Fresh weights from torch's global generator, of variance 1 / inputs as published, and currents around 0.
+
+        The constants are numbers that all neurons share, or tensors `(neurons,)`, which a checkpoint holds.
+        """
         super().__init__()
-        self.alpha, self.rho = math.exp(-1 / TAU), math.exp(-1 / TAU_ADAPTATION)
+        self._hold(
+            alpha=_decay_of(tau), gain=_rest_of(tau), rho=_decay_of(tau_adaptation), share=_rest_of(tau_adaptation)
+        )
+        self._hold(threshold=threshold, beta=beta)
         self.W_in, self.W_rec = nn.Linear(inputs, neurons), nn.Linear(neurons, neurons, bias=False)
         nn.init.normal_(self.W_in.weight, std=inputs**-0.5)
         nn.init.normal_(self.W_in.bias, std=0.5)
@@ -47,19 +69,37 @@ class ALIF(nn.Module):
         with torch.no_grad():
             self.W_rec.weight.fill_diagonal_(0.0)
 
+    def _hold(self, **constants: float | Tensor) -> None:
+        """Tensors become buffers."""
+        for name, value in constants.items():
+            if isinstance(value, Tensor):
+                self.register_buffer(name, value)
+            else:
+                setattr(self, name, value)
+
     def forward(self, x: Tensor, v: Tensor, z: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One tick: spikes `x (B, inputs)` and v, z, b `(B, neurons)` → the next v, z, b."""
-        b = self.rho * b + (1 - self.rho) * z
-        threshold = THRESHOLD + BETA * b
+        b = self.rho * b + self.share * z
+        threshold = self.threshold + self.beta * b
         recurrent = self._without_diagonal(z) if self.training else self.W_rec(z)
         current = self.W_in(x) + recurrent
         fired = _Spike.apply(v, threshold) if self.training else (v > threshold).to(v.dtype)  # type: ignore[no-untyped-call]
-        return self.alpha * v + (1 - self.alpha) * current - threshold * z, fired, b
+        return self.alpha * v + self.gain * current - threshold * z, fired, b
 
     def _without_diagonal(self, z: Tensor) -> Tensor:
         """`W_rec z` whose derivative leaves the diagonal alone, so that it stays zero."""
         weight = self.W_rec.weight
         return nn.functional.linear(z, weight * (1 - torch.eye(len(weight), dtype=weight.dtype, device=weight.device)))
+
+
+def _decay_of(tau: float | Tensor) -> float | Tensor:
+    """exp(−1 / τ), computed in double precision."""
+    return torch.exp(-1 / tau.double()).float() if isinstance(tau, Tensor) else math.exp(-1 / tau)
+
+
+def _rest_of(tau: float | Tensor) -> float | Tensor:
+    """1 − exp(−1 / τ), computed in double precision."""
+    return (1 - torch.exp(-1 / tau.double())).float() if isinstance(tau, Tensor) else 1 - math.exp(-1 / tau)
 
 
 class ALIFNetwork(nn.Module):

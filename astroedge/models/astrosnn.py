@@ -43,7 +43,8 @@ from torch import Tensor, nn
 
 from astroedge.errors import InputError
 from astroedge.models.decay import ConstantDecay, Decay, MemoryDecay
-from astroedge.models.spiking_scan import decayed_attention, fire, leaky_scan, spike
+from astroedge.models.spiking_scan import decayed_attention
+from astroedge.models.threshold import Threshold
 
 EXPECTED_RATE = 0.15  # weights start so that a matrix reading spikes at this rate gives values of unit variance
 
@@ -52,7 +53,8 @@ EXPECTED_RATE = 0.15  # weights start so that a matrix reading spikes at this ra
 class AstroSNNConfig:
     """Sizes and constants of an `AstroSNN`.
 
-    `theta_*` are the thresholds of the module's equations. `shortest_memory` and `longest_memory` are the astrocytes'
+    `theta_*` are the thresholds of the module's equations, where `own_thresholds` makes them one a neuron, which learn
+    and start there. `shortest_memory` and `longest_memory` are the astrocytes'
     time scales τ in ticks at the start of training, spaced evenly in their logarithm over the heads. `dropout` is the
     chance that an element of the embedding or of what a block adds to `x` is left out in training.
     """
@@ -71,6 +73,7 @@ class AstroSNNConfig:
     shortest_memory: float = 4.0
     longest_memory: float = 512.0
     dropout: float = 0.1
+    own_thresholds: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that no network can have."""
@@ -101,29 +104,31 @@ class AstrocyteUnit(nn.Module):
             self.W_v.weight /= taus.sqrt().repeat_interleave(config.head_width)[:, None]
             self.W_x.bias.fill_(-1.0)  # σ(−1) = 0.27: a membrane that nothing drives stays below its threshold
         self.gamma, self.lam = MemoryDecay(taus), Decay(width)
+        thetas = (config.theta_q, config.theta_k, config.theta_s)
+        self.theta_q, self.theta_k, self.theta_s = (Threshold(x, width, config.own_thresholds) for x in thetas)
 
     def step(self, z: Tensor, H: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One tick: spikes `z (B, D)`, state `H`, `r` → spikes `s (B, D)`, next `H`, next `r`."""
         config = self.config
         heads = (-1, config.heads, config.head_width)
-        q = fire(self.W_q(z), config.theta_q).reshape(*heads)
-        k = fire(self.W_k(z), config.theta_k).reshape(*heads)
+        q = self.theta_q.fire(self.W_q(z)).reshape(*heads)
+        k = self.theta_k.fire(self.W_k(z)).reshape(*heads)
         v = self.W_v(z).reshape(*heads)
         H = self.gamma().reshape(-1, 1, 1) * H + k.unsqueeze(3) * v.unsqueeze(2)
         o = torch.matmul(q.unsqueeze(2), H).reshape(-1, config.width) * config.head_width**-0.5
         u = self.lam() * r + torch.sigmoid(self.W_x(z))
-        s = fire(u + o, config.theta_s)
-        return s, H, u - s * config.theta_s
+        s = self.theta_s.fire(u + o)
+        return s, H, u - s * self.theta_s.value
 
     def forward(self, z: Tensor, H: Tensor, r: Tensor, spikes: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """A sequence `z (T, B, D)` → `s (T, B, D)`, last `H`, last `r`; `q`, `k` and `s` are noted in `spikes`."""
         config = self.config
         heads = (*z.shape[:2], config.heads, config.head_width)
-        q, k = spike(self.W_q(z), config.theta_q), spike(self.W_k(z), config.theta_k)
+        q, k = self.theta_q.spike(self.W_q(z)), self.theta_k.spike(self.W_k(z))
         v = self.W_v(z).reshape(heads)
         o, H = decayed_attention(q.reshape(heads), k.reshape(heads), v, self.gamma(), H)
         current, readout = torch.sigmoid(self.W_x(z)), o.reshape(z.shape) * config.head_width**-0.5
-        s, r = leaky_scan(current, self.lam(), r, config.theta_s, readout)
+        s, r = self.theta_s.scan(current, self.lam(), r, readout)
         spikes.update({"astro.W_q.spike": q, "astro.W_k.spike": k, "astro.r.spike": s})
         return s, H, r
 
@@ -138,6 +143,9 @@ class Block(nn.Module):
         width, feed_forward = config.width, config.feed_forward
         self.norm_a, self.norm_c = nn.LayerNorm(width), nn.LayerNorm(width)
         self.alpha, self.beta, self.phi = Decay(width), Decay(width), Decay(feed_forward)
+        own = config.own_thresholds
+        self.theta_a, self.theta_c = Threshold(config.theta_a, width, own), Threshold(config.theta_c, width, own)
+        self.theta_f = Threshold(config.theta_f, feed_forward, own)
         self.astro = AstrocyteUnit(config)
         self.W_o = _reads_spikes(width, width, bias=False)
         self.W_up, self.W_down = _reads_spikes(width, feed_forward), _reads_spikes(feed_forward, width)
@@ -146,26 +154,26 @@ class Block(nn.Module):
         self, x: Tensor, H: Tensor, a: Tensor, r: Tensor, c: Tensor, f: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """One tick: `x (B, D)` and the state → `x` and the next state."""
-        config = self.config
         a = self.alpha() * a + self.norm_a(x)
-        z = fire(a, config.theta_a)
+        z = self.theta_a.fire(a)
         s, H, r = self.astro.step(z, H, r)
         x = x + self.W_o(s)
         c = self.beta() * c + self.norm_c(x)
-        z_c = fire(c, config.theta_c)
+        z_c = self.theta_c.fire(c)
         f = self.phi() * f + self.W_up(z_c)
-        z_f = fire(f, config.theta_f)
+        z_f = self.theta_f.fire(f)
         x = x + self.W_down(z_f)
-        return x, H, a - z * config.theta_a, r, c - z_c * config.theta_c, f - z_f * config.theta_f
+        a, c = a - z * self.theta_a.value, c - z_c * self.theta_c.value
+        return x, H, a, r, c, f - z_f * self.theta_f.value
 
     def forward(self, x: Tensor, state: list[Tensor], spikes: dict[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """A sequence `x (T, B, D)` → `x`, last state; spike tensors are noted in `spikes` by their names in a block."""
         config, (H, a, r, c, f) = self.config, state
-        z, a = leaky_scan(self.norm_a(x), self.alpha(), a, config.theta_a)
+        z, a = self.theta_a.scan(self.norm_a(x), self.alpha(), a)
         s, H, r = self.astro(z, H, r, spikes)
         x = x + F.dropout(self.W_o(s), config.dropout, self.training)
-        z_c, c = leaky_scan(self.norm_c(x), self.beta(), c, config.theta_c)
-        z_f, f = leaky_scan(self.W_up(z_c), self.phi(), f, config.theta_f)
+        z_c, c = self.theta_c.scan(self.norm_c(x), self.beta(), c)
+        z_f, f = self.theta_f.scan(self.W_up(z_c), self.phi(), f)
         x = x + F.dropout(self.W_down(z_f), config.dropout, self.training)
         spikes.update({"a.spike": z, "c.spike": z_c, "f.spike": z_f})
         return x, [H, a, r, c, f]

@@ -13,15 +13,21 @@ from torch import Tensor, nn
 
 
 class LIF(nn.Module):
-    """A population of LIF neurons that share a decay and a threshold; spikes have no surrogate derivative.
+    """A population of LIF neurons; spikes have no surrogate derivative.
 
-    `threshold` is a parameter of one element, so that a checkpoint holds it.
+    `decay` and `threshold` are numbers that all neurons share, or tensors of one for each, `(N,)` or `(C, 1, 1)`. A
+    checkpoint holds the threshold, a parameter, and decays that are a tensor.
     """
 
-    def __init__(self, decay: float, threshold: float = 1.0) -> None:
+    decay: float | Tensor
+
+    def __init__(self, decay: float | Tensor, threshold: float | Tensor = 1.0) -> None:
         super().__init__()
-        self.decay = decay
-        self.threshold = nn.Parameter(torch.full((1,), threshold))
+        if isinstance(decay, Tensor):
+            self.register_buffer("decay", decay)
+        else:
+            self.decay = decay
+        self.threshold = nn.Parameter(threshold if isinstance(threshold, Tensor) else torch.full((1,), threshold))
 
     def forward(self, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """One tick: the input current and the membrane, of one shape → spikes 0 and 1, next membrane."""

@@ -19,7 +19,7 @@ from torch import Tensor
 ATTENTION_CHUNK = 128
 
 
-def fire(membrane: Tensor, threshold: float) -> Tensor:
+def fire(membrane: Tensor, threshold: float | Tensor) -> Tensor:
     """Spikes of membranes that reach `threshold`: 1 where `membrane >= threshold`, else 0, in the membrane's dtype.
 
     This is the inference form: nothing but a comparison and a cast, so that an exported graph shows both.
