@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astroedge.bundle.manifest import Matrix
 from astroedge.targets.compiler.lower.legalize import Product
@@ -33,11 +35,16 @@ def product_report(product: Product, matrix: Value, chosen: Chosen) -> Matrix:
         kernel=chosen.kernel,
         reason=chosen.reason,
         spikes=chosen.spikes,
-        nonzero=int(np.count_nonzero(matrix.data)) if matrix.data is not None else None,
+        nonzero=None if matrix.data is None else round(_density(matrix.data) * product.rows * product.columns),
         nbytes=chosen.nbytes,
         precision=chosen.precision,
         graded=is_graded(product),
     )
+
+
+def _density(weights: NDArray[Any]) -> float:
+    """The share of weights that are not zero, of a stack of matrices over all of them: each call meets one of these."""
+    return float(np.count_nonzero(weights)) / weights.size
 
 
 def convolution_report(product: ConvolutionProduct, nonzero: int, chosen: Chosen) -> Matrix:
