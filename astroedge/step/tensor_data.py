@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import count
 from math import prod
@@ -52,7 +53,7 @@ _numbers = count()
 _sources: WeakValueDictionary[str, Source] = WeakValueDictionary()
 
 
-class Source:
+class Source(ABC):
     """Where the numbers of references lie; its `word` stands in their location."""
 
     def __init__(self) -> None:
@@ -60,15 +61,15 @@ class Source:
         self.word = f"{_WORD}{next(_numbers)}"
         _sources[self.word] = self
 
+    @abstractmethod
     def array(self, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """The tensor at an offset, a view that cannot be written to."""
-        raise NotImplementedError
 
     def is_file(self, path: Path) -> bool:
         """Whether it is the file at `path`, as that is now."""
         return False
 
-    def take(self) -> None:
+    def take(self) -> None:  # noqa: B027  most have nothing to do
         """Make sure that it lives as long as this object does."""
 
 

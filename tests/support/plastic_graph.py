@@ -20,12 +20,12 @@ REWRITTEN = ("clipped", "added", "shown", "late", "negated", "mixed")
 """Those of which that cannot be proved, and those that cannot be updated in place."""
 
 
-def plastic_graph() -> StepGraph:
-    """The step: `pre` and `post` are spikes, `x` is what is learnt from, `slot` a number of 0 to SLOTS − 1."""
+def _spec() -> StepSpec:
+    """What the step takes, gives and keeps."""
     shapes = dict.fromkeys((*KEPT, *REWRITTEN), (STREAMS, ROWS, COLUMNS))
     shapes["ring"] = (STREAMS, SLOTS, COLUMNS)
     kinds = {"counts": "int32"}
-    spec = StepSpec(
+    return StepSpec(
         inputs=(
             TensorSpec("pre", (STREAMS, ROWS), "float32", firing_rate=0.05),
             TensorSpec("post", (STREAMS, COLUMNS), "float32", firing_rate=0.03),
@@ -35,6 +35,10 @@ def plastic_graph() -> StepGraph:
         outputs=(TensorSpec("y", (STREAMS, ROWS, COLUMNS), "float32"),),
         states=tuple(StateSpec(name, shape, kinds.get(name, "float32")) for name, shape in shapes.items()),
     )
+
+
+def plastic_graph() -> StepGraph:
+    """The step: `pre` and `post` are spikes, `x` is what is learnt from, `slot` a number of 0 to SLOTS − 1."""
     nodes: list[object] = []
 
     def node(kind: str, inputs: str, output: str, **attributes: int) -> str:
@@ -85,4 +89,4 @@ def plastic_graph() -> StepGraph:
         "tiny": np.float32(0.01), "low": np.float32(-1), "high": np.float32(1), "wiring": wiring,
         "third": np.int64(3), "slots": np.arange(SLOTS)[:, None],
     }  # fmt: skip
-    return graphs.build("plastic", spec, nodes, constants)  # type: ignore[arg-type]
+    return graphs.build("plastic", _spec(), nodes, constants)  # type: ignore[arg-type]
