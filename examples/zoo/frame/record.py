@@ -73,11 +73,15 @@ def _write(record: dict[str, Any]) -> None:
 
 
 def put_table(records: list[dict[str, Any]]) -> None:
-    """Write the tables of `records`, a task each, into the README."""
+    """Write the tables of `records` into the README."""
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    replace_file(README, (before + BEGIN + tables(records) + END + rest.split(END)[1]).encode())
+
+
+def tables(records: list[dict[str, Any]]) -> str:
+    """A table for each task."""
     tasks = dict.fromkeys(item["task"] for item in records)
-    tables = "\n".join(line for task in tasks for line in _task(task, records))
-    replace_file(README, (before + BEGIN + tables + "\n" + END + rest.split(END)[1]).encode())
+    return "".join(f"{line}\n" for task in tasks for line in _task(task, records))
 
 
 def read_all() -> list[dict[str, Any]]:

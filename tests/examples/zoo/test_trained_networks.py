@@ -13,6 +13,7 @@ from astroedge.readout import Readout, chosen_class
 from astroedge.workflows.export_model import export_model
 from astroedge.zoo_record import find_record
 from tests.support.places import ROOT
+from tests.support.zoo_modules import zoo_module
 from tests.support.zoo_networks import find_first
 
 PACKAGE = ROOT / "examples" / "zoo" / "astroedge_zoo"
@@ -55,7 +56,19 @@ def test_they_fit_into_a_small_wheel() -> None:
     assert {path.stem for path in PACKAGE.glob("*.json")} == set(WEIGHTS)
 
 
-@pytest.mark.skipif(not WEIGHTS, reason="no network is trained yet")
+def test_every_recipe_ships_its_network() -> None:
+    """There is a network for each recipe, and no other."""
+    with zoo_module("recipes") as recipes:
+        assert set(recipes.RECIPES) == set(WEIGHTS)
+
+
+def test_the_page_shows_the_records() -> None:
+    """The README's tables are those of the records."""
+    page = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    with zoo_module("frame.record") as record:
+        assert record.BEGIN + record.tables(record.read_all()) + record.END in page
+
+
 def test_the_smallest_goes_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """`zoo:NAME` becomes a bundle that carries the classes and finds, in the example, the class that PyTorch finds."""
     find_first(PACKAGE.parent, monkeypatch)
