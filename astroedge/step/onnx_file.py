@@ -79,29 +79,26 @@ def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     forget(model)
 
 
-def read_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """Read an ONNX file and the external data it names, all of it into the model.
+def map_model(source: str | os.PathLike[str]) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
+    """Read an ONNX file and the external data it names into the model, but for the large initialisers of a large one.
+
+    Those of a model over `EXTERNAL_LIMIT` become references (`tensor_data`), which lead to the sources that are
+    returned: to the external data where it lies, or to a file of their own.
 
     Raises GraphError when there is no such file, when it is not ONNX, and when external data is missing, damaged or
-    not a plain file inside the folder of `path`.
+    not a plain file inside the folder of the file.
     """
-    return _read(Path(path), mapped=False)[0]
-
-
-def map_model(path: str | os.PathLike[str]) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
-    """Read an ONNX file as `read_model` does, but for the large initialisers of a model over `EXTERNAL_LIMIT`.
-
-    Those become references (`tensor_data`), which lead to the sources that are returned: to the external data where
-    it lies, or to a file of their own.
-    """
-    return _read(Path(path), mapped=True)
-
-
-def _read(path: Path, mapped: bool) -> tuple[onnx.ModelProto, tuple[Source, ...]]:
+    path = Path(source)
     model = _read_message(path)
+    for tensor in _tensors(model.graph):
+        if is_reference(tensor):  # a word of this process, which no file can know
+            raise GraphError(
+                f"Tensor {tensor.name!r} in {os.fspath(path)!r} keeps its data nowhere; the graph was written in the "
+                "middle of something, or to deceive: export it again."
+            )
     recorded = {entry.key: entry.value for entry in model.metadata_props}.get(WEIGHTS_KEY)
     files, digests = dict[str, MappedFile](), dict[str, str]()
-    mapped = mapped and sum(map(data_size, model.graph.initializer)) > EXTERNAL_LIMIT
+    mapped = sum(map(data_size, model.graph.initializer)) > EXTERNAL_LIMIT
     for tensor in model.graph.initializer if mapped else ():
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             map_external(tensor, path.parent, files)

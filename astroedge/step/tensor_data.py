@@ -131,13 +131,20 @@ class MappedFile(Source):
     def place(self) -> tuple[Path, str]:
         """The folder that a runtime may look in, and the file's path from there.
 
-        A file that was replaced or removed since it was mapped is written anew, into a folder of its own.
+        A file that was replaced or removed since it was mapped is written anew, into a folder of its own. Raises
+        GraphError where that cannot be.
         """
         if not self.is_file(self.path):
-            folder = _own_folder(self)
-            with (folder / _FILE).open("xb") as file:
-                file.writelines(bytes_of(self._bytes))
-                status = os.fstat(file.fileno())
+            try:
+                folder = _own_folder(self)
+                with (folder / _FILE).open("xb") as file:
+                    file.writelines(bytes_of(self._bytes))
+                    status = os.fstat(file.fileno())
+            except OSError as error:
+                raise GraphError(
+                    f"The weights of {self.path.name!r} were removed and cannot be written to a temporary file "
+                    f"({error.strerror}); set TMPDIR to a folder with more room, or load the graph again."
+                ) from error
             self.path, self._root, self._identity = folder / _FILE, folder, (status.st_dev, status.st_ino)
         return self._root, os.path.relpath(self.path, self._root)
 

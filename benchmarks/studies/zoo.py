@@ -149,8 +149,8 @@ def render(report: Mapping[str, Any]) -> list[str]:
         f"ONNX Runtime; *ARM* says whether a program for {ARM} made the same golden trace under QEMU ({PROCESSOR}). "
         "Times are microseconds of processor time a tick, medians of ticks that take turns. Weights are random but for "
         "AstroSNN's, some of them larger than fresh ones so that neurons fire; inputs that are spikes do so at "
-        f"{EVENTS:.0%}, and *firing* is what spike tensors then did. *Trained* are networks of `astroedge zoo`: mean "
-        "and deviation of five seeds on held-out data.",
+        f"{EVENTS:.0%}, the bits of learnt τ at 50%, and *firing* is what spike tensors then did. *Trained* are "
+        "networks of `astroedge zoo`: mean and deviation of five seeds on held-out data.",
         "",
         *table(header, [_row(record) for record in report["cells"]]),
     ]

@@ -23,6 +23,7 @@ from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.schedule.loop_nest import Assignment, Buffer, Expression
 from astroedge.targets.schedule.unchanged import Firing
+from astroedge.targets.schedule.update_terms import opposite
 from astroedge.targets.schedule.vector_loops import Nest, Point, Run, on_axes
 from astroedge.targets.schedule.vectorize import flat_argument
 from astroedge.targets.tir_builder import chunks, hold, independent, kernel, span
@@ -189,11 +190,11 @@ class _Walk:
         *streams, row, column = nest.runs
         with nest.walk([*streams, column]) as places:
             fired = nest.any_of(self.update.firing.columns, places)
-            with tir.If(tirx.And(fired, nest.none(self._are_too_many(places)))), tir.Then():
+            with tir.If(tirx.And(fired, opposite(self._are_too_many(places)))), tir.Then():
                 first = places[column]
                 with span(self.starts[first], self.starts[first + nest.number(1)]) as position:
                     here = {**places, row: tirx.Cast(nest.dtype, hold(self.rows[position]))}
-                    with tir.If(nest.none(nest.any_of(self.update.firing.rows, here))), tir.Then():
+                    with tir.If(opposite(nest.any_of(self.update.firing.rows, here))), tir.Then():
                         nest.emit_vector(nest.assignments, here, column, first, 1)
 
     def _walk_groups(self, places: dict[Run, Expression]) -> None:
@@ -242,11 +243,6 @@ class _Rows(Nest):
     def any_of(self, tests: Sequence[Expression], places: dict[Run, Expression]) -> Expression:
         """Whether one of the tests holds at a place."""
         return reduce(tirx.Or, self._values(tests, places), tirx.const(False, "bool"))
-
-    @staticmethod
-    def none(test: Expression) -> Expression:
-        """Whether a test fails, without a `Not`, which TVM would draw into a comparison that a NaN fails either way."""
-        return tirx.Select(test, tirx.const(False, "bool"), tirx.const(True, "bool"))
 
     def _values(self, tests: Sequence[Expression], places: dict[Run, Expression]) -> list[Expression]:
         point = Point(self, {**{run: self.number(0) for run in self.runs}, **places})

@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
+import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
@@ -139,7 +140,7 @@ class Nest:
             # Several values are computed from each other's old values, so none is replaced before all are there.
             fresh = own if len(own) == 1 else [_Register(buffer, lanes) for buffer, _ in item.stores]
             with ExitStack() as loop:
-                lane = self._index(loop, tir.vectorized, lanes)
+                lane = self._index(loop, tir.serial if self._branches(values, inner) else tir.vectorized, lanes)
                 point = Point(self, {**places, inner: first + lane}, reduced)
                 for register, value in zip(fresh, values, strict=True):
                     register.put(lane, point.value(item, value, registers, lane))
@@ -159,6 +160,15 @@ class Nest:
             with ExitStack() as loop:
                 lane = self._index(loop, tir.vectorized, lanes)
                 Point(self, {**places, inner: first + lane}).store(buffer, register.value(lane))
+
+    def _branches(self, values: Sequence[Expression], inner: Run) -> bool:
+        """Whether lanes take branches of their own, of which each may be the only one that can be read.
+
+        TVM takes a store of them lane by lane, but without the names that a value's functions were given before it.
+        """
+        axes = [self.axes[position] for position in inner.positions]
+        conditions = [node.args[0] for value in values for node in _branches_of(value)]
+        return any(axis.same_as(var) for axis in axes for condition in conditions for var in _variables(condition))
 
 
 class _Register:
@@ -245,6 +255,18 @@ def _simplified(item: Assignment, axis: Axis, start: int, end: int) -> Assignmen
     bounds = {name: (0, extent) for name, extent in zip(item.all_axes, item.all_extents, strict=True)}
     bounds[axis] = (start, end)
     return replace(item, stores=tuple((buffer, simplify(value, bounds)) for buffer, value in item.stores))
+
+
+def _branches_of(expression: Expression) -> list[tvm.ir.Call]:
+    """The calls of `if_then_else` in an expression, which computes one of its branches alone."""
+    found: list[tvm.ir.Call] = []
+
+    def note(node: tvm.ir.Call) -> None:
+        if isinstance(node.op, tvm.ir.Op) and node.op.name.endswith(".if_then_else"):
+            found.append(node)
+
+    tvm_ffi.structural_walk(expression, (tvm.ir.Call, note))
+    return found
 
 
 def _variables(expression: Expression) -> list[Axis]:

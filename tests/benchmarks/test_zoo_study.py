@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+from astroedge.zoo_record import list_records
 from benchmarks.networks.zoo import ZOO
+from benchmarks.places import RESULTS
 from benchmarks.studies import zoo
 from tests.benchmarks.records import MACHINE
 from tests.support import graphs
@@ -38,3 +42,12 @@ def test_without_an_emulator_arm_is_not_claimed(monkeypatch: pytest.MonkeyPatch)
     """Where no QEMU is found the column says so, and nothing is built."""
     monkeypatch.setenv("PATH", "")
     assert zoo.prove_on_arm(graphs.lif_layer()) == "no QEMU"
+
+
+def test_the_page_shows_the_results_of_today() -> None:
+    """The table of docs/zoo.md is that of the committed results, which name the trained networks that ship."""
+    report = json.loads((RESULTS / "zoo.json").read_text(encoding="utf-8"))
+    assert "\n".join(zoo.render(report)) in zoo.PAGE.read_text(encoding="utf-8")
+    for record in report["cells"]:
+        paper = ZOO[record["name"]].paper
+        assert record["trained"] == {item.name: zoo._figure(item) for item in list_records() if item.paper == paper}

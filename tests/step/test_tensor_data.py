@@ -48,6 +48,28 @@ def test_weights_of_a_loaded_graph_are_not_in_its_message(saved: Path, temporary
     assert not any(array_of(item).flags.writeable for item in large)
 
 
+def test_a_file_cannot_name_the_weights_of_another_graph(saved: Path, tmp_path: Path) -> None:
+    """A tensor whose place is a word of this process, which lets graphs in memory share weights, is refused."""
+    loaded = StepGraph.load(saved)
+    spoiled = onnx.load(saved, load_external_data=False)
+    for tensor in spoiled.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = loaded.sources[0].word if entry.key == "location" else "0"
+    (tmp_path / "spoiled.onnx").write_bytes(spoiled.SerializeToString())
+    with pytest.raises(GraphError, match="keeps its data nowhere"):
+        StepGraph.load(tmp_path / "spoiled.onnx")
+
+
+def test_weights_that_can_be_put_nowhere_are_an_error(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the data file is gone and no temporary one can be written, a session says so in one line."""
+    graph = StepGraph.load(saved)
+    for path in saved.parent.glob("*.bin"):
+        path.unlink()
+    monkeypatch.setattr(tempfile, "tempdir", str(saved.parent / "nowhere"))
+    with pytest.raises(GraphError, match="TMPDIR"):
+        ReferenceSession(graph)
+
+
 def test_weights_in_a_large_message_are_moved_out(tmp_path: Path, temporary: Path) -> None:
     """A large graph that somebody wrote into one file is the same graph, and its weights lie in a file of their own."""
     graph = graphs.recurrent_net()

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from astroedge.errors import CompileError
+from astroedge.models import BDH, NALSM, BDHConfig
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.program.merge_elementwise import merge_elementwise
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan, plan_memory
@@ -18,6 +20,7 @@ from astroedge.targets.kernels.products.count_active import count_active
 from tests.support import graphs
 from tests.support.plastic_graph import COLUMNS, KEPT, REWRITTEN, plastic_graph
 from tests.support.programs import chosen_program
+from tests.support.stepping import compiled, spike_inputs
 
 TARGET = resolve_target("x86-64-v3")
 
@@ -38,6 +41,20 @@ def test_it_finds_the_states_that_stay_as_they_are(program: StepProgram) -> None
     kinds = {value: call.kind for call in program.calls for value in call.writes}
     found = {old.name: kinds[new] for old, new in zip(program.states, program.nexts, strict=True)}
     assert found == dict.fromkeys(KEPT, "active-update") | dict.fromkeys(REWRITTEN, "element-wise")
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [
+        (NALSM(20, (3, 3, 4)), spike_inputs(0.2, 40, 1, 20)),
+        (BDH(BDHConfig(vocabulary=9, width=32, heads=1, neurons=16, layers=1)), torch.arange(40)[:, None] % 9),
+    ],
+)
+def test_it_finds_the_synapses_of_published_networks(model: NALSM | BDH, x: torch.Tensor) -> None:
+    """The weights that NALSM learns and the synapses of BDH are updated where something fired, also in small networks."""
+    kernels = {item.kind for item in compiled(model, x).manifest.kernels}
+    assert "active-update" in kernels
 
 
 def test_their_new_values_lie_over_the_old_ones(program: StepProgram) -> None:
