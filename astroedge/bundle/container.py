@@ -236,6 +236,8 @@ class Bundle:
     def _read_manifest(self, place: Path) -> bytes:
         if self._archive is not None:
             return self._archive.manifest()
+        if not os.path.lexists(place):
+            raise BundleError(f"There is no bundle {place}; check the path, or compile it first.")
         if not os.path.lexists(place / MANIFEST_NAME):
             raise BundleError(f"{place} is no bundle: it has no {MANIFEST_NAME}; give what compile wrote.")
         return read_manifest(place)

@@ -28,10 +28,10 @@ def zoo_command(name: str | None, json_path: str | None) -> None:
     from astroedge.cli.shared.display import write_json
     from astroedge.zoo_record import find_record, list_records, listing
 
-    records = [find_record(name)] if name else list_records()
-    if json_path:
+    records = [find_record(name)] if name is not None else list_records()
+    if json_path is not None:
         write_json(listing(records), json_path)
         return
     from astroedge.cli.shared.show_zoo import show_network, show_zoo
 
-    show_network(records[0]) if name else show_zoo(records)
+    show_network(records[0]) if name is not None else show_zoo(records)

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -37,20 +38,25 @@ def load_trained(name: str, folder: Path | None = None) -> Trained:
 
     `Trained.model.initial_state(1)` is the state before the first of `Trained.examples`.
 
-    Raises InputError for a name that there is not, with the nearest, and for a network that is damaged;
+    Raises InputError for a name that there is not, with the nearest, and for a network that is damaged or
+    has no weights;
     MissingDependencyError where the package is not installed; OSError for weights that cannot be read.
     """
     place = folder or zoo_folder()
     record = find_record(name, place)
     path = place / f"{name}.safetensors"
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}, its weights, is missing; astroedge-zoo is damaged: install it again.") from error
     try:
         tensors = {key: _checked(key, tensor) for key, tensor in safetensors.torch.load(content).items()}
         model = build_model(record.model, record.arguments)
         model.load_state_dict({key: tensor for key, tensor in tensors.items() if not key.startswith(EXAMPLE)})
         return Trained(record, model.eval(), _examples(record, model, tensors))
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, InputError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        # PyTorch's first line says only that a state dict does not fit; what does not comes after it, name by name.
+        reason = shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise InputError(
             f"{path} holds no network that this version can make ({reason}); astroedge-zoo is damaged or of another "
             "version: install it again."

@@ -22,6 +22,7 @@ from frame.recipe import Recipe, Series
 from recipes import RECIPES
 from torch import nn
 
+from astroedge.errors import AstroEdgeError
 from astroedge.models.trained import load_trained
 
 SEEDS = 5
@@ -40,11 +41,16 @@ def main() -> None:
         parser.error(f"there is no recipe {unknown[0]}; there are {', '.join(RECIPES)}")
     if arguments.seeds < 1:
         parser.error("--seeds is at least 1")
-    for name in arguments.names:
-        if arguments.measure:
-            measure_again(RECIPES[name], arguments.dry_run)
-        else:
-            train(RECIPES[name], arguments.seeds, arguments.dry_run)
+    try:
+        for name in arguments.names:
+            if arguments.measure:
+                measure_again(RECIPES[name], arguments.dry_run)
+            else:
+                train(RECIPES[name], arguments.seeds, arguments.dry_run)
+    except ModuleNotFoundError as error:
+        parser.exit(1, f"{error.name} is not installed; in a clone, pip install -e '.[zoo-training]'\n")
+    except (AstroEdgeError, OSError) as error:
+        parser.exit(1, f"{error}\n")
     if not arguments.dry_run:
         record.put_table(record.read_all())
 

@@ -134,6 +134,12 @@ def test_trusted_weights_are_not_hashed(folder: Path) -> None:
     assert_refused(folder, "weights-.* does not match its digest")
 
 
+def test_a_path_where_nothing_is_is_no_damaged_bundle(tmp_path: Path) -> None:
+    """What is not there is said to be missing, not to lack a manifest."""
+    with pytest.raises(BundleError, match=r"There is no bundle .*nothing\.astro; check the path"):
+        Bundle.load(tmp_path / "nothing.astro")
+
+
 def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
     """A bundle without its manifest, library, weights or an asset is refused by name."""
     assert_refused(tmp_path / "nothing", "is no bundle")

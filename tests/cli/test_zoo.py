@@ -71,6 +71,7 @@ def test_failures_are_one_line(zoo: Path, astroedge_command: Command, monkeypatc
         result = astroedge_command(*line)
         assert result.failed_with(InputError.exit_code), result
         assert "did you mean 'l2mu-har'?" in result.err
+    assert astroedge_command("zoo", "").failed_with(InputError.exit_code)
     monkeypatch.setattr("astroedge.zoo_record.PACKAGE", "astroedge_zoo_that_nobody_installed")
     for line in (("zoo",), ("export", "zoo:l2mu-har")):
         assert astroedge_command(*line).failed_with(MissingDependencyError.exit_code)

@@ -81,12 +81,12 @@ def _unknown_argument(tensors: dict[str, Any], document: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_without_a_weight, "loading state_dict"),
+        (_without_a_weight, "e_x.weight"),
         (_not_finite, "e_x.weight is not finite"),
         (_other_example, "its example has shapes"),
         (_example_of_a_state, "its example has shapes"),
         (_no_model, "no model 'save_checkpoint'"),
-        (_other_size, "loading state_dict"),
+        (_other_size, "size mismatch for "),
         (_unknown_argument, "colour"),
     ],
 )
@@ -111,4 +111,11 @@ def test_a_file_that_is_cut_off_is_one_line(zoo: Path, tmp_path: Path) -> None:
     weights = tmp_path / "l2mu-har.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
     with pytest.raises(InputError, match="holds no network"):
+        load_trained("l2mu-har", tmp_path)
+
+
+def test_a_network_without_its_weights_is_one_line(zoo: Path, tmp_path: Path) -> None:
+    """A record alone is a package that is damaged, and is told to be installed again."""
+    (tmp_path / "l2mu-har.json").write_bytes((zoo / "l2mu-har.json").read_bytes())
+    with pytest.raises(InputError, match=r"l2mu-har\.safetensors, its weights, is missing; .*install it again"):
         load_trained("l2mu-har", tmp_path)

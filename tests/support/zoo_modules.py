@@ -11,7 +11,7 @@ from types import ModuleType
 from tests.support.places import ROOT
 
 FOLDERS = [str(ROOT / "examples" / name) for name in ("zoo", "char_lm")]  # the texts and n-grams are next door
-ROOMS = ("frame", "recipes", "corpus", "kneser_ney")
+ROOMS = ("train_zoo", "frame", "recipes", "corpus", "kneser_ney")
 
 
 @contextmanager
