@@ -52,7 +52,7 @@ def test_it_finds_the_states_that_stay_as_they_are(program: StepProgram) -> None
     ],
 )
 def test_it_finds_the_synapses_of_published_networks(model: NALSM | BDH, x: torch.Tensor) -> None:
-    """The weights that NALSM learns and the synapses of BDH are updated where something fired, also in small networks."""
+    """NALSM's weights and BDH's synapses are updated where something fired, also in small networks."""
     kernels = {item.kind for item in compiled(model, x).manifest.kernels}
     assert "active-update" in kernels
 
