@@ -55,7 +55,7 @@ class Arm:
     shim_sources: tuple[str, ...] = ()
 
     least_l3_bytes = 0
-    reads_rows = False  # not measured
+    reads_rows = True  # not measured on a board
     adds_from_memory = False
     # By llvm-mca (benchmarks/results/arm.md), as none of these was measured: 2.2 on the Cortex-A76, 3.0 on the A72.
     single_addition = 2.2

@@ -84,7 +84,8 @@ class Family(Protocol):
     """Bytes of third-level cache that there are even if a board file gives none; `kernel_cost.level_of` reads it."""
 
     reads_rows: bool
-    """Whether reading whole rows of weights from memory was measured to pay; `kernel_cost.reads_rows` reads it."""
+    """Whether long pieces of several rows are read side by side where weights have to be waited for, which takes some
+    twenty registers; `kernel_cost.reads_rows` reads it."""
 
     adds_from_memory: bool
     """Whether an addition takes a number from memory, with no register for it; `event_gemv.event_tile` reads it."""

@@ -68,6 +68,7 @@ class KernelCall:
     `product` is the index of the matrix product a placeholder stands for, None for a real kernel. `kind` names the
     kernel for reports, `operators` what was fused into it. `touched` is about how many bytes it reads and writes in a
     tick where its operands do not tell (an event-driven product reads few of its weights). `cost` is a product's.
+    `divided` is what a team of threads divides, where that is another function of the same parameters.
     """
 
     function: tirx.PrimFunc
@@ -78,6 +79,7 @@ class KernelCall:
     product: int | None = None
     touched: int | None = None
     cost: CallCost | None = None
+    divided: tirx.PrimFunc | None = None
 
 
 @dataclass(frozen=True)

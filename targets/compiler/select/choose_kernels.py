@@ -20,15 +20,13 @@ from astroedge.targets.compiler.select.call_costs import convolution_costs, matr
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
-from astroedge.targets.compiler.select.kernel_cost import reads_rows
+from astroedge.targets.compiler.select.event_products import EventProducts
 from astroedge.targets.compiler.select.matrix_reports import Chosen, convolution_report, product_report
 from astroedge.targets.compiler.select.pruned_products import PrunedProducts
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size, can_compress
 from astroedge.targets.kernels.products.count_active import count_active
 from astroedge.targets.kernels.products.dense_gemv import batched_matmul
-from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
-from astroedge.targets.kernels.products.event_rows import event_rows
 from astroedge.targets.kernels.products.matrix_dots import matrix_dots
 from astroedge.targets.precision.quantise_weights import StoredWeights
 
@@ -83,6 +81,7 @@ class _Chooser:
         self.choice = KernelChoice(stored=self.weights.nbytes)
         self.lists: dict[tuple[Value, int], tuple[Value, Value]] = {}
         self.dense = DenseProducts(target, self.weights, self.calls)
+        self.event = EventProducts(target, self.weights, self.calls)
         self.pruned = PrunedProducts(target, self.weights, self.calls, self.dense)
         self.convolutions = ConvolutionChooser(target, kernels, self.weights, self.calls, self._image_counter)
 
@@ -115,14 +114,15 @@ class _Chooser:
         kernel, reason = self.decisions.decide(product, left, right)
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
-            weights = self._add_event(product, left, right, call.writes[0])
+            lists = self._lists_of(product, left)
+            weights = self.event.add(product, (left, right), call.writes[0], lists, self.decisions.level)
         elif kernel == PRUNED:
             rate = 1.0 if product.sparsity is None else product.sparsity.rate
             if self.decisions.costs(product, left, right).prefers_lanes(rate):
                 weights = self.pruned.add_lanes(product, left, right, call.writes[0])
             else:
-                lists = None if product.sparsity is None else self._lists_of(product, left)
-                weights = self.pruned.add(product, left, right, call.writes[0], lists)
+                listed = None if product.sparsity is None else self._lists_of(product, left)
+                weights = self.pruned.add(product, left, right, call.writes[0], listed)
         elif product.dtype != "float32":
             weights = self.dense.add_integers(product, left, right, call.writes[0])
         elif product.constant:
@@ -170,34 +170,6 @@ class _Chooser:
     def _image_counter(self, images: Value, sparsity: Sparsity, reader: str) -> Value:
         """What counts the active elements of an image each time they are listed."""
         return self.activity.add_list(images, 1, sparsity, reader).value
-
-    def _add_event(self, product: Product, left: Value, right: Value, result: Value) -> tuple[Value, ...]:
-        """The list of the input's active elements (made once), then the rows they select; returns what holds those."""
-        sparsity = product.sparsity
-        assert sparsity is not None
-        batch = product.batch * product.rows_out
-        lists = self._lists_of(product, left)
-        graded, storage = not sparsity.binary, self.weights.storage(right)
-        weights = self.weights.for_event(product.name, right)
-        writes: tuple[Value, ...] = (result,)
-        if product.constant and reads_rows(self.decisions.level, storage, self.target):
-            function = event_rows(product.rows, product.columns, graded=graded, batch=batch, storage=storage)
-            writes = (result, Value(f"sums.{result.name}", result.shape, "float32", "computed"))
-        else:
-            function = event_gemv(
-                product.rows,
-                product.columns,
-                bias=False,
-                graded=graded,
-                batch=batch,
-                shared=product.constant,
-                tile=event_tile(self.target, graded, storage),
-                storage=storage,
-            )
-        reads = (*((left,) if graded else ()), *lists, *weights)
-        touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
-        self.calls.append(KernelCall(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
-        return weights
 
     def _lists_of(self, product: Product, value: Value) -> tuple[Value, Value]:
         """The active list of each row of a product's `value` and its block bounds, made at their first use."""

@@ -24,6 +24,7 @@ ADD_CHAIN = 4.0  # between two additions to one register
 LIST_OF_WEIGHTS = 12.0  # to begin with the list of another input's weights
 LANE_STEP = 0.28  # for every lane: to permute the inputs of a vector and to add their products
 MOVE_SUMS = 0.2  # for every column: adding the sum of a block to the result
+BY_ROWS = 0.8  # of the speed of reading in one piece: reading long pieces of rows that are fetched ahead
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ def level_of(nbytes: int, target: Target) -> MemoryLevel:
     return next((level for level, size in caches if nbytes <= size), MEMORY)
 
 
-def reads_rows(level: MemoryLevel, storage: Storage, target: Target) -> bool:
-    """Whether `event_rows` is the better event-driven kernel, which is so where it was measured."""
-    return level is MEMORY and target.family.reads_rows and not storage.is_integer
+def reads_rows(level: MemoryLevel, target: Target) -> bool:
+    """Whether `event_rows` is the better event-driven kernel: where weights have to be waited for."""
+    return level in (L3, MEMORY) and target.family.reads_rows
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,22 @@ class MatrixCost:
     def event(self, rate: float, graded: bool) -> float:
         """Cycles of the event-driven kernel and its share of the list, at a firing rate."""
         product, streams = self.product, self.product.batch * self.product.rows_out
-        tile = event_tile(self.target, graded, self.storage)
         whole = self.storage.scaled_by_column and not graded  # integers are summed over the whole list
         blocks = 1 if whole else ceil(product.rows / self.storage.sum_block)
-        pieces = ceil(product.columns / tile) * streams
         active = rate * product.rows
         speeds = self.storage.speeds_where(self.target.family.adds_widened)
         speed = speeds.multiplied if graded else speeds.added
-        summing = max(active * product.columns * self._cycles_a_weight(speed) * streams, pieces * active * ADD_CHAIN)
+        summing = active * product.columns * self._cycles_a_weight(speed) * streams
         rows_read = product.rows * (1 - (1 - rate) ** product.rows_out) * product.batch
-        scales = blocks * product.columns * 4 if self.storage.scaled_by_group else 0
-        moving = rows_read * self._row_bytes / self.level.scattered + scales / self.level.streamed
-        return CALL + self.preparing + pieces * blocks * STRETCH + max(summing, moving)
+        scales = blocks * product.columns if self.storage.scaled_by_group else 0
+        if product.constant and reads_rows(self.level, self.target):
+            summing += blocks * product.columns * self._cycles_a_weight(1 / MOVE_SUMS) * streams
+            moving = (rows_read * self._row_bytes / BY_ROWS + scales) / self.level.streamed
+            return CALL + self.preparing + max(summing, moving)
+        pieces = ceil(product.columns / event_tile(self.target, graded, self.storage)) * streams
+        moving = rows_read * self._row_bytes / self.level.scattered + 4 * scales / self.level.streamed
+        stretches = pieces * blocks * STRETCH
+        return CALL + self.preparing + stretches + max(summing, pieces * active * ADD_CHAIN, moving)
 
     def dense(self, graded: bool) -> float:
         """Cycles of the dense kernel, which takes integer weights and spikes in fixed point."""

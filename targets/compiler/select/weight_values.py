@@ -17,9 +17,9 @@ from astroedge.targets.kernels.products.pruned_steps import pack_lanes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
 from astroedge.targets.precision.storage import FLOAT32, Storage
-from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
+from astroedge.targets.precision.weight_format import StoredMatrix, short_scales, store, store_integers
 
-SCALES_SUFFIX = ".scales"
+SCALES_SUFFIX, UNITS_SUFFIX = ".scales", ".units"
 GAPS_SUFFIX, STARTS_SUFFIX = ".gaps", ".starts"
 LANE_SUFFIXES = (".places", ".windows", STARTS_SUFFIX, ".order")
 Packed = tuple[NDArray[np.generic], NDArray[np.float32] | None]
@@ -60,6 +60,18 @@ class WeightValues:
         if matrix.kind == "weight":
             matrix.name = name + WEIGHT_SUFFIX
         return (matrix,)
+
+    def for_rows(self, name: str, matrix: Value) -> tuple[Value, ...]:
+        """What an event-driven product by rows reads: that of `for_event`, or short scales and their units."""
+        if not self.storage(matrix).scaled_by_group:
+            return self.for_event(name, matrix)
+
+        def pack(stored: StoredMatrix) -> Sequence[NDArray[np.generic] | None]:
+            weights, scales = pack_event(stored)
+            short = short_scales(stored)
+            return (weights, scales, None) if short is None else (weights, short[0].ravel(), short[1])
+
+        return self._made(name, matrix, "rows", (WEIGHT_SUFFIX, SCALES_SUFFIX, UNITS_SUFFIX), pack)
 
     def for_dense(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
         """What a dense product with tiles of so many columns reads."""

@@ -49,7 +49,7 @@ class TeamPlan:
 
 def plan_team(plan: MemoryPlan) -> TeamPlan | None:
     """Divide the scheduled calls of `plan`; None for a step that is too small to gain by it."""
-    forms = [divide_loops(call.function) if is_large(call) else None for call in plan.calls]
+    forms = [divide_loops(call.divided or call.function) if is_large(call) else None for call in plan.calls]
     divided = [call for call, form in zip(plan.calls, forms, strict=True) if form is not None]
     if not are_worth_a_team(divided):
         return None

@@ -1,4 +1,4 @@
-"""Products by whole rows have the bits of the reduction order, and read eight rows in step."""
+"""Products by long pieces of rows have the bits of the reduction order, read rows in step and fetch what follows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.kernels.products.event_gemv import pack_event
-from astroedge.targets.kernels.products.event_rows import event_rows
-from astroedge.targets.precision.storage import FLOAT16, FLOAT32
+from astroedge.targets.kernels.products.event_rows import event_rows, sums_type
+from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT4, INT8, Storage
+from astroedge.targets.precision.weight_format import StoredMatrix, short_scales
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import (
@@ -31,27 +32,68 @@ from tests.support.kernels.harness import (
 from tests.support.kernels.products import Case, cases, lists_of
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
-    cases(
+    case=cases(
         rows=st.one_of(st.integers(1, 40), st.integers(250, 270), st.integers(500, 800)),
-        columns=st.one_of(st.integers(1, 70), st.integers(250, 530)),
+        columns=st.one_of(st.integers(1, 140), st.integers(250, 530)),
         batch=st.integers(1, 2),
         rate=st.sampled_from([0.0, 0.02, 0.1, 0.3, 1.0]),
         kind=st.sampled_from(["spikes", "graded"]),
-        storage=st.sampled_from([FLOAT32, FLOAT16]),
-    )
+        storage=st.sampled_from([FLOAT32, FLOAT16, INT8, INT4]),
+    ),
+    short=st.booleans(),
+    piece_bytes=st.sampled_from([64, 512, 2048]),
 )
-# One row of every size of group, wide tiles and a tail.
-@example(Case(15, 1100, 1, 1.0, "spikes", FLOAT32, RUNNABLE[0], 0))
-def test_equals_the_reduction_order(case: Case) -> None:
-    """Any shape, rate and target: the bits of the order in NumPy, which reads silent inputs too."""
+# One row of every size of group, wide tiles and a tail; as many rows as int16 and bytes hold, and more.
+@example(case=Case(15, 1100, 1, 1.0, "spikes", FLOAT32, RUNNABLE[0], 0), short=False, piece_bytes=2048)
+@example(case=Case(600, 200, 1, 1.0, "spikes", INT8, RUNNABLE[1], 0), short=False, piece_bytes=64)
+@example(case=Case(600, 200, 2, 1.0, "spikes", INT4, RUNNABLE[1], 0), short=True, piece_bytes=64)
+def test_equals_the_reduction_order(case: Case, short: bool, piece_bytes: int) -> None:
+    """Any shape, rate, precision and target: the bits of the order in NumPy, which reads silent inputs too."""
     x, stored, _ = case.draw()
-    func = event_rows(case.rows, case.columns, graded=case.graded, batch=case.batch, storage=case.storage)
-    inputs = [*([x.ravel()] if case.graded else []), *lists_of(x), pack_event(stored)[0]]
-    empty = [np.full(case.batch * case.columns, np.nan, np.float32) for _ in range(2)]
-    result = run(func, inputs, empty, case.target)[0].reshape(case.batch, case.columns)
+    short = short and short_scales(stored) is not None
+    result = product(x, stored, graded=case.graded, short=short, piece_bytes=piece_bytes, target=case.target)
     assert same_bits(result, np.stack([reference_order.product(row, stored) for row in x]))
+
+
+def product(
+    x: np.ndarray, stored: StoredMatrix, *, graded: bool, short: bool, piece_bytes: int, target: dict[str, object]
+) -> np.ndarray:
+    """x (batch, rows) by a stored matrix (rows, columns)."""
+    (batch, rows), columns = x.shape, stored.values.shape[1]
+    weights, scales = pack_event(stored)
+    operands = [weights, *([] if scales is None else [scales])]
+    if short:
+        made = short_scales(stored)
+        assert made is not None
+        operands[1:] = [made[0].ravel(), made[1]]
+    func = event_rows(
+        rows,
+        columns,
+        graded=graded,
+        batch=batch,
+        storage=stored.storage,
+        short_scales=short,
+        piece_bytes=piece_bytes,
+    )
+    sums = sums_type(stored.storage, graded)
+    empty = [np.full(batch * columns, np.nan, np.float32), *([np.full(batch * columns, 77, sums)] if sums else [])]
+    inputs = [*([x.ravel()] if graded else []), *lists_of(x), *operands]
+    return run(func, inputs, empty, target)[0].reshape(batch, columns)
+
+
+@pytest.mark.guard
+@pytest.mark.parametrize("storage", [FLOAT32, INT8, INT4], ids=["float32", "int8", "int4"])
+@pytest.mark.parametrize(
+    ("target", "instruction"), [(X86_64_V3, "prefetcht0"), (CORTEX_A72, "prfm\tpldl1keep")], ids=["x86-64", "aarch64"]
+)
+def test_the_rows_that_follow_are_fetched(storage: Storage, target: dict[str, object], instruction: str) -> None:
+    """Every loop over the lines of a piece asks for those of the next rows.
+
+    A guard: slow code computes the same numbers.
+    """
+    assert instruction in assembly(event_rows(600, 512, storage=storage, short_scales=storage is INT4), target)
 
 
 @pytest.mark.guard
@@ -72,8 +114,8 @@ def test_eight_rows_are_added_between_a_load_and_a_store_of_the_sums(target: dic
     A guard: slow code computes the same numbers.
     """
     code = assembly(event_rows(600, 512), target)
-    assert not [line for loop in innermost_loops(code) for line in loop if SPILL.search(line)]
-    assert not [line for line in code.splitlines() if SCALAR.search(line)]
+    inside = [line for loop in innermost_loops(code) for line in loop]
+    assert not [line for line in inside if SPILL.search(line) or SCALAR.search(line)]
     assert "Workspace" not in code
 
 
@@ -82,7 +124,7 @@ def test_threads_divide_the_tiles() -> None:
     rng = np.random.default_rng(3)
     stored = quantise(rng.standard_normal((300, 600)).astype(np.float32), FLOAT32)
     x = (rng.random((1, 300)) < 0.2).astype(np.float32)
-    form = divide_loops(event_rows(300, 600))
+    form = divide_loops(event_rows(300, 600, piece_bytes=1024))
     assert form is not None
     assert form.parts == 3
     module = build(form.function)

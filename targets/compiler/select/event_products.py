@@ -1,0 +1,94 @@
+"""Event-driven products → the kernel that reads the rows of the active inputs, by where the weights lie."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from astroedge.targets.boards.board_file import Target
+from astroedge.targets.compiler.lower.legalize import Product
+from astroedge.targets.compiler.program.step_program import KernelCall, Value
+from astroedge.targets.compiler.select.kernel_cost import MemoryLevel, reads_rows
+from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
+from astroedge.targets.kernels.products.event_rows import PIECE_BYTES, event_rows, sums_type
+
+LEAST_PARTS = 4  # of a row, for the threads of most boards
+LEAST_PIECE_BYTES = 512  # shorter pieces of a row take notably longer to fetch
+
+
+class EventProducts:
+    """Appends the calls of event-driven products to `calls`."""
+
+    def __init__(self, target: Target, weights: WeightValues, calls: list[KernelCall]) -> None:
+        self.target = target
+        self.weights = weights
+        self.calls = calls
+
+    def add(
+        self,
+        product: Product,
+        operands: tuple[Value, Value],
+        result: Value,
+        lists: tuple[Value, Value],
+        level: MemoryLevel,
+    ) -> tuple[Value, ...]:
+        """Append the product of `operands`, whose weights lie in `level`; returns what holds them.
+
+        `lists` are those of the active elements of the left operand.
+        """
+        sparsity, (left, right) = product.sparsity, operands
+        assert sparsity is not None
+        form = self._in_rows if product.constant and reads_rows(level, self.target) else self._in_tiles
+        call, weights = form(product, right, result)
+        inputs = (*(() if sparsity.binary else (left,)), *lists)
+        streams = product.batch * product.rows_out if product.constant else 1
+        touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * streams
+        self.calls.append(call(reads=(*inputs, *weights), touched=touched))
+        return weights
+
+    def _in_tiles(
+        self, product: Product, matrix: Value, result: Value
+    ) -> tuple[partial[KernelCall], tuple[Value, ...]]:
+        """The kernel for weights in a near cache, as a call without what it reads, and its weights."""
+        assert product.sparsity is not None
+        graded, storage = not product.sparsity.binary, self.weights.storage(matrix)
+        function = event_gemv(
+            product.rows,
+            product.columns,
+            bias=False,
+            graded=graded,
+            batch=product.batch * product.rows_out,
+            shared=product.constant,
+            tile=event_tile(self.target, graded, storage),
+            storage=storage,
+        )
+        call = partial(KernelCall, function, writes=(result,), kind="event-gemv", operators=("matmul",))
+        return call, self.weights.for_event(product.name, matrix)
+
+    def _in_rows(self, product: Product, matrix: Value, result: Value) -> tuple[partial[KernelCall], tuple[Value, ...]]:
+        """The kernel for weights that have to be waited for, likewise; threads divide it into shorter pieces."""
+        assert product.sparsity is not None
+        graded, storage = not product.sparsity.binary, self.weights.storage(matrix)
+        weights = self.weights.for_rows(product.name, matrix)
+        build = partial(
+            event_rows,
+            product.rows,
+            product.columns,
+            graded=graded,
+            batch=product.batch * product.rows_out,
+            storage=storage,
+            short_scales=len(weights) > 2,
+        )
+        part = product.columns * storage.bits // 8 // LEAST_PARTS
+        piece_bytes = min(PIECE_BYTES, max(LEAST_PIECE_BYTES, part // LEAST_PIECE_BYTES * LEAST_PIECE_BYTES))
+        sums = sums_type(storage, graded)
+        writes = (result,) if sums is None else (result, Value(f"sums.{result.name}", result.shape, sums, "computed"))
+        call = partial(
+            KernelCall,
+            build(),
+            writes=writes,
+            kind="event-gemv",
+            operators=("matmul",),
+            divided=None if piece_bytes == PIECE_BYTES else build(piece_bytes=piece_bytes),
+        )
+        return call, weights

@@ -1,0 +1,113 @@
+"""int4 rows of spikes from memory: the rows of a group are summed line by line, as bytes, and scaled at once.
+
+A group has few active rows. So the rows of one line (128 columns) follow each other, whose sums stay in registers,
+before the next line's; what the next group will read is fetched meanwhile.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as tir
+
+from astroedge.targets.kernels.products.active_list import list_length, positions
+from astroedge.targets.kernels.products.event_sums import ROWS_IN_BYTE
+from astroedge.targets.kernels.products.row_pieces import LINE_BYTES, RowPiece, fetch
+from astroedge.targets.kernels.stored_weights import (
+    NIBBLE_ZERO,
+    cast,
+    high_nibbles,
+    low_nibbles,
+    nibble_place,
+    vectors,
+)
+from astroedge.targets.tir_builder import Buffer, Expression, chunks, hold, load, splat, store, zero
+
+AHEAD = 8  # rows: about those of another group
+
+
+class NibbleRows(RowPiece):
+    """A piece whose sums are added up in y, group by group."""
+
+    def emit(self) -> None:
+        """Emit the sums of all groups that anything fires in; the others would add +0.0 or −0.0 to +0.0."""
+        operands = self.operands
+        length = operands.storage.sum_block
+        last = hold(list_length(operands.bounds, self.row, operands.rows) - 1)
+        self.for_vectors(lambda place, lanes: self.put(place, lanes, zero("float32", lanes)))
+        with tir.serial(0, ceil(operands.rows / length)) as group:
+            bounds = positions(operands.bounds, self.row, operands.rows, group, length)
+            begin, end = hold(bounds[0]), hold(bounds[1])
+            with tir.If(end > begin), tir.Then(), tir.If(end - begin <= ROWS_IN_BYTE):
+                with tir.Then():
+                    self.for_lines(lambda start, width: self._add_few(group, (begin, end), last, start, width))
+                with tir.Else():
+                    self.for_lines(lambda start, width: self._add_many(group, (begin, end), last, start, width))
+
+    def _add_few(
+        self,
+        group: Expression,
+        listed: tuple[Expression, Expression],
+        last: Expression,
+        start: Expression,
+        width: int,
+    ) -> None:
+        """Add a line of a group whose sums bytes hold."""
+        self._add_scaled(group, self._sum(*listed, last, start, width), start, width)
+
+    def _add_many(
+        self,
+        group: Expression,
+        listed: tuple[Expression, Expression],
+        last: Expression,
+        start: Expression,
+        width: int,
+    ) -> None:
+        """Add a line of a group of any number of rows: bytes of 16 rows at a time, added up as int16."""
+        begin, end = listed
+        size = 2 * self._line_bytes(width)
+        total = tir.alloc_buffer((size,), "int16")
+        for offset, lanes in chunks(size, 32):
+            store(total, offset, lanes, zero("int16", lanes))
+        parts = tirx.truncdiv(end - begin + (ROWS_IN_BYTE - 1), tirx.const(ROWS_IN_BYTE, "int32"))
+        with tir.serial(0, parts) as part:
+            first = hold(begin + part * ROWS_IN_BYTE)
+            sums = self._sum(first, hold(tirx.min(first + ROWS_IN_BYTE, end)), last, start, width)
+            for offset, lanes in chunks(size, 32):
+                store(total, offset, lanes, load(total, offset, lanes) + cast(load(sums, offset, lanes), "int16", lanes))
+        self._add_scaled(group, total, start, width)
+
+    def _sum(self, begin: Expression, end: Expression, last: Expression, start: Expression, width: int) -> Buffer:
+        """The sums of at most 16 rows of a line, as int8: of the low nibbles of all bytes, then of the high ones."""
+        size = self._line_bytes(width)
+        sums = tir.alloc_buffer((2 * size,), "int8")
+        for offset, lanes in chunks(2 * size, LINE_BYTES):
+            store(sums, offset, lanes, zero("int8", lanes))
+        with tir.serial(begin, end) as position:
+            self.fetch(self.start_of(self.listed(tirx.min(position + AHEAD, last))), start)
+            begins = hold(self.start_of(self.listed(position)) + self.operands.storage.data_size(start))
+            for offset, lanes in chunks(size, LINE_BYTES):
+                pairs = load(self.operands.weights, begins + offset, lanes)
+                for place, nibbles in ((offset, low_nibbles(pairs)), (size + offset, high_nibbles(pairs))):
+                    store(sums, place, lanes, load(sums, place, lanes) + cast(nibbles, "int8", lanes))
+        bias = hold(tirx.Cast("int8", (end - begin) * NIBBLE_ZERO))
+        for offset, lanes in chunks(2 * size, LINE_BYTES):
+            store(sums, offset, lanes, load(sums, offset, lanes) - splat(bias, lanes))
+        return sums
+
+    def _add_scaled(self, group: Expression, sums: Buffer, start: Expression, width: int) -> None:
+        """Add a line's sums to y, each by its scale."""
+        operands = self.operands
+        line = LINE_BYTES * (4 if operands.units is None else 1)
+        following = (group + 1) * operands.columns + self.first + start
+        for offset in range(0, width, LINE_BYTES * LINE_BYTES // line):
+            fetch(operands.scales, following + offset)
+        for offset, lanes in vectors(width, operands.storage):
+            byte, high = nibble_place(width, offset)
+            total = cast(load(sums, byte + self._line_bytes(width) * high, lanes), "float32", lanes)
+            place = start + offset
+            self.put(place, lanes, self.y(place, lanes) + self.scale(group, place, lanes) * total)
+
+    def _line_bytes(self, width: int) -> int:
+        return int(self.operands.storage.data_size(width))
