@@ -1,23 +1,25 @@
 """How fast this machine reads memory: the streaming bandwidth of one core, by how much it goes over again and again.
 
-A loop in C reads a buffer from front to back in vector registers, many times. A small buffer stays in the first cache,
-a larger one in the second, and so on; the fastest of several trials counts, because anything else the machine does can
-only make it slower.
+A loop in C reads a buffer from front to back in vector registers, many times, and fetches ahead, in huge pages as weights
+lie in where the system has them. A small buffer stays in the first cache, a larger one in the second, and so on; the
+fastest of several trials counts, because anything else the machine does can only make it slower.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter_ns
 
 import numpy as np
 
-from astroedge.abi.aligned import address_of, aligned_zeros
+from astroedge.abi.aligned import address_of
 
 SIZES = tuple(2**exponent for exponent in range(14, 29))  # 16 KiB … 256 MiB
 TRIALS, TRIAL_NANOSECONDS = 7, 15_000_000
@@ -30,8 +32,10 @@ uint64_t read_all(const vector *data, uint64_t vectors, uint64_t passes)
     vector sums[8] = {{0}};
     while (passes--) {
         for (uint64_t i = 0; i < vectors; i += 8)
-            for (int lane = 0; lane < 8; lane++)
+            for (int lane = 0; lane < 8; lane++) {
+                __builtin_prefetch(data + i + lane + 64);
                 sums[lane] ^= data[i + lane];
+            }
         __asm__ volatile("" ::: "memory");
     }
     for (int lane = 1; lane < 8; lane++)
@@ -50,7 +54,11 @@ def measure_bandwidth() -> dict[int, float]:
         subprocess.run([*command, str(source), "-o", str(library)], check=True)
         read_all = ctypes.CDLL(str(library)).read_all
     read_all.argtypes, read_all.restype = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64), ctypes.c_uint64
-    buffer = aligned_zeros(SIZES[-1])
+    memory = mmap.mmap(-1, SIZES[-1], flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    buffer = np.frombuffer(memory, np.uint8)
     buffer[:] = 1  # every page is there
 
     def trial(size: int, passes: int) -> int:

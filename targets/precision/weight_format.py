@@ -92,12 +92,20 @@ def short_scales(stored: StoredMatrix) -> tuple[NDArray[np.int8], NDArray[np.flo
     assert stored.scales is not None
     group = stored.storage.group
     fires = np.stack([stored.values[start : start + group].any(axis=0) for start in range(0, len(stored.values), group)])
-    scales = np.where(fires, stored.scales, 0)
-    units = (np.abs(scales).max(axis=0) / np.float32(SHORT)).astype(np.float32)
-    units[units == 0] = 1
-    multiples = np.rint(scales / units)
-    exact = (multiples * units == scales).all() and (np.abs(multiples) <= SHORT).all()
-    return (multiples.astype(np.int8), units) if exact else None
+    scales = np.where(fires, stored.scales, np.float32(0))
+    short, units = np.zeros(scales.shape, np.int8), np.ones(scales.shape[1], np.float32)
+    open_columns = np.flatnonzero(fires.any(axis=0))
+    for largest in range(SHORT, 0, -1):  # what the largest scale of a column is a multiple by
+        wanted = scales[:, open_columns]
+        tried = np.abs(wanted).max(axis=0) / np.float32(largest)
+        multiples = np.rint(wanted / tried)
+        exact = (multiples * tried == wanted).all(axis=0)
+        units[open_columns[exact]] = tried[exact]
+        short[:, open_columns[exact]] = multiples[:, exact].astype(np.int8)
+        open_columns = open_columns[~exact]
+        if not open_columns.size:
+            return short, units
+    return None
 
 
 def store_integers(values: NDArray[np.int8]) -> StoredMatrix:

@@ -36,62 +36,52 @@ class NibbleRows(RowPiece):
         length = operands.storage.sum_block
         last = hold(list_length(operands.bounds, self.row, operands.rows) - 1)
         self.for_vectors(lambda place, lanes: self.put(place, lanes, zero("float32", lanes)))
+        starts = tir.alloc_buffer((length + AHEAD,), "int32")
         with tir.serial(0, ceil(operands.rows / length)) as group:
             bounds = positions(operands.bounds, self.row, operands.rows, group, length)
-            begin, end = hold(bounds[0]), hold(bounds[1])
-            with tir.If(end > begin), tir.Then(), tir.If(end - begin <= ROWS_IN_BYTE):
-                with tir.Then():
-                    self.for_lines(lambda start, width: self._add_few(group, (begin, end), last, start, width))
-                with tir.Else():
-                    self.for_lines(lambda start, width: self._add_many(group, (begin, end), last, start, width))
+            begin, count = hold(bounds[0]), hold(bounds[1] - bounds[0])
+            with tir.If(count > 0), tir.Then():
+                with tir.serial(0, count + AHEAD) as index:
+                    tir.buffer_store(starts, self.start_of(self.listed(tirx.min(begin + index, last))), [index])
+                with tir.If(count <= ROWS_IN_BYTE):
+                    with tir.Then():
+                        self.for_lines(lambda start, width: self._add_few(group, starts, count, start, width))
+                    with tir.Else():
+                        self.for_lines(lambda start, width: self._add_many(group, starts, count, start, width))
 
-    def _add_few(
-        self,
-        group: Expression,
-        listed: tuple[Expression, Expression],
-        last: Expression,
-        start: Expression,
-        width: int,
-    ) -> None:
+    def _add_few(self, group: Expression, starts: Buffer, count: Expression, start: Expression, width: int) -> None:
         """Add a line of a group whose sums bytes hold."""
-        self._add_scaled(group, self._sum(*listed, last, start, width), start, width)
+        nothing = tirx.const(0, "int32")
+        self._add_scaled(group, self._sum(starts, nothing, count, start, width), start, width)
 
-    def _add_many(
-        self,
-        group: Expression,
-        listed: tuple[Expression, Expression],
-        last: Expression,
-        start: Expression,
-        width: int,
-    ) -> None:
+    def _add_many(self, group: Expression, starts: Buffer, count: Expression, start: Expression, width: int) -> None:
         """Add a line of a group of any number of rows: bytes of 16 rows at a time, added up as int16."""
-        begin, end = listed
         size = 2 * self._line_bytes(width)
         total = tir.alloc_buffer((size,), "int16")
         for offset, lanes in chunks(size, 32):
             store(total, offset, lanes, zero("int16", lanes))
-        parts = tirx.truncdiv(end - begin + (ROWS_IN_BYTE - 1), tirx.const(ROWS_IN_BYTE, "int32"))
+        parts = tirx.truncdiv(count + (ROWS_IN_BYTE - 1), tirx.const(ROWS_IN_BYTE, "int32"))
         with tir.serial(0, parts) as part:
-            first = hold(begin + part * ROWS_IN_BYTE)
-            sums = self._sum(first, hold(tirx.min(first + ROWS_IN_BYTE, end)), last, start, width)
+            first = hold(part * ROWS_IN_BYTE)
+            sums = self._sum(starts, first, hold(tirx.min(first + ROWS_IN_BYTE, count)), start, width)
             for offset, lanes in chunks(size, 32):
                 store(total, offset, lanes, load(total, offset, lanes) + cast(load(sums, offset, lanes), "int16", lanes))
         self._add_scaled(group, total, start, width)
 
-    def _sum(self, begin: Expression, end: Expression, last: Expression, start: Expression, width: int) -> Buffer:
+    def _sum(self, starts: Buffer, first: Expression, end: Expression, start: Expression, width: int) -> Buffer:
         """The sums of at most 16 rows of a line, as int8: of the low nibbles of all bytes, then of the high ones."""
         size = self._line_bytes(width)
         sums = tir.alloc_buffer((2 * size,), "int8")
         for offset, lanes in chunks(2 * size, LINE_BYTES):
             store(sums, offset, lanes, zero("int8", lanes))
-        with tir.serial(begin, end) as position:
-            self.fetch(self.start_of(self.listed(tirx.min(position + AHEAD, last))), start)
-            begins = hold(self.start_of(self.listed(position)) + self.operands.storage.data_size(start))
+        place = self.operands.storage.data_size(start)
+        with tir.serial(first, end) as index:
+            fetch(self.operands.weights, starts[index + AHEAD] + place)
             for offset, lanes in chunks(size, LINE_BYTES):
-                pairs = load(self.operands.weights, begins + offset, lanes)
-                for place, nibbles in ((offset, low_nibbles(pairs)), (size + offset, high_nibbles(pairs))):
-                    store(sums, place, lanes, load(sums, place, lanes) + cast(nibbles, "int8", lanes))
-        bias = hold(tirx.Cast("int8", (end - begin) * NIBBLE_ZERO))
+                pairs = load(self.operands.weights, starts[index] + place + offset, lanes)
+                for at, nibbles in ((offset, low_nibbles(pairs)), (size + offset, high_nibbles(pairs))):
+                    store(sums, at, lanes, load(sums, at, lanes) + cast(nibbles, "int8", lanes))
+        bias = hold(tirx.Cast("int8", (end - first) * NIBBLE_ZERO))
         for offset, lanes in chunks(2 * size, LINE_BYTES):
             store(sums, offset, lanes, load(sums, offset, lanes) - splat(bias, lanes))
         return sums

@@ -32,7 +32,7 @@ from tests.support.kernels.harness import (
 from tests.support.kernels.products import Case, cases, lists_of
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     case=cases(
         rows=st.one_of(st.integers(1, 40), st.integers(250, 270), st.integers(500, 800)),
