@@ -91,7 +91,9 @@ def short_scales(stored: StoredMatrix) -> tuple[NDArray[np.int8], NDArray[np.flo
         return None
     assert stored.scales is not None
     group = stored.storage.group
-    fires = np.stack([stored.values[start : start + group].any(axis=0) for start in range(0, len(stored.values), group)])
+    fires = np.stack(
+        [stored.values[start : start + group].any(axis=0) for start in range(0, len(stored.values), group)]
+    )
     scales = np.where(fires, stored.scales, np.float32(0))
     short, units = np.zeros(scales.shape, np.int8), np.ones(scales.shape[1], np.float32)
     open_columns = np.flatnonzero(fires.any(axis=0))

@@ -158,7 +158,9 @@ class _FloatRows(_SummedRows):
             if apart:
                 self._move_sums(block)
         if storage.scaled_by_column:
-            self.for_vectors(lambda place, lanes: self.put(place, lanes, self.scale(0, place, lanes) * self.y(place, lanes)))
+            self.for_vectors(
+                lambda place, lanes: self.put(place, lanes, self.scale(0, place, lanes) * self.y(place, lanes))
+            )
 
     def _move_sums(self, block: Expression) -> None:
         """Add the sums of a block to y and begin the next block at +0.0."""

@@ -65,7 +65,9 @@ class NibbleRows(RowPiece):
             first = hold(part * ROWS_IN_BYTE)
             sums = self._sum(starts, first, hold(tirx.min(first + ROWS_IN_BYTE, count)), start, width)
             for offset, lanes in chunks(size, 32):
-                store(total, offset, lanes, load(total, offset, lanes) + cast(load(sums, offset, lanes), "int16", lanes))
+                store(
+                    total, offset, lanes, load(total, offset, lanes) + cast(load(sums, offset, lanes), "int16", lanes)
+                )
         self._add_scaled(group, total, start, width)
 
     def _sum(self, starts: Buffer, first: Expression, end: Expression, start: Expression, width: int) -> Buffer:
