@@ -11,7 +11,6 @@ has all the bits that it was trained with, and each weight is `scale * q` rounde
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np

@@ -18,7 +18,7 @@ from astroedge.targets.compiler.select.kernel_cost import (
     reads_rows,
 )
 from astroedge.targets.kernels.products.pruned_lists import PrunedSize
-from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT4, INT8
+from astroedge.targets.precision.storage import FLOAT32, INT4, INT8
 
 V3, V4, PI4 = (resolve_target(name) for name in ("x86-64-v3", "x86-64-v4", "raspberry-pi-4"))
 LEAST_L3 = V3.family.least_l3_bytes
