@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from astroedge.step.graph_index import GraphIndex, replace_items
 from astroedge.step.onnx_file import move_out
 from astroedge.step.tensor_data import Source, array_of, forget, is_reference, sources_of
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
+from astroedge.targets.precision.round_by_examples import Rounding, Say, round_by_examples
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store
@@ -72,15 +73,19 @@ class QuantisedGraph:
     weights: StoredWeights
 
 
-def quantise_weights(graph: StepGraph, rules: PrecisionRules) -> QuantisedGraph:
+Decided = tuple[FoundMatrix, WeightChoice, StoredMatrix | None]
+
+
+def quantise_weights(graph: StepGraph, rules: PrecisionRules, say: Say = lambda stage: None) -> QuantisedGraph:
     """Quantise the weight matrices of `graph`, which stays as it is.
 
-    A matrix that cannot be stored as asked stays float32, and its choice says why. Raises CompileError for an override
-    that matches no weight.
+    A matrix that cannot be stored as asked stays float32, and its choice says why. `say` is told of stages that take a
+    while. Raises CompileError for an override that matches no weight, GraphError where ONNX Runtime cannot step the
+    examples that the graph carries.
     """
     found = find_matrices(graph.model)
     rules.check([matrix.name for matrix in found])
-    decided = [(matrix, *_decide(matrix, rules.of(matrix.name))) for matrix in found]
+    decided = _by_examples(graph, [(matrix, *_decide(matrix, rules.of(matrix.name))) for matrix in found], say)
     choices = tuple(choice for _, choice, _ in decided)
     stored = {choice.key: form for _, choice, form in decided if form is not None}
     if not stored:
@@ -112,10 +117,31 @@ def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredM
     reason = ""
     if storage.in_convolutions and tensor.ndim > 2:
         storage, reason = storage.in_convolutions, f"{asked} a convolution has no kernel for it"
-    matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
-    stored = store(np.ascontiguousarray(matrix, dtype=np.float32), storage)
+    stored = store(_weights(found), storage)
     key = matrix_key(stored.dequantise())
     return WeightChoice(found.name, found.rows, found.columns, key, storage, reason), stored
+
+
+def _by_examples(graph: StepGraph, decided: list[Decided], say: Say) -> list[Decided]:
+    """What was decided, with other integers and a reason where the examples of the graph lead to better ones."""
+    open_to = [
+        Rounding(found, partial(_weights, found), form)
+        for found, choice, form in decided
+        if form is not None and choice.storage.by_examples
+    ]
+    changed = round_by_examples(graph, open_to, say) if open_to else {}
+    for place, (found, choice, _) in enumerate(decided):
+        if found.name in changed:
+            form, note = changed[found.name].stored, changed[found.name].note
+            decided[place] = found, replace(choice, key=matrix_key(form.dequantise()), reason=note), form
+    return decided
+
+
+def _weights(found: FoundMatrix) -> NDArray[np.float32]:
+    """The numbers of W[rows, columns]."""
+    tensor = array_of(found.tensor)
+    matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
+    return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
 def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> NDArray[Any]:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.targets.precision.grids import grid_scales
+from astroedge.targets.precision.group_scales import group_scale, round_to
 from astroedge.targets.precision.storage import INT8, Storage
 
 AT_A_TIME = 1 << 22  # weights that are quantised in one go: each takes tens of bytes meanwhile
-_SCALE_BITS = 16
+IN_CACHE = 1 << 17  # of those that are gone through for many scales
 
 
 @dataclass(frozen=True)
@@ -66,57 +66,15 @@ def store(weights: NDArray[np.float32], storage: Storage) -> StoredMatrix:
         return StoredMatrix(storage, weights.astype(storage.data_type, copy=False), None)
     rows, columns = weights.shape
     values, scales = np.empty(weights.shape, np.int8), np.empty((storage.scale_rows(rows), columns), np.float32)
-    group, width = storage.group_rows(rows), max(1, AT_A_TIME // max(rows, 1))
+    group = storage.group_rows(rows)
+    width = max(1, (AT_A_TIME if len(storage.shrinks) == 1 else IN_CACHE) // max(group, 1))
     for place, start in product(range(len(scales)), range(0, columns, width)):
         part = slice(place * group, (place + 1) * group), slice(start, start + width)
-        scales[place, part[1]] = _group_scale(weights[part], storage)
-        values[part] = _round(weights[part], scales[place, part[1]], storage)
+        scales[place, part[1]] = group_scale(weights[part], storage)
+        values[part] = round_to(weights[part], scales[place, part[1]], storage)
     return StoredMatrix(storage, values, scales)
 
 
 def store_integers(values: NDArray[np.int8]) -> StoredMatrix:
     """The weights of a product of integers, which have no scale."""
     return StoredMatrix(INT8, values, None)
-
-
-def _group_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
-    """The scale of each column of one group: that of the grid it lies on, else the best."""
-    scales, on_grid = grid_scales(weights, storage.lowest, storage.largest)
-    if not on_grid.all():
-        others = weights[:, ~on_grid]
-        best = _best_scale(others, storage, storage.shrinks)
-        # Of several scales that give the same weights always one: what is stored lies on a grid.
-        scales[~on_grid], _ = grid_scales(_round(others, best, storage) * best, storage.lowest, storage.largest)
-    return scales
-
-
-def _best_scale(weights: NDArray[np.float32], storage: Storage, shrinks: tuple[float, ...]) -> NDArray[np.float32]:
-    """The scale of each column of one group: of those with the least squared error the first."""
-    extreme = np.take_along_axis(weights, np.abs(weights).argmax(axis=0)[None], axis=0)[0].astype(np.float64)
-    largest = [np.abs(extreme) / storage.largest]
-    if storage.packs_nibbles:  # the lowest of 16 integers cannot be spared, that of 256 can
-        largest.append(extreme / storage.lowest)
-    best: NDArray[np.float32] = np.ones(extreme.shape, np.float32)
-    lowest = np.full(extreme.shape, np.inf)
-    for shrink in shrinks:
-        for unclipped in largest:
-            scale = _short(np.where(extreme != 0, unclipped * shrink, 1.0))
-            error = weights.astype(np.float64) - _round(weights, scale, storage) * scale.astype(np.float64)
-            squared = np.square(error).sum(axis=0)
-            better = squared < lowest
-            best, lowest = np.where(better, scale, best), np.where(better, squared, lowest)
-    return best
-
-
-def _round(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: Storage) -> NDArray[np.int8]:
-    quotient = np.rint(weights.astype(np.float64) / scale.astype(np.float64))
-    rounded: NDArray[np.int8] = np.clip(quotient, storage.lowest, storage.largest).astype(np.int8)
-    return rounded
-
-
-def _short(scale: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Scales rounded away from 0 to 16 significant bits, and kept normal so that products with |q| stay exact."""
-    mantissa, exponent = np.frexp(np.maximum(np.abs(scale), 2.0**-126))
-    size = np.ldexp(np.ceil(np.ldexp(mantissa, _SCALE_BITS)), exponent - _SCALE_BITS)
-    short: NDArray[np.float32] = np.copysign(size, scale).astype(np.float32)
-    return short

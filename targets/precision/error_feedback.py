@@ -1,0 +1,88 @@
+"""Integers chosen by what a matrix reads: the error of each input's weights is made up for by the inputs after it.
+
+Nearest integers are the best where the inputs of a matrix are independent and alike. They are not: with the second
+moments H = Σ x xᵀ of what it reads, the error of its outputs is the trace of Dᵀ H D, where D = W − Ŵ. Inputs are gone
+through in their order; each is rounded at the place that is best given the errors so far (Frantar et al., GPTQ, 2023,
+arXiv 2210.17323). With H = Lᵀ L, L lower triangular, that is the sum of the squares of L D, whose row i depends on
+the rows of D up to i alone, and the best place for row i is W_i + Σ_{j<i} L_ij D_j / L_ii: the same integers as
+GPTQ's, which updates the later weights instead (Chen et al., 2025, arXiv 2507.18553), by one factorisation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.targets.precision.grids import grid_scales
+from astroedge.targets.precision.group_scales import group_scale, round_to
+from astroedge.targets.precision.storage import Storage
+
+DAMPING = 0.01
+"""What is added to the moments of every input, as a share of their mean: few examples say little of rare inputs."""
+
+AT_A_TIME = 1 << 21  # weights that are rounded in one go, in float64
+
+
+def second_moments(inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Σ x xᵀ [rows, rows] of what a matrix reads, `inputs` [examples, rows]."""
+    wide = inputs.astype(np.float64)
+    return wide.T @ wide
+
+
+def feedback_factor(moments: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """L_ij / L_ii of the damped moments H = Lᵀ L, lower triangular; None where all inputs are silent."""
+    level = float(np.trace(moments)) / len(moments)
+    if level == 0:
+        return None
+    damped = moments[::-1, ::-1].copy()
+    damped.flat[:: len(moments) + 1] += DAMPING * level
+    factor = np.linalg.cholesky(damped)[::-1, ::-1].T.copy()
+    factor /= np.diagonal(factor)[:, None].copy()
+    return factor
+
+
+def round_with_feedback(
+    weights: NDArray[np.float32], factor: NDArray[np.float64], storage: Storage
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The integers of W[rows, columns] and their scales [groups, columns], by the `factor` of what W reads.
+
+    The scale of a group is the best for the places at which its weights would be rounded best, as the errors of the
+    groups before are known. Weights of a column that lie on a grid within a group stay as they are.
+    """
+    rows, columns = weights.shape
+    values = np.empty(weights.shape, np.int8)
+    scales = np.empty((storage.scale_rows(rows), columns), np.float32)
+    width = max(1, AT_A_TIME // rows)
+    for start in range(0, columns, width):
+        part = slice(start, start + width)
+        errors = np.zeros(weights[:, part].shape)
+        for place in range(len(scales)):
+            group = slice(place * storage.group, min((place + 1) * storage.group, rows))
+            stored = _round_group(weights[:, part], errors, factor, group, storage)
+            values[group, part], scales[place, part] = stored
+    return values, scales
+
+
+def _round_group(
+    weights: NDArray[np.float32],
+    errors: NDArray[np.float64],
+    factor: NDArray[np.float64],
+    group: slice,
+    storage: Storage,
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The integers and scales of one group of rows; their errors are noted in `errors`, which holds those before."""
+    own = weights[group]
+    places = own + factor[group, : group.start] @ errors[: group.start]
+    kept, on_grid = grid_scales(own, storage.lowest, storage.largest)
+    scale = np.where(on_grid, kept, group_scale(places.astype(np.float32), storage))
+    wide, integers = scale.astype(np.float64), np.empty(own.shape)
+    for row in range(len(own)):
+        index = group.start + row
+        place = places[row] + factor[index, group.start : index] @ errors[group.start : index]
+        place = np.where(on_grid, own[row], place)
+        integers[row] = np.clip(np.rint(place / wide), storage.lowest, storage.largest)
+        errors[index] = own[row] - integers[row] * wide
+    rounded = integers.astype(np.float32) * scale
+    errors[group] = np.where(on_grid, 0.0, errors[group])  # a kept scale has more bits than a product holds
+    scale = np.where(on_grid, kept, grid_scales(rounded, storage.lowest, storage.largest)[0])
+    return round_to(np.where(on_grid, own, rounded), scale, storage), scale

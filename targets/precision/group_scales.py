@@ -1,0 +1,99 @@
+"""The scale of a group of weights: that of the grid it lies on, else the best of those that are tried.
+
+Best is the least sum of squared errors in float64, the first of several. Float32 finds the few scales that can be it:
+there a product scale * q is exact too, so an error is off by one rounding, and by 2^-20 of itself where a quotient
+next to a half goes to the other integer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroedge.targets.precision.grids import grid_scales
+from astroedge.targets.precision.storage import Storage
+
+SCALE_BITS = 16
+RELATIVE, ABSOLUTE = 1 + 2.0**-12, 2.0**-100  # far above what float32 is off by, of errors whose largest weight is 1
+
+
+def group_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
+    """The scale of each column of one group: that of the grid it lies on, else the best."""
+    scales, on_grid = grid_scales(weights, storage.lowest, storage.largest)
+    if not on_grid.all():
+        others = weights[:, ~on_grid]
+        best = best_scale(others, storage)
+        # Of several scales that give the same weights always one: what is stored lies on a grid.
+        scales[~on_grid], _ = grid_scales(round_to(others, best, storage) * best, storage.lowest, storage.largest)
+    return scales
+
+
+def round_to(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: Storage) -> NDArray[np.int8]:
+    """The integers of the range that are nearest to the weights over their column's scale; ties to even."""
+    quotient = weights.astype(np.float64)
+    quotient /= scale
+    np.rint(quotient, out=quotient)
+    np.clip(quotient, storage.lowest, storage.largest, out=quotient)
+    return quotient.astype(np.int8)
+
+
+def best_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
+    """The scale of each column with the least squared error, of those with the same the first."""
+    scales = _tried(weights, storage)
+    if len(scales) == 1:
+        return scales[0]
+    likely = _likely(weights, scales, storage)
+    best = np.take_along_axis(scales, likely.argmax(axis=0)[None], axis=0)[0]
+    several = np.flatnonzero(likely.sum(axis=0) > 1)
+    lowest = np.full(several.size, np.inf)
+    for scale, is_likely in zip(scales, likely, strict=True):
+        places = np.flatnonzero(is_likely[several])
+        columns = several[places]
+        squared = _squared_error(weights[:, columns], scale[columns], storage)
+        better = squared < lowest[places]
+        best[columns[better]], lowest[places[better]] = scale[columns[better]], squared[better]
+    return best
+
+
+def _tried(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
+    """The scales to try [scales, columns], in their order: 1 for a column of zeros."""
+    extreme = np.take_along_axis(weights, np.abs(weights).argmax(axis=0)[None], axis=0)[0].astype(np.float64)
+    largest = [np.abs(extreme) / storage.largest]
+    if storage.packs_nibbles:  # the lowest of 16 integers cannot be spared, that of 256 can
+        largest.append(extreme / storage.lowest)
+    tried = [unclipped * shrink for shrink in storage.shrinks for unclipped in largest]
+    return np.stack([_short(np.where(extreme != 0, scale, 1.0)) for scale in tried])
+
+
+def _likely(weights: NDArray[np.float32], scales: NDArray[np.float32], storage: Storage) -> NDArray[np.bool_]:
+    """Which scales [scales, columns] can have the least error of their column, by float32."""
+    _, exponents = np.frexp(np.abs(weights).max(axis=0))
+    weights, scales = np.ldexp(weights, -exponents), np.ldexp(scales, -exponents)  # exact; squares stay in the range
+    inverse = 1 / scales
+    errors, squared = np.empty_like(weights), np.empty_like(scales)
+    for place, scale in enumerate(scales):
+        np.multiply(weights, inverse[place], out=errors)
+        np.rint(errors, out=errors)
+        np.clip(errors, storage.lowest, storage.largest, out=errors)
+        errors *= scale
+        errors -= weights
+        np.einsum("ij,ij->j", errors, errors, out=squared[place])
+    likely: NDArray[np.bool_] = squared <= squared.min(axis=0) * RELATIVE + ABSOLUTE
+    return likely
+
+
+def _squared_error(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: Storage) -> NDArray[np.float64]:
+    """The sum of squared errors of each column at its scale, in the order of the rows."""
+    error = weights.astype(np.float64) - round_to(weights, scale, storage) * scale.astype(np.float64)
+    squared: NDArray[np.float64] = np.square(error)
+    if squared.shape[1] == 1:  # which NumPy would add in another order
+        return np.array([sum(squared[:, 0].tolist())])
+    return np.asarray(squared.sum(axis=0))
+
+
+def _short(scale: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Scales rounded away from 0 to 16 significant bits, and kept normal so that products with |q| stay exact."""
+    mantissa, exponent = np.frexp(np.maximum(np.abs(scale), 2.0**-126))
+    size = np.ldexp(np.ceil(np.ldexp(mantissa, SCALE_BITS)), exponent - SCALE_BITS)
+    short: NDArray[np.float32] = np.copysign(size, scale).astype(np.float32)
+    return short
