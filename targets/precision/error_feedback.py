@@ -10,6 +10,8 @@ GPTQ's, which updates the later weights instead (Chen et al., 2025, arXiv 2507.1
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,37 +19,47 @@ from astroedge.targets.precision.grids import grid_scales
 from astroedge.targets.precision.group_scales import group_scale, round_to
 from astroedge.targets.precision.storage import Storage
 
-DAMPING = 0.01
-"""What is added to the moments of every input, as a share of their mean: few examples say little of rare inputs."""
-
 AT_A_TIME = 1 << 21  # weights that are rounded in one go, in float64
 
 
-def second_moments(inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Σ x xᵀ [rows, rows] of what a matrix reads, `inputs` [examples, rows]."""
+@dataclass(frozen=True)
+class Feedback:
+    """What rounding needs to know of the inputs of a matrix, whose damped moments are H = Lᵀ L.
+
+    `factor` is L_ij / L_ii, lower triangular [rows, rows]; `importance` L_ii² [rows], by which the squared error of a
+    row counts once the rows before it are rounded.
+    """
+
+    factor: NDArray[np.float64]
+    importance: NDArray[np.float64]
+
+
+def feedback_of(inputs: NDArray[np.float32]) -> Feedback | None:
+    """What the inputs [examples, rows] of a matrix tell; None where they are silent or not finite.
+
+    The fewer examples there are for each row, the less their moments are worth beside the mean of all: it is added to
+    the moment of every input, a twentieth of it and a quarter for each row that an example stands for.
+    """
+    examples, rows = inputs.shape
     wide = inputs.astype(np.float64)
-    return wide.T @ wide
-
-
-def feedback_factor(moments: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """L_ij / L_ii of the damped moments H = Lᵀ L, lower triangular; None where all inputs are silent."""
-    level = float(np.trace(moments)) / len(moments)
-    if level == 0:
+    moments = wide.T @ wide
+    level = float(np.trace(moments)) / rows
+    if not 0 < level < np.inf:
         return None
-    damped = moments[::-1, ::-1].copy()
-    damped.flat[:: len(moments) + 1] += DAMPING * level
-    factor = np.linalg.cholesky(damped)[::-1, ::-1].T.copy()
-    factor /= np.diagonal(factor)[:, None].copy()
-    return factor
+    moments.flat[:: rows + 1] += level * (0.05 + 0.25 * rows / examples)
+    lower = np.linalg.cholesky(moments[::-1, ::-1])[::-1, ::-1].T.copy()
+    diagonal = np.diagonal(lower).copy()
+    lower /= diagonal[:, None]
+    return Feedback(lower, np.square(diagonal))
 
 
 def round_with_feedback(
-    weights: NDArray[np.float32], factor: NDArray[np.float64], storage: Storage
+    weights: NDArray[np.float32], feedback: Feedback, storage: Storage
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """The integers of W[rows, columns] and their scales [groups, columns], by the `factor` of what W reads.
+    """The integers of W[rows, columns] and their scales [groups, columns], by `feedback` from what W reads.
 
-    The scale of a group is the best for the places at which its weights would be rounded best, as the errors of the
-    groups before are known. Weights of a column that lie on a grid within a group stay as they are.
+    The scale of a group is the best for the places that the errors of the groups before give its weights. Weights of a
+    column that lie on a grid within a group stay as they are.
     """
     rows, columns = weights.shape
     values = np.empty(weights.shape, np.int8)
@@ -58,7 +70,7 @@ def round_with_feedback(
         errors = np.zeros(weights[:, part].shape)
         for place in range(len(scales)):
             group = slice(place * storage.group, min((place + 1) * storage.group, rows))
-            stored = _round_group(weights[:, part], errors, factor, group, storage)
+            stored = _round_group(weights[:, part], errors, feedback, group, storage)
             values[group, part], scales[place, part] = stored
     return values, scales
 
@@ -66,15 +78,15 @@ def round_with_feedback(
 def _round_group(
     weights: NDArray[np.float32],
     errors: NDArray[np.float64],
-    factor: NDArray[np.float64],
+    feedback: Feedback,
     group: slice,
     storage: Storage,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """The integers and scales of one group of rows; their errors are noted in `errors`, which holds those before."""
-    own = weights[group]
+    own, factor = weights[group], feedback.factor
     places = own + factor[group, : group.start] @ errors[: group.start]
     kept, on_grid = grid_scales(own, storage.lowest, storage.largest)
-    scale = np.where(on_grid, kept, group_scale(places.astype(np.float32), storage))
+    scale = np.where(on_grid, kept, group_scale(places.astype(np.float32), storage, feedback.importance[group]))
     wide, integers = scale.astype(np.float64), np.empty(own.shape)
     for row in range(len(own)):
         index = group.start + row

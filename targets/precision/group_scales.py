@@ -17,12 +17,21 @@ SCALE_BITS = 16
 RELATIVE, ABSOLUTE = 1 + 2.0**-12, 2.0**-100  # far above what float32 is off by, of errors whose largest weight is 1
 
 
-def group_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
-    """The scale of each column of one group: that of the grid it lies on, else the best."""
+Importance = NDArray[np.float64]
+"""By what the squared error of each row counts."""
+
+
+def group_scale(
+    weights: NDArray[np.float32], storage: Storage, importance: Importance | None = None
+) -> NDArray[np.float32]:
+    """The scale of each column of one group: that of the grid it lies on, else the best.
+
+    Every row's error counts alike, or by its `importance`.
+    """
     scales, on_grid = grid_scales(weights, storage.lowest, storage.largest)
     if not on_grid.all():
         others = weights[:, ~on_grid]
-        best = best_scale(others, storage)
+        best = best_scale(others, storage, importance)
         # Of several scales that give the same weights always one: what is stored lies on a grid.
         scales[~on_grid], _ = grid_scales(round_to(others, best, storage) * best, storage.lowest, storage.largest)
     return scales
@@ -37,19 +46,21 @@ def round_to(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: 
     return quotient.astype(np.int8)
 
 
-def best_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
+def best_scale(
+    weights: NDArray[np.float32], storage: Storage, importance: Importance | None = None
+) -> NDArray[np.float32]:
     """The scale of each column with the least squared error, of those with the same the first."""
     scales = _tried(weights, storage)
     if len(scales) == 1:
         return scales[0]
-    likely = _likely(weights, scales, storage)
+    likely = _likely(weights, scales, storage, importance)
     best = np.take_along_axis(scales, likely.argmax(axis=0)[None], axis=0)[0]
     several = np.flatnonzero(likely.sum(axis=0) > 1)
     lowest = np.full(several.size, np.inf)
     for scale, is_likely in zip(scales, likely, strict=True):
         places = np.flatnonzero(is_likely[several])
         columns = several[places]
-        squared = _squared_error(weights[:, columns], scale[columns], storage)
+        squared = _squared_error(weights[:, columns], scale[columns], storage, importance)
         better = squared < lowest[places]
         best[columns[better]], lowest[places[better]] = scale[columns[better]], squared[better]
     return best
@@ -65,8 +76,12 @@ def _tried(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32
     return np.stack([_short(np.where(extreme != 0, scale, 1.0)) for scale in tried])
 
 
-def _likely(weights: NDArray[np.float32], scales: NDArray[np.float32], storage: Storage) -> NDArray[np.bool_]:
+def _likely(
+    weights: NDArray[np.float32], scales: NDArray[np.float32], storage: Storage, importance: Importance | None
+) -> NDArray[np.bool_]:
     """Which scales [scales, columns] can have the least error of their column, by float32."""
+    share = np.ones(len(weights)) if importance is None else importance / importance.max()
+    counts = share.astype(np.float32)
     _, exponents = np.frexp(np.abs(weights).max(axis=0))
     weights, scales = np.ldexp(weights, -exponents), np.ldexp(scales, -exponents)  # exact; squares stay in the range
     inverse = 1 / scales
@@ -77,15 +92,20 @@ def _likely(weights: NDArray[np.float32], scales: NDArray[np.float32], storage: 
         np.clip(errors, storage.lowest, storage.largest, out=errors)
         errors *= scale
         errors -= weights
-        np.einsum("ij,ij->j", errors, errors, out=squared[place])
+        np.square(errors, out=errors)
+        np.matmul(counts, errors, out=squared[place])
     likely: NDArray[np.bool_] = squared <= squared.min(axis=0) * RELATIVE + ABSOLUTE
     return likely
 
 
-def _squared_error(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: Storage) -> NDArray[np.float64]:
+def _squared_error(
+    weights: NDArray[np.float32], scale: NDArray[np.float32], storage: Storage, importance: Importance | None
+) -> NDArray[np.float64]:
     """The sum of squared errors of each column at its scale, in the order of the rows."""
     error = weights.astype(np.float64) - round_to(weights, scale, storage) * scale.astype(np.float64)
     squared: NDArray[np.float64] = np.square(error)
+    if importance is not None:
+        squared *= importance[:, None]
     if squared.shape[1] == 1:  # which NumPy would add in another order
         return np.array([sum(squared[:, 0].tolist())])
     return np.asarray(squared.sum(axis=0))

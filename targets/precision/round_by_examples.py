@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astroedge.step.graph import StepGraph
 from astroedge.step.graph_index import GraphIndex
-from astroedge.targets.precision.error_feedback import feedback_factor, round_with_feedback, second_moments
+from astroedge.targets.precision.error_feedback import Feedback, feedback_of, round_with_feedback
 from astroedge.targets.precision.find_matrices import FoundMatrix
 from astroedge.targets.precision.record_inputs import RecordedInputs, record_inputs, ticks_to_record
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -74,19 +74,19 @@ def _round_all(nearest: Sequence[Rounding], recorded: RecordedInputs, say: Say) 
         items = list(group)
         inputs = recorded.of(items[0].found)
         learnt = len(inputs) - len(inputs) // JUDGES
-        factor = feedback_factor(second_moments(inputs[:learnt])) if np.isfinite(inputs).all() else None
+        feedback = feedback_of(inputs[:learnt])
         for item in items:
             done += 1
-            rounded = None if factor is None else _rounded(item, factor, inputs[learnt:], recorded.ticks)
+            rounded = None if feedback is None else _rounded(item, feedback, inputs[learnt:], recorded.ticks)
             if rounded is not None:
                 yield rounded
         say(f"rounded {done} of {len(nearest)} matrices by the examples")
 
 
-def _rounded(item: Rounding, factor: NDArray[np.float64], judges: NDArray[np.float32], ticks: int) -> Rounding | None:
-    """A matrix with integers that the factor leads to; None where the judges find it no better."""
+def _rounded(item: Rounding, feedback: Feedback, judges: NDArray[np.float32], ticks: int) -> Rounding | None:
+    """A matrix with integers that the feedback leads to; None where the judges find it no better."""
     weights, storage = item.weights(), item.stored.storage
-    better = StoredMatrix(storage, *round_with_feedback(weights, factor, storage))
+    better = StoredMatrix(storage, *round_with_feedback(weights, feedback, storage))
     errors = [_output_error(weights, stored, judges) for stored in (better, item.stored)]
     if not errors[0] < errors[1]:
         return None
