@@ -34,7 +34,10 @@ from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 @dataclass(frozen=True)
 class WeightChoice:
-    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its storage and why."""
+    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its storage and why.
+
+    `examples` is how many ticks of the graph's examples led to its integers, 0 where they are the nearest.
+    """
 
     name: str
     rows: int
@@ -42,6 +45,7 @@ class WeightChoice:
     key: str
     storage: Storage
     reason: str
+    examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ def _by_examples(graph: StepGraph, decided: list[Decided], say: Say) -> list[Dec
     changed = round_by_examples(graph, open_to, say) if open_to else {}
     for place, (found, choice, _) in enumerate(decided):
         if found.name in changed:
-            form, note = changed[found.name].stored, changed[found.name].note
-            decided[place] = found, replace(choice, key=matrix_key(form.dequantise()), reason=note), form
+            made = changed[found.name]
+            key = matrix_key(made.stored.dequantise())
+            decided[place] = found, replace(choice, key=key, reason=made.note, examples=made.examples), made.stored
     return decided
 
 

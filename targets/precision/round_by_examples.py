@@ -7,7 +7,7 @@ matrix are nearer to what they were on ticks that had no part in them. So exampl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -24,8 +24,8 @@ MOST_ROWS = 8192
 """The moments of a matrix with more inputs would take gigabytes; it gets the nearest integers."""
 JUDGES = 4
 """One of so many examples judges."""
-TOO_WIDE = f"nearest integers: examples round matrices of up to {MOST_ROWS} inputs"
-TOO_LARGE = "nearest integers: too large to be stepped on the examples in minutes"
+TOO_WIDE = f"has more than {MOST_ROWS} inputs, so no examples rounded it"
+TOO_LARGE = "too large to be run on the examples that it carries"
 
 Say = Callable[[str], None]
 
@@ -34,12 +34,13 @@ Say = Callable[[str], None]
 class Rounding:
     """How a matrix is rounded: its numbers W[rows, columns], made when they are asked for, and the stored form.
 
-    `note` says what of it is to be told, "" where its integers are the nearest for no particular reason.
+    `examples` is how many ticks led to its integers, 0 where they are the nearest; `note` what of that is to be told.
     """
 
     found: FoundMatrix
     weights: Callable[[], NDArray[np.float32]]
     stored: StoredMatrix
+    examples: int = 0
     note: str = ""
 
 
@@ -60,7 +61,8 @@ def round_by_examples(graph: StepGraph, nearest: Sequence[Rounding], say: Say) -
     matrices = [item.found for item in fitting]
     ticks = ticks_to_record(graph, matrices, len(next(iter(examples.values()))))
     if not ticks:
-        return told | {item.found.name: _noted(item, TOO_LARGE) for item in fitting}
+        say(f"the step is {TOO_LARGE}, which would round weights better")
+        return told | {item.found.name: _noted(item, f"the step is {TOO_LARGE}") for item in fitting}
     say(f"stepping {ticks} examples to round {len(fitting)} matrices by what they read")
     recorded = record_inputs(graph, matrices, ticks)
     return told | {item.found.name: item for item in _round_all(fitting, recorded, say)}
@@ -90,7 +92,7 @@ def _rounded(item: Rounding, feedback: Feedback, judges: NDArray[np.float32], ti
     errors = [_output_error(weights, stored, judges) for stored in (better, item.stored)]
     if not errors[0] < errors[1]:
         return None
-    return Rounding(item.found, item.weights, better, f"rounded by {ticks} examples")
+    return replace(item, stored=better, examples=ticks)
 
 
 def _output_error(weights: NDArray[np.float32], stored: StoredMatrix, inputs: NDArray[np.float32]) -> float:
@@ -109,4 +111,4 @@ def _differs(item: Rounding) -> bool:
 
 
 def _noted(item: Rounding, note: str) -> Rounding:
-    return Rounding(item.found, item.weights, item.stored, note)
+    return replace(item, note=note)
