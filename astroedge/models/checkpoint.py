@@ -1,7 +1,8 @@
 """Checkpoints of an AstroSNN: one safetensors file, the configuration as JSON in its metadata.
 
-A tensor `example.token` holds the tokens of successive ticks, of what the model was trained on; it may be missing. The same model gives the same bytes: there is a single metadata entry, its keys are sorted, and safetensors orders
-tensors by name.
+A tensor `example.token` holds the tokens of successive ticks, of what the model was trained on; it may be missing. The
+same model gives the same bytes: there is a single metadata entry, its keys are sorted, and safetensors orders tensors
+by name.
 """
 
 from __future__ import annotations
@@ -74,6 +75,6 @@ def load_example(path: str | os.PathLike[str]) -> Tensor | None:
         raise InputError(f"The example of {os.fspath(path)!r} is no row of tokens; write the checkpoint again.")
     if not 0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary:
         raise InputError(
-            f"The example of {os.fspath(path)!r} holds tokens beyond the model's {vocabulary}; write the checkpoint again."
+            f"The example of {os.fspath(path)!r} has tokens beyond the model's {vocabulary}; write it again."
         )
     return tokens.long()

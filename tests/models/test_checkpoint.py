@@ -80,5 +80,5 @@ def test_a_checkpoint_may_hold_an_example(tmp_path: Path) -> None:
 def test_an_example_that_is_no_row_of_tokens_is_refused(example: torch.Tensor, tmp_path: Path) -> None:
     """Tokens beyond the vocabulary, fractions and other shapes name the file."""
     save_checkpoint(small_model(), tmp_path / "odd", example)
-    with pytest.raises(InputError, match="example of .*odd"):
+    with pytest.raises(InputError, match=r"example of .*odd"):
         load_example(tmp_path / "odd")
