@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.targets.precision.grids import grid_scales
-from astroedge.targets.precision.group_scales import group_scale, round_to
+from astroedge.targets.precision.group_scales import best_scale, round_to
 from astroedge.targets.precision.storage import Storage
 
 AT_A_TIME = 1 << 21  # weights that are rounded in one go, in float64
@@ -86,7 +86,7 @@ def _round_group(
     own, factor = weights[group], feedback.factor
     places = own + factor[group, : group.start] @ errors[: group.start]
     kept, on_grid = grid_scales(own, storage.lowest, storage.largest)
-    scale = np.where(on_grid, kept, group_scale(places.astype(np.float32), storage, feedback.importance[group]))
+    scale = np.where(on_grid, kept, best_scale(places.astype(np.float32), storage, feedback.importance[group]))
     wide, integers = scale.astype(np.float64), np.empty(own.shape)
     for row in range(len(own)):
         index = group.start + row

@@ -21,17 +21,12 @@ Importance = NDArray[np.float64]
 """By what the squared error of each row counts."""
 
 
-def group_scale(
-    weights: NDArray[np.float32], storage: Storage, importance: Importance | None = None
-) -> NDArray[np.float32]:
-    """The scale of each column of one group: that of the grid it lies on, else the best.
-
-    Every row's error counts alike, or by its `importance`.
-    """
+def group_scale(weights: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
+    """The scale of each column of one group: that of the grid it lies on, else the best."""
     scales, on_grid = grid_scales(weights, storage.lowest, storage.largest)
     if not on_grid.all():
         others = weights[:, ~on_grid]
-        best = best_scale(others, storage, importance)
+        best = best_scale(others, storage)
         # Of several scales that give the same weights always one: what is stored lies on a grid.
         scales[~on_grid], _ = grid_scales(round_to(others, best, storage) * best, storage.lowest, storage.largest)
     return scales
@@ -49,7 +44,10 @@ def round_to(weights: NDArray[np.float32], scale: NDArray[np.float32], storage: 
 def best_scale(
     weights: NDArray[np.float32], storage: Storage, importance: Importance | None = None
 ) -> NDArray[np.float32]:
-    """The scale of each column with the least squared error, of those with the same the first."""
+    """The scale of each column with the least squared error, of those with the same the first.
+
+    Every row's error counts alike, or by its `importance`.
+    """
     scales = _tried(weights, storage)
     if len(scales) == 1:
         return scales[0]
