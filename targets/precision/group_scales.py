@@ -50,9 +50,9 @@ def best_scale(
     """
     scales = _tried(weights, storage)
     if len(scales) == 1:
-        return scales[0]
+        return scales.reshape(-1)
     likely = _likely(weights, scales, storage, importance)
-    best = np.take_along_axis(scales, likely.argmax(axis=0)[None], axis=0)[0]
+    best: NDArray[np.float32] = np.take_along_axis(scales, likely.argmax(axis=0)[None], axis=0)[0]
     several = np.flatnonzero(likely.sum(axis=0) > 1)
     lowest = np.full(several.size, np.inf)
     for scale, is_likely in zip(scales, likely, strict=True):
