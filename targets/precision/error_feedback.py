@@ -47,8 +47,8 @@ def feedback_of(inputs: NDArray[np.float32]) -> Feedback | None:
     if not 0 < level < np.inf:
         return None
     moments.flat[:: rows + 1] += level * (0.05 + 0.25 * rows / examples)
-    lower: NDArray[np.float64] = np.linalg.cholesky(moments[::-1, ::-1])[::-1, ::-1].T.copy()
-    diagonal: NDArray[np.float64] = np.diagonal(lower).copy()
+    lower = np.array(np.linalg.cholesky(moments[::-1, ::-1])[::-1, ::-1].T, np.float64, order="C")
+    diagonal = np.diagonal(lower).copy()
     lower /= diagonal[:, None]
     return Feedback(lower, np.square(diagonal))
 
