@@ -24,6 +24,7 @@ MOST_ROWS = 8192
 """The moments of a matrix with more inputs would take gigabytes; it gets the nearest integers."""
 JUDGES = 4
 """One of so many examples judges."""
+SAID_EVERY = 16  # matrices
 TOO_WIDE = f"has more than {MOST_ROWS} inputs, so no examples rounded it"
 TOO_LARGE = "too large to be run on the examples that it carries"
 
@@ -82,7 +83,8 @@ def _round_all(nearest: Sequence[Rounding], recorded: RecordedInputs, say: Say) 
             rounded = None if feedback is None else _rounded(item, feedback, inputs[learnt:], recorded.ticks)
             if rounded is not None:
                 yield rounded
-        say(f"rounded {done} of {len(nearest)} matrices by the examples")
+        if done == len(nearest) or done % SAID_EVERY < len(items):
+            say(f"rounded {done} of {len(nearest)} matrices by the examples")
 
 
 def _rounded(item: Rounding, feedback: Feedback, judges: NDArray[np.float32], ticks: int) -> Rounding | None:
