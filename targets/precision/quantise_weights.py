@@ -26,6 +26,7 @@ from astroedge.step.graph_index import GraphIndex, replace_items
 from astroedge.step.onnx_file import move_out
 from astroedge.step.tensor_data import Source, array_of, forget, is_reference, sources_of
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
+from astroedge.targets.precision.keep_decisions import find_decision, keep_decisions
 from astroedge.targets.precision.round_by_examples import Rounding, Say, round_by_examples
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -87,9 +88,10 @@ def quantise_weights(graph: StepGraph, rules: PrecisionRules, say: Say = lambda 
     while. Raises CompileError for an override that matches no weight, GraphError where ONNX Runtime cannot step the
     examples that the graph carries.
     """
-    found = find_matrices(graph.model)
+    found, index = find_matrices(graph.model), GraphIndex(graph.model.graph)
     rules.check([matrix.name for matrix in found])
-    decided = _by_examples(graph, [(matrix, *_decide(matrix, rules.of(matrix.name))) for matrix in found], say)
+    decided = [(matrix, *_decide(matrix, rules.of(matrix.name), index)) for matrix in found]
+    decided = _by_examples(graph, decided, say)
     choices = tuple(choice for _, choice, _ in decided)
     stored = {choice.key: form for _, choice, form in decided if form is not None}
     if not stored:
@@ -109,7 +111,7 @@ def matrix_key(matrix: NDArray[np.float32]) -> str:
     return digest.hexdigest()
 
 
-def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredMatrix | None]:
+def _decide(found: FoundMatrix, storage: Storage, index: GraphIndex) -> tuple[WeightChoice, StoredMatrix | None]:
     """How one matrix is stored; None is float32."""
     tensor = array_of(found.tensor)
     if storage.is_plain:
@@ -122,6 +124,9 @@ def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredM
     if storage.in_convolutions and tensor.ndim > 2:
         storage, reason = storage.in_convolutions, f"{asked} a convolution has no kernel for it"
     stored = store(_weights(found), storage)
+    decision = find_decision(found.name, index) if storage.is_integer else None
+    if decision is not None:
+        stored = keep_decisions(_weights(found), stored, decision)
     key = matrix_key(stored.dequantise())
     return WeightChoice(found.name, found.rows, found.columns, key, storage, reason), stored
 
