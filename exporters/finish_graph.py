@@ -82,6 +82,7 @@ def finish_graph(
     spikes = find_spikes(graph.model.graph, graph.spec.states)
     spec = replace(_measured(graph, spikes, ticks, declared), allowance=allowance)
     finished = StepGraph(graph.model, spec)
+    finished.hold_examples(ticks)
     finished.parity = compare(
         finished, spikes, original.run(spec), original=original.name, reason=original.reason, allowance=allowance
     )

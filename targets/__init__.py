@@ -5,7 +5,7 @@ Imports nouns and its rooms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,21 @@ if TYPE_CHECKING:
     from astroedge.targets.precision.quantise_weights import QuantisedGraph, StoredWeights
 
 
-def quantise(graph: StepGraph, precision: str | Mapping[str, str]) -> QuantisedGraph:
+def quantise(
+    graph: StepGraph, precision: str | Mapping[str, str], say: Callable[[str], None] = lambda stage: None
+) -> QuantisedGraph:
     """The weights of `graph` in fewer bits, and the graph with the weights that these bits stand for.
 
-    `precision` is one of `storage.STORAGES`, with overrides as `rules.read_precision` takes them.
+    `precision` is one of `storage.STORAGES`, with overrides as `rules.read_precision` takes them. `say` is told of
+    stages that take a while.
 
-    Raises CompileError for an unknown precision or an override that matches no weight.
+    Raises CompileError for an unknown precision or an override that matches no weight, GraphError where ONNX Runtime
+    cannot step the examples that the graph carries.
     """
     from astroedge.targets.precision.quantise_weights import quantise_weights
     from astroedge.targets.precision.rules import read_precision
 
-    return quantise_weights(graph, read_precision(precision))
+    return quantise_weights(graph, read_precision(precision), say)
 
 
 def compile_step(

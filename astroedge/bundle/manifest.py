@@ -134,7 +134,9 @@ class Matrix:
 class WeightRecord:
     """A weight matrix W[rows, columns], convolution kernel or embedding table as it is stored.
 
-    `nbytes` includes the scales. `reason` says why the precision is not the one asked for; empty where it is.
+    `nbytes` includes the scales. `reason` says why the precision is not the one asked for, or why no examples led to
+    the integers; empty where there is nothing to say. `examples` is how many ticks led to them, 0 where they are the
+    nearest.
     """
 
     name: str
@@ -143,6 +145,7 @@ class WeightRecord:
     precision: str
     nbytes: int
     reason: str
+    examples: int
 
     @property
     def float32_nbytes(self) -> int:

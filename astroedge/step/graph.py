@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from astroedge.host_package import require
 from astroedge.parity import Parity
 from astroedge.step.asset_entries import read_entries, write_entries
 from astroedge.step.assets import check_assets
+from astroedge.step.examples import read_examples, write_examples
 from astroedge.step.graph_check import check_graph, initial_fill
 from astroedge.step.onnx_file import lighten, map_model, serialise, whole, write_model
 from astroedge.step.spec import SPEC_VERSION, StepSpec
@@ -81,11 +82,12 @@ class StepGraph:
         """Check the model against the spec.
 
         Raises GraphError if it is not valid ONNX, if inputs or outputs differ from the spec in name, order, dtype or
-        shape, if a state is never read or lacks its initial value, if a spike tensor doesn't exist, or if an asset is
-        damaged.
+        shape, if a state is never read or lacks its initial value, if a spike tensor doesn't exist, or if an asset or
+        the examples are damaged.
         """
         check_graph(self.model, self.spec)
         read_entries(self.model)
+        read_examples(self.model, self.spec)
 
     @property
     def assets(self) -> dict[str, bytes]:
@@ -112,6 +114,19 @@ class StepGraph:
     def hold_assets(self, assets: Mapping[str, bytes]) -> None:
         """What `with_assets` does, in this graph: for one that nobody else holds, whose weights need no copy then."""
         write_entries(self.model, check_assets({**self.assets, **assets}, self.spec))
+
+    @property
+    def examples(self) -> dict[str, np.ndarray]:
+        """The example inputs that the graph carries, `(T, …)` for each input by name; nothing where it has none.
+
+        Export keeps the first ticks of its examples, up to 4,096 and 1 MiB, if they are at least 256. `compile` rounds
+        int4 weights by them.
+        """
+        return read_examples(self.model, self.spec)
+
+    def hold_examples(self, ticks: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Carry the inputs of successive ticks as examples, as many as `examples` says, in place of others."""
+        write_examples(self.model, self.spec, ticks)
 
     @property
     def name(self) -> str:

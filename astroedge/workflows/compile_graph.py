@@ -163,7 +163,7 @@ def _quantise(
     source = graph if isinstance(graph, StepGraph) else StepGraph.load(graph)
     if source.sources:  # a large graph, whose weights take a while
         say(f"storing weights as {precision if isinstance(precision, str) else 'asked for each'}")
-    return quantise(source, precision)
+    return quantise(source, precision, say)
 
 
 def _compile(

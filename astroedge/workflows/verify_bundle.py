@@ -123,7 +123,8 @@ def _quantise_again(graph: StepGraph, manifest: Manifest) -> QuantisedGraph:
     if quantised.graph.digest != manifest.reference_sha256:
         raise VerificationError(
             f"Quantised to {manifest.precision}, the graph has other weights than the bundle, so another release "
-            "compiled it; verify the bundle with that release, or compile the graph again."
+            "compiled it, or a processor that rounds its examples otherwise; verify the bundle with the dequantised "
+            "graph that was saved beside it, or compile the graph again."
         )
     return quantised
 

@@ -1,8 +1,8 @@
 """How fast this machine reads memory: the streaming bandwidth of one core, by how much it goes over again and again.
 
-A loop in C reads a buffer from front to back in vector registers, many times, and fetches ahead, in huge pages as weights
-lie in where the system has them. A small buffer stays in the first cache, a larger one in the second, and so on; the
-fastest of several trials counts, because anything else the machine does can only make it slower.
+A loop in C reads a buffer from front to back in vector registers, many times, and fetches ahead; the buffer lies in
+huge pages, as weights do where the system has them. A small one stays in the first cache, a larger one in the second,
+and so on; the fastest of several trials counts, because anything else the machine does can only make it slower.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ STEPS = 7000
 LANES, WINDOW = 16, 64
 LEARNING_RATE, WARM_UP, WEIGHT_DECAY, CLIP = 1e-2, 100, 0.1, 1.0
 LOWEST_RATE, HIGHEST_RATE, RATE_WEIGHT = 0.05, 0.15, 20.0
+EXCERPTS, EXCERPT = 8, 256  # of training text, kept in the checkpoint for what is measured when it is exported
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     model = AstroSNN(AstroSNNConfig())
     train(model, corpus.training, arguments.steps, arguments.seed)
-    save_checkpoint(model.half(), arguments.out)
+    save_checkpoint(model.half(), arguments.out, example_of(corpus.training))
     bits, rates = measure(load_checkpoint(arguments.out), b"".join(corpus.held_out))
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {bits:.3f} bits per byte on unseen text")
     print("firing rates: " + ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items()))
@@ -74,6 +75,13 @@ def train(model: AstroSNN, documents: list[bytes], steps: int, seed: int) -> lis
             progress.update(task, advance=1, bits=sum(recent) / len(recent))
     model.eval()
     return history
+
+
+def example_of(documents: list[bytes]) -> Tensor:
+    """Bytes from several places of the text, one excerpt after the other."""
+    text = b"".join(documents)
+    starts = range(0, len(text), -(-len(text) // EXCERPTS))
+    return torch.tensor(list(b"".join(text[start : start + EXCERPT] for start in starts)), dtype=torch.uint8)
 
 
 def stream_windows(documents: list[bytes], order: random.Random) -> Iterator[tuple[Tensor, bool]]:

@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 
 from astroedge.errors import ExportError
 from astroedge.exporters.shared.labels import unique
+from astroedge.step.examples import PREFIX as EXAMPLE_PREFIX
 from astroedge.step.graph import METADATA_KEY, StepGraph
 from astroedge.step.graph_index import replace_items, with_large_as_inputs
 from astroedge.step.spec import StateSpec
@@ -62,7 +63,8 @@ def sequence(graph: StepGraph, ticks: int | None = None) -> onnx.ModelProto:
     outer.initializer.extend(item for item in source.initializer if item.name not in _initial_names(states))
     model = helper.make_model(outer, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version)
     model.producer_name, model.producer_version = "", ""
-    model.metadata_props.extend(entry for entry in graph.model.metadata_props if entry.key != METADATA_KEY)
+    kept = (entry for entry in graph.model.metadata_props if not entry.key.startswith((METADATA_KEY, EXAMPLE_PREFIX)))
+    model.metadata_props.extend(kept)
     onnx.checker.check_model(with_large_as_inputs(model))
     return model
 

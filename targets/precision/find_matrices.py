@@ -28,7 +28,7 @@ class FoundMatrix:
     """A weight matrix: the tensor that holds it, in the model that was searched.
 
     `transposed` is True when the matrix W[rows, columns] is the transpose of the tensor. `problem` says why its bytes
-    cannot be exchanged for others, None when they can.
+    cannot be exchanged for others, None when they can. `inputs` are what its products multiply: none of an embedding.
     """
 
     name: str
@@ -37,6 +37,15 @@ class FoundMatrix:
     columns: int
     transposed: bool
     problem: str | None
+    inputs: tuple[MatrixInput, ...] = ()
+
+
+@dataclass(frozen=True)
+class MatrixInput:
+    """A value that a matrix multiplies: its last axis is the matrix's inputs, or, when `transposed`, its first."""
+
+    value: str
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class _Reading:
     is_matrix: bool
     transposed: bool | None = None
     problem: str = ""
+    input: MatrixInput | None = None
 
 
 def find_matrices(model: onnx.ModelProto) -> list[FoundMatrix]:
@@ -82,7 +92,8 @@ def _describe(name: str, tensor: onnx.TensorProto, readings: list[_Reading]) -> 
     transposed = directions.pop() if len(directions) == 1 else len(tensor.dims) > 2
     first, rest = tensor.dims[0], prod(tensor.dims[1:])
     rows, columns = (rest, first) if transposed else (first, rest)
-    return FoundMatrix(name, tensor, rows, columns, transposed, problem)
+    inputs = tuple(dict.fromkeys(reading.input for reading in readings if reading.input is not None))
+    return FoundMatrix(name, tensor, rows, columns, transposed, problem, inputs)
 
 
 def _readings(name: str, transposed: bool, uses: Uses, ranks: dict[str, int], outputs: set[str]) -> Iterator[_Reading]:
@@ -104,9 +115,11 @@ def _reading(node: onnx.NodeProto, position: int, transposed: bool, ranks: dict[
         if ranks.get(node.input[position]) != 2:
             return _Reading(True, problem="it has more than two axes")
         if position == 1:
-            return _Reading(True, transposed != bool(attributes(node).get("transB", 0)))
+            given = attributes(node)
+            read = MatrixInput(node.input[0], bool(given.get("transA", 0)))
+            return _Reading(True, transposed != bool(given.get("transB", 0)), input=read)
         if node.op_type == "MatMul" and ranks.get(node.input[1]) == 1:
-            return _Reading(True, not transposed)
+            return _Reading(True, not transposed, input=MatrixInput(node.input[1]))
         return _Reading(True, problem="what it multiplies is a matrix that the step computes")
     if node.op_type == "Conv" and position == 1:
         if ranks.get(node.input[1]) not in (3, 4):

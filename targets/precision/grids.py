@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FEW = 32  # rows in which almost every wrong scale shows itself
+FEW = 8  # rows in which almost every wrong scale shows itself
 
 
 def grid_scales(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,8 @@ from astroedge.step.graph_index import GraphIndex, replace_items
 from astroedge.step.onnx_file import move_out
 from astroedge.step.tensor_data import Source, array_of, forget, is_reference, sources_of
 from astroedge.targets.precision.find_matrices import FoundMatrix, find_matrices
+from astroedge.targets.precision.keep_decisions import find_decision, keep_decisions
+from astroedge.targets.precision.round_by_examples import Rounding, Say, round_by_examples
 from astroedge.targets.precision.rules import PrecisionRules
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store
@@ -33,7 +35,10 @@ from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 @dataclass(frozen=True)
 class WeightChoice:
-    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its storage and why."""
+    """What was decided for one weight matrix: its key in `StoredWeights.matrices`, its storage and why.
+
+    `examples` is how many ticks of the graph's examples led to its integers, 0 where they are the nearest.
+    """
 
     name: str
     rows: int
@@ -41,6 +46,7 @@ class WeightChoice:
     key: str
     storage: Storage
     reason: str
+    examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,15 +78,20 @@ class QuantisedGraph:
     weights: StoredWeights
 
 
-def quantise_weights(graph: StepGraph, rules: PrecisionRules) -> QuantisedGraph:
+Decided = tuple[FoundMatrix, WeightChoice, StoredMatrix | None]
+
+
+def quantise_weights(graph: StepGraph, rules: PrecisionRules, say: Say = lambda stage: None) -> QuantisedGraph:
     """Quantise the weight matrices of `graph`, which stays as it is.
 
-    A matrix that cannot be stored as asked stays float32, and its choice says why. Raises CompileError for an override
-    that matches no weight.
+    A matrix that cannot be stored as asked stays float32, and its choice says why. `say` is told of stages that take a
+    while. Raises CompileError for an override that matches no weight, GraphError where ONNX Runtime cannot step the
+    examples that the graph carries.
     """
-    found = find_matrices(graph.model)
+    found, index = find_matrices(graph.model), GraphIndex(graph.model.graph)
     rules.check([matrix.name for matrix in found])
-    decided = [(matrix, *_decide(matrix, rules.of(matrix.name))) for matrix in found]
+    decided = [(matrix, *_decide(matrix, rules.of(matrix.name), index)) for matrix in found]
+    decided = _by_examples(graph, decided, say)
     choices = tuple(choice for _, choice, _ in decided)
     stored = {choice.key: form for _, choice, form in decided if form is not None}
     if not stored:
@@ -100,7 +111,7 @@ def matrix_key(matrix: NDArray[np.float32]) -> str:
     return digest.hexdigest()
 
 
-def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredMatrix | None]:
+def _decide(found: FoundMatrix, storage: Storage, index: GraphIndex) -> tuple[WeightChoice, StoredMatrix | None]:
     """How one matrix is stored; None is float32."""
     tensor = array_of(found.tensor)
     if storage.is_plain:
@@ -112,10 +123,35 @@ def _decide(found: FoundMatrix, storage: Storage) -> tuple[WeightChoice, StoredM
     reason = ""
     if storage.in_convolutions and tensor.ndim > 2:
         storage, reason = storage.in_convolutions, f"{asked} a convolution has no kernel for it"
-    matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
-    stored = store(np.ascontiguousarray(matrix, dtype=np.float32), storage)
+    stored = store(_weights(found), storage)
+    decision = find_decision(found.name, index) if storage.is_integer else None
+    if decision is not None:
+        stored = keep_decisions(_weights(found), stored, decision)
     key = matrix_key(stored.dequantise())
     return WeightChoice(found.name, found.rows, found.columns, key, storage, reason), stored
+
+
+def _by_examples(graph: StepGraph, decided: list[Decided], say: Say) -> list[Decided]:
+    """What was decided, with other integers and a reason where the examples of the graph lead to better ones."""
+    open_to = [
+        Rounding(found, partial(_weights, found), form)
+        for found, choice, form in decided
+        if form is not None and choice.storage.by_examples
+    ]
+    changed = round_by_examples(graph, open_to, say) if open_to else {}
+    for place, (found, choice, _) in enumerate(decided):
+        if found.name in changed:
+            made = changed[found.name]
+            key = matrix_key(made.stored.dequantise())
+            decided[place] = found, replace(choice, key=key, reason=made.note, examples=made.examples), made.stored
+    return decided
+
+
+def _weights(found: FoundMatrix) -> NDArray[np.float32]:
+    """The numbers of W[rows, columns]."""
+    tensor = array_of(found.tensor)
+    matrix = tensor.reshape(len(tensor), -1).T if found.transposed else tensor
+    return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
 def _dequantise(found: FoundMatrix, stored: StoredMatrix) -> NDArray[Any]:

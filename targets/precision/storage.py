@@ -51,6 +51,7 @@ class Storage:
     - `group`: inputs that share a scale in each output column, a multiple of `GROUP` that divides `BLOCK`; 0 where a
       column of integers has one scale, and floats none;
     - `shrinks`: what is tried on the scale that fits the largest weight of a group, which a smaller one clips;
+    - `by_examples`: whether what a matrix reads in the examples of its graph decides its integers;
     - `in_convolutions`: the precision that a convolution has instead: its kernels read neither nibbles nor scales of
       groups.
     """
@@ -63,6 +64,7 @@ class Storage:
     largest: int = 0
     group: int = 0
     shrinks: tuple[float, ...] = (1.0,)
+    by_examples: bool = False
     in_convolutions: Storage | None = None
     widened_speeds: Speeds | None = None
 
@@ -184,6 +186,7 @@ INT4 = Storage(
     largest=7,
     group=GROUP,
     shrinks=tuple(1.0 - 0.02 * step for step in range(21)),
+    by_examples=True,
     in_convolutions=INT8,
 )
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from astroedge.exporters.export_onnx import export_onnx
 from astroedge.exporters.finish_graph import fill_value
+from astroedge.step.examples import LEAST_TICKS
 from tests.support.foreign_onnx import model_of, value
 
 BEYOND_FLOAT64 = 2**53 + 1
@@ -40,6 +41,16 @@ def test_first_value_of_a_foreign_counter_keeps_every_digit() -> None:
         model_of(nodes, inputs, outputs), {"h": "h_out"}, constants={"one": 1}, initial={"h": BEYOND_FLOAT64}
     )
     assert graph.initial_state()["h"].tolist() == [BEYOND_FLOAT64]
+
+
+def test_many_examples_stay_in_the_graph() -> None:
+    """What firing rates were measured on goes along once it is enough to round weights by; a few ticks do not."""
+    nodes = [helper.make_node("Add", ["h", "x"], ["h_out"]), helper.make_node("Neg", ["h_out"], ["y"])]
+    model = model_of(nodes, [value("x", [1, 3]), value("h", [1, 3])], [value("y", [1, 3]), value("h_out", [1, 3])])
+    ticks = [{"x": row} for row in np.random.default_rng(0).normal(size=(LEAST_TICKS, 1, 3)).astype(np.float32)]
+    kept = export_onnx(model, {"h": "h_out"}, examples=ticks).examples["x"]
+    np.testing.assert_array_equal(kept, np.stack([tick["x"] for tick in ticks]))
+    assert export_onnx(model, {"h": "h_out"}, examples=ticks[1:]).examples == {}
 
 
 def test_silent_spikes_of_a_foreign_graph_are_noted() -> None:

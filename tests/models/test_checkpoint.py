@@ -10,6 +10,7 @@ import torch
 
 from astroedge.errors import InputError
 from astroedge.models import AstroSNN, AstroSNNConfig, load_checkpoint, save_checkpoint
+from astroedge.models.checkpoint import load_example
 
 CONFIG = AstroSNNConfig(vocabulary=11, width=8, heads=2, feed_forward=12, layers=1, theta_s=1.5)
 
@@ -59,3 +60,25 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     for name in ("missing", "cut", "mismatched", "foreign"):
         with pytest.raises(InputError, match=name):
             load_checkpoint(tmp_path / name)
+
+
+def test_a_checkpoint_may_hold_an_example(tmp_path: Path) -> None:
+    """Its tokens come back as int64 whatever they are stored in; the model is the same with them and without."""
+    save_checkpoint(small_model(), tmp_path / "with", torch.arange(11, dtype=torch.uint8))
+    save_checkpoint(small_model(), tmp_path / "without")
+    example = load_example(tmp_path / "with")
+    assert example is not None
+    assert (example.dtype, example.tolist()) == (torch.int64, list(range(11)))
+    assert load_example(tmp_path / "without") is None
+    weights = [load_checkpoint(tmp_path / name).state_dict() for name in ("with", "without")]
+    assert all(torch.equal(weights[0][name], tensor) for name, tensor in weights[1].items())
+
+
+@pytest.mark.parametrize(
+    "example", [torch.tensor([3, 11]), torch.tensor([-1]), torch.zeros(3), torch.zeros(2, 2).long()]
+)
+def test_an_example_that_is_no_row_of_tokens_is_refused(example: torch.Tensor, tmp_path: Path) -> None:
+    """Tokens beyond the vocabulary, fractions and other shapes name the file."""
+    save_checkpoint(small_model(), tmp_path / "odd", example)
+    with pytest.raises(InputError, match=r"example of .*odd"):
+        load_example(tmp_path / "odd")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astroedge.bundle.container import Bundle
-from astroedge.bundle.manifest import DeviceImage, Manifest
+from astroedge.bundle.manifest import DeviceImage, Manifest, WeightRecord
 from astroedge.cli.shared.display import number, percent, print_line, print_table, shape, size
 from astroedge.parity import USUAL
 from astroedge.step.spec import StateSpec, StepSpec, TensorSpec
@@ -120,11 +120,14 @@ def pruned_summary(manifest: Manifest) -> str:
 
 
 def weights_summary(manifest: Manifest) -> str:
-    """What the weights are stored as and how large their file is, in a sentence."""
+    """What the weights are stored as and how large their file is, and how many were rounded by examples, if any."""
     total, plain = manifest.layout.weights_size, manifest.float32_weights_size
     if all(item.precision == "float32" for item in manifest.stored):
         return f"Weights {manifest.precision}: {size(total)}."
-    return f"Weights {manifest.precision}: {size(total)}, {100 * total / plain:.1f} % of {size(plain)} in float32."
+    share = f"{size(total)}, {100 * total / plain:.1f} % of {size(plain)} in float32."
+    rounded = [item.examples for item in manifest.stored if item.examples]
+    by_examples = f" Rounded by {max(rounded)} ticks of examples: {len(rounded)} weights." if rounded else ""
+    return f"Weights {manifest.precision}: {share}{by_examples}"
 
 
 def _show_stored(manifest: Manifest) -> None:
@@ -132,10 +135,14 @@ def _show_stored(manifest: Manifest) -> None:
     if all((item.precision, item.reason) == ("float32", "") for item in manifest.stored):
         return
     rows = [
-        (item.name, f"{item.rows} × {item.columns}", item.precision, size(item.nbytes), item.reason)
+        (item.name, f"{item.rows} × {item.columns}", item.precision, size(item.nbytes), _stored_note(item))
         for item in manifest.stored
     ]
     print_table(("weight", "inputs × outputs", "stored as", "size", "note"), rows, "Stored weights")
+
+
+def _stored_note(item: WeightRecord) -> str:
+    return f"rounded by {item.examples} examples" if item.examples else item.reason
 
 
 def _show_matrices(manifest: Manifest) -> None:

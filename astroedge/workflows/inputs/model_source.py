@@ -32,7 +32,7 @@ CHECKPOINT_SUFFIX = ".safetensors"
 ZOO_PREFIX = "zoo:"
 FILE_PREFIX = "astroedge_model_file_"
 
-# What a byte-level checkpoint reads when its firing rates are measured and no example is given: plain English prose.
+# What a byte-level checkpoint without an example reads when its firing rates are measured: plain English prose.
 ENGLISH = b"""
 A neuron that stays silent sends nothing, so nothing has to be computed for it. Most of the time most neurons are
 silent. This is why a small board can carry a large network: the weights of the few neurons that fired are added, and
@@ -104,15 +104,17 @@ def _check_file(path: str) -> None:
 
 
 def _load_checkpoint(path: str) -> ModelSource:
-    """An AstroSNN's step with its state as arguments, one stream."""
+    """An AstroSNN's step with its state as arguments, one stream, and the ticks of the checkpoint's example."""
     import torch
 
     from astroedge.models import AstroSNNStep, load_checkpoint
+    from astroedge.models.checkpoint import load_example
 
     step = AstroSNNStep(load_checkpoint(path))
-    vocabulary = step.model.config.vocabulary
-    tokens = [byte % vocabulary for byte in ENGLISH]
-    examples = [(torch.tensor([token]),) for token in tokens]
+    tokens = load_example(path)
+    if tokens is None:
+        tokens = torch.tensor(list(ENGLISH)) % step.model.config.vocabulary
+    examples = [(token,) for token in tokens[:, None]]
     return ModelSource(step, examples[0], tuple(step.initial_state()), examples, ["logits"])
 
 

@@ -196,9 +196,9 @@ def _weight_record(item: WeightChoice, choice: KernelChoice) -> WeightRecord:
     """How a weight is stored in the end: as it was to be, or in float32 where no kernel reads it so."""
     size, word = (item.rows, item.columns), item.storage.name
     if item.key in choice.stored:
-        return WeightRecord(item.name, *size, word, choice.stored[item.key], item.reason)
+        return WeightRecord(item.name, *size, word, choice.stored[item.key], item.reason, item.examples)
     reason = item.reason if item.storage.is_plain else f"no kernel reads it as {word}"
-    return WeightRecord(item.name, *size, FLOAT32.name, FLOAT32.nbytes(*size), reason)
+    return WeightRecord(item.name, *size, FLOAT32.name, FLOAT32.nbytes(*size), reason, 0)
 
 
 def _kernels(plan: MemoryPlan, modules: list[str]) -> tuple[Kernel, ...]:

@@ -16,8 +16,9 @@ from astroedge.targets.kernels.products.pruned_lists import PrunedSize, pack_pru
 from astroedge.targets.kernels.products.pruned_steps import pack_lanes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
+from astroedge.targets.precision.short_scales import short_scales
 from astroedge.targets.precision.storage import FLOAT32, Storage
-from astroedge.targets.precision.weight_format import StoredMatrix, short_scales, store, store_integers
+from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
 
 SCALES_SUFFIX, UNITS_SUFFIX = ".scales", ".units"
 GAPS_SUFFIX, STARTS_SUFFIX = ".gaps", ".starts"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from astroedge.targets.precision.short_scales import short_scales
 from astroedge.targets.precision.storage import GROUP, INT4, INT8, STORAGES, Storage
-from astroedge.targets.precision.weight_format import short_scales, store
+from astroedge.targets.precision.weight_format import store
 
 WEIGHTS = np.random.default_rng(0).normal(size=(200, 37)).astype(np.float32)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.event_rows import event_rows, sums_type
+from astroedge.targets.precision.short_scales import short_scales
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT4, INT8, Storage
-from astroedge.targets.precision.weight_format import StoredMatrix, short_scales
+from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
 from tests.support.kernels import reference_order
 from tests.support.kernels.harness import (
