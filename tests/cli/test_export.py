@@ -8,6 +8,7 @@ import pytest
 
 from astroedge.models import AstroSNN, AstroSNNConfig, save_checkpoint
 from astroedge.step.graph import StepGraph
+from astroedge.workflows.inputs.model_source import ENGLISH, load_model
 from tests.support.command import Command
 
 MODELS = '''
@@ -176,13 +177,14 @@ def test_factory_in_a_module_is_found_from_the_working_folder(
 
 
 def test_checkpoint_becomes_a_graph_with_english_rates(astroedge_command: Command, tmp_path: Path) -> None:
-    """An AstroSNN's checkpoint needs nothing else: its tokens are bytes of English text."""
+    """An AstroSNN's checkpoint needs nothing else: its tokens are bytes of English text, or those of its example."""
     import torch
 
     torch.manual_seed(0)
-    save_checkpoint(
-        AstroSNN(AstroSNNConfig(width=16, heads=2, feed_forward=24, layers=1)), tmp_path / "tiny.safetensors"
-    )
+    model, example = AstroSNN(AstroSNNConfig(width=16, heads=2, feed_forward=24, layers=1)), torch.arange(256)
+    save_checkpoint(model, tmp_path / "tiny.safetensors")
+    save_checkpoint(model, tmp_path / "own.safetensors", example)
+    assert [int(token) for (token,) in load_model(str(tmp_path / "own.safetensors")).examples or ()] == list(range(256))
     target = tmp_path / "tiny.onnx"
     result = astroedge_command("export", tmp_path / "tiny.safetensors", "-o", target)
     assert result.code == 0, result.err
@@ -192,6 +194,8 @@ def test_checkpoint_becomes_a_graph_with_english_rates(astroedge_command: Comman
     assert graph.spec.outputs[0].name == "logits"
     assert graph.spec.states[0].name == "blocks.0.astro.H"
     assert any(spike.firing_rate > 0 for spike in graph.spec.spikes)
+    assert bytes(graph.examples["token"].ravel().tolist()) == ENGLISH
+    assert f"Examples: {len(ENGLISH)} ticks" in result.out
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,12 @@ def show_graph(graph: StepGraph) -> None:
 
 
 def show_assets(graph: StepGraph) -> None:
-    """What a graph carries for its users, in a line; nothing where it carries nothing."""
+    """What a graph carries for its users and what it was measured on, a line each; nothing where it carries nothing."""
     if graph.assets:
         print_line("Assets: " + ", ".join(f"{name}, {size(len(content))}" for name, content in graph.assets.items()))
+    ticks = next(map(len, graph.examples.values()), 0)
+    if ticks:
+        print_line(f"Examples: {ticks:,} ticks, which int4 weights are rounded by.")
 
 
 def _source(source: Mapping[str, str]) -> str:
