@@ -163,7 +163,7 @@ def test_stress(sanitizer: list[str], tmp_path: Path) -> None:
     source = tmp_path / "team_tick.c"
     source.write_text(f"#define TEAM\n{TEAM_TICK}")
     files = [str(SUPPORT / "stress_team.c"), str(SHIM / "team.c"), str(source)]
-    options = ["-std=c11", "-O1", "-g", "-Wall", f"-I{SHIM}", f"-I{ABI}", "-pthread", *sanitizer]
+    options = ["-std=c11", "-O1", "-g", "-Wall", "-DASTROEDGE_TEAM", f"-I{SHIM}", f"-I{ABI}", "-pthread", *sanitizer]
     try:
         run_compiler(linker, [*options, *files, "-o", "stress"], tmp_path)
     except (OSError, astroedge.errors.LinkError):
