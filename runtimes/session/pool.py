@@ -49,7 +49,7 @@ class Pool(TeamOwner):
     ) -> None:
         count, manifest = check_streams(streams), bundle.manifest
         threads = _choose_threads(threads, count)
-        _refuse_unsuitable(manifest, count)
+        refuse_unsuitable(manifest, count)
         self.bundle = bundle
         self._record = record = PoolRecord(np.zeros(count, np.int64))
         first = PooledStream(record, 0, bundle, trust_weights=trust_weights)
@@ -239,7 +239,7 @@ def _choose_threads(threads: int | None, streams: int) -> int:
     return min(threads, streams)
 
 
-def _refuse_unsuitable(manifest: Manifest, streams: int) -> None:
+def refuse_unsuitable(manifest: Manifest, streams: int) -> None:
     """Raise the error that a step whose ticks a GPU makes is, or streams that this machine has no memory for."""
     if manifest.device is not None:
         raise InputError(
