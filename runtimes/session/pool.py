@@ -82,12 +82,10 @@ class Pool(TeamOwner):
 
         Raises InputError for a number that no stream has.
         """
-        if self._unavailable == CLOSED:
-            raise AstroEdgeError(CLOSED)
-        return self._streams[check_number(number, len(self))]
+        return self._opened[check_number(number, len(self))]
 
     def __iter__(self) -> Iterator[PooledStream]:
-        return iter(self._streams)
+        return iter(self._opened)
 
     def step(self, /, *unnamed: object, streams: Any = None, **inputs: Any) -> dict[str, Array]:
         """One tick of every stream, or of those whose numbers are in `streams`; returns the outputs by name.
@@ -193,6 +191,12 @@ class Pool(TeamOwner):
     @_unavailable.setter
     def _unavailable(self, why: str) -> None:
         self._record.unavailable = why
+
+    @property
+    def _opened(self) -> tuple[PooledStream, ...]:
+        if self._unavailable == CLOSED:
+            raise AstroEdgeError(CLOSED)
+        return self._streams
 
     def _computed_by(self) -> object:
         return self._record

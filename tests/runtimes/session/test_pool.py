@@ -240,7 +240,12 @@ def test_closing_a_stream_closes_it_alone_and_closing_the_pool_all() -> None:
     other = pool[4]
     pool.close()
     pool.close()
-    for call in (lambda: pool.step(**inputs_of(1, STREAMS)), lambda: pool[0], lambda: other.step(**inputs_of(1))):
+    for call in (
+        lambda: pool.step(**inputs_of(1, STREAMS)),
+        lambda: pool[0],
+        lambda: list(pool),
+        lambda: other.step(**inputs_of(1)),
+    ):
         with pytest.raises(AstroEdgeError, match="closed"):
             call()
     assert repr(pool) == "<Pool of 5 streams of tiny, closed>"
