@@ -7,6 +7,7 @@ kinds of kernel add in the one reduction order, so the choice changes the time o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from astroedge.bundle.manifest import Matrix
 from astroedge.step.sparsity import Sparsity
@@ -20,17 +21,21 @@ from astroedge.targets.compiler.select.call_costs import convolution_costs, matr
 from astroedge.targets.compiler.select.choose_convolutions import ConvolutionChooser
 from astroedge.targets.compiler.select.decide_kernel import PRUNED, Decisions
 from astroedge.targets.compiler.select.dense_products import DenseProducts
-from astroedge.targets.compiler.select.kernel_cost import reads_rows
+from astroedge.targets.compiler.select.kernel_cost import reads_rows, shares_rows
 from astroedge.targets.compiler.select.matrix_reports import Chosen, convolution_report, product_report
 from astroedge.targets.compiler.select.pruned_products import PrunedProducts
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size, can_compress
 from astroedge.targets.kernels.products.count_active import count_active
 from astroedge.targets.kernels.products.dense_gemv import batched_matmul
+from astroedge.targets.kernels.products.event_batch import event_batch
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
 from astroedge.targets.kernels.products.event_rows import event_rows
 from astroedge.targets.kernels.products.matrix_dots import matrix_dots
 from astroedge.targets.precision.quantise_weights import StoredWeights
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 
 @dataclass
@@ -177,27 +182,32 @@ class _Chooser:
         assert sparsity is not None
         batch = product.batch * product.rows_out
         lists = self._lists_of(product, left)
-        graded, storage = not sparsity.binary, self.weights.storage(right)
-        weights = self.weights.for_event(product.name, right)
-        writes: tuple[Value, ...] = (result,)
-        if product.constant and reads_rows(self.decisions.level, storage, self.target):
-            function = event_rows(product.rows, product.columns, graded=graded, batch=batch, storage=storage)
-            writes = (result, Value(f"sums.{result.name}", result.shape, "float32", "computed"))
-        else:
-            function = event_gemv(
-                product.rows,
-                product.columns,
-                bias=False,
-                graded=graded,
-                batch=batch,
-                shared=product.constant,
-                tile=event_tile(self.target, graded, storage),
-                storage=storage,
-            )
-        reads = (*((left,) if graded else ()), *lists, *weights)
+        function, weights, sums = self._event_kernel(product, right, result)
+        reads = (*(() if sparsity.binary else (left,)), *lists, *weights)
         touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * (batch if product.constant else 1)
-        self.calls.append(KernelCall(function, reads, writes, "event-gemv", ("matmul",), touched=touched))
+        self.calls.append(KernelCall(function, reads, (result, *sums), "event-gemv", ("matmul",), touched=touched))
         return weights
+
+    def _event_kernel(
+        self, product: Product, right: Value, result: Value
+    ) -> tuple[tirx.PrimFunc, tuple[Value, ...], tuple[Value, ...]]:
+        """The event-driven kernel for a product, the weights as it reads them, and what it needs for its sums."""
+        assert product.sparsity is not None
+        batch, name = product.batch * product.rows_out, product.name
+        graded, storage = not product.sparsity.binary, self.weights.storage(right)
+        rows, columns, tile = product.rows, product.columns, event_tile(self.target, graded, storage)
+        if shares_rows(product):
+            function = event_batch(rows, columns, tile=tile, graded=graded, batch=batch, storage=storage)
+            return function, self.weights.for_dense(name, right, tile), ()
+        weights = self.weights.for_event(name, right)
+        if product.constant and reads_rows(self.decisions.level, storage, self.target):
+            function = event_rows(rows, columns, graded=graded, batch=batch, storage=storage)
+            return function, weights, (Value(f"sums.{result.name}", result.shape, "float32", "computed"),)
+        shared = product.constant
+        function = event_gemv(
+            rows, columns, bias=False, graded=graded, batch=batch, shared=shared, tile=tile, storage=storage
+        )
+        return function, weights, ()
 
     def _lists_of(self, product: Product, value: Value) -> tuple[Value, Value]:
         """The active list of each row of a product's `value` and its block bounds, made at their first use."""
