@@ -185,7 +185,7 @@ class Pool(TeamOwner):
         raise AstroEdgeError(COPIED)
 
     @property
-    def _unavailable(self) -> str:  # type: ignore[override]  # its streams look there, too
+    def _unavailable(self) -> str:  # its streams look there, too
         return self._record.unavailable
 
     @_unavailable.setter

@@ -39,7 +39,7 @@ class PooledStream(CompiledSession):
         super().__init__(bundle, trust_weights=trust_weights, threads=1, beside=beside)
 
     @property
-    def _unavailable(self) -> str:  # type: ignore[override]  # what the pool does is part of it
+    def _unavailable(self) -> str:  # what the pool does is part of it
         return self._why_unavailable or (BUSY if self._pool.unavailable == BUSY else "")
 
     @_unavailable.setter
@@ -47,7 +47,7 @@ class PooledStream(CompiledSession):
         self._why_unavailable = why
 
     @property
-    def _ticks(self) -> int:  # type: ignore[override]  # counted where the pool counts those of all streams at once
+    def _ticks(self) -> int:  # counted where the pool counts those of all streams at once
         return int(self._pool.counted[self.number])
 
     @_ticks.setter

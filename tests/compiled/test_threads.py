@@ -84,6 +84,20 @@ def test_a_pool_gives_what_a_batch_gives(network: str) -> None:
             assert np.swapaxes(array, 0, 1).tobytes() == found[name].tobytes()
 
 
+def test_streams_that_read_the_same_rows_have_the_bits_of_the_graph() -> None:
+    """A batch whose weights lie in tiles, on one thread and several, and of each stream alone in a pool."""
+    batch, alone = (graphs.lif_layer(inputs=300, neurons=330, batch=count) for count in (9, 1))
+    bundle = build_for_teams(batch)
+    assert any(kernel.name.startswith("event_batch") for kernel in bundle.manifest.kernels)
+    inputs = graphs.random_inputs(batch, 40)
+    for threads in (1, 3):
+        with load(bundle, threads=threads) as session:
+            expected = assert_same_run(batch, session, inputs)["y"]
+    with load_pool(build(alone), 9) as pool:
+        found = pool.run(x=np.swapaxes(inputs["x"], 0, 1)[:, :, None])["y"]
+        assert np.swapaxes(expected, 0, 1).tobytes() == found.tobytes()
+
+
 @settings(max_examples=6)
 @given(flows())
 def test_random_dataflow_waits_where_it_must(flow: Flow) -> None:
