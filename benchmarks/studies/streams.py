@@ -12,12 +12,14 @@ networks or other numbers of streams, or where others used the cores meanwhile, 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
@@ -45,6 +47,24 @@ TICKS = 32
 SESSIONS, POOL, POOL_ALL, BATCH = "sessions in turn", "pool, 1 thread", "pool, all cores", "batch"
 PAGE, COMMAND = REPOSITORY / "docs" / "many-streams.md", "make bench-streams"
 
+# One process that opens a pool beside a session, which has the weights: bytes that it then has more of its own.
+MEMORY = """
+import sys
+import numpy as np, astroedge
+def own():
+    lines = open("/proc/self/smaps_rollup").read().splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+def tick(pool):
+    inputs = pool.manifest.layout.inputs
+    return pool.step(**{item.name: np.zeros((len(pool), *item.shape), item.dtype) for item in inputs})
+session = astroedge.load(sys.argv[1], threads=1)
+one = astroedge.load_pool(sys.argv[1], 1)
+tick(one)
+before = own()
+pool = astroedge.load_pool(sys.argv[1], int(sys.argv[2]), threads=1)
+tick(pool)
+print(own() - before)
+"""
 Tick = Callable[[int], object]
 """Makes tick number i of all streams."""
 
@@ -83,7 +103,7 @@ def measure(subject: Subject, precision: str, batches: Mapping[int, StepGraph]) 
         inputs = SUITE[subject.name].draw(np.random.default_rng(3), TICKS, count, HEADLINE_RATE)
         with ExitStack() as held:
             times[count] = take_turns(ways(bundle, batch, inputs, count, held), count)
-    layout, most = bundle.manifest.layout, max(batches)
+    layout = bundle.manifest.layout
     return {
         "name": subject.name,
         "precision": PRECISIONS[precision],
@@ -92,7 +112,7 @@ def measure(subject: Subject, precision: str, batches: Mapping[int, StepGraph]) 
             "weights": layout.weights_size,
             "state": layout.state_size,
             "workspace": layout.workspace_size,
-            "stream": stream_bytes(bundle, most),
+            "stream": stream_bytes(bundle, 200),
         },
     }
 
@@ -151,19 +171,12 @@ def take_turns(ticks: Mapping[str, Tick], count: int) -> dict[str, float]:
 
 
 def stream_bytes(bundle: Bundle, count: int) -> int:
-    """What a further stream of a pool adds to the process's own memory, after a tick."""
-    given = {item.name: np.zeros((count, *item.shape), item.dtype) for item in bundle.manifest.layout.inputs}
-    with astroedge.load(bundle, threads=1):
-        gc.collect()
-        before = _own_memory()
-        with astroedge.load_pool(bundle, count, threads=1) as pool:
-            pool.step(**given)
-            return max(0, _own_memory() - before) // count
-
-
-def _own_memory() -> int:
-    lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+    """What a further stream of a pool adds to a process's own memory, after a tick."""
+    with TemporaryDirectory() as folder:
+        bundle.save(Path(folder) / "net.astro")
+        command = [sys.executable, "-c", MEMORY, str(Path(folder) / "net.astro"), str(count)]
+        result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return round(int(result.stdout) / count)
 
 
 def render(report: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ def test_turns_time_a_tick_of_one_stream() -> None:
 
 def test_a_streams_memory_is_measured() -> None:
     """Some KiB of Python's objects, state and workspace; the weights are there before."""
-    assert 0 < streams.stream_bytes(make_tiny_bundle(), 200) < 100_000
+    assert 0 < streams.stream_bytes(make_tiny_bundle(), 50) < 100_000
 
 
 def test_the_page_has_a_place_for_the_tables() -> None:
