@@ -23,6 +23,7 @@
 #   make zoo               every reference model: exported, compiled, proved on ARM, timed beside ONNX Runtime
 #   make bench-gpu         the suite on this machine's NVIDIA GPU beside its peers there
 #   make bench-paced       the suite at due times, asleep in between, beside ONNX Runtime
+#   make bench-streams     many streams: a pool beside sessions in turn and beside a step for a batch of them
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
 #   make bench-arm         instructions and cycles of a tick on ARM boards, estimated without a board
@@ -37,7 +38,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced bench-arm zoo emulator browser wheel offline release-check
+.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced bench-arm bench-streams zoo emulator browser wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -105,6 +106,9 @@ bench-gpu: .venv/ready
 
 bench-overheads: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.overheads
+
+bench-streams: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.streams
 
 bench-paced: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.paced

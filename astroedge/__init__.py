@@ -3,6 +3,7 @@
     graph = astroedge.export(model, (x,))                         torch model → StepGraph   (host)
     bundle = astroedge.compile(graph, target="raspberry-pi-4")    StepGraph   → Bundle      (host)
     session = astroedge.load("net.astro")                         Bundle      → Session     (device)
+    pool = astroedge.load_pool("net.astro", 16)                   Bundle      → Pool of sessions, stepped together
     report = astroedge.verify(session, graph, steps=1000)         Session against its golden trace and its graph
     profile = astroedge.profile(session, steps=1000)              Session     → Profile
     astroedge.save_executable(bundle, "demo")                     Bundle      → one program, for a board without Python
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from astroedge.exporters.export_onnx import export_onnx as export_onnx
     from astroedge.exporters.graph.sequence import sequence as sequence
     from astroedge.runtimes import load as load
+    from astroedge.runtimes import load_pool as load_pool
     from astroedge.runtimes.profiling.profiler import profile as profile
+    from astroedge.runtimes.session.pool import Pool as Pool
     from astroedge.session import Session as Session
     from astroedge.step.graph import StepGraph as StepGraph
     from astroedge.step.spec import StateSpec as StateSpec
@@ -49,6 +52,7 @@ __version__ = "0.1.0"
 # Name → module that defines it. No name here is the name of a sub-module: importing that module would replace it.
 _DEFINED_IN = {
     "Bundle": "astroedge.bundle.container",
+    "Pool": "astroedge.runtimes.session.pool",
     "Profile": "astroedge.step_profile",
     "Reading": "astroedge.step_profile",
     "Session": "astroedge.session",
@@ -63,6 +67,7 @@ _DEFINED_IN = {
     "export": "astroedge.exporters",
     "export_onnx": "astroedge.exporters.export_onnx",
     "load": "astroedge.runtimes",
+    "load_pool": "astroedge.runtimes",
     "profile": "astroedge.runtimes.profiling.profiler",
     "save_executable": "astroedge.workflows.save_executable",
     "sequence": "astroedge.exporters.graph.sequence",
@@ -71,6 +76,7 @@ _DEFINED_IN = {
 
 __all__ = [
     "Bundle",
+    "Pool",
     "Profile",
     "Reading",
     "Session",
@@ -87,6 +93,7 @@ __all__ = [
     "export",
     "export_onnx",
     "load",
+    "load_pool",
     "profile",
     "save_executable",
     "sequence",

@@ -43,6 +43,7 @@ from astroedge.exporters.graph.rewrite_picks import rewrite_picks
 from astroedge.exporters.graph.rewrite_products import rewrite_products
 from astroedge.exporters.graph.rewrite_spikes import rewrite_spikes
 from astroedge.exporters.parity.firing_rates import Tick
+from astroedge.exporters.shared.batch_size import check_batch
 from astroedge.parity import Allowance
 from astroedge.step.assets import check_assets
 from astroedge.step.graph import METADATA_KEY, StepGraph
@@ -86,6 +87,8 @@ def export_onnx(
     than rounding, GraphError for a file that is not valid ONNX.
     """
     allowance = Allowance.of(allow_flips, tolerance, check_ticks)
+    if batch is not None:
+        check_batch(batch)
     original, sources = _original(source)
     fix = partial(fix_shapes, shapes=shapes or {}, batch=batch, states=states)
     model, held, own_sources = _folded(original, states, constants or {}, fix)

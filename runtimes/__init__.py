@@ -1,4 +1,4 @@
-"""Bundle → Session: loading a compiled step on the device.
+"""Bundle → Session, or a pool of them: loading a compiled step on the device.
 
 Imports nouns and `session`, nothing heavier than NumPy.
 """
@@ -6,8 +6,9 @@ Imports nouns and `session`, nothing heavier than NumPy.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.folder import TOO_MANY_FILES, too_many_files
@@ -17,8 +18,11 @@ from astroedge.main_interpreter import refuse_subinterpreter
 
 if TYPE_CHECKING:
     from astroedge.runtimes.session.compiled import CompiledSession
+    from astroedge.runtimes.session.pool import Pool
 
-__all__ = ["load"]
+__all__ = ["load", "load_pool"]
+
+Loaded = TypeVar("Loaded")
 
 _TRIES = 20  # at a bundle that is replaced while it is opened
 
@@ -54,27 +58,60 @@ def load(
     refuse_subinterpreter()
     from astroedge.runtimes.session.compiled import CompiledSession
 
-    def open_session(opened: Bundle) -> CompiledSession:
+    return _open(
+        bundle, lambda opened: CompiledSession(opened, trust_weights=trust_weights, threads=threads, device=device)
+    )
+
+
+def load_pool(
+    bundle: str | os.PathLike[str] | Bundle,
+    streams: int,
+    *,
+    trust_weights: bool = False,
+    threads: int | None = None,
+) -> Pool:
+    """Load a bundle for `streams` streams, each at the initial state, that `step` takes all at once.
+
+    `pool[i]` is one of them, a session as `load` returns it, to be stepped, reset, saved or restored alone. Memory and
+    time of a further stream are those of its own state and workspace: weights and library are there once.
+
+    `threads` is how many threads make the ticks, whole streams each, the caller's among them; with None as many as this
+    process has cores, and never more than streams. They sleep while there is nothing to do. One tick is not divided, as
+    `load(…, threads=…)` divides it.
+
+    Raises what `load` does, and InputError for a number of streams that cannot be and for a bundle whose ticks a GPU
+    makes, IncompatibleError for more streams than this machine has memory for.
+    """
+    refuse_subinterpreter()
+    from astroedge.runtimes.session.pool import Pool
+
+    return _open(bundle, lambda opened: Pool(opened, streams, trust_weights=trust_weights, threads=threads))
+
+
+def _open(bundle: str | os.PathLike[str] | Bundle, make: Callable[[Bundle], Loaded]) -> Loaded:
+    """What `make` makes of a bundle whose files all match, tried again where another one takes its place meanwhile."""
+
+    def open_once(opened: Bundle) -> Loaded:
         try:
-            session = CompiledSession(opened, trust_weights=trust_weights, threads=threads, device=device)
+            made = make(opened)
         except OSError as error:
             if error.errno in TOO_MANY_FILES:
                 raise too_many_files() from error
             raise
         for record in opened.manifest.assets:
             opened.asset(record.name)
-        return session
+        return made
 
     if isinstance(bundle, Bundle):
-        return open_session(bundle)
+        return open_once(bundle)
     for _ in range(_TRIES - 1):
         before = _manifest_identity(bundle)
         try:
-            return open_session(Bundle.load(bundle))
+            return open_once(Bundle.load(bundle))
         except BundleError:
             if _manifest_identity(bundle) == before:
                 raise
-    return open_session(Bundle.load(bundle))
+    return open_once(Bundle.load(bundle))
 
 
 def _manifest_identity(folder: str | os.PathLike[str]) -> tuple[int, int] | None:

@@ -3,12 +3,18 @@
  *     const astro_info *astro_describe(void);     names, layouts, checks and golden trace, as constant data
  *     int32_t astro_step(astro_call *call);       one tick
  *     int32_t astro_run(astro_call *call);        call->steps ticks in native code
- *     int32_t astro_clock(uint64_t *stamps, uint64_t count);    what reading the time takes (astro_call.stamps; no GPU)
  *
- * and, where the step is large enough to be divided among threads (the library starts none itself, see astro_team):
+ * and, unless a GPU computes the step, what reading the time takes (astro_call.stamps), and ticks of many streams at a time
+ * (astro_streams), which threads of the host may share (astro_team):
  *
- *     int32_t astro_work(astro_team *team, uint32_t index);     what a worker thread calls; returns when dismissed
- *     int32_t astro_dismiss(astro_team *team);                  tell the workers to return
+ *     int32_t astro_clock(uint64_t *stamps, uint64_t count);
+ *     int32_t astro_run_streams(astro_streams *streams);                what astro_run does, for each of many streams
+ *     int32_t astro_work_streams(astro_team *team, uint32_t index);     what a worker thread calls; returns when dismissed
+ *     int32_t astro_dismiss(astro_team *team);                          tell the workers to return
+ *
+ * and, where the step is large enough for a single tick of it to be divided among threads:
+ *
+ *     int32_t astro_work(astro_team *team, uint32_t index);     what a worker thread of astro_call.team calls
  *
  * and, where `device` of astro_info is not "", because a GPU computes the step (see astro_opening):
  *
@@ -178,14 +184,15 @@ typedef struct astro_info {
     uint64_t stamps; /* that a timed tick writes (astro_call.stamps), at most INT32_MAX; 0: no tick can be timed */
 } astro_info;
 
-/* The threads that compute the ticks of one session together: the one that calls astro_step or astro_run, and
- * `threads` - 1 workers. The result has the same bits for any number of threads.
+/* The threads that compute together, the ticks of one session (astro_call) or those of many (astro_streams): the one that
+ * calls astro_step, astro_run or astro_run_streams, and `threads` - 1 workers. The result has the same bits for any number
+ * of threads. The library starts none itself.
  *
  * The host allocates the team, aligned to ASTRO_ALIGNMENT, clears it to zero bytes, writes `size` and `threads`, starts
- * the workers, number i of which calls astro_work(team, i) for i from 1, and passes the team in astro_call. A worker
- * waits for the next tick, at first by looking again and again, then asleep until it is woken, so that an idle team
+ * the workers, number i of which calls astro_work(team, i) for i from 1, or all of them astro_work_streams(team, i), and
+ * passes the team in astro_call or in astro_streams. A worker waits for the next tick, at first by looking again and again, then asleep until it is woken, so that an idle team
  * costs nothing. To end: astro_dismiss, when no tick is being computed; join the workers; only then free the team, or
- * clear it for new workers. A team serves one astro_call at a time. A forked process has no workers: it needs a new
+ * clear it for new workers. A team serves one call at a time. A forked process has no workers: it needs a new
  * team. */
 typedef struct astro_team {
     uint64_t size;    /* sizeof(astro_team) of the host */
@@ -240,7 +247,7 @@ typedef struct astro_call {
     uint64_t bad_input;   /* index into astro_info.inputs.fields */
     uint64_t bad_step;    /* tick of this call, from 0 */
     uint64_t bad_element; /* flat index within the field */
-    /* who computes; for libraries that export astro_work only */
+    /* who computes; for libraries that export astro_work only, and not in astro_streams */
     astro_team *team; /* NULL: the caller alone */
     /* astro_run only: how many of `steps` an earlier call has checked, that stopped before their tick; 0 checks all */
     uint64_t steps_checked;
@@ -255,10 +262,28 @@ typedef struct astro_call {
     uint64_t *stamps;
 } astro_call;
 
+/* Runs of many streams of one step, each an astro_call of its own with its own state, outputs and workspace and without a
+ * team. All calls are checked before the first tick, and where one is refused no stream changes. Each stream is computed by
+ * one thread of the team, whichever is free, so that nobody waits for another within a tick; the bits are those of
+ * astro_run. */
+typedef struct astro_streams {
+    uint64_t size;        /* sizeof(astro_streams) of the host */
+    astro_call *calls;    /* `count` structures */
+    uint64_t call_stride; /* bytes from one of them to the next, a multiple of 8 */
+    int32_t *statuses;    /* a result: what astro_run would return for each, after ticks were made */
+    uint64_t count;       /* at most INT32_MAX */
+    astro_team *team;     /* NULL: the caller alone */
+    uint64_t bad_stream;  /* a result: the call whose status is returned where that is less than 0 */
+    uint64_t unused;
+    uint32_t internal[16 * ASTRO_MAX_THREADS];
+} astro_streams;
+
 const astro_info *astro_describe(void);
 int32_t astro_step(astro_call *call);
 int32_t astro_run(astro_call *call);
 int32_t astro_clock(uint64_t *stamps, uint64_t count);
+int32_t astro_run_streams(astro_streams *streams);
+int32_t astro_work_streams(astro_team *team, uint32_t index);
 int32_t astro_work(astro_team *team, uint32_t index);
 int32_t astro_dismiss(astro_team *team);
 int32_t astro_open_device(astro_opening *opening);

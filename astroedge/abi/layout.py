@@ -162,3 +162,19 @@ class AstroTeam(ctypes.Structure):
         ("unused", c_uint32 * 13),
         ("internal", c_uint64 * (8 + 16 * MAX_THREADS)),
     )
+
+
+class AstroStreams(ctypes.Structure):
+    """astro_streams."""
+
+    _fields_ = (
+        ("size", c_uint64),
+        ("calls", c_void_p),
+        ("call_stride", c_uint64),
+        ("statuses", c_void_p),
+        ("count", c_uint64),
+        ("team", c_void_p),
+        ("bad_stream", c_uint64),
+        ("unused", c_uint64),
+        ("internal", c_uint32 * (16 * MAX_THREADS)),
+    )

@@ -143,6 +143,7 @@ def _with_shapes(found: ModelSource, shapes: Mapping[str, tuple[int, ...]]) -> M
 def _with_batch(found: ModelSource, batch: int) -> ModelSource:
     """The same model with inputs and explicit states of batch 1 repeated; hidden ones are the model's own business."""
     from astroedge.exporters.repeat_states import repeat_states
+    from astroedge.exporters.shared.batch_size import check_batch
     from astroedge.exporters.step_call.state_tree import leaves, rebuild
 
     def repeated(tick: Any) -> Any:
@@ -152,8 +153,10 @@ def _with_batch(found: ModelSource, batch: int) -> ModelSource:
             raise ExportError(f"--batch {batch} needs inputs of batch 1, and one has shape {tuple(wrong.shape)}.")
         return rebuild(tick, [tensor.expand(batch, *tensor.shape[1:]).clone() for tensor in tensors])
 
+    ticks = None if found.examples is None else list(found.examples)
     try:
-        examples = None if found.examples is None else [repeated(tick) for tick in found.examples]
+        check_batch(batch, sum(tensor.nbytes for _, tensor in leaves([found.inputs, found.states, *(ticks or ())])))
+        examples = None if ticks is None else [repeated(tick) for tick in ticks]
         inputs = repeated(found.inputs)
     except TypeError as error:
         raise ExportError(f"The factory's inputs hold something that is no tensor: {error}.") from error

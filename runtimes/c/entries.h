@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* The first three are always there. `work` and `dismiss` are NULL where the step is too small to be divided among
- * threads, those of a device where this processor computes. */
+/* The first three are always there. `work` is NULL where the step is too small to be divided among threads, it and
+ * `dismiss` where a GPU computes, those of a device where this processor does. */
 typedef struct astro_entries {
     const astro_info *(*describe)(void);
     int32_t (*step)(astro_call *call);

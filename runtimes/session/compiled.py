@@ -55,6 +55,8 @@ class CompiledSession(StreamState, Presenter):
     there alone; the bits do not depend on `blocks` either, the size of the grid (0: the bundle's).
     """
 
+    _kept_when_closed = frozenset({"bundle", "threads", "_unavailable"})
+
     def __init__(
         self,
         bundle: Bundle,
@@ -63,16 +65,13 @@ class CompiledSession(StreamState, Presenter):
         threads: int | None = None,
         device: int | None = None,
         blocks: int = 0,
+        beside: CompiledSession | None = None,
     ) -> None:
-        manifest = bundle.manifest
-        check_manifest(manifest)
-        library = bundle.library()
-        check_processor(manifest.target)
-        self.bundle = bundle
-        self._library = load_library(library)
-        check_description(self._library, manifest, bundle.linked_digest)
+        """With `beside`, a session of the same bundle on this processor, its library and weights serve this one too."""
+        self.bundle, manifest = bundle, bundle.manifest
+        self._library = _open_library(bundle) if beside is None else beside._library
         threads, device = choose_threads(manifest, threads), choose_device(manifest, device)
-        weights = bundle.weights(trust=trust_weights)
+        weights = bundle.weights(trust=trust_weights) if beside is None else beside._weights
         try:
             self._allocate(manifest)
             self._memory = self._open_memory(manifest, weights, device, blocks)
@@ -83,6 +82,11 @@ class CompiledSession(StreamState, Presenter):
         self._bind(manifest)
         super().__init__(self._library, threads, (self._call, self._run_call), on_gpu=manifest.device is not None)
         self.reset()
+
+    @property
+    def _weights(self) -> NDArray[np.uint8]:
+        assert isinstance(self._memory, HostMemory)
+        return self._memory.weights
 
     def _open_memory(self, manifest: Manifest, weights: NDArray[np.uint8], device: int, blocks: int) -> StreamMemory:
         """Where the stream lies, and with it the weights."""
@@ -205,7 +209,7 @@ class CompiledSession(StreamState, Presenter):
             records, results = self._pack(ticks, arrays)
             self._run_records(records, results)
             views, outputs = self._output_views, self.manifest.layout.outputs
-            return {item.name: _dense(results.field(item, views[item.name])) for item in outputs}
+            return {item.name: dense(results.field(item, views[item.name])) for item in outputs}
         finally:
             self._unavailable = ""
 
@@ -250,7 +254,7 @@ class CompiledSession(StreamState, Presenter):
         self._end_team()
         if "_memory" in self.__dict__:
             self._memory.close()
-        for name in self.__dict__.keys() - {"bundle", "threads", "_unavailable"}:
+        for name in self.__dict__.keys() - self._kept_when_closed:
             del self.__dict__[name]
 
     def __repr__(self) -> str:
@@ -327,6 +331,16 @@ class CompiledSession(StreamState, Presenter):
         return refused_by_step(status, call, self.manifest.layout, record, tick)
 
 
-def _dense(array: Array) -> Array:
+def _open_library(bundle: Bundle) -> ctypes.CDLL:
+    """The bundle's library, compared with its manifest, on a processor that it is for."""
+    check_manifest(bundle.manifest)
+    content = bundle.library()
+    check_processor(bundle.manifest.target)
+    library = load_library(content)
+    check_description(library, bundle.manifest, bundle.linked_digest)
+    return library
+
+
+def dense(array: Array) -> Array:
     """An array of its own without gaps, so that it does not keep the other outputs' memory."""
     return array.copy() if array.base is not None and not array.flags.c_contiguous else array

@@ -1,4 +1,4 @@
-"""A session's threads over its life: started when it is loaded, dismissed when it ends, remade after a fork."""
+"""Threads of a session or pool over its life: started when it is loaded, dismissed at its end, remade after a fork."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import weakref
 from types import FrameType
 
-from astroedge.abi.layout import AstroCall
+from astroedge.abi.layout import AstroCall, AstroStreams
 from astroedge.errors import AstroEdgeError
 from astroedge.runtimes.session.team import Team
 
@@ -30,9 +30,11 @@ class TeamOwner:
 
     threads: int
     _on_gpu = False
+    _workers_entry = "astro_work"
+    _after_torn_tick = TORN  # what it is in a process that was forked while another thread computed
 
     def __init__(
-        self, library: ctypes.CDLL, threads: int, calls: tuple[AstroCall, ...], *, on_gpu: bool = False
+        self, library: ctypes.CDLL, threads: int, calls: tuple[AstroCall | AstroStreams, ...], *, on_gpu: bool = False
     ) -> None:
         """`calls` are the structures that name the team; a stream on a GPU does not survive a fork."""
         self.threads = threads
@@ -47,7 +49,7 @@ class TeamOwner:
     def _start_team(self) -> None:
         if self.threads == 1:
             return
-        self._team = Team(self._library, self.threads)
+        self._team = Team(self._library, self.threads, self._workers_entry)
         for call in self._calls:
             call.team = self._team.address
         self._last_act = weakref.finalize(self, _finish, self._team, weakref.ref(self))
@@ -61,6 +63,10 @@ class TeamOwner:
             self._team.dismiss()
             self._team.join()
         self._unavailable = CLOSED
+
+    def _computed_by(self) -> object:
+        """What stands for whose `step` or `run` computes a tick of this: for itself."""
+        return self
 
     def _go_on_alone(self) -> None:
         """In the middle of a tick that has lost its team: the thread that computes it does so without one."""
@@ -87,25 +93,27 @@ _OWNERS: weakref.WeakSet[TeamOwner] = weakref.WeakSet()
 def _lose_threads() -> None:
     """In a forked process, which has no thread but its own: a tick that another one was computing ends never."""
     running = _owners_at_work()
-    for owner in list(_OWNERS):
+    # All are looked at first: what is busy may be so because another one is.
+    for owner, unavailable, by in [(owner, owner._unavailable, owner._computed_by()) for owner in list(_OWNERS)]:
         if owner._on_gpu:
-            owner._unavailable = CLOSED if owner._unavailable == CLOSED else FORKED_GPU
-        elif owner._unavailable == BUSY:
-            if any(owner is other for other in running):
+            owner._unavailable = CLOSED if unavailable == CLOSED else FORKED_GPU
+        elif unavailable == BUSY:
+            if any(by is other for other in running):
                 owner._go_on_alone()
             else:
-                owner._unavailable = TORN
-        elif owner._unavailable == "" and owner.threads > 1:
+                owner._unavailable = owner._after_torn_tick
+        elif unavailable == "" and owner.threads > 1:
             owner._unavailable = FORKED
 
 
 def _owners_at_work() -> list[object]:
-    """The sessions whose `step` or `run` this thread is in: a signal's handler there may fork, and the tick goes on."""
+    """Those whose `step` or `run` this thread is in: a signal's handler there may fork, and the tick goes on."""
     found: list[object] = []
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code.co_name in ("step", "run"):
-            found.append(frame.f_locals.get("self"))
+            owner = frame.f_locals.get("self")
+            found += [owner._computed_by()] if isinstance(owner, TeamOwner) else []
         frame = frame.f_back
     return found
 

@@ -1,7 +1,7 @@
-"""The threads that compute a session's ticks together: how many, and how they are started and dismissed.
+"""The threads that compute a session's ticks together, or a pool's: how many, how they are started and dismissed.
 
-The library starts no thread. The workers are Python threads inside `astro_work`, which holds no lock of the interpreter
-and sleeps while there is nothing to do.
+The library starts no thread. The workers are Python threads inside `astro_work` or `astro_work_streams`, which hold no
+lock of the interpreter and sleep while there is nothing to do.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,10 @@ def usable_cores() -> int:
 
 
 class Team:
-    """The caller of `astro_step` and `threads` - 1 workers; `address` is what `astro_call.team` takes."""
+    """The caller of a tick and `threads` - 1 workers; `address` is what `team` of astro_call or astro_streams takes."""
 
-    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
-        """Start the workers.
+    def __init__(self, library: ctypes.CDLL, threads: int, entry: str = "astro_work") -> None:
+        """Start the workers, in the entry of the library that is theirs.
 
         Raises AstroEdgeError when the system gives no more threads.
         """
@@ -65,12 +66,12 @@ class Team:
         team = AstroTeam.from_address(self.address)
         team.size, team.threads = ctypes.sizeof(AstroTeam), threads
         # Called with the interpreter's lock held: no other thread of it begins a tick meanwhile.
-        entry = ctypes.cast(library.astro_dismiss, ctypes.c_void_p).value
-        self._dismiss = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(entry or 0)
+        dismiss = ctypes.cast(library.astro_dismiss, ctypes.c_void_p).value
+        self._dismiss = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(dismiss or 0)
         self._workers: list[threading.Thread] = []
         for index in range(1, threads):
             worker = threading.Thread(
-                target=_work, args=(library, memory, index), name=f"astroedge-worker-{index}", daemon=True
+                target=_work, args=(library[entry], memory, index), name=f"astroedge-worker-{index}", daemon=True
             )
             try:
                 worker.start()
@@ -92,6 +93,6 @@ class Team:
             worker.join()
 
 
-def _work(library: ctypes.CDLL, memory: NDArray[np.uint8], index: int) -> None:
+def _work(entry: Callable[..., int], memory: NDArray[np.uint8], index: int) -> None:
     """What a worker does; it keeps the memory that it works in alive."""
-    library.astro_work(ctypes.c_void_p(address_of(memory)), ctypes.c_uint32(index))
+    entry(ctypes.c_void_p(address_of(memory)), ctypes.c_uint32(index))

@@ -1,9 +1,10 @@
 """Object → shared library: the compiled tick, the C shim and the manifest's data, linked into what a bundle carries.
 
-The library exports `astro_describe`, `astro_step`, `astro_run` and `astro_clock`, with a tick for a team of threads
-also `astro_work` and `astro_dismiss`. It needs no symbol from outside, fast math excepted: the linker refuses anything
-else. Of a step that a GPU computes it holds the kernel's images in the place of the tick, exports what opens a device
-and needs the C library. Its bytes depend on the object or the images, the manifest, the target and the linker alone.
+The library exports `astro_describe`, `astro_step`, `astro_run` and `astro_clock`, for many streams `astro_run_streams`,
+`astro_work_streams` and `astro_dismiss`, with a tick for a team of threads also `astro_work`. It needs no symbol from
+outside, fast math excepted: the linker refuses anything else. Of a step that a GPU computes it holds the images of the
+kernel in the place of the tick, exports what opens a device and needs the C library. Its bytes depend on the object or
+the images, the manifest, the target and the linker alone.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _SHIM = Path(__file__).resolve().with_name("shim")
 _HEADERS = tuple(f"-I{path}" for path in (_SHIM, Path(abi.__file__).resolve().parent))
 LINK_SECONDS = 300  # hundreds of times what the largest step takes
 _EXPORTS = ("astro_describe", "astro_run", "astro_step")
-_CLOCK_EXPORTS = ("astro_clock",)
-_TEAM_EXPORTS = ("astro_dismiss", "astro_work")
+_HOST_EXPORTS = ("astro_clock", "astro_dismiss", "astro_run_streams", "astro_work_streams")
+_TEAM_EXPORTS = ("astro_work",)
 _DEVICE_EXPORTS = (
     *("astro_close_device", "astro_device_message", "astro_open_device", "astro_read_device"),
     "astro_write_device",
 )
-_SHIM_SOURCES = ("shim.c", "checks.c", "clock.c", "memory.c")
+_SHIM_SOURCES = ("shim.c", "checks.c", "clock.c", "memory.c", "streams.c", "team.c")
 
 _COMPILE = (
     *("-std=c11", "-O2", "-fPIC", "-ffreestanding", "-fno-builtin", "-ffp-contract=off", "-fno-stack-protector"),
@@ -120,8 +121,8 @@ def link_library(
     """
     linker = find_linker(target)
     team = team_object is not None
-    exports = (*_EXPORTS, *_CLOCK_EXPORTS, *(_TEAM_EXPORTS if team else ()))
-    sources = (*_SHIM_SOURCES, *(["team.c"] if team else []), *ARCHITECTURES[target.arch].shim_sources)
+    exports = (*_EXPORTS, *_HOST_EXPORTS, *(_TEAM_EXPORTS if team else ()))
+    sources = (*_SHIM_SOURCES, *ARCHITECTURES[target.arch].shim_sources)
     shim = _shim_objects(linker, sources, team)
     objects = {**shim, "tick.o": object_bytes} | ({} if team_object is None else {"team_tick.o": team_object})
     objects |= {f"kernels_{index}.o": content for index, content in enumerate(kernels)}

@@ -296,6 +296,20 @@ def test_batch_repeats_inputs_and_explicit_states(astroedge_command: Command, mo
     assert (graph.initial_state()["h"] == np.arange(-1, 3)).all()
 
 
+@pytest.mark.parametrize("batch", ["0", "-3", "100000000"])
+def test_batches_that_no_step_carries_are_refused(
+    astroedge_command: Command, models: Path, tmp_path: Path, batch: str
+) -> None:
+    """None, less than none, and more than kernels count: the last with the memory that it would take."""
+    result = astroedge_command("export", f"{models}:gated", "--batch", batch, "-o", tmp_path / "net.onnx")
+    assert result.code != 0
+    assert not (tmp_path / "net.onnx").exists()
+    if batch == "100000000":
+        assert result.failed_with(10), result
+        assert "100,000,000 streams in one step take " in result.err
+        assert "at most 65,536" in result.err
+
+
 def test_batch_refuses_streams_that_are_not_apart(astroedge_command: Command, models: Path, tmp_path: Path) -> None:
     """Where streams change each other, --batch says so and what to return instead."""
     result = astroedge_command("export", f"{models}:mixed", "--batch", "2", "-o", tmp_path / "net.onnx")

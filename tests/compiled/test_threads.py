@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from astroedge.bundle.container import Bundle
-from astroedge.runtimes import load
+from astroedge.runtimes import load, load_pool
 from astroedge.step.graph import StepGraph
 from tests.support import graphs
 from tests.support.builds import assert_same_run, build, build_for_teams
@@ -71,6 +71,31 @@ def test_steps_of_a_team_are_its_run(network: str) -> None:
         for name, array in given.items():
             assert np.stack([tick[name] for tick in stepped]).tobytes() == array.tobytes()
         assert np.array_equal(single.state, many.state)
+
+
+@pytest.mark.parametrize("network", [network for network in NETWORKS if network != "demo"])
+def test_a_pool_gives_what_a_batch_gives(network: str) -> None:
+    """Streams of a pool, on two threads, have the bits that they have side by side in one step."""
+    inputs = inputs_of(network, TICKS, 3)
+    with load(teams_of(network, 3), threads=1) as batch, load_pool(teams_of(network, 1), 3, threads=2) as pool:
+        expected = batch.run(**inputs)
+        found = pool.run(**{name: np.swapaxes(array, 0, 1)[:, :, None] for name, array in inputs.items()})
+        for name, array in expected.items():
+            assert np.swapaxes(array, 0, 1).tobytes() == found[name].tobytes()
+
+
+def test_streams_that_read_the_same_rows_have_the_bits_of_the_graph() -> None:
+    """A batch whose weights lie in tiles, on one thread and several, and of each stream alone in a pool."""
+    batch, alone = (graphs.lif_layer(inputs=300, neurons=330, batch=count) for count in (9, 1))
+    bundle = build_for_teams(batch)
+    assert any(kernel.name.startswith("event_batch") for kernel in bundle.manifest.kernels)
+    inputs = graphs.random_inputs(batch, 40)
+    for threads in (1, 3):
+        with load(bundle, threads=threads) as session:
+            expected = assert_same_run(batch, session, inputs)["y"]
+    with load_pool(build(alone), 9) as pool:
+        found = pool.run(x=np.swapaxes(inputs["x"], 0, 1)[:, :, None])["y"]
+        assert np.swapaxes(expected, 0, 1).tobytes() == found.tobytes()
 
 
 @settings(max_examples=6)

@@ -105,6 +105,9 @@ def test_a_batch_that_no_size_takes_is_refused() -> None:
     nodes = [helper.make_node("Add", ["h", "x"], ["h_out"])]
     fixed = model_of(nodes, [value("x", [2, 3]), value("h", [2, 3])], [value("h_out", [2, 3])])
     assert export_onnx(fixed, {"h": "h_out"}, batch=2).spec.states[0].shape == (2, 3)
+    for batch, message in ((0, "at least 1"), (True, "at least 1"), (10**8, "carries at most 65,536")):
+        with pytest.raises(ExportError, match=message):
+            export_onnx(fixed, {"h": "h_out"}, batch=batch)
     with pytest.raises(ExportError, match="--batch 4 changes nothing"):
         export_onnx(fixed, {"h": "h_out"}, batch=4)
 

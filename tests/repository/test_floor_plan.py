@@ -110,7 +110,19 @@ WORDS = {
 # The same for C: a file and its header are one, and include those before them.
 C_PLAN = {
     "targets/link/shim": (
-        *("astro_abi", "fp_mode", "memory", "halves", "arm32_calls", "riscv_calls", "checks", "clock", "team", "shim"),
+        *(
+            "astro_abi",
+            "fp_mode",
+            "memory",
+            "halves",
+            "arm32_calls",
+            "riscv_calls",
+            "checks",
+            "clock",
+            "team",
+            "shim",
+            "streams",
+        ),
         *("device_code", "cuda_driver", "cuda_gpu", "cuda_stream", "cuda"),
     ),
     "runtimes/c": (

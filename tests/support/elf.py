@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+# What every library of a step exports, and what one that this processor computes does beside.
+OF_A_STEP = {"astro_describe", "astro_run", "astro_step"}
+OF_A_PROCESSOR = {"astro_clock", "astro_dismiss", "astro_run_streams", "astro_work_streams"}
 MACHINES = {62: "x86_64", 183: "aarch64", 40: "armv7l", 243: "riscv64"}
 
 

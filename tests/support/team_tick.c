@@ -2,8 +2,8 @@
  *
  * 1024 numbers are stirred: thread 0 takes the input in, all threads make their part of a row from the state, then of
  * the state from the whole row, and thread 0 folds the state into the output. The bits depend on every one of the
- * waits, but not on how many threads there are. An input of 666 makes the last thread's part fail. With TEAM defined
- * this file holds the tick of a team, else that of one thread.
+ * waits, but not on how many threads there are. An input of 666 makes the tick fail, of a team the last thread's part.
+ * With TEAM defined this file holds the tick of a team, else that of one thread.
  */
 #include <stdint.h>
 
@@ -47,7 +47,7 @@ int32_t astroedge_tick(void *inputs, void *outputs, void *state, void *weights, 
     make_row(state, workspace, 0, SIZE);
     make_state(state, workspace, 0, SIZE);
     fold(state, outputs);
-    return 0;
+    return *(const int64_t *)inputs == 666;
 }
 
 #else

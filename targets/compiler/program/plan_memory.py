@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain, count
+from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from astroedge.targets.boards.board_file import Target
 
 COUNTER_BYTES = 8
+MOST_ELEMENTS = 2**31 - 1  # of one value: its indices are int32
 
 
 Moments: TypeAlias = "Callable[[Sequence[KernelCall], Mapping[Value, Place]], Sequence[int]]"
@@ -109,10 +111,16 @@ def plan_memory(
 
 
 def refuse_large(plan: MemoryPlan, target: Target) -> None:
-    """Refuse a step whose buffers the programs of a target could not address.
+    """Refuse a step whose buffers the programs of a target could not address, or whose elements kernels cannot count.
 
     Raises CompileError with the size and the limit.
     """
+    largest = max(plan.places, key=lambda value: prod(value.shape))
+    if prod(largest.shape) > MOST_ELEMENTS:
+        raise CompileError(
+            f"{largest.name!r} has {prod(largest.shape):,} elements, and kernels count to {MOST_ELEMENTS:,}; let one "
+            "step carry fewer streams (--batch), or make the layer smaller."
+        )
     size, most = sum(plan.sizes.values()), 1 << (ARCHITECTURES[target.arch].bits - 1)
     if size >= most:
         raise CompileError(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
-from astroedge.targets.compiler.select.kernel_cost import MemoryLevel, reads_rows
+from astroedge.targets.compiler.select.kernel_cost import MemoryLevel, reads_rows, shares_rows
 from astroedge.targets.compiler.select.weight_values import WeightValues
+from astroedge.targets.kernels.products.event_batch import event_batch
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
 from astroedge.targets.kernels.products.event_rows import PIECE_BYTES, event_rows, sums_type
+
+Form = Callable[[Product, Value, Value], tuple["partial[KernelCall]", tuple[Value, ...]]]
 
 LEAST_PARTS = 4  # of a row, for the threads of most boards
 LEAST_PIECE_BYTES = 512  # shorter pieces of a row take notably longer to fetch
@@ -38,18 +42,35 @@ class EventProducts:
         """
         sparsity, (left, right) = product.sparsity, operands
         assert sparsity is not None
-        form = self._in_rows if product.constant and reads_rows(level, self.target) else self._in_tiles
-        call, weights = form(product, right, result)
+        call, weights = self._form(product, level)(product, right, result)
         inputs = (*(() if sparsity.binary else (left,)), *lists)
         streams = product.batch * product.rows_out if product.constant else 1
         touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * streams
         self.calls.append(call(reads=(*inputs, *weights), touched=touched))
         return weights
 
+    def _form(self, product: Product, level: MemoryLevel) -> Form:
+        if shares_rows(product):
+            return self._in_packed_tiles
+        return self._in_rows if product.constant and reads_rows(level, self.target) else self._in_tiles
+
+    def _in_packed_tiles(
+        self, product: Product, matrix: Value, result: Value
+    ) -> tuple[partial[KernelCall], tuple[Value, ...]]:
+        """The kernel for streams that share the rows they read, as a call without what it reads, and its weights."""
+        assert product.sparsity is not None
+        graded, storage = not product.sparsity.binary, self.weights.storage(matrix)
+        tile = event_tile(self.target, graded, storage)
+        function = event_batch(
+            product.rows, product.columns, tile=tile, graded=graded, batch=product.rows_out, storage=storage
+        )
+        call = partial(KernelCall, function, writes=(result,), kind="event-gemv", operators=("matmul",))
+        return call, self.weights.for_dense(product.name, matrix, tile)
+
     def _in_tiles(
         self, product: Product, matrix: Value, result: Value
     ) -> tuple[partial[KernelCall], tuple[Value, ...]]:
-        """The kernel for weights in a near cache, as a call without what it reads, and its weights."""
+        """The kernel for weights in a near cache, likewise."""
         assert product.sparsity is not None
         graded, storage = not product.sparsity.binary, self.weights.storage(matrix)
         function = event_gemv(

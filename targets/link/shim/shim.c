@@ -6,6 +6,7 @@
 #include "checks.h"
 #include "clock.h"
 #include "fp_mode.h"
+#include "shim.h"
 #include "team.h"
 
 /* The compiled tick. It may read whole vectors, so every buffer is aligned to ASTRO_ALIGNMENT. With `stamps` that are not
@@ -101,12 +102,19 @@ EXPORTED int32_t astro_step(astro_call *call)
     return status;
 }
 
-EXPORTED int32_t astro_run(astro_call *call)
+int32_t astroedge_check(astro_call *call)
 {
     int32_t status = check_call(call);
-    if (status == ASTRO_OK)
-        status = astroedge_check_run(call);
-    if (status == ASTRO_OK)
-        status = compute(call, call->steps, call->input_stride, call->output_stride, call->stop);
-    return status;
+    return status == ASTRO_OK ? astroedge_check_run(call) : status;
+}
+
+int32_t astroedge_compute(astro_call *call)
+{
+    return compute(call, call->steps, call->input_stride, call->output_stride, call->stop);
+}
+
+EXPORTED int32_t astro_run(astro_call *call)
+{
+    int32_t status = astroedge_check(call);
+    return status == ASTRO_OK ? astroedge_compute(call) : status;
 }

@@ -25,7 +25,7 @@
 #define LEAST_PATIENCE 64u
 #define MOST_PATIENCE 4096u
 
-/* The compiled tick for a team; at its points it calls the three functions below. */
+/* The compiled tick for a team; at its points it calls the three functions below. A step too small for it has none. */
 extern int32_t astroedge_team_tick(void *inputs, void *outputs, void *state, void *weights, void *workspace,
                                    astro_team *team, uint32_t thread, uint32_t threads);
 void astroedge_release(astro_team *team, uint32_t thread);
@@ -49,8 +49,8 @@ typedef union address { /* as wide on every processor */
 } address;
 
 typedef struct shared {
-    address inputs, outputs, state, weights, workspace;
-    uint64_t dismissed, fill[2];
+    address inputs, outputs, state, weights, workspace, work;
+    uint64_t dismissed, fill;
     seat seats[ASTRO_MAX_THREADS];
 } shared;
 
@@ -248,8 +248,32 @@ void astroedge_meet(astro_team *team, uint32_t thread)
     wait_for_others(team, thread, point);
 }
 
+/* --- work ------------------------------------------------------------------------------------------------------------- */
+
+void astroedge_give(astro_team *team, void *work)
+{
+    shared_of(team)->work.at = work;
+    astroedge_release(team, 0);
+}
+
+void *astroedge_await(astro_team *team, uint32_t thread)
+{
+    astroedge_release(team, thread);
+    return shared_of(team)->dismissed ? 0 : shared_of(team)->work.at;
+}
+
+EXPORTED int32_t astro_dismiss(astro_team *team)
+{
+    if (!astroedge_is_team(team))
+        return ASTRO_E_CALL;
+    shared_of(team)->dismissed = 1;
+    astroedge_release(team, 0);
+    return ASTRO_OK;
+}
+
 /* --- ticks -------------------------------------------------------------------------------------------------------- */
 
+#ifdef ASTROEDGE_TEAM
 int32_t astroedge_tick_together(astro_team *team, void *inputs, void *outputs, void *state, void *weights,
                                 void *workspace)
 {
@@ -286,11 +310,4 @@ EXPORTED int32_t astro_work(astro_team *team, uint32_t index)
     return ASTRO_OK;
 }
 
-EXPORTED int32_t astro_dismiss(astro_team *team)
-{
-    if (!astroedge_is_team(team))
-        return ASTRO_E_CALL;
-    shared_of(team)->dismissed = 1;
-    astroedge_release(team, 0);
-    return ASTRO_OK;
-}
+#endif

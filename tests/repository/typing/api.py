@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import astroedge
-from astroedge import Bundle, Profile, Session, StateSpec, StepGraph, StepSpec, TensorSpec
+from astroedge import Bundle, Pool, Profile, Session, StateSpec, StepGraph, StepSpec, TensorSpec
 
 
 class Leaky(nn.Module):
@@ -54,6 +54,21 @@ def run(path: Path, frames: NDArray[np.float32]) -> NDArray[np.generic]:
         session.restore(kept)
         print(first.shape, [name for name, array in session.states.items() if array.any()])
         return session.run(x=frames)["y"]
+
+
+def serve(path: Path, frames: NDArray[np.float32]) -> list[bytes]:
+    """Many streams at once; one of them alone, as any session."""
+    with astroedge.load_pool(path, 16, threads=2) as pool:
+        answers = pool.step(x=frames)["y"]
+        some = pool.run(x=frames[:2, None], streams=[0, 3])["y"]
+        print(len(pool), answers.shape, some.shape, keep_running(pool[3], frames[3]))
+        pool.reset()
+        return [stream.snapshot() for stream in pool]
+
+
+def held(pool: Pool) -> int:
+    """The bytes of all states."""
+    return sum(stream.state.nbytes for stream in pool)
 
 
 def keep_running(session: Session, frame: NDArray[np.float32]) -> int:

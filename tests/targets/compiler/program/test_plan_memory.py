@@ -10,9 +10,9 @@ from astroedge.abi.limits import ALIGNMENT
 from astroedge.errors import CompileError
 from astroedge.step.graph import StepGraph
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.compiler.program.plan_memory import MemoryPlan, plan_memory, refuse_large
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Place, plan_memory, refuse_large
 from astroedge.targets.compiler.program.schedule_calls import copy_kernel
-from astroedge.targets.compiler.program.step_program import StepProgram
+from astroedge.targets.compiler.program.step_program import StepProgram, Value
 from tests.support import graphs
 from tests.support.programs import chosen_program
 
@@ -41,6 +41,17 @@ def test_a_step_that_32_bit_programs_cannot_address_is_refused() -> None:
         refuse_large(plan, resolve_target("raspberry-pi-2"))
     plan.sizes["weights"] -= ALIGNMENT
     refuse_large(plan, resolve_target("raspberry-pi-2"))
+
+
+def test_a_value_whose_elements_no_kernel_counts_is_refused() -> None:
+    """Indices are int32; a batch that needs more is refused rather than computed wrongly."""
+    _, plan = _plan(graphs.lif_layer())
+    value = Value("rates", (2**16, 2**15), "float32", "computed")
+    plan.places[value] = Place("workspace", 0)
+    with pytest.raises(CompileError, match=r"'rates' has 2,147,483,648 elements, .* fewer streams \(--batch\)"):
+        refuse_large(plan, resolve_target("raspberry-pi-4"))
+    plan.places[Value("rates", (2**16, 2**15 - 1), "float32", "computed")] = plan.places.pop(value)
+    refuse_large(plan, resolve_target("raspberry-pi-4"))
 
 
 def test_a_membrane_is_updated_in_place() -> None:

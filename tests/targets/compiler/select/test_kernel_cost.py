@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from astroedge.step.sparsity import Sparsity
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.select.kernel_cost import (
@@ -16,6 +17,7 @@ from astroedge.targets.compiler.select.kernel_cost import (
     MatrixCost,
     level_of,
     reads_rows,
+    shares_rows,
 )
 from astroedge.targets.kernels.products.pruned_lists import PrunedSize
 from astroedge.targets.precision.storage import FLOAT32, INT4, INT8
@@ -41,6 +43,17 @@ def test_weights_that_have_to_be_waited_for_are_read_by_rows() -> None:
     assert reads_rows(L3, V3)
     assert not reads_rows(L2, V3)
     assert not reads_rows(MEMORY, resolve_target("armv7"))
+
+
+def test_tiles_are_for_rows_that_several_streams_read() -> None:
+    """By the firing rate and the number of streams; a computed matrix is another one for each of them."""
+    spikes = Sparsity("spikes", 0.1, binary=True)
+    batch = Product("layer", 1, 32, 512, 512, True, spikes)
+    assert shares_rows(batch)
+    assert not shares_rows(replace(batch, rows_out=8))
+    assert shares_rows(replace(batch, rows_out=8, sparsity=replace(spikes, rate=0.5)))
+    assert not shares_rows(replace(batch, sparsity=None))
+    assert not shares_rows(replace(batch, constant=False))
 
 
 @pytest.mark.parametrize("level", [L1, L2, L3, MEMORY], ids=lambda level: level.name)
