@@ -76,11 +76,10 @@ class ProcessStream:
         memory: dict[str, int] = self.receive(ANSWER_SECONDS)
         return memory
 
-    def facts(self) -> dict[str, Any]:
-        """What the tick says of itself, `facts()` of it."""
-        self.send("facts", None)
-        facts: dict[str, Any] = self.receive(ANSWER_SECONDS)
-        return facts
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """What the method `name` of the tick gives, which may take minutes."""
+        self.send("ask", (name, arguments))
+        return self.receive(START_SECONDS)
 
     def send(self, request: str, argument: Any) -> None:
         """Send a request of benchmarks.processes.worker. Raises ProcessError when the process is gone."""

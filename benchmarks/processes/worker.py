@@ -79,10 +79,10 @@ class Worker:
         found = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
         return {word: int(found[field].split()[0]) * 1024 for word, field in MEMORY.items()}
 
-    def facts(self, _: None) -> dict[str, Any]:
-        """What the tick says of itself."""
-        facts: Callable[[], dict[str, Any]] = self._tick.facts  # type: ignore[union-attr]
-        return facts()
+    def ask(self, question: tuple[str, tuple[Any, ...]]) -> Any:
+        """What a method of the tick gives, by its name, for arguments."""
+        name, arguments = question
+        return getattr(self._tick, name)(*arguments)
 
 
 def _use_cores(threads: int) -> None:
