@@ -48,7 +48,9 @@ def llama_report(sizes: Sequence[str] = ("25M", "500M")) -> dict[str, Any]:
     counts = {"25M": 24_700_000, "500M": 490_000_000, "1.5B": 1_520_000_000}
     return {
         "versions": {"gguf": "0.19.0", "llama-cpp-python": "0.3.36"},
-        "sizes": {name: {"weights": {"astrosnn": counts[name], "llama": counts[name]}, "llama": llama} for name in sizes},
+        "sizes": {
+            name: {"weights": {"astrosnn": counts[name], "llama": counts[name]}, "llama": llama} for name in sizes
+        },
         "comparisons": comparisons,
         "failed": {},
     }
