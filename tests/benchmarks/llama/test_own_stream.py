@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,7 +51,5 @@ def test_nothing_but_the_runtime_is_in_the_process() -> None:
         "import sys, benchmarks.processes.worker, benchmarks.llama.own_stream, astroedge; astroedge.load;"
         "print({'torch', 'onnx', 'onnxruntime', 'tvm', 'matplotlib'} & set(sys.modules))"
     )
-    import subprocess
-
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "set()"
