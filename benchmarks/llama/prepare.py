@@ -139,10 +139,9 @@ def own_weights(size: Size) -> int:
 
 def prepare(size: Size, contexts: Sequence[int], rates: Sequence[float]) -> None:
     """Make everything that a size needs at the headline rate and `rates`, so that measuring it only measures."""
-    if missing_packages() is None:
-        for quantisation in QUANTISATIONS:
-            gguf(size, quantisation)
-        llama_states(size, contexts)
+    for quantisation in QUANTISATIONS:
+        gguf(size, quantisation)
+    llama_states(size, contexts)
     for precision in size.precisions:
         for rate in (HEADLINE_RATE, *rates):
             bundle(size, rate, precision)

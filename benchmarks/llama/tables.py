@@ -113,7 +113,7 @@ def _render_boards(report: Record) -> list[str]:
         "cores. Where a board's cores cannot keep up with its memory, it is slower.",
         "",
     ]
-    rows = []
+    rows: list[list[str]] = []
     threads = max((record["threads"] for record in report["comparisons"]), default=1)
     for record in _at_headline_rate(report, threads):
         if report["sizes"][record["size"]]["weights"]["llama"] >= BEYOND_CACHES:

@@ -48,7 +48,11 @@ States = dict[str, dict[int, str | None]]
 
 
 def measure(settings: Settings, bandwidth: Mapping[int, float]) -> Record:
-    """Every size that is asked for: by context on one thread and on all cores, then by firing rate on one thread."""
+    """Every size that is asked for: by context on one thread and on all cores, then by firing rate on one thread.
+
+    Raises RuntimeError where llama.cpp is not installed: alone, AstroEdge is in the other sections.
+    """
+    _check_installed()
     print("measuring how fast all cores read memory", flush=True)
     streamed = measure_bandwidth(STREAMED, CORES)
     report: Record = {
@@ -75,7 +79,8 @@ def measure(settings: Settings, bandwidth: Mapping[int, float]) -> Record:
 
 
 def make_ready(settings: Settings) -> None:
-    """Make all files that measuring these sizes takes, and nothing else."""
+    """Make all files that measuring these sizes takes, and nothing else. Raises as `measure` does."""
+    _check_installed()
     for name in settings.sizes:
         _prepare(SIZES[name], settings)
 
@@ -104,6 +109,12 @@ def draw(report: Record, path: Path) -> None:
     draw_llama(report, path)
 
 
+def _check_installed() -> None:
+    reason = prepare.missing_packages()
+    if reason is not None:
+        raise RuntimeError(f"{reason}; `make bench` builds it, or pip install '.[llama]'")
+
+
 def _contexts(settings: Settings) -> tuple[int, ...]:
     return QUICK_CONTEXTS if settings.quick else CONTEXTS
 
@@ -113,7 +124,7 @@ def _prepare(size: Size, settings: Settings) -> States:
     contexts = _contexts(settings)
     prepare.prepare(size, contexts, () if settings.quick else size.swept)
     states = {precision: prepare.own_states(size, precision, contexts) for precision in size.precisions}
-    return states if prepare.missing_packages() else {**states, "llama": prepare.llama_states(size, contexts)}
+    return {**states, "llama": prepare.llama_states(size, contexts)}
 
 
 def _points(size: Size, settings: Settings) -> Iterator[Point]:
@@ -142,7 +153,7 @@ def _compare(size: Size, point: Point, states: States, plan: Plan, reads: Mappin
     streams: dict[str, ProcessStream] = {}
     missing: dict[str, str] = {}
     with ExitStack() as stack:
-        for name, opener in _openers(size, point, states, missing).items():
+        for name, opener in _openers(size, point, states).items():
             stream = attempt(name, missing, partial(_enter, stack, opener))
             if stream is not None:
                 streams[name] = stream
@@ -160,8 +171,8 @@ def _compare(size: Size, point: Point, states: States, plan: Plan, reads: Mappin
     }
 
 
-def _openers(size: Size, point: Point, states: States, missing: dict[str, str]) -> dict[str, Opener]:
-    """How each contender is opened, by its name; `missing` gets the reason where llama.cpp is not there."""
+def _openers(size: Size, point: Point, states: States) -> dict[str, Opener]:
+    """How each contender is opened, by its name."""
     openers: dict[str, Opener] = {}
     rate, context, threads = point
     for word, precision in PRECISIONS.items():
@@ -170,11 +181,7 @@ def _openers(size: Size, point: Point, states: States, missing: dict[str, str]) 
             state = states[precision][context] if rate == HEADLINE_RATE else None
             work = TokenWork(str(prepare.bundle(size, rate, precision)), threads, context, state)
             openers[f"astroedge {word}"] = partial(open_stream, f"astroedge {word}", OWN, work)
-    reason = prepare.missing_packages()
     for word in QUANTISATIONS:
-        if reason is not None:
-            missing[f"llama.cpp {word}"] = reason
-            continue
         work = TokenWork(str(prepare.gguf(size, word)), threads, context, states["llama"][context])
         openers[f"llama.cpp {word}"] = partial(open_stream, f"llama.cpp {word}", LLAMA, work)
     return openers
