@@ -15,6 +15,7 @@ import argparse
 import json
 from functools import partial
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import ModuleType
 
 from benchmarks.llama.prepare import SIZES
@@ -52,7 +53,7 @@ def main() -> None:
         arguments.sizes or (QUICK_SIZES if arguments.quick else tuple(SIZES)),
     )
     if arguments.prepare:
-        beside_llama.make_ready(settings)
+        prepare(settings)
         return
     whole = Settings()
     complete = (tuple(settings.models), tuple(settings.rates), tuple(settings.threads), settings.quick) == (
@@ -76,6 +77,14 @@ def main() -> None:
         report = {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report}
         write(folder, name, with_earlier(folder, name, report))
     print("\n".join(render(folder, str(folder))))
+
+
+def prepare(settings: Settings) -> None:
+    """Make what section "llama" needs; ends the program with the reason where that cannot be."""
+    try:
+        beside_llama.make_ready(settings)
+    except (RuntimeError, OSError, CalledProcessError) as error:
+        raise SystemExit(f"bench: {error}") from error
 
 
 def parse() -> argparse.Namespace:
