@@ -2,7 +2,8 @@
 
 Of each size: AstroSNNs as bundles at every firing rate, a llama in GGUF at both quantisations, and what either keeps
 after each number of tokens. Whatever takes memory is a process of its own. A bundle is made again when the code that
-makes it has changed since; networks of headline rate stay where `benchmarks.studies.large` looks for them.
+makes it has changed since; large networks of the headline rate lie where `benchmarks.studies.large` makes them, and what
+that leaves is used as it is.
 """
 
 from __future__ import annotations
@@ -215,9 +216,9 @@ def _check_room(weights: int, folder: Path) -> None:
 
 
 def _is_made(folder: Path, what: str) -> bool:
-    """Whether the graph or the bundle is there and the code that made it is the present one."""
+    """Whether the graph or the bundle is there, made by the code as it is now or by `benchmarks.studies.large`."""
     place, mark = folder / GRAPH if what == GRAPH else bundle_in(folder, what), folder / f"{what}.made"
-    return place.exists() and mark.is_file() and mark.read_text(encoding="ascii") == sources_digest()
+    return place.exists() and (not mark.is_file() or mark.read_text(encoding="ascii") == sources_digest())
 
 
 def _note(folder: Path, what: str) -> None:
