@@ -2,8 +2,8 @@
 
 Of each size: AstroSNNs as bundles at every firing rate, a llama in GGUF at both quantisations, and what either keeps
 after each number of tokens. Whatever takes memory is a process of its own. A bundle is made again when the code that
-makes it has changed since; large networks of the headline rate lie where `benchmarks.studies.large` makes them, and what
-that leaves is used as it is.
+makes it has changed since; large networks of the headline rate lie where `benchmarks.studies.large` makes them, and
+what that leaves is used as it is.
 """
 
 from __future__ import annotations
