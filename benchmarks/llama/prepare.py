@@ -18,6 +18,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from astroedge.bundle.container import Bundle
 from astroedge.workflows.compile_graph import dequantised_path
 from benchmarks.llama.gguf_file import LlamaConfig, write_gguf
 from benchmarks.llama.token_work import TokenWork
@@ -124,9 +125,8 @@ def llama_states(size: Size, contexts: Sequence[int]) -> dict[int, str | None]:
 def own_states(size: Size, precision: str, contexts: Sequence[int]) -> dict[int, str | None]:
     """What an AstroSNN of a size keeps after so many tokens, by context."""
     model = bundle(size, HEADLINE_RATE, precision)
-    paths = {
-        context: size.folder / f"{precision}-{sources_digest()}-{context}.state" for context in contexts if context
-    }
+    stem = f"{precision}-{Bundle.load(model).manifest.reference_sha256[:12]}"
+    paths = {context: size.folder / f"{stem}-{context}.state" for context in contexts if context}
     _fill(OWN, f"{size.name} AstroSNN {precision}", str(model), paths)
     return {context: str(paths[context]) if context else None for context in contexts}
 
