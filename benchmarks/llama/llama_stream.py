@@ -31,9 +31,10 @@ class LlamaStream:
 
     def __init__(self, work: TokenWork) -> None:
         llama_cpp.llama_backend_init()
-        self._model: Any = llama_cpp.llama_model_load_from_file(
-            os.fsencode(work.path), llama_cpp.llama_model_default_params()
-        )
+        weights = llama_cpp.llama_model_default_params()
+        # With weights repacked for AMX, many tokens at once crash on some machines; one at a time takes other kernels.
+        weights.use_extra_bufts = work.batch == 1
+        self._model: Any = llama_cpp.llama_model_load_from_file(os.fsencode(work.path), weights)
         if not self._model:
             raise ValueError(f"llama.cpp does not load {work.path}")
         options = llama_cpp.llama_context_default_params()
