@@ -1,8 +1,9 @@
 """A GGUF network in llama.cpp, stepped token by token through `llama-cpp-python`, in a process of its own.
 
-`llama_decode` is called through the package's bindings, which is faster than its class `Llama`; everything is left as
-it comes: weights mapped from the file and repacked for the processor where llama.cpp does so, flash attention as it
-chooses, the key-value cache in float16. The cache has room for the context and the few tokens that are timed after it.
+`llama_decode` is called through the package's bindings, which is faster than its class `Llama`. Weights are repacked
+for the processor as llama.cpp sees fit, flash attention is as it chooses, the key-value cache in float16: its defaults.
+Only memory is spared, where that costs no time: weights are read instead of mapped, the cache has room for the context
+and the few tokens that are timed after it, and buffers are for one token at a time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class LlamaStream:
         weights = llama_cpp.llama_model_default_params()
         # With weights repacked for AMX, many tokens at once crash on some machines; one at a time takes other kernels.
         weights.use_extra_bufts = work.batch == 1
+        # Repacked, they have memory of their own; mapped as well, which is the default, they would be there twice.
+        weights.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
         self._model: Any = llama_cpp.llama_model_load_from_file(os.fsencode(work.path), weights)
         if not self._model:
             raise ValueError(f"llama.cpp does not load {work.path}")
