@@ -98,7 +98,7 @@ def compile_network(folder: Path, precision: str) -> None:
 
 def command(stage: str, weights: int, folder: Path, rate: float = HEADLINE_RATE) -> list[str]:
     """What runs a stage in a process of its own, from the root of the repository."""
-    own = [sys.executable, "-m", "benchmarks.networks.large", *stage.split()]
+    own = [sys.executable, "-m", __spec__.name, *stage.split()]
     return [*own, "--weights", str(weights), "--folder", str(folder), "--rate", str(rate)]
 
 
