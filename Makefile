@@ -175,6 +175,8 @@ lint: .venv/ready
 .venv/peers: .venv/ready
 	@echo "Installing the runtimes to compare with into .venv: 1.2 GB."
 	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,bench]' || echo "The runtimes to compare with could not be installed."
+	@echo "Building llama.cpp for this processor; it takes some minutes."
+	$(PIP_INSTALL) --editable '.[host,cuda,report,text,dev,llama]' || echo "llama.cpp could not be built."
 	@touch $@
 
 # Debian's Python comes without ensurepip, which is in a package of its own.

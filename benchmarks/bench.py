@@ -3,7 +3,8 @@
     make bench        or        python -m benchmarks.bench [--sections models rates] [--models lif-tiny] [--quick]
 
 Sections: `models` (every network beside every peer, one thread and all cores), `rates` (by firing rate), `sizes` (from
-1 to 100 million weights), `contexts` (beside a transformer). Each writes NAME.json, NAME.svg and its table. A complete
+1 to 100 million weights), `contexts` (beside a transformer), `llama` (beside llama.cpp, to 1.5 billion weights). Each
+writes NAME.json, NAME.svg and its table. A complete
 section goes to `results/` beside this file and its table into the documentation; anything less goes to
 `out/benchmarks/results/`, tables to bench.md there.
 """
@@ -14,13 +15,15 @@ import argparse
 import json
 from functools import partial
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import ModuleType
 
+from benchmarks.llama.prepare import SIZES
 from benchmarks.networks.suite import RATES, SUITE
 from benchmarks.places import REPOSITORY, RESULTS
 from benchmarks.report import markdown
 from benchmarks.report.documents import put_into, summary
-from benchmarks.sections import compare_contexts, compare_models, grow_sizes, sweep_rates
+from benchmarks.sections import beside_llama, compare_contexts, compare_models, grow_sizes, sweep_rates
 from benchmarks.timing.bandwidth import measure_bandwidth
 from benchmarks.timing.compare import Record, bound_to_cores
 from benchmarks.timing.machine import describe
@@ -32,7 +35,9 @@ SECTIONS: dict[str, ModuleType] = {
     "rates": sweep_rates,
     "sizes": grow_sizes,
     "contexts": compare_contexts,
+    "llama": beside_llama,
 }
+QUICK_SIZES = ("25M",)
 COMPLETE, PARTIAL = RESULTS, REPOSITORY / "out" / "benchmarks" / "results"
 
 
@@ -40,8 +45,16 @@ def main() -> None:
     """Measure what was asked for and write the files, section by section."""
     arguments = parse()
     settings = Settings(
-        arguments.models, arguments.rates, arguments.threads, QUICK if arguments.quick else FULL, arguments.quick
+        arguments.models,
+        arguments.rates,
+        arguments.threads,
+        QUICK if arguments.quick else FULL,
+        arguments.quick,
+        arguments.sizes or (QUICK_SIZES if arguments.quick else tuple(SIZES)),
     )
+    if arguments.prepare:
+        prepare(settings)
+        return
     whole = Settings()
     complete = (tuple(settings.models), tuple(settings.rates), tuple(settings.threads), settings.quick) == (
         whole.models,
@@ -61,8 +74,17 @@ def main() -> None:
         if report is None:
             print(f"section {name} failed: {failed[name]}", flush=True)
             continue
-        write(folder, name, {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report})
+        report = {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report}
+        write(folder, name, with_earlier(folder, name, report))
     print("\n".join(render(folder, str(folder))))
+
+
+def prepare(settings: Settings) -> None:
+    """Make what section "llama" needs; ends the program with the reason where that cannot be."""
+    try:
+        beside_llama.make_ready(settings)
+    except (RuntimeError, OSError, CalledProcessError) as error:
+        raise SystemExit(f"bench: {error}") from error
 
 
 def parse() -> argparse.Namespace:
@@ -75,8 +97,18 @@ def parse() -> argparse.Namespace:
     add("--rates", nargs="+", type=float, default=RATES, metavar="RATE", help="firing rates to sweep (default: all)")
     add("--threads", nargs="+", type=int, default=whole.threads, help="default: 1 and all cores")
     add("--quick", action="store_true", help="short blocks, few rounds, small sizes: to see whether it runs")
+    add("--sizes", nargs="+", choices=SIZES, help="of section llama (default: all, with --quick the smallest)")
+    add("--prepare", action="store_true", help="make what section llama needs, gigabytes for large sizes, and stop")
     add("--output", type=Path, help="folder to write to")
     return parser.parse_args()
+
+
+def with_earlier(folder: Path, name: str, report: Record) -> Record:
+    """A report of section "llama" with the sizes that were measured before; of any other section as it is."""
+    path = folder / f"{name}.json"
+    if name != "llama" or not path.is_file():
+        return report
+    return beside_llama.merge(json.loads(path.read_text(encoding="utf-8")), report)
 
 
 def write(folder: Path, name: str, report: Record) -> None:

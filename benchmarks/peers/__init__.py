@@ -13,9 +13,9 @@ from benchmarks.peers import (
     torch_compile,
     torch_eager,
 )
-from benchmarks.peers.peer import Peer, PeerError, PeerStream, Subject
+from benchmarks.peers.peer import Peer, Subject
 
-__all__ = ["PEERS", "Peer", "PeerError", "PeerStream", "Subject"]
+__all__ = ["PEERS", "Peer", "Subject"]
 
 MODULES = (
     onnx_runtime,

@@ -7,22 +7,19 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from astroedge.replace_file import replacing
 from astroedge.step.graph import StepGraph
 from astroedge.step.spec import StepSpec
 from benchmarks.places import REPOSITORY
+from benchmarks.processes.worker import Array, Tick
 
 KEPT = REPOSITORY / "out" / "benchmarks" / "peers"
 
-Array = NDArray[Any]
-# One tick: an array for each input, in the order of the spec, → the first output, which the next tick may overwrite.
-Tick = Callable[[Sequence[Array]], Array]
+__all__ = ["Array", "Tick", "Work"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,11 @@ class Work:
     def spec(self) -> StepSpec:
         """The contract of a tick."""
         return self.graph.spec
+
+    @property
+    def names(self) -> list[str]:
+        """The inputs' names, in order."""
+        return [item.name for item in self.spec.inputs]
 
     def zero_inputs(self) -> list[Array]:
         """An array of zeros for each input: what a peer that must run once to be ready is run on."""

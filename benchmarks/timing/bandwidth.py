@@ -11,13 +11,16 @@ import ctypes
 import mmap
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astroedge.abi.aligned import address_of
 
@@ -45,8 +48,41 @@ uint64_t read_all(const vector *data, uint64_t vectors, uint64_t passes)
 """
 
 
-def measure_bandwidth() -> dict[int, float]:
-    """Gigabytes a second by the bytes gone over, for every size of `SIZES`; the thread should be bound to a core."""
+def measure_bandwidth(sizes: Sequence[int] = SIZES, cores: int = 1) -> dict[int, float]:
+    """Gigabytes a second by the bytes gone over, for every size of `sizes`; the thread should be bound to a core.
+
+    With more cores, as many threads each go over their part of those bytes at the same time.
+    """
+    read_all = _compile_loop()
+    buffers = [_in_huge_pages(max(sizes) // cores) for _ in range(cores)]
+
+    def trial(size: int, passes: int) -> int:
+        begin = perf_counter_ns()
+        for done in [pool.submit(read_all, address_of(buffer), size // cores // 64, passes) for buffer in buffers]:
+            done.result()
+        return perf_counter_ns() - begin
+
+    measured = {}
+    with ThreadPoolExecutor(cores) as pool:
+        for size in sizes:
+            passes = max(1, TRIAL_NANOSECONDS // max(trial(size, 1), 1))
+            measured[size] = size * passes / min(trial(size, passes) for _ in range(TRIALS))
+    return measured
+
+
+def _in_huge_pages(size: int) -> NDArray[np.uint8]:
+    """A buffer whose pages are all there, huge ones where the system has them."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    buffer = np.frombuffer(memory, np.uint8)
+    buffer[:] = 1
+    return buffer
+
+
+def _compile_loop() -> Any:
+    """The loop as a function of address, vectors and passes."""
     with TemporaryDirectory() as folder:
         source, library = Path(folder) / "read_all.c", Path(folder) / "read_all.so"
         source.write_text(SOURCE, encoding="ascii")
@@ -54,23 +90,7 @@ def measure_bandwidth() -> dict[int, float]:
         subprocess.run([*command, str(source), "-o", str(library)], check=True)
         read_all = ctypes.CDLL(str(library)).read_all
     read_all.argtypes, read_all.restype = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64), ctypes.c_uint64
-    memory = mmap.mmap(-1, SIZES[-1], flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    buffer = np.frombuffer(memory, np.uint8)
-    buffer[:] = 1  # every page is there
-
-    def trial(size: int, passes: int) -> int:
-        begin = perf_counter_ns()
-        read_all(address_of(buffer), size // 64, passes)
-        return perf_counter_ns() - begin
-
-    measured = {}
-    for size in SIZES:
-        passes = max(1, TRIAL_NANOSECONDS // max(trial(size, 1), 1))
-        measured[size] = size * passes / min(trial(size, passes) for _ in range(TRIALS))
-    return measured
+    return read_all
 
 
 def bandwidth_at(measured: Mapping[int, float], size: int) -> float:

@@ -16,13 +16,17 @@ CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class Settings:
-    """The networks, firing rates and numbers of threads to measure, and for how long; by default everything."""
+    """The networks, firing rates and numbers of threads to measure, and for how long; by default everything.
+
+    `sizes` are those of section "llama", by name.
+    """
 
     models: Sequence[str] = tuple(SUITE)
     rates: Sequence[float] = RATES
     threads: Sequence[int] = tuple(sorted({1, CORES}))
     plan: Plan = FULL
     quick: bool = False
+    sizes: Sequence[str] = ()
 
 
 def each(names: Sequence[str], failed: dict[str, str], measure: Callable[[str], list[Record]]) -> list[Record]:

@@ -1,8 +1,7 @@
-"""The study of large networks: sizes as they are asked for, memory as it is seen, and the table."""
+"""The study of large networks: memory as it is seen, and the table."""
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -12,25 +11,6 @@ import pytest
 from benchmarks.studies import large
 from benchmarks.timing import peak_memory
 from benchmarks.timing.peak_memory import run_measured
-
-
-@pytest.mark.parametrize("weights", [50_000_000, 500_000_000, 1_500_000_000])
-def test_a_network_has_about_as_many_weights_as_asked_for(weights: int) -> None:
-    """Without any memory for it, the network is within a tenth of the size."""
-    step = large._empty(large.configuration(weights))
-    assert sum(parameter.numel() for parameter in step.parameters()) == pytest.approx(weights, rel=0.11)
-
-
-@pytest.mark.parametrize(("text", "number"), [("50M", 50_000_000), ("1.5B", 1_500_000_000), ("1234", 1234)])
-def test_numbers_have_letters(text: str, number: int) -> None:
-    """A size is a number with a letter for thousands."""
-    assert large._number(text) == number
-
-
-def test_what_is_no_number_is_refused() -> None:
-    """A size that is none is named."""
-    with pytest.raises(argparse.ArgumentTypeError, match="lots"):
-        large._number("lots")
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux's /proc")

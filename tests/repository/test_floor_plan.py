@@ -89,8 +89,8 @@ PLAN = {
     "public names": ("astroedge",),
     "cli": ("cli.shared", "cli", "__main__"),
     "benchmarks": (
-        *("benchmarks.places", "benchmarks.networks", "benchmarks.peers", "benchmarks.timing", "benchmarks.report"),
-        "benchmarks.arm",
+        *("benchmarks.places", "benchmarks.processes", "benchmarks.networks", "benchmarks.peers"),
+        *("benchmarks.timing", "benchmarks.report", "benchmarks.arm", "benchmarks.llama"),
         *("benchmarks.sections", "benchmarks.studies", "benchmarks"),
     ),
     "examples": (

@@ -33,7 +33,7 @@ def assert_steps_as_the_reference(peer: Peer, subject: SmallSubject, threads: in
         outputs = [stream.tick({"x": x}) for x in subject.inputs["x"][:FIRST]]
         times = stream.time_block({"x": subject.inputs["x"][FIRST : FIRST + BLOCK]})
         outputs += [stream.tick({"x": x}) for x in subject.inputs["x"][FIRST + BLOCK :]]
-        assert stream.peak_bytes() > 2**20
+        assert stream.memory()["peak"] > 2**20
     assert times.shape == (BLOCK,)
     assert times.dtype == np.float64
     assert (times > 0).all()

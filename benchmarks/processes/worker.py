@@ -1,8 +1,9 @@
-"""The process of a peer: prepares the network once, then answers requests that come through a pipe.
+"""The process of a runtime: prepares the network once, then answers requests that come through a pipe.
 
-    python -m benchmarks.peers.worker MODULE DESCRIPTOR
+    python -m benchmarks.processes.worker MODULE DESCRIPTOR
 
-A request is `(name, argument)`, an answer `(True, result)` or `(False, message)`.
+A request is `(name, argument)`, an answer `(True, result)` or `(False, message)`. NumPy is all that is imported besides
+MODULE and what it imports, so that the memory of the process is that of its runtime.
 """
 
 from __future__ import annotations
@@ -11,15 +12,31 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter_ns
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.work import Array, Tick, Work
+Array = NDArray[Any]
+# One tick: an array for each input, in the order of their names, → the first output, which the next tick may overwrite.
+Tick = Callable[[Sequence[Array]], Array]
+MEMORY = {"resident": "VmRSS", "peak": "VmHWM"}
+
+
+class Work(Protocol):
+    """What a module's `start` is given: at least on how many threads, and the inputs' names in order."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads the runtime may use."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the inputs of a tick, in order."""
 
 
 class Worker:
@@ -28,13 +45,13 @@ class Worker:
     def __init__(self, module: str) -> None:
         """Prepare for a network to be stepped by `module`."""
         self._module = module
-        self._names: list[str] = []
+        self._names: Sequence[str] = ()
         self._tick: Tick | None = None
 
     def start(self, work: Work) -> None:
         """Bind the process to its cores and prepare the network."""
         _use_cores(work.threads)
-        self._names = [item.name for item in work.spec.inputs]
+        self._names = work.names
         self._tick = importlib.import_module(self._module).start(work)
 
     def tick(self, inputs: Mapping[str, Array]) -> Array:
@@ -47,7 +64,7 @@ class Worker:
         assert self._tick is not None, "start comes first"
         tick, samples = self._tick, []
         rows = list(zip(*(inputs[name] for name in self._names), strict=True))
-        gc.disable()  # a collection in the middle of a tick is not the peer's time
+        gc.disable()  # a collection in the middle of a tick is not the runtime's time
         for row in rows:
             begin = perf_counter_ns()
             tick(row)
@@ -55,11 +72,17 @@ class Worker:
         gc.enable()
         return np.array(samples) / 1e3
 
-    def peak(self, _: None) -> int:
-        """The most bytes this process has had in memory."""
+    def memory(self, _: None) -> dict[str, int]:
+        """Bytes that this process has in memory now, and the most that it has had."""
         # Not getrusage: there, the process that started this one counts until exec.
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+        found = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
+        return {word: int(found[field].split()[0]) * 1024 for word, field in MEMORY.items()}
+
+    def ask(self, question: tuple[str, tuple[Any, ...]]) -> Any:
+        """What a method of the tick gives, by its name, for arguments."""
+        name, arguments = question
+        return getattr(self._tick, name)(*arguments)
 
 
 def _use_cores(threads: int) -> None:
@@ -80,7 +103,7 @@ def main() -> None:
             return
         try:
             answer = (True, getattr(worker, request)(argument))
-        except Exception as error:  # whatever a peer raises is its answer; the run goes on without it
+        except Exception as error:  # whatever a runtime raises is its answer; the run goes on without it
             lines = str(error).strip().splitlines()
             answer = (False, f"{type(error).__name__}: {' '.join(lines)[:400]}")
         connection.send(answer)

@@ -1,0 +1,31 @@
+"""Section "llama": sizes that are measured one after the other come into one report."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.sections.beside_llama import merge
+from tests.benchmarks.llama.records import llama_report
+from tests.benchmarks.records import MACHINE
+
+
+def test_a_size_measured_alone_joins_the_others() -> None:
+    """Sizes keep their order, one that is measured again takes the place of its figures, failures stay with theirs."""
+    earlier = {"machine": MACHINE, **llama_report(("25M", "1.5B")), "failed": {"1.5B, 0 tokens": "died", "25M": "old"}}
+    again = {"machine": MACHINE, **llama_report(("500M",))}
+    both = merge(earlier, again)
+    assert list(both["sizes"]) == ["25M", "500M", "1.5B"]
+    assert len(both["comparisons"]) == len(earlier["comparisons"]) + len(again["comparisons"])
+    assert both["failed"] == earlier["failed"]
+    newer = {"machine": MACHINE, **llama_report(("25M",))}
+    merged = merge(both, newer)
+    assert [record for record in merged["comparisons"] if record["size"] == "25M"] == newer["comparisons"]
+    assert merged["failed"] == {"1.5B, 0 tokens": "died"}
+
+
+def test_figures_of_another_machine_are_not_mixed_in(capsys: pytest.CaptureFixture[str]) -> None:
+    """What another processor did is left out, and that is said."""
+    earlier = {"machine": {**MACHINE, "cpu": "Another"}, **llama_report(("25M",))}
+    report = {"machine": MACHINE, **llama_report(("500M",))}
+    assert merge(earlier, report) == report
+    assert "another machine" in capsys.readouterr().out
