@@ -126,19 +126,22 @@ class _LeakyScan(torch.autograd.Function):
         ctx: Any, current: Tensor, decay: Tensor, initial: Tensor, threshold: float, readout: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         membrane, spikes = torch.empty_like(current), torch.empty_like(current)
-        left, helped = initial, [None] * len(current) if readout is None else readout.unbind()
-        # One view a tick, made at once: to index would cost as much as to compute.
-        for now, m, s, help in zip(current.unbind(), membrane.unbind(), spikes.unbind(), helped, strict=True):
-            torch.addcmul(now, decay, left, out=m)
+        left = current.new_empty(len(current) + 1, *initial.shape)  # before the first tick and after each
+        left[0] = initial
+        ticks = zip(current.unbind(), membrane.unbind(), spikes.unbind(), left[:-1].unbind(), left[1:].unbind(), strict=True)
+        helped = [None] * len(current) if readout is None else readout.unbind()
+        # A view for each tick, all made at once: to index there would take as long as to compute.
+        for (now, m, s, before, after), help in zip(ticks, helped, strict=True):
+            torch.addcmul(now, decay, before, out=m)
             torch.ge(m if help is None else m + help, threshold, out=s)
-            left = torch.sub(m, s, alpha=threshold)
+            torch.sub(m, s, alpha=threshold, out=after)
         ctx.threshold = threshold
-        ctx.save_for_backward(membrane, spikes, decay, initial, readout)
-        return spikes, left
+        ctx.save_for_backward(membrane, left, decay, readout)
+        return spikes, left[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, Tensor | None]:
-        membrane, spikes, decay, initial, readout = ctx.saved_tensors
+        membrane, left, decay, readout = ctx.saved_tensors
         d_spikes, d_left = gradients
         drive = membrane if readout is None else membrane + readout
         d_drive = d_spikes * _surrogate(drive - ctx.threshold)
@@ -146,8 +149,7 @@ class _LeakyScan(torch.autograd.Function):
         for d_now, d_m in zip(reversed(d_drive.unbind()), reversed(d_current.unbind()), strict=True):
             torch.add(d_now, d_left, out=d_m)
             d_left = d_m * decay
-        left = torch.cat([initial[None], torch.sub(membrane[:-1], spikes[:-1], alpha=ctx.threshold)])
-        d_decay = (d_current * left).sum(dim=(0, 1))
+        d_decay = (d_current * left[:-1]).sum(dim=(0, 1))
         return d_current, d_decay, d_left, None, None if readout is None else d_drive
 
 

@@ -1,0 +1,264 @@
+"""How far back a name is remembered: an AstroSNN beside a GRU and a transformer of its size.
+
+    python -m benchmarks.studies.recall
+
+A sequence is words, one of which is a name that a mark says is to be kept: `… TELL name … ASK`, and at ASK that name
+is the answer. Other names stand among the words without the mark. All three networks have about as many weights, see
+the same sequences of up to 500 words between the two, and are trained for the same processor time on one thread;
+their learning rates were chosen among three on another seed. They are tested with 100 to 4,000 words in between, so
+mostly beyond what they were trained on. The transformer sees `CONTEXT` tokens, as it was built for; what was told before
+them it cannot know. The AstroSNN's longest memory starts at a time scale of `LONGEST` ticks, chosen for this task.
+Writes `results/recall.json`, `recall.md` and `recall.svg` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from astroedge.models import AstroSNN, AstroSNNConfig
+from benchmarks.places import RESULTS
+from benchmarks.report import markdown, pictures
+from benchmarks.timing.machine import describe
+
+NAMES, WORDS = 64, 64
+TELL, ASK = NAMES + WORDS, NAMES + WORDS + 1
+VOCABULARY = NAMES + WORDS + 2
+UNMARKED = 0.1  # share of the words that are names without the mark
+TRAINED, DISTANCES = 500, (100, 300, 1000, 2000, 4000)
+LANES, CONTEXT = 16, 512
+ASKED = 4  # questions in a training sequence
+LONGEST = 8192.0
+SECONDS, SEEDS, TESTED = 90.0, 3, 256
+RATES = {"AstroSNN": 4e-3, "GRU": 3e-3, "transformer": 1e-3}
+
+
+class Recurrent(nn.Module):
+    """Embedding → one GRU layer → logits."""
+
+    def __init__(self, width: int) -> None:
+        """Fresh weights from torch's global generator."""
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(VOCABULARY, width), nn.Linear(width, VOCABULARY)
+        self.cell = nn.GRU(width, width, batch_first=True)
+
+    def forward(self, tokens: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`tokens (B, T)` → logits `(B, T, VOCABULARY)` and the state after them."""
+        outputs, state = self.cell(self.embedding(tokens), state)
+        return self.head(outputs), state
+
+
+class Transformer(nn.Module):
+    """Two causal blocks over learnt positions of `CONTEXT` tokens, as GPT-2 has them."""
+
+    def __init__(self, width: int) -> None:
+        """Fresh weights from torch's global generator."""
+        super().__init__()
+        self.embedding, self.positions = nn.Embedding(VOCABULARY, width), nn.Embedding(CONTEXT, width)
+        block = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.blocks = nn.TransformerEncoder(block, 2, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.head = nn.Linear(width, VOCABULARY)
+
+    def forward(self, tokens: Tensor, state: None = None) -> tuple[Tensor, None]:
+        """`tokens (B, T)`, of which the last `CONTEXT` are seen → logits of those."""
+        seen = tokens[:, -CONTEXT:]
+        x = self.embedding(seen) + self.positions.weight[: seen.shape[1]]
+        mask = nn.Transformer.generate_square_subsequent_mask(seen.shape[1])
+        return self.head(self.blocks(x, mask, is_causal=True)), None
+
+
+def sized(make: Callable[[int], nn.Module], weights: int, step: int = 4) -> Callable[[], nn.Module]:
+    """The network of the width whose number of weights is nearest."""
+    widths = range(32, 320, step)
+    best = min(widths, key=lambda width: abs(count(make(width)) - weights))
+    return lambda: make(best)
+
+
+def networks() -> dict[str, Callable[[], nn.Module]]:
+    """The three, by name."""
+    config = AstroSNNConfig(
+        **{"vocabulary": VOCABULARY, "width": 128, "heads": 4, "feed_forward": 256, "layers": 2, "dropout": 0.0},
+        longest_memory=LONGEST,
+    )
+    weights = count(AstroSNN(config))
+    return {
+        "AstroSNN": lambda: AstroSNN(config),
+        "GRU": sized(Recurrent, weights),
+        "transformer": sized(Transformer, weights),
+    }
+
+
+def count(model: nn.Module) -> int:
+    """Weights of a network."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def words(shape: tuple[int, int], random: torch.Generator) -> Tensor:
+    """What stands between: words, and names that nothing marks."""
+    filler = torch.randint(NAMES, NAMES + WORDS, shape, generator=random)
+    names = torch.randint(NAMES, shape, generator=random)
+    return torch.where(torch.rand(shape, generator=random) < UNMARKED, names, filler)
+
+
+def training_batch(random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Sequences of `CONTEXT` tokens and their answers, −100 where nothing is asked.
+
+    The name is told among the first ten tokens; distances of the questions are spread evenly in their logarithm.
+    """
+    tokens = words((LANES, CONTEXT), random)
+    answers = torch.full_like(tokens, -100)
+    told = torch.randint(CONTEXT - TRAINED - 2, (LANES,), generator=random)
+    name = torch.randint(NAMES, (LANES,), generator=random)
+    distances = torch.exp(torch.rand(LANES, ASKED, generator=random) * math.log(TRAINED)).long()
+    rows = torch.arange(LANES)
+    for column in range(ASKED):
+        place = told + 2 + distances[:, column]
+        tokens[rows, place], answers[rows, place] = ASK, name
+    tokens[rows, told], tokens[rows, told + 1] = TELL, name
+    return tokens, answers
+
+
+def test_batch(distance: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Sequences in which one name is told and asked for after so many words, and the names."""
+    tokens = words((TESTED, distance + 13), random)
+    name = torch.randint(NAMES, (TESTED,), generator=random)
+    tokens[:, 10], tokens[:, 11], tokens[:, -1] = TELL, name, ASK
+    return tokens, name
+
+
+def fit(model: nn.Module, rate: float, seed: int, seconds: float) -> int:
+    """Train for so much processor time, the rate falling along a cosine; returns the sequences that were seen."""
+    random = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    begin, batches, used = time.process_time(), 0, 0.0
+    model.train()
+    while used < seconds:
+        factor = min(1.0, (batches + 1) / 50) * 0.5 * (1 + math.cos(math.pi * used / seconds))
+        for group in optimiser.param_groups:
+            group["lr"] = rate * factor
+        tokens, answers = training_batch(random)
+        logits, _ = model(tokens)
+        loss = F.cross_entropy(logits.flatten(0, 1), answers.flatten(), ignore_index=-100)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        batches, used = batches + 1, time.process_time() - begin
+    model.eval()
+    return batches * LANES
+
+
+def accuracy(model: nn.Module, distance: int) -> float:
+    """The share of names that are right after so many words, of `TESTED`; the same sequences for every network."""
+    tokens, names = test_batch(distance, torch.Generator().manual_seed(1_000_003 + distance))
+    with torch.no_grad():
+        if isinstance(model, Transformer):
+            logits, _ = model(tokens)
+        else:
+            state = None
+            for window in tokens.split(CONTEXT, dim=1):
+                logits, state = model(window, state)
+    return float((logits[:, -1, :NAMES].argmax(1) == names).float().mean())
+
+
+def measure(seconds: float, seeds: int) -> dict[str, Any]:
+    """Train and test all networks with every seed, in turn."""
+    makers, runs = networks(), list[dict[str, Any]]()
+    for seed in range(seeds):
+        for name, make in makers.items():
+            torch.manual_seed(seed)
+            model = make()
+            sequences = fit(model, RATES[name], seed, seconds)
+            found = {str(distance): accuracy(model, distance) for distance in DISTANCES}
+            print(f"{name}, seed {seed}, {sequences:,} sequences: {found}", flush=True)
+            runs.append(
+                {"network": name, "seed": seed, "weights": count(model), "sequences": sequences, "accuracy": found}
+            )
+    return {"machine": describe(), "threads": 1, "seconds": seconds, "tested": TESTED, "runs": runs}
+
+
+def main() -> None:
+    """Measure, then write record, page and picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--page", action="store_true", help="only write page and picture from the record")
+    torch.set_num_threads(1)
+    record = RESULTS / "recall.json"
+    if not parser.parse_args().page:
+        record.write_text(json.dumps(measure(SECONDS, SEEDS), indent=2) + "\n", encoding="utf-8")
+    report = json.loads(record.read_text(encoding="utf-8"))
+    (RESULTS / "recall.md").write_text(render(report), encoding="utf-8")
+    draw(report)
+    print(render(report))
+
+
+def results_of(report: dict[str, Any], name: str) -> dict[int, list[float]]:
+    """Accuracies by distance, one of each seed."""
+    own = [run["accuracy"] for run in report["runs"] if run["network"] == name]
+    return {distance: [found[str(distance)] for found in own] for distance in DISTANCES}
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report as a Markdown table, mean and range over the seeds."""
+    machine, rows = report["machine"], list[list[str]]()
+    for name in dict.fromkeys(run["network"] for run in report["runs"]):
+        own = [run for run in report["runs"] if run["network"] == name]
+        cells = [_cell(found) for found in results_of(report, name).values()]
+        sequences = round(statistics.mean(run["sequences"] for run in own))
+        rows.append([name, f"{own[0]['weights']:,}", f"{sequences:,}", *cells])
+    header = ["network", "weights", "sequences seen", *(f"{distance:,}" for distance in DISTANCES)]
+    seeds = len({run["seed"] for run in report["runs"]})
+    lines = [
+        "# Recall of a name",
+        "",
+        f"Made by `python -m benchmarks.studies.recall` on {machine['cpu']} ({machine['cores']} cores, "
+        f"{machine['kernel']}), one thread. A name is told among words and other names, and asked for after the number "
+        f"of words above each column: the share of right answers, of {report['tested']} sequences, mean of {seeds} seeds "
+        f"and their range. All networks were trained for {report['seconds']:.0f} s of processor time each, with up to "
+        f"{TRAINED} words in between; a guess is right in {1 / NAMES:.1%}. The transformer sees {CONTEXT} tokens, so that "
+        f"farther back it can only guess.",
+        "",
+        *markdown.table(header, rows),
+        "",
+        "![Share of right answers by distance](recall.svg)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(found: list[float]) -> str:
+    """A mean as a percentage, with the range of the seeds where they differ."""
+    low, high = (f"{value:.0%}" for value in (min(found), max(found)))
+    mean = f"{statistics.mean(found):.1%}"
+    return mean if low == high else f"{mean} ({low.removesuffix('%')}–{high})"
+
+
+def draw(report: dict[str, Any]) -> None:
+    """Accuracy by distance, a line a network and a point a seed."""
+    picture, axes = pictures.figure(6.4, 3.4)
+    for index, name in enumerate(dict.fromkeys(run["network"] for run in report["runs"])):
+        found = results_of(report, name)
+        means = [statistics.mean(values) for values in found.values()]
+        colour = pictures.COLOURS[2 * index]
+        axes.plot(list(found), means, marker="o", label=name, color=colour)
+        for distance, values in found.items():
+            axes.plot([distance] * len(values), values, ".", alpha=0.5, color=colour)
+    axes.axvline(TRAINED, linestyle=":", color="grey")
+    axes.text(TRAINED, 1.02, " longest trained", fontsize=8, color="grey")
+    axes.axhline(1 / NAMES, linestyle=":", color="grey")
+    axes.set(xscale="log", xlabel="words between telling and asking", ylabel="right answers", ylim=(0, 1.08))
+    axes.set_xticks(DISTANCES, [f"{distance:,}" for distance in DISTANCES])
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+    pictures.save(picture, RESULTS / "recall.svg")
+
+
+if __name__ == "__main__":
+    main()
