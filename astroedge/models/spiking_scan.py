@@ -128,7 +128,9 @@ class _LeakyScan(torch.autograd.Function):
         membrane, spikes = torch.empty_like(current), torch.empty_like(current)
         left = current.new_empty(len(current) + 1, *initial.shape)  # before the first tick and after each
         left[0] = initial
-        ticks = zip(current.unbind(), membrane.unbind(), spikes.unbind(), left[:-1].unbind(), left[1:].unbind(), strict=True)
+        ticks = zip(
+            current.unbind(), membrane.unbind(), spikes.unbind(), left[:-1].unbind(), left[1:].unbind(), strict=True
+        )
         helped = [None] * len(current) if readout is None else readout.unbind()
         # A view for each tick, all made at once: to index there would take as long as to compute.
         for (now, m, s, before, after), help in zip(ticks, helped, strict=True):

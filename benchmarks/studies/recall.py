@@ -1,11 +1,11 @@
 """How far back a name is remembered: an AstroSNN beside a GRU and a transformer of its size.
 
-    python -m benchmarks.studies.recall
+    make bench-recall        or        python -m benchmarks.studies.recall
 
 A sequence is words, one of which is a name that a mark says is to be kept: `… TELL name … ASK`, and at ASK that name
 is the answer. Other names stand among the words without the mark. All three networks have about as many weights, see
 the same sequences of up to 500 words between the two, and are trained for the same processor time on one thread;
-their learning rates were chosen among three on another seed. They are tested with 100 to 4,000 words in between, so
+their learning rates were chosen among three on another seed. They are tested with 100 to 4,000 words in between,
 mostly beyond what they were trained on. The transformer sees `CONTEXT` tokens, as it was built for; what was told before
 them it cannot know. The AstroSNN's longest memory starts at a time scale of `LONGEST` ticks, chosen for this task.
 Writes `results/recall.json`, `recall.md` and `recall.svg` beside this file.
@@ -219,12 +219,12 @@ def render(report: dict[str, Any]) -> str:
     lines = [
         "# Recall of a name",
         "",
-        f"Made by `python -m benchmarks.studies.recall` on {machine['cpu']} ({machine['cores']} cores, "
+        f"Made by `make bench-recall` on {machine['cpu']} ({machine['cores']} cores, "
         f"{machine['kernel']}), one thread. A name is told among words and other names, and asked for after the number "
-        f"of words above each column: the share of right answers, of {report['tested']} sequences, mean of {seeds} seeds "
-        f"and their range. All networks were trained for {report['seconds']:.0f} s of processor time each, with up to "
-        f"{TRAINED} words in between; a guess is right in {1 / NAMES:.1%}. The transformer sees {CONTEXT} tokens, so that "
-        f"farther back it can only guess.",
+        f"of words above each column: the share of right answers, of {report['tested']} sequences, mean of {seeds} "
+        f"seeds and their range. All networks were trained for {report['seconds']:.0f} s of processor time each, with "
+        f"up to {TRAINED} words in between; a guess is right in {1 / NAMES:.1%}. The transformer sees {CONTEXT} "
+        "tokens, so that farther back it can only guess.",
         "",
         *markdown.table(header, rows),
         "",

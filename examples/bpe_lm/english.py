@@ -39,7 +39,11 @@ QUOTED = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
 CODE = re.compile(
     r">>>|\.\. |[=\-~#*_^+]{4}|\\\\|[{}|]|\b(def|import|return) \w+\(|\s{3}| = |==|--|//|->"  # and what underlines a title
 )
-SHORTEST, LETTERS = 40, 0.9  # characters of a paragraph, and the share of them that are letters, blanks, commas or stops
+# Characters of a paragraph, and the share of them that are letters, blanks, commas or stops.
+SHORTEST, LETTERS = 40, 0.9
+    40,
+    0.9,
+)  # characters of a paragraph, and the share of them that are letters, blanks, commas or stops
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Measure the committed network on the held-out text: `python examples/bpe_lm/measure_lm.py`.
 
-Its compiled step in three precisions reads the text as one stream, by the commands that the README shows. Beside it stand
-Kneser–Ney n-grams of the same training text, over bytes and over the same tokens; the byte-level network of
-`examples/char_lm`, trained on 4 % of that text; and `xz -9` given the held-out text alone. Writes `results.json`, and the
-tables of the README from it; with `--page` only those.
+Its compiled step in three precisions reads the text as one stream, by the commands that the README shows. Beside it
+stand Kneser–Ney n-grams of the same training text, over bytes and over the same tokens; the byte-level network of
+`examples/char_lm`, trained on less; and `xz -9` given the held-out text alone. Writes `results.json`, and the tables of
+the README from it; with `--page` only those.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def astroedge(*arguments: str) -> None:
 
 def byte_grams(corpus: Corpus) -> Iterable[tuple[int, float]]:
     """Bits per byte of n-grams over bytes, by their order; the text follows a line end."""
-    training, held_out = (np.frombuffer("".join(side).encode(), np.uint8) for side in (corpus.training, corpus.held_out))
+    training, held_out = (
+        np.frombuffer("".join(side).encode(), np.uint8) for side in (corpus.training, corpus.held_out)
+    )
     for order in BYTE_ORDERS:
         yield order, NGrams(training, order, 256).bits_of(held_out, ord("\n")) / len(held_out)
 
@@ -133,8 +135,9 @@ def render(results: dict[str, Any], training: dict[str, Any]) -> str:
     sources, held_out = results["sources"], results["held_out"]
     read, kept = (sum(row[side] for row in sources) for side in (2, 3))
     lines = [
-        f"{training['weights']:,} weights, trained on {training['tokens']:,} tokens ({training['passes']:.1f} passes) in "
-        f"{training['processor_seconds'] / 3600:.2f} hours of processor time on one thread of {training['machine']['cpu']}.",
+        f"{training['weights']:,} weights, trained on {training['tokens']:,} tokens ({training['passes']:.1f} passes) "
+        f"in {training['processor_seconds'] / 3600:.2f} hours of processor time, on one thread of "
+        f"{training['machine']['cpu']}.",
         "",
         f"{read:,} bytes of training text, {kept:,} bytes held out ({held_out['tokens']:,} tokens).",
         "",

@@ -1,7 +1,7 @@
 """Train the language model of this example: `python examples/bpe_lm/train_lm.py`, on one thread, without a download.
 
-An AstroSNN reads the corpus of `english.py` in tokens, many places of the text at once, its state carried from window to
-window and the gradient cut between them. Every few minutes the whole run is saved: model, optimiser, state, random
+An AstroSNN reads the corpus of `english.py` in tokens, many places of the text at once, its state carried from window
+to window and the gradient cut between them. Every few minutes the whole run is saved: model, optimiser, state, random
 numbers and place in the text. The same command goes on from there.
 """
 
@@ -51,7 +51,9 @@ def main() -> None:
     save_checkpoint(training.model.half(), arguments.out)
     if arguments.out == CHECKPOINT:
         RECORD.write_text(json.dumps(describe(training, fingerprint), indent=2) + "\n", encoding="utf-8")
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {training.seconds / 60:.0f} processor minutes")
+    print(
+        f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {training.seconds / 60:.0f} processor minutes"
+    )
 
 
 def run(training: Training, save: Callable[[], None], seconds: float) -> None:

@@ -112,7 +112,7 @@ class Training:
         return {"config": asdict(self.model.config), "schedule": asdict(self.schedule), "corpus": fingerprint}
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write the whole run; an older file is replaced whole, so that a run that is killed leaves one or the other."""
+        """Write the whole run; an older file is replaced whole, so that a kill leaves one or the other."""
         whole = {
             **self.identity(fingerprint),
             **{"step": self.step, "seconds": self.seconds, "bits": self.bits, "random": torch.get_rng_state()},

@@ -1,4 +1,4 @@
-"""The language model of word parts: its corpus, tokenizer, n-grams, training run and the checkpoint that is committed."""
+"""The language model of word parts: corpus, tokenizer, n-grams, training run and the checkpoint that is committed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_held_out_names_are_those_of_the_byte_model(example: dict[str, ModuleTyp
 def test_prose_is_told_from_code(example: dict[str, ModuleType]) -> None:
     """Of a docstring the sentences are left, a parameter's description among them, each as one line."""
     english = example["english"]
-    text = '''Return the sum of what is given,
+    text = """Return the sum of what is given,
     as a number of the same kind.
 
     Parameters
@@ -71,7 +71,7 @@ def test_prose_is_told_from_code(example: dict[str, ModuleType]) -> None:
         that is convenient to the caller.
 
     >>> total([1, 2, 3]) is a call that returns six.
-    '''
+    """
     assert list(filter(english.is_prose, english.paragraphs(text))) == [
         "Return the sum of what is given, as a number of the same kind.",
         "Numbers to be added up, in any order that is convenient to the caller.",
@@ -86,7 +86,7 @@ def test_documents_are_tokens_of_one_text(example: dict[str, ModuleType]) -> Non
     tokens = [tensor.tolist() for tensor in example["make_tokenizer"].read_documents(texts)]
     tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
     assert tokenizer.get_vocab_size() == 4096
-    assert sum(tokens, []) == tokenizer.encode("".join(texts) + "X").ids[:-1]
+    assert [token for ids in tokens for token in ids] == tokenizer.encode("".join(texts) + "X").ids[:-1]
     assert [tokenizer.decode(ids) for ids in tokens] == texts
 
 
