@@ -4,10 +4,10 @@
 
 A sequence is words, one of which is a name that a mark says is to be kept: `… TELL name … ASK`, and at ASK that name
 is the answer. Other names stand among the words without the mark. All three networks have about as many weights, see
-the same sequences of up to 500 words between the two, and are trained for the same processor time on one thread;
-their learning rates were chosen among three on another seed. They are tested with 100 to 4,000 words in between,
-mostly beyond what they were trained on. The transformer sees `CONTEXT` tokens, as it was built for; what was told before
-them it cannot know. The AstroSNN's longest memory starts at a time scale of `LONGEST` ticks, chosen for this task.
+the same kind of sequence with up to 500 words between the two, and are trained for the same processor time on one
+thread; their learning rates were chosen among three. They are tested with 100 to 4,000 words in between, mostly beyond
+what they were trained on. The transformer sees `CONTEXT` tokens, as it was built for; what was told before them it
+cannot know. The AstroSNN's longest memory starts at a time scale of `LONGEST` ticks, chosen for this task.
 Writes `results/recall.json`, `recall.md` and `recall.svg` beside this file.
 """
 

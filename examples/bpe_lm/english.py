@@ -36,14 +36,10 @@ LEFT_OUT = re.compile(
     r"_?(tests?|testing|idlelib|lib2to3|turtledemo|pydoc_data|site-packages|dist-packages|vendor(ed)?|extern(als?)?)"
 )
 QUOTED = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
-CODE = re.compile(
-    r">>>|\.\. |[=\-~#*_^+]{4}|\\\\|[{}|]|\b(def|import|return) \w+\(|\s{3}| = |==|--|//|->"  # and what underlines a title
-)
+# Prompts, directives, what underlines a title, calls, operators.
+CODE = re.compile(r">>>|\.\. |[=\-~#*_^+]{4}|\\\\|[{}|]|\b(def|import|return) \w+\(|\s{3}| = |==|--|//|->")
 # Characters of a paragraph, and the share of them that are letters, blanks, commas or stops.
 SHORTEST, LETTERS = 40, 0.9
-    40,
-    0.9,
-)  # characters of a paragraph, and the share of them that are letters, blanks, commas or stops
 
 
 @dataclass(frozen=True)
