@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 CHECKPOINT, RECORD = FOLDER / "astrosnn.safetensors", FOLDER / "training.json"
 RUN = Path("build/bpe_lm/run.pt")
 NETWORK = AstroSNNConfig(
-    vocabulary=TOKENS, width=320, heads=8, feed_forward=1024, layers=3, longest_memory=1024.0, dropout=0.1
+    vocabulary=TOKENS, width=384, heads=8, feed_forward=768, layers=2, longest_memory=1024.0, dropout=0.0
 )
 
 
@@ -35,10 +35,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=RUN, help="where the run is saved (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=CHECKPOINT, help="checkpoint to write (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=Schedule.steps, help="how many in all (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=5.0, help="of processor time between saves (default: 5)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    corpus, schedule = load_corpus(), Schedule()
+    corpus, schedule = load_corpus(), Schedule(steps=arguments.steps)
     text = Text(read_documents(corpus.training), schedule)
     training, fingerprint = Training(NETWORK, schedule, text), corpus.fingerprint()
     arguments.run.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,7 @@ def run(training: Training, save: Callable[[], None], seconds: float) -> None:
             if training.seconds - saved >= seconds:
                 save()
                 saved = training.seconds
+                bar.console.print(f"{training.step:,} steps are saved: {_told(training)}")
             bar.update(task, completed=training.step, told=_told(training))
     save()
 

@@ -10,8 +10,9 @@ import io
 import math
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,20 +26,31 @@ LOWEST_RATE, HIGHEST_RATE, RATE_WEIGHT = 0.05, 0.15, 20.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long is trained, on how much at once, and how fast: the rate rises to its peak and falls straight to zero."""
+    """How long is trained, on how much at once, and how fast.
+
+    The rate rises to its peak, stays there and falls straight to zero in the last part of the steps, a share `decay` of
+    them. So a run that has not begun to fall can still be made longer or shorter.
+    """
 
     steps: int = 9000
-    lanes: int = 16
-    window: int = 128
-    rate: float = 4e-3
-    warm_up: int = 200
+    lanes: int = 32
+    window: int = 48
+    rate: float = 5e-3
+    warm_up: int = 100
+    decay: float = 0.25
     weight_decay: float = 0.1
     clip: float = 1.0
     seed: int = 0
 
     def factor(self, step: int) -> float:
         """The learning rate's share of its peak."""
-        return min((step + 1) / self.warm_up, (self.steps - step) / max(1, self.steps - self.warm_up))
+        return min((step + 1) / self.warm_up, 1.0, (self.steps - step) / (self.decay * self.steps))
+
+    def leads_on(self, earlier: Schedule, step: int) -> bool:
+        """Whether the first `step` steps were as they are here: only `steps` differs, and neither began to fall."""
+        same = replace(earlier, steps=self.steps) == self
+        falls = min(schedule.steps * (1 - schedule.decay) for schedule in (self, earlier))
+        return same and (earlier.steps == self.steps or step <= falls)
 
 
 class Text:
@@ -107,8 +119,8 @@ class Training:
         self.step += 1
         self.seconds += time.process_time() - started
 
-    def identity(self, fingerprint: str) -> dict[str, object]:
-        """What has to be equal for a saved run to be this one."""
+    def identity(self, fingerprint: str) -> dict[str, Any]:
+        """What was trained, how, and on what text."""
         return {"config": asdict(self.model.config), "schedule": asdict(self.schedule), "corpus": fingerprint}
 
     def save(self, path: Path, fingerprint: str) -> None:
@@ -126,8 +138,8 @@ class Training:
     def resume(self, path: Path, fingerprint: str) -> None:
         """Go on from what `save` wrote; raises ValueError where that is a run of something else."""
         whole = torch.load(path, weights_only=True)
-        wanted = self.identity(fingerprint)
-        other = [name for name, value in wanted.items() if whole[name] != value]
+        other = [name for name in ("config", "corpus") if whole[name] != self.identity(fingerprint)[name]]
+        other += ["schedule"] * (not self.schedule.leads_on(Schedule(**whole["schedule"]), whole["step"]))
         if other:
             raise ValueError(
                 f"{path} is a run with another {' and '.join(other)}; finish it as it was begun, or remove it."

@@ -145,7 +145,20 @@ def test_another_run_is_not_taken_up(example: dict[str, ModuleType], tmp_path: P
     with pytest.raises(ValueError, match="another corpus"):
         training.Training(TINY, schedule, text).resume(tmp_path / "run.pt", "other text")
     with pytest.raises(ValueError, match="another schedule"):
-        training.Training(TINY, replace(schedule, steps=3), text).resume(tmp_path / "run.pt", "text")
+        training.Training(TINY, replace(schedule, rate=1.0), text).resume(tmp_path / "run.pt", "text")
+
+
+def test_a_run_can_be_lengthened_until_its_rate_falls(example: dict[str, ModuleType]) -> None:
+    """Of 100 steps the last 25 fall: after 75 the run leads on to 200 steps, after 76 it does not, nor to 99."""
+    short = replace(example["training"].Schedule(), steps=100, warm_up=10)
+    long, shorter = replace(short, steps=200), replace(short, steps=99)
+    assert [short.factor(step) for step in (0, 9, 75, 99)] == [0.1, 1.0, 1.0, 0.04]
+    assert all(short.factor(step) == long.factor(step) for step in range(75))
+    assert long.leads_on(short, 75)
+    assert short.leads_on(long, 75)
+    assert not long.leads_on(short, 76)
+    assert not shorter.leads_on(short, 75)
+    assert short.leads_on(short, 90)
 
 
 def test_the_page_is_what_the_records_say(example: dict[str, ModuleType]) -> None:
