@@ -87,10 +87,7 @@ def sized(make: Callable[[int], nn.Module], weights: int, step: int = 4) -> Call
 
 def networks() -> dict[str, Callable[[], nn.Module]]:
     """The three, by name."""
-    config = AstroSNNConfig(
-        **{"vocabulary": VOCABULARY, "width": 128, "heads": 4, "feed_forward": 256, "layers": 2, "dropout": 0.0},
-        longest_memory=LONGEST,
-    )
+    config = AstroSNNConfig(VOCABULARY, 128, 4, 256, 2, longest_memory=LONGEST, dropout=0.0)
     weights = count(AstroSNN(config))
     return {
         "AstroSNN": lambda: AstroSNN(config),

@@ -70,7 +70,7 @@ def load_corpus(sources: Iterable[str] = SOURCES, tuning: bool = False) -> Corpu
     judged = {name for _, name, _ in documents if name_fraction(name) >= TUNING_ABOVE} if tuning else hidden
     training, held_out = list[str](), list[str]()
     sizes: dict[str, list[int]] = {source: [0, 0] for source in sources}
-    seen: set[str] = set()
+    seen = {part for _, name, parts in documents if tuning and name in hidden for part in parts}
     for side, texts in enumerate((held_out, training)):
         for source, name, parts in documents:
             if (name in judged) is bool(side) or (tuning and name in hidden):
@@ -80,7 +80,8 @@ def load_corpus(sources: Iterable[str] = SOURCES, tuning: bool = False) -> Corpu
             if kept:
                 texts.append("\n".join(kept) + "\n\n")
                 sizes[source][1 - side] += len(texts[-1])
-    return Corpus(training, held_out, [(*described(source), *sizes[source]) for source in sizes])
+    table = [(*described(source), trained, kept) for source, (trained, kept) in sizes.items()]
+    return Corpus(training, held_out, table)
 
 
 def read(source: str) -> Iterator[tuple[str, list[str]]]:

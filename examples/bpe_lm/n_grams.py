@@ -93,7 +93,8 @@ def _discounts(counts: NDArray[np.int64]) -> Floats:
         return np.full(3, 0.5)
     y = n1 / (n1 + 2 * n2)
     found = np.array([1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
-    return np.clip(found, 0.0, [1.0, 2.0, 3.0])
+    limited: Floats = np.clip(found, 0.0, [1.0, 2.0, 3.0])
+    return limited
 
 
 def _find(known: Codes, wanted: Codes) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
