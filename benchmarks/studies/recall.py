@@ -7,8 +7,8 @@ is the answer. Other names stand among the words without the mark. All three net
 the same kind of sequence with up to `TRAINED` words between the two, few at first and then more, and are trained for
 the same processor time on one thread, at rates that are usual for each and were not searched. They are tested with 100
 to 4,000 words in between, mostly beyond what they were trained on. The transformer sees `CONTEXT` tokens, as it was
-built for; what was told before them it cannot know. The AstroSNN's longest memory starts at a time scale of `LONGEST`
-ticks, chosen for this task.
+built for; what was told before them it cannot know. The AstroSNN's memories start at time scales from `SHORTEST` to
+`LONGEST` ticks, chosen for this task.
 Writes `results/recall.json`, `recall.md` and `recall.svg` beside this file.
 """
 
@@ -39,7 +39,7 @@ FIRST, TRAINED, DISTANCES = 8, 490, (100, 300, 1000, 2000, 4000)
 TOKENS, CONTEXT = 1024, 512  # of a training batch, and what the transformer sees
 ASKED = 4  # questions in a training sequence
 GROWTH = 0.6  # share of the training in which distances grow, from FIRST to TRAINED, evenly in their logarithm
-LONGEST = 8192.0
+SHORTEST, LONGEST = 512.0, 16384.0
 SECONDS, SEEDS, TESTED = 50.0, 3, 128
 RATES = {"AstroSNN": 4e-3, "GRU": 3e-3, "transformer": 1e-3}
 
@@ -87,7 +87,7 @@ def sized(make: Callable[[int], nn.Module], weights: int, step: int = 4) -> Call
 
 def networks() -> dict[str, Callable[[], nn.Module]]:
     """The three, by name."""
-    config = AstroSNNConfig(VOCABULARY, 128, 4, 256, 2, longest_memory=LONGEST, dropout=0.0)
+    config = AstroSNNConfig(VOCABULARY, 128, 4, 256, 2, shortest_memory=SHORTEST, longest_memory=LONGEST, dropout=0.0)
     weights = count(AstroSNN(config))
     return {
         "AstroSNN": lambda: AstroSNN(config),

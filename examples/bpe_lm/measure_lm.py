@@ -77,7 +77,7 @@ def measure(corpus: Corpus, build: Path) -> dict[str, Any]:
 def evaluate(
     checkpoint: Path, text: Path, build: Path, precisions: Iterable[str], *options: str
 ) -> list[dict[str, Any]]:
-    """Bits per byte of ONNX Runtime and of a bundle in each precision, and the bytes of its weights, by `astroedge`."""
+    """Bits per byte of a bundle in each precision, and the bytes of its weights, by `astroedge`."""
     name = checkpoint.parent.name
     graph, record = build / f"{name}.onnx", build / f"{name}.json"
     bundles = {precision: build / f"{name}-{precision}.astro" for precision in precisions}
@@ -85,13 +85,12 @@ def evaluate(
     for precision, bundle in bundles.items():
         astroedge("compile", str(graph), "--precision", precision, "-o", str(bundle))
     chosen = map(str, bundles.values())
-    astroedge("eval", *chosen, "--graph", str(graph), "--data", str(text), "--json", str(record))
+    astroedge("eval", *chosen, "--data", str(text), "--json", str(record))
     contenders = json.loads(record.read_text(encoding="utf-8"))["contenders"]
     bits = [next(value for key, value in item["metrics"].items() if key.startswith("bits")) for item in contenders]
-    names = ["ONNX Runtime, float32", *bundles]
     return [
         {"name": label, "bytes": item["weights_bytes"], "bits per byte": value}
-        for label, item, value in zip(names, contenders, bits, strict=True)
+        for label, item, value in zip(bundles, contenders, bits, strict=True)
     ]
 
 
