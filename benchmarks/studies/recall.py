@@ -3,12 +3,12 @@
     make bench-recall        or        python -m benchmarks.studies.recall
 
 A sequence is words, one of which is a name that a mark says is to be kept: `… TELL name … ASK`, and at ASK that name
-is the answer. Other names stand among the words without the mark. All three networks have about as many weights, see
-the same kind of sequence with up to `TRAINED` words between the two, few at first and then more, and are trained for
-the same processor time on one thread, at rates that are usual for each and were not searched. They are tested with 100
-to 4,000 words in between, mostly beyond what they were trained on. The transformer sees `CONTEXT` tokens, as it was
-built for; what was told before them it cannot know. The AstroSNN's memories start at time scales from `SHORTEST` to
-`LONGEST` ticks, chosen for this task.
+is the answer. In one task other names stand among the words without the mark. All three networks have about as many
+weights, see the same kind of sequence with up to `TRAINED` words between the two, few at first and then more, and are
+trained for the same processor time on one thread, at rates that are usual for each and hardly searched. They are tested
+with 100 to 4,000 words in between, mostly beyond what they were trained on. The transformer sees `CONTEXT` tokens, as
+it was built for; what was told before them it cannot know. The AstroSNN's memories start at time scales from `SHORTEST`
+to `LONGEST` ticks, chosen for this task.
 Writes `results/recall.json`, `recall.md` and `recall.svg` beside this file.
 """
 
@@ -34,13 +34,14 @@ from benchmarks.timing.machine import describe
 NAMES, WORDS = 32, 64
 TELL, ASK = NAMES + WORDS, NAMES + WORDS + 1
 VOCABULARY = NAMES + WORDS + 2
-UNMARKED = 0.1  # share of the words that are names without the mark
+# What stands between: by a task's name the share of the words that are names without the mark.
+TASKS = {"words alone": 0.0, "words and other names": 0.1}
 FIRST, TRAINED, DISTANCES = 8, 490, (100, 300, 1000, 2000, 4000)
 TOKENS, CONTEXT = 1024, 512  # of a training batch, and what the transformer sees
 ASKED = 4  # questions in a training sequence
 GROWTH = 0.6  # share of the training in which distances grow, from FIRST to TRAINED, evenly in their logarithm
 SHORTEST, LONGEST = 512.0, 16384.0
-SECONDS, SEEDS, TESTED = 50.0, 3, 128
+SECONDS, SEEDS, TESTED = 50.0, 1, 128
 RATES = {"AstroSNN": 4e-3, "GRU": 3e-3, "transformer": 1e-3}
 
 
@@ -101,21 +102,21 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def words(shape: tuple[int, int], random: torch.Generator) -> Tensor:
-    """What stands between: words, and names that nothing marks."""
+def words(shape: tuple[int, int], unmarked: float, random: torch.Generator) -> Tensor:
+    """What stands between: words, and a share of names that nothing marks."""
     filler = torch.randint(NAMES, NAMES + WORDS, shape, generator=random)
     names = torch.randint(NAMES, shape, generator=random)
-    return torch.where(torch.rand(shape, generator=random) < UNMARKED, names, filler)
+    return torch.where(torch.rand(shape, generator=random) < unmarked, names, filler)
 
 
-def training_batch(longest: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def training_batch(longest: int, unmarked: float, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Sequences with up to `longest` words between telling and asking, and the answers, −100 where nothing is asked.
 
     The name is told among the first ten words; distances of the questions are spread evenly in their logarithm.
     """
     length = longest + 14
     lanes = max(4, TOKENS // length)
-    tokens = words((lanes, length), random)
+    tokens = words((lanes, length), unmarked, random)
     answers = torch.full_like(tokens, -100)
     told = torch.randint(10, (lanes,), generator=random)
     name = torch.randint(NAMES, (lanes,), generator=random)
@@ -128,16 +129,16 @@ def training_batch(longest: int, random: torch.Generator) -> tuple[Tensor, Tenso
     return tokens, answers
 
 
-def test_batch(distance: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def test_batch(distance: int, unmarked: float, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Sequences in which one name is told and asked for after so many words, and the names."""
-    tokens = words((TESTED, distance + 13), random)
+    tokens = words((TESTED, distance + 13), unmarked, random)
     name = torch.randint(NAMES, (TESTED,), generator=random)
     tokens[:, 10], tokens[:, 11], tokens[:, -1] = TELL, name, ASK
     return tokens, name
 
 
-def fit(model: nn.Module, rate: float, seed: int, seconds: float) -> int:
-    """Train for so much processor time, the rate falling along a cosine; returns the tokens that were read."""
+def fit(model: nn.Module, rate: float, unmarked: float, seed: int) -> int:
+    """Train for `SECONDS` of processor time, the rate falling along a cosine; returns the tokens that were read."""
     random = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     begin, batches, read, share = time.process_time(), 0, 0, 0.0
@@ -146,21 +147,21 @@ def fit(model: nn.Module, rate: float, seed: int, seconds: float) -> int:
         factor = min(1.0, (batches + 1) / 50) * 0.5 * (1 + math.cos(math.pi * share))
         for group in optimiser.param_groups:
             group["lr"] = rate * factor
-        tokens, answers = training_batch(round(FIRST * (TRAINED / FIRST) ** min(1.0, share / GROWTH)), random)
+        tokens, answers = training_batch(round(FIRST * (TRAINED / FIRST) ** min(1.0, share / GROWTH)), unmarked, random)
         logits, _ = model(tokens)
         loss = F.cross_entropy(logits.flatten(0, 1), answers.flatten(), ignore_index=-100)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        batches, read, share = batches + 1, read + tokens.numel(), (time.process_time() - begin) / seconds
+        batches, read, share = batches + 1, read + tokens.numel(), (time.process_time() - begin) / SECONDS
     model.eval()
     return read
 
 
-def accuracy(model: nn.Module, distance: int) -> float:
+def accuracy(model: nn.Module, unmarked: float, distance: int) -> float:
     """The share of names that are right after so many words, of `TESTED`; the same sequences for every network."""
-    tokens, names = test_batch(distance, torch.Generator().manual_seed(1_000_003 + distance))
+    tokens, names = test_batch(distance, unmarked, torch.Generator().manual_seed(1_000_003 + distance))
     with torch.no_grad():
         if isinstance(model, Transformer):
             logits, _ = model(tokens)
@@ -172,16 +173,18 @@ def accuracy(model: nn.Module, distance: int) -> float:
 
 
 def measure(seed: int) -> list[dict[str, Any]]:
-    """Train and test each network with one seed."""
-    runs = []
-    for name, make in networks().items():
-        torch.manual_seed(seed)
-        model = make()
-        read = fit(model, RATES[name], seed, SECONDS)
-        found = {str(distance): accuracy(model, distance) for distance in DISTANCES}
-        print(f"{name}, seed {seed}, {read:,} tokens: {found}", flush=True)
-        runs.append({"network": name, "seed": seed, "weights": count(model), "tokens": read, "accuracy": found})
-    return runs
+    """Train and test each network on each task with one seed."""
+    return [measure_one(name, task, seed) for task in TASKS for name in networks()]
+
+
+def measure_one(name: str, task: str, seed: int) -> dict[str, Any]:
+    """Train and test one network."""
+    torch.manual_seed(seed)
+    model = networks()[name]()
+    read = fit(model, RATES[name], TASKS[task], seed)
+    found = {str(distance): accuracy(model, TASKS[task], distance) for distance in DISTANCES}
+    print(f"{task}: {name}, seed {seed}, {read:,} tokens: {found}", flush=True)
+    return {"task": task, "network": name, "seed": seed, "weights": count(model), "tokens": read, "accuracy": found}
 
 
 def main() -> None:
@@ -201,63 +204,64 @@ def main() -> None:
     print(render(report))
 
 
-def results_of(report: dict[str, Any], name: str) -> dict[int, list[float]]:
-    """Accuracies by distance, one of each seed."""
-    own = [run["accuracy"] for run in report["runs"] if run["network"] == name]
-    return {distance: [found[str(distance)] for found in own] for distance in DISTANCES}
+def runs_of(report: dict[str, Any], task: str) -> dict[str, list[dict[str, Any]]]:
+    """The runs of a task by network."""
+    own = [run for run in report["runs"] if run["task"] == task]
+    return {name: [run for run in own if run["network"] == name] for name in dict.fromkeys(x["network"] for x in own)}
+
+
+def accuracies(runs: list[dict[str, Any]], distance: int) -> list[float]:
+    """One of each seed."""
+    return [run["accuracy"][str(distance)] for run in runs]
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report as a Markdown table, mean and range over the seeds."""
-    machine, rows = report["machine"], list[list[str]]()
-    for name in dict.fromkeys(run["network"] for run in report["runs"]):
-        own = [run for run in report["runs"] if run["network"] == name]
-        cells = [_cell(found) for found in results_of(report, name).values()]
-        read = round(statistics.mean(run["tokens"] for run in own))
-        rows.append([name, f"{own[0]['weights']:,}", f"{read:,}", *cells])
-    header = ["network", "weights", "tokens read", *(f"{distance:,}" for distance in DISTANCES)]
+    """The report as a Markdown table for each task, mean and range over the seeds."""
+    machine = report["machine"]
     seeds = len({run["seed"] for run in report["runs"]})
     lines = [
         "# Recall of a name",
         "",
         f"Made by `make bench-recall` on {machine['cpu']} ({machine['cores']} cores, "
-        f"{machine['kernel']}), one thread. A name is told among words and other names, and asked for after the number "
-        f"of words above each column: the share of right answers, of {report['tested']} sequences, mean of {seeds} "
-        f"seeds and their range. All networks were trained for {report['seconds']:.0f} s of processor time each, with "
-        f"up to {TRAINED} words in between; a guess is right in {1 / NAMES:.1%}. The transformer sees {CONTEXT} "
-        "tokens, so that farther back it can only guess.",
-        "",
-        *markdown.table(header, rows),
-        "",
-        "![Share of right answers by distance](recall.svg)",
+        f"{machine['kernel']}), one thread. A name, one of {NAMES}, is told among words, and asked for after the "
+        f"number of words above each column: the share of right answers, of {report['tested']} sequences"
+        + (f", mean of {seeds} seeds and their range" if seeds > 1 else ", one seed")
+        + f". All networks were trained for {report['seconds']:.0f} s of processor time each, with up to {TRAINED} "
+        f"words in between; a guess is right in {1 / NAMES:.1%}. The transformer sees {CONTEXT} tokens, so that "
+        "farther back it can only guess.",
     ]
-    return "\n".join(lines) + "\n"
+    header = ["network", "weights", "tokens read", *(f"{distance:,}" for distance in DISTANCES)]
+    for task in TASKS:
+        rows = [
+            [name, f"{runs[0]['weights']:,}", f"{round(statistics.mean(run['tokens'] for run in runs)):,}"]
+            + [_cell(accuracies(runs, distance)) for distance in DISTANCES]
+            for name, runs in runs_of(report, task).items()
+        ]
+        lines += ["", f"In between: {task}.", "", *markdown.table(header, rows)]
+    return "\n".join([*lines, "", "![Share of right answers by distance](recall.svg)"]) + "\n"
 
 
 def _cell(found: list[float]) -> str:
     """A mean as a percentage, with the range of the seeds where they differ."""
     low, high = (f"{value:.0%}" for value in (min(found), max(found)))
-    mean = f"{statistics.mean(found):.1%}"
+    mean = f"{statistics.mean(found):.0%}"
     return mean if low == high else f"{mean} ({low.removesuffix('%')}–{high})"
 
 
 def draw(report: dict[str, Any]) -> None:
-    """Accuracy by distance, a line a network and a point a seed."""
-    picture, axes = pictures.figure(6.4, 3.4)
-    for index, name in enumerate(dict.fromkeys(run["network"] for run in report["runs"])):
-        found = results_of(report, name)
-        means = [statistics.mean(values) for values in found.values()]
-        colour = pictures.COLOURS[2 * index]
-        axes.plot(list(found), means, marker="o", label=name, color=colour)
-        for distance, values in found.items():
-            axes.plot([distance] * len(values), values, ".", alpha=0.5, color=colour)
-    axes.axvline(TRAINED, linestyle=":", color="grey")
-    axes.text(TRAINED, 1.02, " longest trained", fontsize=8, color="grey")
-    axes.axhline(1 / NAMES, linestyle=":", color="grey")
-    axes.set(xscale="log", xlabel="words between telling and asking", ylabel="right answers", ylim=(0, 1.08))
-    axes.set_xticks(DISTANCES, [f"{distance:,}" for distance in DISTANCES])
-    axes.minorticks_off()
-    axes.legend(frameon=False)
+    """Accuracy by distance, a panel a task and a line a network."""
+    picture, panels = pictures.grid(len(TASKS))
+    for task, axes in zip(TASKS, panels, strict=True):
+        for index, (name, runs) in enumerate(runs_of(report, task).items()):
+            means = [statistics.mean(accuracies(runs, distance)) for distance in DISTANCES]
+            axes.plot(DISTANCES, means, marker="o", label=name, color=pictures.COLOURS[2 * index])
+        axes.axvline(TRAINED, linestyle=":", color="grey")
+        axes.axhline(1 / NAMES, linestyle=":", color="grey")
+        axes.set(title=task, xscale="log", xlabel="words between telling and asking", ylim=(0, 1.05))
+        axes.set_xticks(DISTANCES, [f"{distance:,}" for distance in DISTANCES])
+        axes.minorticks_off()
+    panels[0].set(ylabel="right answers")
+    panels[0].legend(frameon=False)
     pictures.save(picture, RESULTS / "recall.svg")
 
 
