@@ -82,7 +82,8 @@ class Transformer(nn.Module):
 def sized(make: Callable[[int], nn.Module], weights: int, step: int = 4) -> Callable[[], nn.Module]:
     """The network of the width whose number of weights is nearest."""
     widths = range(32, 320, step)
-    best = min(widths, key=lambda width: abs(count(make(width)) - weights))
+    with torch.device("meta"):  # only to be counted
+        best = min(widths, key=lambda width: abs(count(make(width)) - weights))
     return lambda: make(best)
 
 
@@ -129,7 +130,7 @@ def training_batch(longest: int, unmarked: float, random: torch.Generator) -> tu
     return tokens, answers
 
 
-def test_batch(distance: int, unmarked: float, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def asked_batch(distance: int, unmarked: float, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Sequences in which one name is told and asked for after so many words, and the names."""
     tokens = words((TESTED, distance + 13), unmarked, random)
     name = torch.randint(NAMES, (TESTED,), generator=random)
@@ -161,7 +162,7 @@ def fit(model: nn.Module, rate: float, unmarked: float, seed: int) -> int:
 
 def accuracy(model: nn.Module, unmarked: float, distance: int) -> float:
     """The share of names that are right after so many words, of `TESTED`; the same sequences for every network."""
-    tokens, names = test_batch(distance, unmarked, torch.Generator().manual_seed(1_000_003 + distance))
+    tokens, names = asked_batch(distance, unmarked, torch.Generator().manual_seed(1_000_003 + distance))
     with torch.no_grad():
         if isinstance(model, Transformer):
             logits, _ = model(tokens)
