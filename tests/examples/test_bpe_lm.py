@@ -172,7 +172,7 @@ def test_the_page_is_what_the_records_say(example: dict[str, ModuleType]) -> Non
 
 
 def test_the_committed_checkpoint_is_large_and_sparse(example: dict[str, ModuleType]) -> None:
-    """At least five million weights in at most 15 MB; it beats token trigrams' bits on NumPy's held-out text."""
+    """At least five million weights in at most 15 MB, and below 6.7 bits a token where NumPy's held-out text begins."""
     measured, english = example["measure_lm"], example["english"]
     assert measured.CHECKPOINT.stat().st_size <= 15_000_000
     model = load_checkpoint(measured.CHECKPOINT)
@@ -182,6 +182,6 @@ def test_the_committed_checkpoint_is_large_and_sparse(example: dict[str, ModuleT
     with torch.no_grad():
         logits, _ = model(tokens[None, :-1])
     bits = torch.nn.functional.cross_entropy(logits[0], tokens[1:]).item() / np.log(2)
-    assert bits < 7.0
+    assert bits < 6.7
     for name, rate in measured.firing_rates(model, tokens[:1024]).items():
         assert 0.02 <= rate <= 0.20, name
