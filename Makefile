@@ -26,6 +26,7 @@
 #   make bench-streams     many streams: a pool beside sessions in turn and beside a step for a batch of them
 #   make bench-overheads   what a tick costs beyond its kernels, and what loading costs
 #   make bench-pruned      pruned weights beside whole ones and ONNX Runtime
+#   make bench-recall      how far back a name is remembered: an AstroSNN beside a GRU and a transformer
 #   make bench-arm         instructions and cycles of a tick on ARM boards, estimated without a board
 #   make bench-exactness   what the same bits on every processor cost
 #
@@ -38,7 +39,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-exactness bench-gpu bench-paced bench-arm bench-streams zoo emulator browser wheel offline release-check
+.PHONY: demo demo-boards test quick test-gpu test-wheel test-pages exactness cuda-exactness conformance onnx-nodes hostile lint bench bench-kernels bench-convolutions bench-networks bench-overheads bench-pruned bench-recall bench-exactness bench-gpu bench-paced bench-arm bench-streams zoo emulator browser wheel offline release-check
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(name) -c 'import sys; assert sys.version_info >= (3, 11); print("$(name)")' 2>/dev/null)))
@@ -115,6 +116,9 @@ bench-paced: .venv/ready
 
 bench-pruned: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.pruned
+
+bench-recall: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.studies.recall
 
 bench-arm: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.studies.arm

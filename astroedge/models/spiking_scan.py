@@ -53,8 +53,9 @@ def leaky_scan(
     Per tick: `m = decay ⊙ m_prev + current[t]`, `s = Θ(m + readout[t] − threshold)`, `m_prev ← m − s · threshold`.
     `current` and `readout` are `(T, B, N)`, `decay` is `(N,)` in (0, 1), `initial` is `(B, N)`. A readout helps the
     neuron to fire but is not stored in its membrane. Returns the spikes `(T, B, N)` and what the last reset left,
-    `(B, N)`.
+    `(B, N)`. All is computed in the dtype of `initial`, whatever a matrix product under autocast gave.
     """
+    current, readout = current.to(initial.dtype), None if readout is None else readout.to(initial.dtype)
     return _LeakyScan.apply(current, decay, initial, threshold, readout)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -87,10 +88,10 @@ def _attention_chunk(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, memory: Ten
     """`decayed_attention` of one chunk."""
     ticks = q.shape[0]
     q, k, v = (x.permute(1, 2, 0, 3) for x in (q, k, v))  # (B, h, T, d)
-    time = torch.arange(ticks, device=q.device, dtype=q.dtype)
+    time = torch.arange(ticks, device=q.device, dtype=decay.dtype)
     lag = time[:, None] - time[None, :]
     gamma = decay[:, None, None]
-    mask = torch.where(lag >= 0, gamma ** lag.clamp(min=0), torch.zeros((), dtype=q.dtype, device=q.device))
+    mask = torch.where(lag >= 0, gamma ** lag.clamp(min=0), torch.zeros((), dtype=decay.dtype, device=q.device))
     inside = ((q @ k.transpose(-1, -2)) * mask) @ v
     before = (q @ memory) * gamma ** (time + 1)[:, None]
     kept = k.transpose(-1, -2) @ (v * gamma ** (ticks - 1 - time)[:, None])
@@ -125,28 +126,32 @@ class _LeakyScan(torch.autograd.Function):
         ctx: Any, current: Tensor, decay: Tensor, initial: Tensor, threshold: float, readout: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         membrane, spikes = torch.empty_like(current), torch.empty_like(current)
-        left = initial
-        for t in range(current.shape[0]):
-            torch.addcmul(current[t], decay, left, out=membrane[t])
-            drive = membrane[t] if readout is None else membrane[t] + readout[t]
-            torch.ge(drive, threshold, out=spikes[t])
-            left = torch.sub(membrane[t], spikes[t], alpha=threshold)
+        left = current.new_empty(len(current) + 1, *initial.shape)  # before the first tick and after each
+        left[0] = initial
+        ticks = zip(
+            current.unbind(), membrane.unbind(), spikes.unbind(), left[:-1].unbind(), left[1:].unbind(), strict=True
+        )
+        helped = [None] * len(current) if readout is None else readout.unbind()
+        # A view for each tick, all made at once: to index there would take as long as to compute.
+        for (now, m, s, before, after), help in zip(ticks, helped, strict=True):
+            torch.addcmul(now, decay, before, out=m)
+            torch.ge(m if help is None else m + help, threshold, out=s)
+            torch.sub(m, s, alpha=threshold, out=after)
         ctx.threshold = threshold
-        ctx.save_for_backward(membrane, spikes, decay, initial, readout)
-        return spikes, left
+        ctx.save_for_backward(membrane, left, decay, readout)
+        return spikes, left[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, Tensor | None]:
-        membrane, spikes, decay, initial, readout = ctx.saved_tensors
+        membrane, left, decay, readout = ctx.saved_tensors
         d_spikes, d_left = gradients
         drive = membrane if readout is None else membrane + readout
         d_drive = d_spikes * _surrogate(drive - ctx.threshold)
         d_current = torch.empty_like(membrane)
-        for t in range(membrane.shape[0] - 1, -1, -1):
-            torch.add(d_drive[t], d_left, out=d_current[t])
-            d_left = d_current[t] * decay
-        left = torch.cat([initial[None], torch.sub(membrane[:-1], spikes[:-1], alpha=ctx.threshold)])
-        d_decay = (d_current * left).sum(dim=(0, 1))
+        for d_now, d_m in zip(reversed(d_drive.unbind()), reversed(d_current.unbind()), strict=True):
+            torch.add(d_now, d_left, out=d_m)
+            d_left = d_m * decay
+        d_decay = (d_current * left[:-1]).sum(dim=(0, 1))
         return d_current, d_decay, d_left, None, None if readout is None else d_drive
 
 

@@ -66,3 +66,16 @@ def test_decayed_attention_equals_the_memory_it_unrolls() -> None:
         memory = decay[:, None, None] * memory + k[t][..., :, None] * v[t][..., None, :]
         torch.testing.assert_close(outputs[t], (q[t][..., None, :] @ memory)[..., 0, :], rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(last, memory, rtol=1e-10, atol=1e-10)
+
+
+def test_membranes_keep_their_dtype() -> None:
+    """A current in bfloat16, as matrices give it under autocast, is summed in float32 where the state is float32."""
+    torch.manual_seed(1)
+    current, readout = (torch.randn(6, 2, 3).bfloat16().requires_grad_() for _ in range(2))
+    decay, initial = torch.rand(3), torch.randn(2, 3)
+    spikes, left = leaky_scan(current, decay, initial, 1.0, readout)
+    wanted = leaky_scan(current.float(), decay, initial, 1.0, readout.float())
+    assert spikes.dtype == left.dtype == torch.float32
+    assert torch.equal(spikes, wanted[0])
+    assert torch.equal(left, wanted[1])
+    assert all(tensor.dtype == torch.bfloat16 for tensor in torch.autograd.grad(spikes.sum(), (current, readout)))

@@ -94,7 +94,7 @@ PLAN = {
         *("benchmarks.sections", "benchmarks.studies", "benchmarks"),
     ),
     "examples": (
-        *("examples.char_lm", "examples.voice_activity"),
+        *("examples.char_lm", "examples.bpe_lm", "examples.voice_activity"),
         *("examples.zoo.astroedge_zoo", "examples.zoo.frame", "examples.zoo.recipes", "examples.zoo"),
     ),
 }
