@@ -44,7 +44,6 @@ class StoredMatrix:
         group = self.storage.group_rows(len(matrix))
         for place, scales in enumerate(self.scales):
             matrix[place * group : (place + 1) * group] *= scales
-        matrix += np.float32(0)  # no −0.0, of which the sign of a scale would tell
         return matrix
 
     @property
