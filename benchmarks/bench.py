@@ -18,9 +18,12 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from types import ModuleType
 
+from astroedge.errors import AstroEdgeError
+from astroedge.replace_file import replace_file
 from benchmarks.llama.prepare import SIZES
 from benchmarks.networks.suite import RATES, SUITE
 from benchmarks.places import REPOSITORY, RESULTS
+from benchmarks.processes.stream import ProcessError
 from benchmarks.report import markdown
 from benchmarks.report.documents import put_into, summary
 from benchmarks.sections import beside_llama, compare_contexts, compare_models, grow_sizes, sweep_rates
@@ -75,7 +78,8 @@ def main() -> None:
             print(f"section {name} failed: {failed[name]}", flush=True)
             continue
         report = {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report}
-        write(folder, name, with_earlier(folder, name, report))
+        joined = attempt(f"{name}, joined", failed, partial(with_earlier, folder, name, report))
+        write(folder, name, report if joined is None else joined)
     print("\n".join(render(folder, str(folder))))
 
 
@@ -83,7 +87,7 @@ def prepare(settings: Settings) -> None:
     """Make what section "llama" needs; ends the program with the reason where that cannot be."""
     try:
         beside_llama.make_ready(settings)
-    except (RuntimeError, OSError, CalledProcessError) as error:
+    except (RuntimeError, OSError, CalledProcessError, ProcessError, AstroEdgeError) as error:
         raise SystemExit(f"bench: {error}") from error
 
 
@@ -113,7 +117,7 @@ def with_earlier(folder: Path, name: str, report: Record) -> Record:
 
 def write(folder: Path, name: str, report: Record) -> None:
     """The raw figures and the picture of a section, and the tables of all sections whose figures are in the folder."""
-    (folder / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    replace_file(folder / f"{name}.json", (json.dumps(report, indent=1) + "\n").encode())
     if report["comparisons"]:
         SECTIONS[name].draw(report, folder / f"{name}.svg")
     if folder == COMPLETE:

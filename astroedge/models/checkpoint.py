@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -71,10 +72,12 @@ def load_example(path: str | os.PathLike[str]) -> Tensor | None:
             return None
         tokens: Tensor = file.get_tensor(EXAMPLE)
         vocabulary = json.loads(file.metadata()[METADATA_KEY])["config"]["vocabulary"]
-    if tokens.ndim != 1 or not len(tokens) or tokens.is_floating_point() or tokens.is_complex():
+    wrong = tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool
+    if tokens.ndim != 1 or not len(tokens) or wrong:
         raise InputError(f"The example of {os.fspath(path)!r} is no row of tokens; write the checkpoint again.")
+    tokens = tokens.long()
     if not 0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary:
         raise InputError(
             f"The example of {os.fspath(path)!r} has tokens beyond the model's {vocabulary}; write it again."
         )
-    return tokens.long()
+    return tokens

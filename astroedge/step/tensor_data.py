@@ -135,12 +135,15 @@ class MappedFile(Source):
         GraphError where that cannot be.
         """
         if not self.is_file(self.path):
+            folder = None
             try:
                 folder = _own_folder(self)
                 with (folder / _FILE).open("xb") as file:
                     file.writelines(bytes_of(self._bytes))
                     status = os.fstat(file.fileno())
             except OSError as error:
+                if folder is not None:
+                    (folder / _FILE).unlink(missing_ok=True)  # a retry would fill the disk with another
                 raise GraphError(
                     f"The weights of {self.path.name!r} were removed and cannot be written to a temporary file "
                     f"({error.strerror}); set TMPDIR to a folder with more room, or load the graph again."

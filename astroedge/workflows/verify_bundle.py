@@ -43,7 +43,7 @@ def verify(
 ) -> VerifyReport:
     """Replay a bundle's golden trace here, and with `graph` compare it with ONNX Runtime, forced and free.
 
-    `graph` is the step graph it was compiled from, or the dequantised one that was saved beside it, or the path of one.
+    `graph` is the step graph it was compiled from, or the dequantised one, or the path of one.
     `inputs` are arrays `(T, …)` by name, drawn like the golden trace's when None; `steps` is how many ticks of them are
     compared, all of the given ones or 1000 drawn ones when None. `tolerance` and `allow_flips` are as in `compile`;
     when None, what was accepted when the bundle was compiled. The golden trace needs NumPy only; a graph needs what
@@ -124,7 +124,7 @@ def _quantise_again(graph: StepGraph, manifest: Manifest) -> QuantisedGraph:
         raise VerificationError(
             f"Quantised to {manifest.precision}, the graph has other weights than the bundle, so another release "
             "compiled it, or a processor that rounds its examples otherwise; verify the bundle with the dequantised "
-            "graph that was saved beside it, or compile the graph again."
+            "graph (NAME.dequantised.onnx, which the command line saves beside it), or compile the graph again."
         )
     return quantised
 

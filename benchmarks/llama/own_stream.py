@@ -22,7 +22,7 @@ class OwnStream:
     """One stream of a bundle; a call steps one token and gives its logits."""
 
     def __init__(self, work: TokenWork) -> None:
-        self._session = astroedge.load(work.path, threads=1 if work.threads == 1 else None)
+        self._session = astroedge.load(work.path, threads=work.threads)
         self.batch = work.batch
         if work.state is not None:
             self._session.restore(Path(work.state).read_bytes())

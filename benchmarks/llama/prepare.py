@@ -35,7 +35,10 @@ SUITE_MODEL = "astrosnn-25m"
 # Width and heads are those of the AstroSNN beside it; a large one has the blocks of Llama 3.2 1B, fewer or more.
 SMALL = LlamaConfig(vocabulary=4096, width=512, heads=8, kv_heads=2, feed_forward=1792, layers=6)
 MEDIUM, LARGEST = (LlamaConfig(256, 2048, heads=32, kv_heads=8, feed_forward=8192, layers=layers) for layers in (8, 25))
-SOURCES = ("astroedge/models", "astroedge/bundle", "exporters", "targets", "benchmarks/networks")
+SOURCES = (
+    *("astroedge/models", "astroedge/bundle", "astroedge/step", "astroedge/workflows", "astroedge/abi"),
+    *("exporters", "targets", "benchmarks/networks"),
+)
 ROOM = 4  # times the float32 weights of a network: model, graph and what is compiled, with some to spare
 FILL_BATCH = 512
 DATA = "weights-*.bin"  # what a graph too large for one file keeps its weights in

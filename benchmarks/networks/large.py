@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 import astroedge
+from astroedge.errors import AstroEdgeError
 from astroedge.models import AstroSNN, AstroSNNConfig, AstroSNNStep
 from astroedge.workflows.compile_graph import compile_to
 from benchmarks.networks.calibrate import astrosnn_patient, calibrate
@@ -119,6 +121,15 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=HEADLINE_RATE)
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args(given)
+    if not 0 < arguments.rate < 1:
+        parser.error("--rate must lie between 0 and 1")
+    try:
+        _run(arguments)
+    except (AstroEdgeError, OSError, SafetensorError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+def _run(arguments: argparse.Namespace) -> None:
     config = configuration(arguments.weights)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.stage == "make":

@@ -90,12 +90,13 @@ def merge(earlier: Record, report: Record) -> Record:
     if earlier["machine"] != report["machine"] or earlier["versions"] != report["versions"]:
         print("what was measured of other sizes is left out: it is of another machine or other versions", flush=True)
         return report
+    asked = {*report["sizes"], *(place.split(",")[0] for place in report["failed"])}
     others = earlier["sizes"].keys() - report["sizes"].keys()
     kept = [record for record in earlier["comparisons"] if record["size"] in others]
     in_order = [name for name in SIZES if name in report["sizes"] or name in others]
     comparisons = sorted([*kept, *report["comparisons"]], key=lambda record: in_order.index(record["size"]))
     sizes = {name: {**earlier["sizes"], **report["sizes"]}[name] for name in in_order}
-    failed = {place: reason for place, reason in earlier["failed"].items() if place.split(",")[0] in others}
+    failed = {place: reason for place, reason in earlier["failed"].items() if place.split(",")[0] not in asked}
     return {**report, "sizes": sizes, "comparisons": comparisons, "failed": {**failed, **report["failed"]}}
 
 
@@ -112,7 +113,7 @@ def draw(report: Record, path: Path) -> None:
 def _check_installed() -> None:
     reason = prepare.missing_packages()
     if reason is not None:
-        raise RuntimeError(f"{reason}; `make bench` builds it, or pip install '.[llama]'")
+        raise RuntimeError(f"{reason}; pip install '.[llama]' builds it, or says what it lacks")
 
 
 def _contexts(settings: Settings) -> tuple[int, ...]:

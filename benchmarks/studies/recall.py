@@ -180,7 +180,7 @@ def measure_one(name: str, task: str, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, then write record, page and picture; after every seed, so that nothing is lost."""
+    """Measure, then write record, page and picture; again after every seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--page", action="store_true", help="only write page and picture from the record")
     page_alone = parser.parse_args().page
@@ -220,7 +220,8 @@ def render(report: dict[str, Any]) -> str:
         + (f", mean of {seeds} seeds and their range" if seeds > 1 else ", one seed")
         + f". All networks were trained for {report['seconds']:.0f} s of processor time each, with up to {TRAINED} "
         f"words in between; a guess is right in {1 / NAMES:.1%}. The transformer sees {CONTEXT} tokens, so that "
-        "farther back it can only guess.",
+        "farther back it can only guess. The AstroSNN's memories "
+        f"of {SHORTEST:,.0f} to {LONGEST:,.0f} ticks were chosen for the task, after a first run with shorter ones.",
     ]
     header = ["network", "weights", "tokens read", *(f"{distance:,}" for distance in DISTANCES)]
     for task in TASKS:

@@ -130,7 +130,13 @@ def described(source: str) -> tuple[str, str]:
 
 def _package_files(distribution: str) -> Iterator[tuple[str, Path]]:
     """The Python files of an installed distribution by their names in its wheel."""
-    for file in metadata.files(distribution) or []:
+    try:
+        files = metadata.files(distribution)
+    except metadata.PackageNotFoundError:
+        raise ValueError(f"{distribution} is not installed; its documentation is part of the text.") from None
+    if files is None:
+        raise ValueError(f"The installation of {distribution} does not say which files it has; install it with pip.")
+    for file in files:
         if file.suffix == ".py" and not any(LEFT_OUT.fullmatch(folder) for folder in file.parts[:-1]):
             yield file.as_posix(), Path(str(file.locate()))
 

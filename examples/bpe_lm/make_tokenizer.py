@@ -20,7 +20,10 @@ TOKENS = 4096
 
 def main() -> None:
     """Read the corpus, make the tokenizer and write it."""
-    corpus = load_corpus()
+    try:
+        corpus = load_corpus()
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     tokenizer = make_tokenizer(corpus.training)
     tokenizer.save(str(TOKENIZER), pretty=False)
     text = "".join(corpus.held_out)

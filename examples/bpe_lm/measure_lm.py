@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from astroedge.models import AstroSNN, load_checkpoint
+from astroedge.replace_file import replace_file
 from english import Corpus, load_corpus
 from make_tokenizer import TOKENIZER, TOKENS, read_documents
 from n_grams import NGrams
@@ -38,16 +39,23 @@ WINDOW, RATED = 1024, 20_480  # tokens of a window, and of the text that firing 
 def main() -> None:
     """Measure, write the record and put its tables into the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=Path("build/bpe_lm"), help="for bundles (default: %(default)s)")
+    parser.add_argument("--build", type=Path, default=Path("out/bpe_lm"), help="for bundles (default: %(default)s)")
     parser.add_argument("--page", action="store_true", help="only write the README's tables from the record")
     arguments = parser.parse_args()
     if not arguments.page:
         torch.set_num_threads(1)
         arguments.build.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(measure(load_corpus(), arguments.build), indent=2) + "\n", encoding="utf-8")
+        trained = json.loads(TRAINING.read_text("utf-8"))["corpus"]
+        try:
+            corpus = load_corpus()
+        except ValueError as error:
+            parser.exit(1, f"{error}\n")
+        if corpus.fingerprint() != trained:
+            parser.exit(1, "The packages here are not those that the network learnt from: install constraints.txt's.\n")
+        replace_file(RESULTS, (json.dumps(measure(corpus, arguments.build), indent=2) + "\n").encode())
     tables = render(json.loads(RESULTS.read_text("utf-8")), json.loads(TRAINING.read_text("utf-8")))
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
-    README.write_text(before + BEGIN + tables + END + rest.split(END)[1], encoding="utf-8")
+    replace_file(README, (before + BEGIN + tables + END + rest.split(END)[1]).encode())
     print(tables)
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from torch import Tensor
 
 from astroedge.models import AstroSNNConfig, save_checkpoint
+from astroedge.replace_file import replace_file
 from astroedge.runtimes.profiling.sensors import describe_machine
 from english import load_corpus
 from make_tokenizer import TOKENS, read_documents
@@ -24,7 +27,10 @@ from training import Schedule, Text, Training
 
 FOLDER = Path(__file__).parent
 CHECKPOINT, RECORD = FOLDER / "astrosnn.safetensors", FOLDER / "training.json"
-RUN = Path("build/bpe_lm/run.pt")
+RUN = Path("out/bpe_lm/run.pt")
+EXCERPTS, EXCERPT = 8, 256
+"""How much training text the checkpoint holds: firing rates are measured and int4 weights rounded by it."""
+
 NETWORK = AstroSNNConfig(
     vocabulary=TOKENS, width=384, heads=8, feed_forward=768, layers=2, longest_memory=1024.0, dropout=0.0
 )
@@ -38,39 +44,70 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Schedule.steps, help="how many in all (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=5.0, help="of processor time between saves (default: 5)")
     arguments = parser.parse_args()
+    if arguments.steps < 1 or arguments.minutes <= 0:
+        parser.error("--steps must be at least 1, and --minutes more than 0")
+    try:
+        train(arguments)
+    except KeyboardInterrupt:
+        parser.exit(130, f"stopped; the run is saved in {arguments.run}, and the same command goes on\n")
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train or go on; raises ValueError for a run that does not fit, OSError where something cannot be written."""
     torch.set_num_threads(1)
     corpus, schedule = load_corpus(), Schedule(steps=arguments.steps)
     text = Text(read_documents(corpus.training), schedule)
     training, fingerprint = Training(NETWORK, schedule, text), corpus.fingerprint()
     arguments.run.parent.mkdir(parents=True, exist_ok=True)
     if arguments.run.exists():
-        try:
-            training.resume(arguments.run, fingerprint)
-        except ValueError as error:
-            parser.exit(1, f"{error}\n")
+        training.resume(arguments.run, fingerprint)
     run(training, lambda: training.save(arguments.run, fingerprint), 60 * arguments.minutes)
-    save_checkpoint(training.model.half(), arguments.out)
+    save_checkpoint(training.model.half(), arguments.out, example_of(text.documents))
     if arguments.out == CHECKPOINT:
-        RECORD.write_text(json.dumps(describe(training, fingerprint), indent=2) + "\n", encoding="utf-8")
+        replace_file(RECORD, (json.dumps(describe(training, fingerprint), indent=2) + "\n").encode())
     print(
         f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {training.seconds / 60:.0f} processor minutes"
     )
 
 
+def example_of(documents: list[Tensor]) -> Tensor:
+    """Tokens from several places of the text, one excerpt after the other."""
+    text = torch.cat(documents)
+    starts = range(0, len(text), -(-len(text) // EXCERPTS))
+    return torch.cat([text[start : start + EXCERPT] for start in starts]).to(torch.int16)
+
+
 def run(training: Training, save: Callable[[], None], seconds: float) -> None:
-    """All steps that are left, under a progress bar, saved every so many seconds of processor time and at the end."""
+    """All steps that are left, under a progress bar, saved every so many seconds of processor time and at the end.
+
+    Raises KeyboardInterrupt after Ctrl-C, when the step that was under way is done and saved.
+    """
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
     with Progress(*columns, refresh_per_second=1) as bar:
         task = bar.add_task("training", total=training.schedule.steps, completed=training.step, told="")
         saved = training.seconds
-        while training.step < training.schedule.steps:
-            training.advance()
-            if training.seconds - saved >= seconds:
-                save()
-                saved = training.seconds
-                bar.console.print(f"{training.step:,} steps are saved: {_told(training)}")
-            bar.update(task, completed=training.step, told=_told(training))
-    save()
+        stopped = False
+
+        def stop(*_: object) -> None:  # a step is finished first: half of one cannot be taken up again
+            nonlocal stopped
+            stopped = True
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            while training.step < training.schedule.steps and not stopped:
+                training.advance()
+                if training.seconds - saved >= seconds:
+                    save()
+                    saved = training.seconds
+                    bar.console.print(f"{training.step:,} steps are saved: {_told(training)}")
+                bar.update(task, completed=training.step, told=_told(training))
+            save()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    if stopped:
+        raise KeyboardInterrupt
 
 
 def _told(training: Training) -> str:

@@ -6,6 +6,7 @@ computed in bfloat16, in which spikes are exact; weights, membranes and what the
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import random
@@ -21,6 +22,7 @@ from torch import Tensor
 from astroedge.models import AstroSNN, AstroSNNConfig
 from astroedge.replace_file import replace_file
 
+DIGEST = hashlib.sha256().digest_size
 LOWEST_RATE, HIGHEST_RATE, RATE_WEIGHT = 0.05, 0.15, 20.0
 
 
@@ -133,11 +135,14 @@ class Training:
         }
         content = io.BytesIO()
         torch.save(whole, content)
-        replace_file(path, content.getvalue())
+        replace_file(path, hashlib.sha256(content.getvalue()).digest() + content.getvalue())
 
     def resume(self, path: Path, fingerprint: str) -> None:
-        """Go on from what `save` wrote; raises ValueError where that is a run of something else."""
-        whole = torch.load(path, weights_only=True)
+        """Go on from what `save` wrote; raises ValueError where that is damaged, or a run of something else."""
+        digest, content = path.read_bytes()[:DIGEST], path.read_bytes()[DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError(f"{path} is damaged, or no saved run; remove it to begin anew.")
+        whole = torch.load(io.BytesIO(content), weights_only=True)
         other = [name for name in ("config", "corpus") if whole[name] != self.identity(fingerprint)[name]]
         other += ["schedule"] * (not self.schedule.leads_on(Schedule(**whole["schedule"]), whole["step"]))
         if other:

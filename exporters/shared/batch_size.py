@@ -18,11 +18,11 @@ def check_batch(batch: object, nbytes: int = 0) -> None:
     if type(batch) is not int or batch < 1:
         raise ExportError(f"batch={batch!r} must be a whole number of streams, at least 1.")
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if batch > MOST_STREAMS or batch * nbytes > there:
-        takes = (
-            f" take {size(batch * nbytes)} of {size(there)} here for example inputs and states alone," if nbytes else ""
-        )
+    advice = "a step of 16 to 64 reads its weights as rarely: call it for one group of streams after the other"
+    if batch * nbytes > there:
         raise ExportError(
-            f"{batch:,} streams in one step{takes} and one step carries at most {MOST_STREAMS:,}; a step of 16 to 64 "
-            "reads its weights as rarely: call it for one group of streams after the other."
+            f"The example inputs and states of {batch:,} streams take {size(batch * nbytes)}, and this machine has "
+            f"{size(there)}; {advice}."
         )
+    if batch > MOST_STREAMS:
+        raise ExportError(f"One step carries at most {MOST_STREAMS:,} streams, not {batch:,}; {advice}.")

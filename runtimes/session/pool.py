@@ -53,10 +53,15 @@ class Pool(TeamOwner):
         self.bundle = bundle
         self._record = record = PoolRecord(np.zeros(count, np.int64))
         first = PooledStream(record, 0, bundle, trust_weights=trust_weights)
+        if not hasattr(first._library, "astro_run_streams"):
+            raise IncompatibleError(
+                f"{manifest.model!r} was compiled by a release before pools, whose libraries step one stream a call; "
+                "compile the graph again, or load a session for each stream."
+            )
         self._streams = (first, *(PooledStream(record, number, bundle, beside=first) for number in range(1, count)))
         layout = manifest.layout
         self._slots, self._views = first._slots, first._output_views
-        records, results = Records(layout.inputs_size, count), Records(layout.outputs_size, count)
+        records, results = self._records_of(count, 1)
         self._inputs = {name: records.field(slot.field, slot.view) for name, slot in self._slots.items()}
         self._outputs = {item.name: results.field(item, self._views[item.name]) for item in layout.outputs}
         self._records = records
@@ -147,21 +152,28 @@ class Pool(TeamOwner):
             self._unavailable = ""
 
     def reset(self) -> None:
-        """Every stream that is not closed goes back to the initial state."""
+        """Every stream that is not closed goes back to the initial state.
+
+        Raises AstroEdgeError while one of them makes a tick; the others are then as they were.
+        """
         self._check_available()
+        self._refuse_while_one_ticks()
         for stream in self._streams:
             if stream._why_unavailable != CLOSED:
                 stream.reset()
 
     def close(self) -> None:
         """Let go of threads, streams and weights; arrays that were given out stay valid. Closing twice does nothing."""
-        if any(stream._why_unavailable == BUSY for stream in self.__dict__.get("_streams", ())):
-            raise AstroEdgeError(BUSY)
+        self._refuse_while_one_ticks()
         self._end_team()
         for stream in self.__dict__.pop("_streams", ()):
             stream.close()
         for name in self.__dict__.keys() & {"_inputs", "_outputs", "_records", "_native", "_slots", "_views", "_team"}:
             del self.__dict__[name]
+
+    def _refuse_while_one_ticks(self) -> None:
+        if any(stream._why_unavailable == BUSY for stream in self.__dict__.get("_streams", ())):
+            raise AstroEdgeError(BUSY)
 
     def __repr__(self) -> str:
         """`<Pool of 16 streams of lm for native, int8, 2 threads>`."""

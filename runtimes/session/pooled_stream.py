@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.bundle.container import Bundle
+from astroedge.errors import AstroEdgeError
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.runtimes.session.session_team import BUSY
 
@@ -45,6 +46,10 @@ class PooledStream(CompiledSession):
     @_unavailable.setter
     def _unavailable(self, why: str) -> None:
         self._why_unavailable = why
+        # The pool may have begun since this stream asked; one of both goes on, for each says so before it looks again.
+        if why == BUSY and self._pool.unavailable == BUSY:
+            self._why_unavailable = ""
+            raise AstroEdgeError(BUSY)
 
     @property
     def _ticks(self) -> int:  # counted where the pool counts those of all streams at once

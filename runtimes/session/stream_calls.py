@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.abi.aligned import address_of
-from astroedge.abi.layout import STOPPED, AstroCall, AstroStreams, AstroTeam
+from astroedge.abi.layout import STOPPED, AstroCall, AstroStreams
 from astroedge.runtimes.session.input_slot import Records
 from astroedge.runtimes.session.stop_signal import stop_on_signal
 
@@ -22,6 +22,11 @@ Calls = NDArray[Any]
 CALL = np.dtype(AstroCall)
 WORTH_A_TEAM = 50_000
 """Nanoseconds of ticks below which one thread makes them sooner than several that have to be woken first."""
+
+SHORT = 4 * WORTH_A_TEAM
+"""Nanoseconds of a team's call below which waking may have been most of it: now and then one thread tries such work."""
+
+TRIED_EVERY = 256  # of short calls
 
 _NO_FLAG = nullcontext()
 
@@ -55,7 +60,8 @@ class StreamCalls:
         )
         self._entry = library.astro_run_streams
         self._entry.restype = ctypes.c_int32
-        self._pace = float(WORTH_A_TEAM)  # nanoseconds of one processor that a tick lately took
+        self._pace = float(WORTH_A_TEAM)  # nanoseconds that a tick lately took one thread alone; at first it is unknown
+        self._until_tried, self._short_work = 1, 0  # calls of the team till one thread tries so much work
         self.bad = 0
         self.bad_call = AstroCall()
 
@@ -86,7 +92,7 @@ class StreamCalls:
         """One native call for `work` ticks in all, by the team where that is sooner."""
         done = operands.done
         done.fill(0)
-        streams = self.together if operands.count > 1 and self._pace * work > WORTH_A_TEAM else self._alone
+        streams = self.together if operands.count > 1 and self._is_worth_a_team(work) else self._alone
         streams.calls, streams.count = operands.address, operands.count
         begin = perf_counter_ns()
         try:
@@ -96,9 +102,20 @@ class StreamCalls:
         if status < 0:
             self.bad = int(streams.bad_stream)
             self.bad_call = AstroCall.from_buffer_copy(operands.calls[self.bad].tobytes())
-        elif work:
-            self._pace = (perf_counter_ns() - begin) * _threads_of(streams) / work
+        else:
+            self._note(perf_counter_ns() - begin, int(done.sum()), work, alone=not streams.team)
         return status
+
+    def _is_worth_a_team(self, work: int) -> bool:
+        tried = self._until_tried <= 0 and work <= self._short_work
+        return self._pace * work > WORTH_A_TEAM and not tried
+
+    def _note(self, elapsed: int, made: int, work: int, *, alone: bool) -> None:
+        """Learn from a call: how long a tick takes one thread, or that the team had little to do."""
+        if alone and made:
+            self._pace, self._until_tried = elapsed / made, TRIED_EVERY
+        elif not alone and elapsed < SHORT:
+            self._until_tried, self._short_work = self._until_tried - 1, work
 
 
 class _Operands:
@@ -134,8 +151,3 @@ def _go_on(calls: Calls) -> None:
     calls["outputs"] += done * calls["output_stride"]
     calls["steps"] -= done
     calls["steps_checked"] = calls["steps"]
-
-
-def _threads_of(streams: AstroStreams) -> int:
-    """How many threads worked on it: one, or those of its team."""
-    return int(AstroTeam.from_address(streams.team).threads) if streams.team else 1

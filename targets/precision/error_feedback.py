@@ -59,7 +59,7 @@ def round_with_feedback(weights: NDArray[np.float32], feedback: Feedback, neares
 
     The scale of a group is the best for the places that the errors of the groups before give its weights, a short one
     (`short_scales`) where those of `nearest` are. Weights of a column that lie on a grid within a group stay as they
-    are.
+    are, and so do zeros: what was pruned stays pruned.
     """
     storage, (rows, columns) = nearest.storage, weights.shape
     values = np.empty(weights.shape, np.int8)
@@ -87,7 +87,9 @@ class _Rounding:
     ) -> None:
         self.weights, self.feedback, self.storage, self.units = weights, feedback, storage, units
         groups = [weights[first : first + storage.group] for first in range(0, len(weights), storage.group)]
-        self.kept, self.on_grid = kept_scales(groups, storage)
+        kept, on_grid = kept_scales(groups, storage)
+        silent = np.stack([~group.any(axis=0) for group in groups])
+        self.kept, self.on_grid = np.where(silent, np.float32(1), kept), on_grid | silent
         self.errors = np.zeros(weights.shape)
 
     def round_group(self, place: int, group: slice) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -101,7 +103,7 @@ class _Rounding:
         for row in range(len(own)):
             index = group.start + row
             wanted = places[row] + factor[index, group.start : index] @ errors[group.start : index]
-            wanted = np.where(on_grid, own[row], wanted)
+            wanted = np.where(on_grid | (own[row] == 0), own[row], wanted)
             integers[row] = np.clip(np.rint(wanted / wide), storage.lowest, storage.largest)
             errors[index] = own[row] - integers[row] * wide
         errors[group] = np.where(on_grid, 0.0, errors[group])  # a kept scale has more bits than a product holds

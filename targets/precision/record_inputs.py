@@ -62,9 +62,12 @@ def record_inputs(graph: StepGraph, matrices: Iterable[FoundMatrix], ticks: int)
         for tick, values in enumerate(_steps(session, graph, ticks)):
             for name, kept in recorded.items():
                 kept[tick] = values[name]
+    except GraphError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        why = next(iter(str(error).splitlines()), type(error).__name__)
         raise GraphError(
-            f"ONNX Runtime cannot step the graph on the examples that it carries ({str(error).splitlines()[0]}); "
+            f"ONNX Runtime cannot step the graph on the examples that it carries ({why}); "
             "export the model again, with examples that it is made for."
         ) from error
     return RecordedInputs(ticks, recorded)

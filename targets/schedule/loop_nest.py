@@ -14,7 +14,7 @@ from typing import Any
 
 import tvm_ffi
 from tvm import sym, tirx
-from tvm.ir import Range, TensorLoad
+from tvm.ir import Call, Op, Range, TensorLoad
 from tvm.s_tir.stmt import SBlock, SBlockRealize
 
 from astroedge.targets.pass_list import UnknownForm
@@ -182,3 +182,8 @@ def _is_row_major(places: Sequence[int], extents: tuple[int, ...]) -> bool:
     steps = [prod(extents[index + 1 :]) for index in range(len(extents))]
     own = all(place == step for place, step, extent in zip(places, steps, extents, strict=False) if extent > 1)
     return own and not any(places[len(extents) :])
+
+
+def is_branch(node: Any) -> bool:
+    """Whether an expression computes one of two others alone, as `if_then_else` does."""
+    return isinstance(node, Call) and isinstance(node.op, Op) and node.op.name.endswith(".if_then_else")

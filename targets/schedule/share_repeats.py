@@ -14,7 +14,7 @@ import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
 
-from astroedge.targets.schedule.loop_nest import Assignment, Buffer, Expression
+from astroedge.targets.schedule.loop_nest import Assignment, Buffer, Expression, is_branch
 from astroedge.targets.tir_builder import rewrite
 
 LARGE = 2000
@@ -77,7 +77,7 @@ class _Terms:
         if isinstance(node, tirx.Select):
             branches = self._branches(mutator, node.true_value, node.false_value)
             node = tirx.Select(mutator.mutate(node.condition), *branches)
-        elif _is_branch(node):
+        elif is_branch(node):
             condition, *rest = node.args
             node = tvm.ir.Call(node.op, [mutator.mutate(condition), *self._branches(mutator, *rest)], ret_ty=node.ty)
         else:
@@ -108,10 +108,6 @@ class _Terms:
         term.uses += 1
         term.certain |= not self._conditions
         return term.variable
-
-
-def _is_branch(node: Expression) -> bool:
-    return isinstance(node, tvm.ir.Call) and isinstance(node.op, tvm.ir.Op) and node.op.name.endswith(".if_then_else")
 
 
 class _Shared:

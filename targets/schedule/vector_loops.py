@@ -22,6 +22,7 @@ from astroedge.targets.schedule.loop_nest import (
     Buffer,
     Expression,
     coefficients,
+    is_branch,
     offset,
     simplify,
     substitute,
@@ -262,7 +263,7 @@ def _branches_of(expression: Expression) -> list[tvm.ir.Call]:
     found: list[tvm.ir.Call] = []
 
     def note(node: tvm.ir.Call) -> None:
-        if isinstance(node.op, tvm.ir.Op) and node.op.name.endswith(".if_then_else"):
+        if is_branch(node):
             found.append(node)
 
     tvm_ffi.structural_walk(expression, (tvm.ir.Call, note))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -146,6 +147,30 @@ def test_another_run_is_not_taken_up(example: dict[str, ModuleType], tmp_path: P
         training.Training(TINY, schedule, text).resume(tmp_path / "run.pt", "other text")
     with pytest.raises(ValueError, match="another schedule"):
         training.Training(TINY, replace(schedule, rate=1.0), text).resume(tmp_path / "run.pt", "text")
+
+
+@pytest.mark.parametrize("harm", ["empty", "cut", "flipped"])
+def test_a_damaged_run_is_refused(harm: str, example: dict[str, ModuleType], tmp_path: Path) -> None:
+    """What is not whole is not taken up, but named."""
+    training, path = example["training"], tmp_path / "run.pt"
+    schedule = training.Schedule(steps=4, lanes=2, window=8)
+    text = training.Text([torch.arange(200) % 300], schedule)
+    training.Training(TINY, schedule, text).save(path, "text")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "flipped": whole}[harm])
+    with pytest.raises(ValueError, match=r"run\.pt is damaged"):
+        training.Training(TINY, schedule, text).resume(path, "text")
+
+
+def test_no_steps_are_refused_before_anything_is_written(example: dict[str, ModuleType], tmp_path: Path) -> None:
+    """A run of no steps would replace the checkpoint by untrained weights."""
+    del example
+    command = [sys.executable, FOLDER / "train_lm.py", "--steps", "0", "--out", tmp_path / "net.safetensors"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "--steps must be at least 1" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_can_be_lengthened_until_its_rate_falls(example: dict[str, ModuleType]) -> None:

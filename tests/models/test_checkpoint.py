@@ -62,9 +62,10 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
             load_checkpoint(tmp_path / name)
 
 
-def test_a_checkpoint_may_hold_an_example(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.uint32, torch.int64])
+def test_a_checkpoint_may_hold_an_example(dtype: torch.dtype, tmp_path: Path) -> None:
     """Its tokens come back as int64 whatever they are stored in; the model is the same with them and without."""
-    save_checkpoint(small_model(), tmp_path / "with", torch.arange(11, dtype=torch.uint8))
+    save_checkpoint(small_model(), tmp_path / "with", torch.arange(11).to(dtype))
     save_checkpoint(small_model(), tmp_path / "without")
     example = load_example(tmp_path / "with")
     assert example is not None
@@ -75,10 +76,11 @@ def test_a_checkpoint_may_hold_an_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "example", [torch.tensor([3, 11]), torch.tensor([-1]), torch.zeros(3), torch.zeros(2, 2).long()]
+    "example",
+    [torch.tensor([3, 11]), torch.tensor([-1]), torch.zeros(3), torch.zeros(2, 2).long(), torch.zeros(3).bool()],
 )
 def test_an_example_that_is_no_row_of_tokens_is_refused(example: torch.Tensor, tmp_path: Path) -> None:
-    """Tokens beyond the vocabulary, fractions and other shapes name the file."""
+    """Tokens beyond the vocabulary, fractions, truth and other shapes name the file."""
     save_checkpoint(small_model(), tmp_path / "odd", example)
     with pytest.raises(InputError, match=r"example of .*odd"):
         load_example(tmp_path / "odd")

@@ -26,6 +26,7 @@ from astroedge.errors import AstroEdgeError, ExportError
 from astroedge.host_package import require
 from astroedge.nearest_name import did_you_mean
 from astroedge.step.assets import LABELS
+from astroedge.step.examples import LEAST_TICKS
 from astroedge.zoo_record import find_record
 
 CHECKPOINT_SUFFIX = ".safetensors"
@@ -33,6 +34,7 @@ ZOO_PREFIX = "zoo:"
 FILE_PREFIX = "astroedge_model_file_"
 
 # What a byte-level checkpoint without an example reads when its firing rates are measured: plain English prose.
+BYTES = 256  # the vocabulary of a network whose tokens are bytes
 ENGLISH = b"""
 A neuron that stays silent sends nothing, so nothing has to be computed for it. Most of the time most neurons are
 silent. This is why a small board can carry a large network: the weights of the few neurons that fired are added, and
@@ -104,7 +106,11 @@ def _check_file(path: str) -> None:
 
 
 def _load_checkpoint(path: str) -> ModelSource:
-    """An AstroSNN's step with its state as arguments, one stream, and the ticks of the checkpoint's example."""
+    """An AstroSNN's step with its state as arguments, one stream, and the ticks of the checkpoint's example.
+
+    Without one, a network over bytes reads English; what the tokens of another stand for is unknown, so it gets some
+    that are too few to be carried as examples, which weights are rounded by.
+    """
     import torch
 
     from astroedge.models import AstroSNNStep, load_checkpoint
@@ -113,7 +119,8 @@ def _load_checkpoint(path: str) -> ModelSource:
     step = AstroSNNStep(load_checkpoint(path))
     tokens = load_example(path)
     if tokens is None:
-        tokens = torch.tensor(list(ENGLISH)) % step.model.config.vocabulary
+        vocabulary = step.model.config.vocabulary
+        tokens = torch.tensor(list(ENGLISH if vocabulary == BYTES else ENGLISH[: LEAST_TICKS - 1])) % vocabulary
     examples = [(token,) for token in tokens[:, None]]
     return ModelSource(step, examples[0], tuple(step.initial_state()), examples, ["logits"])
 

@@ -115,7 +115,8 @@ class _Chooser:
         weights: tuple[Value, ...] = (right,)
         if kernel == "event":
             lists = self._lists_of(product, left)
-            weights = self.event.add(product, (left, right), call.writes[0], lists, self.decisions.level)
+            weights, note = self.event.add(product, (left, right), call.writes[0], lists, self.decisions.level)
+            reason += note
         elif kernel == PRUNED:
             rate = 1.0 if product.sparsity is None else product.sparsity.rate
             if self.decisions.costs(product, left, right).prefers_lanes(rate):

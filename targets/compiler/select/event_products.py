@@ -16,6 +16,7 @@ from astroedge.targets.kernels.products.event_rows import PIECE_BYTES, event_row
 
 Form = Callable[[Product, Value, Value], tuple["partial[KernelCall]", tuple[Value, ...]]]
 
+LONG_SCALES = "; the scales of its grid are no multiples of one unit a column and take four bytes each, not one"
 LEAST_PARTS = 4  # of a row, for the threads of most boards
 LEAST_PIECE_BYTES = 512  # shorter pieces of a row take notably longer to fetch
 
@@ -35,19 +36,21 @@ class EventProducts:
         result: Value,
         lists: tuple[Value, Value],
         level: MemoryLevel,
-    ) -> tuple[Value, ...]:
-        """Append the product of `operands`, whose weights lie in `level`; returns what holds them.
+    ) -> tuple[tuple[Value, ...], str]:
+        """Append the product of `operands`, whose weights lie in `level`; returns what holds them, and what to tell.
 
         `lists` are those of the active elements of the left operand.
         """
         sparsity, (left, right) = product.sparsity, operands
         assert sparsity is not None
-        call, weights = self._form(product, level)(product, right, result)
+        form = self._form(product, level)
+        call, weights = form(product, right, result)
         inputs = (*(() if sparsity.binary else (left,)), *lists)
         streams = product.batch * product.rows_out if product.constant else 1
         touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * streams
         self.calls.append(call(reads=(*inputs, *weights), touched=touched))
-        return weights
+        long_scales = form == self._in_rows and self.weights.storage(right).scaled_by_group and len(weights) == 2
+        return weights, LONG_SCALES if long_scales else ""
 
     def _form(self, product: Product, level: MemoryLevel) -> Form:
         if shares_rows(product):

@@ -21,6 +21,8 @@ def test_a_size_measured_alone_joins_the_others() -> None:
     merged = merge(both, newer)
     assert [record for record in merged["comparisons"] if record["size"] == "25M"] == newer["comparisons"]
     assert merged["failed"] == {"1.5B, 0 tokens": "died"}
+    never = {**earlier, "failed": {"2B": "no room"}}
+    assert merge(never, newer)["failed"]["2B"] == "no room"  # of a size that has no figures
 
 
 def test_figures_of_another_machine_are_not_mixed_in(capsys: pytest.CaptureFixture[str]) -> None:

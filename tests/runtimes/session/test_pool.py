@@ -23,6 +23,7 @@ from astroedge.bundle.container import Bundle
 from astroedge.bundle.manifest import Device
 from astroedge.errors import AstroEdgeError, IncompatibleError, InputError
 from astroedge.runtimes.session.pool import refuse_unsuitable
+from astroedge.runtimes.session.session_team import BUSY
 from astroedge.runtimes.session.stream_calls import WORTH_A_TEAM
 from tests.support.bundles import FEATURES, TOKENS, make_tiny_bundle
 from tests.support.places import ROOT
@@ -78,8 +79,9 @@ class Both:
     def step_one(self, seed: int, streams: list[int] | None) -> None:
         """A tick of a stream alone."""
         number, inputs = (streams or [0])[0], inputs_of(seed)
-        for name, value in self.alone[number].step(**inputs).items():
-            assert np.array_equal(self.pool[number].step(**inputs)[name], value) if name == "y" else True
+        expected, found = self.alone[number].step(**inputs), self.pool[number].step(**inputs)
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
     def reset(self, seed: int, streams: list[int] | None) -> None:
         """Reset some, or the pool."""
@@ -125,6 +127,37 @@ def test_streams_are_those_of_separate_sessions(acts: list[Any], threads: int) -
         for act, seed, streams in acts:
             act(both, seed, streams)
             assert_same(both.pool, both.alone)
+
+
+def test_work_that_is_not_worth_waking_for_is_left_to_one_thread() -> None:
+    """Calls of a team that are short let one thread try, which then does such work alone."""
+    inputs = inputs_of(3, STREAMS)
+    with load_pool(make_tiny_bundle(), STREAMS, threads=8) as pool:
+        calls = pool._native
+        calls._note(1000, STREAMS, STREAMS, alone=False)
+        assert not calls._is_worth_a_team(STREAMS)
+        assert calls._is_worth_a_team(100 * STREAMS)  # more than what was short
+        pool.step(**inputs)
+        assert calls._pace < WORTH_A_TEAM
+        assert not calls._is_worth_a_team(1)
+
+
+def test_what_was_asked_for_and_not_made_says_nothing_of_the_pace() -> None:
+    """A run that was stopped before its first tick took no time for ticks."""
+    with load_pool(make_tiny_bundle(), STREAMS, threads=2) as pool:
+        pool._native._note(10, 0, 10**6, alone=True)
+        assert pool._native._pace == WORTH_A_TEAM
+
+
+def test_a_reset_that_is_refused_resets_nothing() -> None:
+    """While one stream is in the middle of a tick, the pool changes none."""
+    with load_pool(make_tiny_bundle(), 3, threads=1) as pool:
+        pool.step(**{name: array[:3] for name, array in inputs_of(4, STREAMS).items()})
+        pool[1]._unavailable = BUSY
+        with pytest.raises(AstroEdgeError):
+            pool.reset()
+        pool[1]._unavailable = ""
+        assert [stream.ticks for stream in pool] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

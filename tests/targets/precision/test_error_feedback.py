@@ -131,3 +131,14 @@ def test_columns_are_rounded_alike_however_many_there_are(monkeypatch: pytest.Mo
     parts = rounded(weights, inputs)
     np.testing.assert_array_equal(parts.values, whole.values)
     np.testing.assert_array_equal(parts.scales, whole.scales)
+
+
+def test_zeros_stay_zeros() -> None:
+    """What was pruned, single weights and whole groups of a column, is not filled by the errors of others."""
+    rng = np.random.default_rng(9)
+    weights = rng.normal(size=(192, 30)).astype(np.float32)
+    weights[rng.random(weights.shape) < 0.6] = 0
+    weights[64:128, :15] = 0
+    stored = rounded(weights, correlated(rng, 500, 192, spikes=True))
+    assert not stored.values[weights == 0].any()
+    assert stored.values[weights != 0].any()

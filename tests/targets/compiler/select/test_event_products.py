@@ -15,29 +15,35 @@ from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.precision.quantise_weights import StoredWeights, WeightChoice, matrix_key
 from astroedge.targets.precision.storage import FLOAT32, INT4, INT8, Storage
-from astroedge.targets.precision.weight_format import store
+from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 ROWS, COLUMNS = 64, 2048
 
 
 def product_of(storage: Storage, level: MemoryLevel, binary: bool = True, board: str = "x86-64-v3") -> KernelCall:
     """The call for a product of spikes, or graded ones, with a matrix that lies in `level`."""
-    form = store(np.random.default_rng(0).standard_normal((ROWS, COLUMNS)).astype(np.float32), storage)
+    weights = np.random.default_rng(0).standard_normal((ROWS, COLUMNS)).astype(np.float32)
+    return added(store(weights, storage), level, binary, board)[0]
+
+
+def added(form: StoredMatrix, level: MemoryLevel, binary: bool, board: str) -> tuple[KernelCall, str]:
+    """The call for a product with a stored matrix, and what is told of it."""
+    storage, rows = form.storage, len(form.values)
     matrix = form.dequantise()
     key = matrix_key(matrix)
-    choices = (WeightChoice("W", ROWS, COLUMNS, key, storage, ""),)
+    choices = (WeightChoice("W", rows, COLUMNS, key, storage, ""),)
     weights = StoredWeights(storage.name, "0" * 64, choices, {} if storage.is_plain else {key: form})
     calls: list[KernelCall] = []
-    product = Product("layer", 1, 1, ROWS, COLUMNS, True, Sparsity("s", 0.1, binary))
+    product = Product("layer", 1, 1, rows, COLUMNS, True, Sparsity("s", 0.1, binary))
     operands = (
-        Value("s", (1, ROWS), "float32", "computed"),
+        Value("s", (1, rows), "float32", "computed"),
         Value("weight_0", matrix.shape, "float32", "weight", matrix),
     )
-    lists = Value("indices", (1, ROWS), "int32", "computed"), Value("bounds", (1, 2), "int32", "computed")
-    EventProducts(resolve_target(board), WeightValues(weights), calls).add(
-        product, operands, Value("y", (1, COLUMNS), "float32", "computed"), lists, level
-    )
-    return calls[0]
+    lists = Value("indices", (1, rows), "int32", "computed"), Value("bounds", (1, 2), "int32", "computed")
+    result = Value("y", (1, COLUMNS), "float32", "computed")
+    products = EventProducts(resolve_target(board), WeightValues(weights), calls)
+    _, note = products.add(product, operands, result, lists, level)
+    return calls[0], note
 
 
 @pytest.mark.parametrize(
@@ -86,3 +92,14 @@ def test_threads_divide_shorter_pieces(storage: Storage) -> None:
 def test_few_registers_read_tiles() -> None:
     """32-bit ARM has not the registers for eight rows and those that follow."""
     assert len(product_of(INT8, MEMORY, board="armv7").writes) == 1
+
+
+def test_scales_that_take_four_bytes_are_told_of() -> None:
+    """A grid of any scales is kept: where it is read from memory, the reason says what that costs."""
+    rng = np.random.default_rng(1)
+    grid = rng.integers(-8, 8, (2 * ROWS, COLUMNS)) * rng.uniform(0.1, 1, (2, COLUMNS)).repeat(ROWS, axis=0)
+    stored = store(grid.astype(np.float32), INT4)
+    call, note = added(stored, MEMORY, True, "x86-64-v3")
+    assert [value.dtype for value in call.reads[2:]] == ["uint8", "float32"]
+    assert "four bytes" in note
+    assert added(stored, L2, True, "x86-64-v3")[1] == ""
