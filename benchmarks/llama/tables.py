@@ -98,6 +98,9 @@ def _render_rates(report: Record) -> list[str]:
             rows = [
                 [name, *(markdown.microseconds(speed_of(record, name)) for record in records)] for name in CONTENDERS
             ]
+            for title, (own, other) in PAIRS.items():
+                ratios = [_over(speed_of(record, own), speed_of(record, other)) for record in records]
+                rows.append([title, *(f"**{markdown.times(ratio)}**" for ratio in ratios)])
             fired = [record["contenders"].get("astroedge int8", {}).get("firing", {}).get("mean") for record in records]
             rows.append(["fired, on average", *("–" if rate is None else f"{rate:.1%}" for rate in fired)])
             lines += [*markdown.table([size, *(f"{record['rate']:.0%}" for record in records)], rows), ""]
