@@ -94,7 +94,8 @@ def _render_shares(report: Record) -> list[str]:
     """How much of what is read as fast as this machine reads memory, by threads."""
     lines = [
         "The bytes that a token must touch, over the time it takes and the speed at which as many threads read as much "
-        "memory. What outgrows no cache can exceed it.",
+        "memory; what a cache holds can exceed it. An AstroSNN does the same work after any number of tokens: where "
+        "its rows differ, the machine did.",
         "",
     ]
     rows = []
