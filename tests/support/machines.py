@@ -44,6 +44,7 @@ class Machine:
 
 
 MACHINES = (
+    Machine("native"),  # with the instructions that no level has
     Machine("x86-64-v2"),
     Machine("x86-64-v3"),
     Machine("x86-64-v4"),

@@ -12,6 +12,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size
 from astroedge.targets.kernels.products.dense_gemv import dense_gemv, pack_dense
 from astroedge.targets.kernels.products.event_gemv import event_gemv, pack_event
+from astroedge.targets.kernels.products.fixed_bytes import DIGITS, QUAD, fixed_bytes, quad_count
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile, pack_fixed
 from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, fixed_point, pair_count
 from astroedge.targets.precision.storage import Storage
@@ -109,6 +110,17 @@ def planes_of(x: np.ndarray, target: dict[str, Any] = RUNNABLE[0]) -> list[np.nd
     batch, size = x.shape
     outputs = [np.zeros(batch * PLANES * pair_count(size), np.int32), np.zeros(batch * block_count(size), np.float32)]
     return run(fixed_point(batch, size, str(x.dtype)), [x.ravel()], outputs, target)
+
+
+def digits_of(x: np.ndarray, storage: Storage, target: dict[str, Any] = RUNNABLE[0]) -> list[np.ndarray]:
+    """The digits, offsets and factors of x (batch, size)."""
+    batch, size = x.shape
+    outputs = [
+        np.zeros(batch * DIGITS * QUAD * quad_count(size), np.int8),
+        np.zeros(batch * storage.scale_rows(size) * DIGITS, np.int32),
+        np.zeros(batch * block_count(size), np.float32),
+    ]
+    return run(fixed_bytes(batch, size, str(x.dtype), storage), [x.ravel()], outputs, target)
 
 
 def dense_product(
