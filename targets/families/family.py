@@ -95,8 +95,8 @@ class Family(Protocol):
     that is no single instruction. `fixed_gemv` reads it."""
 
     byte_dots: Mapping[str, tuple[str, int]]
-    """Instructions that multiply unsigned bytes below 128 with signed ones and add four neighbouring products: the flag
-    of /proc/cpuinfo → LLVM's intrinsic and its int32 lanes. `dot_gemv.byte_dots` reads it."""
+    """Instructions that multiply unsigned bytes below 128 with signed ones and add four neighbouring products: LLVM's
+    attribute → its intrinsic and that one's int32 lanes. `select/byte_dots` reads it."""
 
     single_addition: float
     """Cycles of adding one number at a computed place, those of loading both and storing the sum included, in a long

@@ -49,8 +49,8 @@ class X86:
     }
     # Of AVX-512 and of AVX2; LLVM has one name for both.
     byte_dots: Mapping[str, tuple[str, int]] = {
-        "avx512_vnni": ("llvm.x86.avx512.vpdpbusd.512", 16),
-        "avx_vnni": ("llvm.x86.avx512.vpdpbusd.256", 8),
+        "avx512vnni": ("llvm.x86.avx512.vpdpbusd.512", 16),
+        "avxvnni": ("llvm.x86.avx512.vpdpbusd.256", 8),
     }
 
     permute: Mapping[int, str] = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}

@@ -5,15 +5,16 @@ from __future__ import annotations
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
+from astroedge.targets.compiler.select.byte_dots import byte_dots
 from astroedge.targets.compiler.select.kernel_cost import MemoryLevel, reads_rows
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.dense_gemv import dense_gemv, dense_tile
-from astroedge.targets.kernels.products.dot_gemv import ByteDots, byte_dots, dot_gemv, dot_tile
+from astroedge.targets.kernels.products.dot_gemv import ByteDots, dot_gemv, dot_tile
 from astroedge.targets.kernels.products.fixed_bytes import DIGITS, QUAD, fixed_bytes, quad_count
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile
 from astroedge.targets.kernels.products.fixed_point import block_count, fixed_point, pair_count
 from astroedge.targets.kernels.products.integer_gemv import integer_gemv, integer_matmul
-from astroedge.targets.precision.storage import INT4, Storage
+from astroedge.targets.precision.storage import Storage
 
 
 class DenseProducts:
@@ -35,7 +36,7 @@ class DenseProducts:
         graded = product.sparsity is not None and not product.sparsity.binary
         storage, waits = self.weights.storage(right), reads_rows(level, self.target)
         if storage.is_integer and not graded:
-            dots = byte_dots(self.target) if storage.packs_nibbles else None
+            dots = byte_dots(self.target, storage)
             if dots is not None:
                 return self._add_dots(product, (left, right), result, dots, waits)
             return self._add_fixed(product, left, right, result, waits)
@@ -106,10 +107,10 @@ class DenseProducts:
         """The rows of `value` as digits with the offsets of groups and factors, made at their first use."""
         key = (value, batch, storage.group)
         if key not in self.digits:
-            name = value.name if storage == INT4 else f"{storage.group}.{value.name}"
+            name = f"{storage.group}.{value.name}"
             shapes = ((batch, DIGITS, QUAD * quad_count(width)), (batch, storage.scale_rows(width), DIGITS))
             made = (
-                Value(f"fixed_digits.{name}", shapes[0], "int8", "computed"),
+                Value(f"fixed.digits.{name}", shapes[0], "int8", "computed"),
                 Value(f"fixed_offsets.{name}", shapes[1], "int32", "computed"),
                 Value(f"fixed_digit_factors.{name}", (batch, block_count(width)), "float32", "computed"),
             )

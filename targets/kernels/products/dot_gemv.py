@@ -59,24 +59,14 @@ class ByteDots:
         return 2 * self.lanes
 
 
-def byte_dots(target: Target) -> ByteDots | None:
-    """The widest such instruction of a processor; None where it has none."""
-    found = [
-        ByteDots(intrinsic, lanes)
-        for flag, (intrinsic, lanes) in target.family.byte_dots.items()
-        if flag in target.features
-    ]
-    return max(found, key=lambda dots: dots.lanes, default=None)
-
-
 def dot_tile(batch: int, target: Target, dots: ByteDots) -> tuple[int, int]:
     """(tile, row_tile) for `dot_gemv`: how many columns and rows of inputs share one pass over the weights.
 
-    Their sums take half of the vector registers.
+    Their sums take half of the vector registers; where one row's do already, the rows take turns.
     """
-    vectors = target.family.vector_registers(target.vector_bits) // 2 // DIGITS
-    row_tile = 1 if batch == 1 else 2
-    return max(dots.span, vectors * dots.lanes // row_tile), row_tile
+    columns = target.family.vector_registers(target.vector_bits) // 2 // DIGITS * dots.lanes
+    row_tile = 1 if batch == 1 or columns < 2 * dots.span else 2
+    return columns // row_tile, row_tile
 
 
 def pack_dots(stored: StoredMatrix, tile: int, dots: ByteDots) -> tuple[NDArray[np.generic], NDArray[np.float32]]:
@@ -234,14 +224,18 @@ class _Tile:
     def _add_group(self, sums: Sequence[Buffer], group: Expression, row: int, offset: int, lanes: int) -> None:
         """Round the exact sum to float32, give it its factor and its scale and add it to y.
 
-        It is high · 2¹⁶ + low, whose halves are below 2²⁴ for groups of 64, which float32 holds: adding them is
-        rounding.
+        It is high · 2¹⁶ + low with low from 0 to 2¹⁶ − 1; float32 holds both for groups of 64: adding them is rounding.
         """
         operands, storage = self.operands, self.operands.storage
         wide = "float32" if storage.sum_block * -storage.lowest * 2**15 <= EXACT else "float64"
+
+        def number(value: int) -> Expression:
+            return splat(tirx.const(value, "int32"), lanes)
+
         digits = [load(kept, self._place(row, offset), lanes) for kept in sums]
-        eight = splat(tirx.const(8, "int32"), lanes)
-        low, high = (cast(digits[at] + (digits[at + 1] << eight), wide, lanes) for at in (0, 2))
+        lower = digits[0] + (digits[1] << number(8))
+        high = cast(digits[2] + (digits[3] << number(8)) + (lower >> number(16)), wide, lanes)
+        low = cast(tirx.bitwise_and(lower, number(0xFFFF)), wide, lanes)
         exact = high * splat(tirx.const(float(2**16), wide), lanes) + low
         place = (self.first_row + row) * block_count(operands.rows) + group // (BLOCK // storage.sum_block)
         value = cast(exact, "float32", lanes) * splat(operands.factors[place], lanes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,33 @@ from tests.support.kernels.harness import (
 
 ROWS = st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800))
 """Numbers of inputs: few, and around a group of int4, one block and several of the reduction order."""
+
+
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def _of_any_size(rng: np.random.Generator, shape: tuple[int, int], least: int, most: int) -> np.ndarray:
+    return np.ldexp(rng.uniform(-1, 1, shape), rng.integers(least, most + 1, shape)).astype(np.float32)
+
+
+def _blocks_apart(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Every block of 256 of another size, the first all zeros."""
+    exponents = rng.integers(-120, 100, -(-shape[1] // 256)).repeat(256)[: shape[1]]
+    x = np.ldexp(rng.standard_normal(shape), exponents).astype(np.float32)
+    x[:, :256] = 0
+    return x
+
+
+INPUTS: dict[str, Draw] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape).astype(np.float32),
+    "signed zeros and ones": lambda rng, shape: rng.choice(np.array([0, -0.0, 1, -1], np.float32), shape),
+    "all zero": lambda rng, shape: np.full(shape, -0.0, np.float32),
+    "denormal": lambda rng, shape: _of_any_size(rng, shape, -149, -126),
+    "small": lambda rng, shape: _of_any_size(rng, shape, -149, -90),
+    "of any size": lambda rng, shape: _of_any_size(rng, shape, -149, 100),
+    "blocks apart": _blocks_apart,
+}
+"""Inputs of a product in fixed point, by what is special about them."""
 
 
 @dataclass(frozen=True)
