@@ -150,8 +150,12 @@ def test_what_llvm_does_not_allow_is_not_taken() -> None:
     assert byte_dots(flags, INT4) is None
 
 
+@pytest.mark.guard
 def test_inputs_of_any_number_take_the_code_of_a_block() -> None:
-    """Groups and blocks are gone through in loops: more inputs are no more instructions."""
+    """Groups and blocks are gone through in loops: more inputs are no more instructions.
+
+    A guard: code that no cache holds computes the same numbers.
+    """
     one, eight = (len(assembly(fixed_bytes(1, size, "float32", INT4), X86_64_V3)) for size in (512, 4096))
     assert eight < 1.1 * one
 

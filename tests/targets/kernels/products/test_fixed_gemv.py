@@ -141,8 +141,12 @@ def test_pairs_are_multiplied_by_one_instruction(
     assert "\tbl\t" not in code
 
 
+@pytest.mark.guard
 def test_weights_that_have_to_be_waited_for_are_asked_for_ahead() -> None:
-    """Some way behind the pair that is read, line by line."""
+    """Some way behind the pair that is read, line by line.
+
+    A guard: what is asked for in vain, or too late, changes no bit.
+    """
     target = resolve_target("x86-64-v4")
     func = fixed_gemv(1, 600, 128, target=target, tile=64, storage=INT8, waits=True)
     loops = [loop for loop in map("\n".join, innermost_loops(assembly(func, X86_64_V4))) if "prefetcht0" in loop]
