@@ -1,4 +1,4 @@
-"""Tables of the comparison with llama.cpp: speed and memory by context, speed by firing rate, estimates for boards."""
+"""Tables of the comparison with llama.cpp: speed, limits and memory by context, speed by firing rate, boards."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def render_llama(report: Record) -> list[str]:
     for threads in sorted({record["threads"] for record in report["comparisons"]}):
         title = "one thread" if threads == 1 else f"{threads} threads"
         lines += [f"### Tokens a second on {title} (ms a token)", "", *_render_speed(report, threads), ""]
+    lines += ["### Share of the limit", "", *_render_shares(report), ""]
     lines += ["### Memory of the process (of it, what a stream keeps), one thread", "", *_render_memory(report), ""]
     lines += ["### Tokens a second by firing rate, one thread", "", *_render_rates(report)]
     lines += ["### What boards could reach: estimates", "", *_render_boards(report), ""]
@@ -87,6 +88,23 @@ def _render_memory(report: Record) -> list[str]:
         for record in _at_headline_rate(report, 1)
     ]
     return markdown.table(["size", "tokens before", *CONTENDERS], rows)
+
+
+def _render_shares(report: Record) -> list[str]:
+    """How much of what is read as fast as this machine reads memory, by threads."""
+    lines = [
+        "The bytes that a token must touch, over the time it takes and the speed at which as many threads read as much "
+        "memory; what a cache holds can exceed it. An AstroSNN does the same work after any number of tokens: where "
+        "its rows differ, the machine did.",
+        "",
+    ]
+    rows = []
+    for threads in sorted({record["threads"] for record in report["comparisons"]}):
+        for record in _at_headline_rate(report, threads):
+            found = (record["contenders"].get(name) for name in CONTENDERS)
+            shares = (None if one is None else reached_share(one, one["bandwidth_gb_per_s"]) for one in found)
+            rows.append([record["size"], str(threads), f"{record['context']:,}", *map(markdown.percent, shares)])
+    return lines + markdown.table(["size", "threads", "tokens before", *CONTENDERS], rows)
 
 
 def _render_rates(report: Record) -> list[str]:

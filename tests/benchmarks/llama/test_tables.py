@@ -29,6 +29,18 @@ def test_who_is_missing_is_a_dash_and_a_reason() -> None:
     assert "- llama.cpp Q4_0: llama-cpp-python not installed – 500M" in text
 
 
+def test_shares_of_the_limit_are_told_by_threads() -> None:
+    """10 MB in 1 ms are half of 20 GB/s, whoever touches them."""
+    report = llama_report(("500M",))
+    for record in report["comparisons"]:
+        for contender in record["contenders"].values():
+            contender["bandwidth_gb_per_s"] = 20.0 * record["threads"]
+    lines = render_llama(report)
+    shares = lines[lines.index("### Share of the limit") :]
+    assert any(line.startswith("| 500M | 1 | 0 | 50% | 50% |") for line in shares)
+    assert any(line.startswith("| 500M | 2 | 0 | 25% | 25% |") for line in shares)
+
+
 def test_boards_are_estimated_where_memory_decides() -> None:
     """At half of this machine's bandwidth a board does half of its own over the bytes; 25 M fit into caches."""
     contender = llama_comparison("500M")["contenders"]["astroedge int8"]
