@@ -26,6 +26,8 @@ import onnx
 from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.select.byte_dots import byte_dots
+from astroedge.targets.compiler.select.kernel_cost import DOTS
 from astroedge.targets.precision.storage import STORAGES
 from benchmarks.arm.board_run import Case, Tick, run_cases, save_inputs
 from benchmarks.arm.cycles import MODELS
@@ -179,7 +181,8 @@ def modelled(constant: str, precision: str, board: str) -> float:
     speeds = STORAGES[precision].speeds_where(target.family.adds_widened)
     if constant == "single":
         return speeds.single * target.family.single_addition
-    return 512 / target.vector_bits / float(getattr(speeds, constant))
+    dots = constant == "fixed_point" and byte_dots(target, STORAGES[precision]) is not None
+    return 512 / target.vector_bits / float(getattr(speeds, constant)) / (DOTS if dots else 1)
 
 
 def render(report: dict[str, Any]) -> str:

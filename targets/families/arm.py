@@ -64,6 +64,7 @@ class Arm:
     fences_halves = True
     fused_feature = ""
     multiply_add: Mapping[int, str] = {}
+    byte_dots: Mapping[str, tuple[str, int]] = {"dotprod": ("llvm.aarch64.neon.sdot", 4)}
     permute: Mapping[int, str] = {}
 
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:

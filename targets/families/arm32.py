@@ -62,6 +62,7 @@ class Arm32:
     fences_halves = False
     fused_feature = "vfpv4"
     multiply_add: Mapping[int, str] = {}
+    byte_dots: Mapping[str, tuple[str, int]] = {}
     permute: Mapping[int, str] = {}
 
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:

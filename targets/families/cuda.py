@@ -15,6 +15,7 @@ class Cuda:
     reads_rows = False
     adds_from_memory = False
     multiply_add: Mapping[int, str] = {}
+    byte_dots: Mapping[str, tuple[str, int]] = {}
     single_addition = 1.0
     adds_widened = False
     permute: Mapping[int, str] = {}

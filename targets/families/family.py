@@ -94,6 +94,10 @@ class Family(Protocol):
     """LLVM's intrinsics that multiply vectors of int16 and add neighbouring products, by their int16 lanes: empty where
     that is no single instruction. `fixed_gemv` reads it."""
 
+    byte_dots: Mapping[str, tuple[str, int]]
+    """Instructions that multiply unsigned bytes below 128 with signed ones and add four neighbouring products: LLVM's
+    attribute → its intrinsic and that one's int32 lanes. `select/byte_dots` reads it."""
+
     single_addition: float
     """Cycles of adding one number at a computed place, those of loading both and storing the sum included, in a long
     row of such; `kernel_cost.MatrixCost.pruned` reads it."""

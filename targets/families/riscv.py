@@ -39,6 +39,7 @@ class RiscV:
     fences_halves = False
     fused_feature = "d"  # with doubles, as with floats, come fmadd and its kin
     multiply_add: Mapping[int, str] = {}
+    byte_dots: Mapping[str, tuple[str, int]] = {}
     permute: Mapping[int, str] = {}
 
     def choose_generic(self, flags: frozenset[str], needs: Mapping[str, tuple[str, ...]]) -> str:

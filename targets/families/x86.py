@@ -47,6 +47,11 @@ class X86:
         16: "llvm.x86.avx2.pmadd.wd",
         8: "llvm.x86.sse2.pmadd.wd",
     }
+    # Of AVX-512 and of AVX2; LLVM has one name for both.
+    byte_dots: Mapping[str, tuple[str, int]] = {
+        "avx512vnni": ("llvm.x86.avx512.vpdpbusd.512", 16),
+        "avxvnni": ("llvm.x86.avx512.vpdpbusd.256", 8),
+    }
 
     permute: Mapping[int, str] = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}
 

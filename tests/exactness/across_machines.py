@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from astroedge.bundle.container import Bundle
 from astroedge.runtimes import load
 from astroedge.runtimes.checking.golden import trace
+from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.precision.storage import STORAGES
 from tests.support.machines import Machine, available, run_hashes
 from tests.support.networks import HIGHEST_RATE, LOWEST_RATE, NETWORKS, bundle_of
@@ -95,7 +96,10 @@ def _stops(ticks: int) -> list[int]:
 
 
 def _title(machine: Machine) -> str:
-    return f"{machine.target} ({machine.emulated}, emulated)" if machine.emulated else machine.target
+    if machine.emulated:
+        return f"{machine.target} ({machine.emulated}, emulated)"
+    target = resolve_target(machine.target)
+    return f"native ({' '.join((target.cpu, *target.attributes))})" if target.name == "native" else target.name
 
 
 def _row(name: str, precision: str, outcome: Outcome) -> str:

@@ -10,7 +10,7 @@ from tests.support.machines import available
 from tests.support.networks import HIGHEST_RATE, LOWEST_RATE
 
 # `make exactness` runs every network for 10,000 ticks on more machines; the demo takes minutes there.
-CHOSEN = ("x86-64-v3", "x86-64-v4", "raspberry-pi-4")
+CHOSEN = ("native", "x86-64-v3", "raspberry-pi-5")
 TICKS_HERE = {"demo": 2_000, "adaptive-threshold": TICKS, "gru": TICKS, "convolutional": TICKS}
 
 

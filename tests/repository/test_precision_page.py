@@ -53,6 +53,7 @@ def facts_of(storage: Storage) -> tuple[str, ...]:
         "`event_rows`": True,
         "`dense_gemv`": True,
         "`fixed_gemv`": storage.is_integer,
+        "`dot_gemv`": storage.packs_nibbles,
         "`pruned_gemv`": True,
         "`pruned_lanes`": lanes_of(resolve_target("x86-64-v3"), 256, storage) > 0,
         "`embedding`": True,

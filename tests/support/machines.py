@@ -47,6 +47,7 @@ MACHINES = (
     Machine("x86-64-v2"),
     Machine("x86-64-v3"),
     Machine("x86-64-v4"),
+    Machine("native"),  # with the instructions that no level has
     Machine("raspberry-pi-4", "cortex-a72"),
     Machine("raspberry-pi-5", "cortex-a76"),
     Machine("raspberry-pi-2", "cortex-a7", ARMHF),
@@ -73,7 +74,7 @@ def available() -> list[Machine]:
 
 
 def best_here() -> Machine:
-    """This processor with the most of its instruction sets that a shipped target names."""
+    """This processor with all of its instruction sets."""
     return [machine for machine in MACHINES if not machine.emulated and runs_here(resolve_target(machine.target))][-1]
 
 

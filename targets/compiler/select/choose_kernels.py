@@ -127,7 +127,7 @@ class _Chooser:
         elif product.dtype != "float32":
             weights = self.dense.add_integers(product, left, right, call.writes[0])
         elif product.constant:
-            weights = self.dense.add(product, left, right, call.writes[0])
+            weights = self.dense.add(product, left, right, call.writes[0], self.decisions.level)
         else:
             function = batched_matmul(product.batch, product.rows_out, product.rows, product.columns)
             self.calls.append(KernelCall(function, call.reads, call.writes, "batched-matmul", ("matmul",)))

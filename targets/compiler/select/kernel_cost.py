@@ -11,6 +11,7 @@ from math import ceil, inf
 
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.compiler.lower.legalize import Product
+from astroedge.targets.compiler.select.byte_dots import byte_dots
 from astroedge.targets.kernels.products.dense_gemv import dense_tile
 from astroedge.targets.kernels.products.event_gemv import event_tile
 from astroedge.targets.kernels.products.pruned_lists import TILE, PrunedSize
@@ -25,6 +26,7 @@ LIST_OF_WEIGHTS = 12.0  # to begin with the list of another input's weights
 LANE_STEP = 0.28  # for every lane: to permute the inputs of a vector and to add their products
 SHARED = 2.0  # how many streams must read a row of weights for it to pay that the second cache keeps it for them
 MOVE_SUMS = 0.2  # for every column: adding the sum of a block to the result
+DOTS = 2.0  # times the speed of int4 in fixed point where bytes are multiplied; llvm-mca has 2.6 on the Cortex-A76
 BY_ROWS = 0.8  # of the speed of reading in one piece: reading long pieces of rows that are fetched ahead
 
 
@@ -110,6 +112,8 @@ class MatrixCost:
         fixed = self.storage.is_integer and not graded
         speeds = self.storage.speeds_where(self.target.family.adds_widened)
         speed = speeds.fixed_point if fixed else speeds.multiplied
+        if fixed and byte_dots(self.target, self.storage) is not None:
+            speed *= DOTS
         working = product.rows * product.columns * self._cycles_a_weight(speed) * streams
         moving = product.batch * product.rows * self._row_bytes / self.level.streamed
         preparing = self.preparing if fixed else 0.0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from astroedge.targets.compiler.program.step_program import Value
 from astroedge.targets.kernels.products.dense_gemv import pack_dense
+from astroedge.targets.kernels.products.dot_gemv import ByteDots, pack_dots
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.fixed_gemv import pack_fixed
 from astroedge.targets.kernels.products.integer_gemv import pack_pairs
@@ -81,6 +82,10 @@ class WeightValues:
     def for_fixed(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
         """What a product of inputs in fixed point with tiles of so many columns reads."""
         return self.packed(name, matrix, f"fixed {tile}", lambda stored: pack_fixed(stored, tile))
+
+    def for_dots(self, name: str, matrix: Value, tile: int, dots: ByteDots) -> tuple[Value, ...]:
+        """The same where an instruction multiplies bytes four by four."""
+        return self.packed(name, matrix, f"dots {tile}", lambda stored: pack_dots(stored, tile, dots))
 
     def for_integers(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
         """What a product of integers with tiles of so many columns reads."""

@@ -9,6 +9,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
+from astroedge.targets.kernels.prefetch import fetch_stream
 from astroedge.targets.kernels.stored_weights import load_weights, pack, vectors
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
@@ -65,6 +66,7 @@ class _Weights:
     origin: Expression = 0
     storage: Storage = FLOAT32
     scales: Buffer | None = None
+    waits: bool = False
 
     def at(self, k: Expression, first: Expression, offset: int, lanes: int, width: int) -> Expression:
         """Row k's `lanes` weights from `offset` in the tile of `width` columns that begins at `first`."""
@@ -74,6 +76,12 @@ class _Weights:
         if self.transposed:
             return load(self.buffer, self.origin + (first + offset) * self.rows + k, lanes, self.rows)
         return load(self.buffer, self.origin + k * self.columns + first + offset, lanes)
+
+    def fetch(self, k: Expression, first: Expression, width: int) -> None:
+        """Ask for what comes some way behind row k of a tile, where weights have to be waited for."""
+        if self.waits:
+            size = self.storage.data_size(width)
+            fetch_stream(self.buffer, self.storage.data_size(first) * self.rows + k * size, size)
 
     def scale(self, group: Expression, first: Expression, offset: int, lanes: int) -> Expression:
         """The scales of `lanes` columns."""
@@ -100,6 +108,7 @@ def dense_gemv(
     row_tile: int = 1,
     dtype: str = "float32",
     storage: Storage = FLOAT32,
+    waits: bool = False,
 ) -> tirx.PrimFunc:
     """Kernel (x, weights, [scales], [bias], y): y[m, :] = Σ over k of x[m, k]·W[k, :] (+ bias), for `batch` rows m.
 
@@ -108,8 +117,9 @@ def dense_gemv(
     - `scales`: (groups·columns,) float32 beside int8 (one group) and int4 weights (one for each 64 inputs);
     - `bias`: (columns,) float32; `y`: (batch·columns,) float32.
 
-    `row_tile` rows of x share one reading of the weights; each row's bits equal those of that row alone, and those of
-    `event_gemv`, which tells the order. Sums of integers times 0 or 1 are exact in float32 too, and so the same.
+    `waits` says that weights have to be waited for: they are asked for ahead. `row_tile` rows of x share one reading of
+    the weights; each row's bits equal those of that row alone, and those of `event_gemv`, which tells the order. Sums
+    of integers times 0 or 1 are exact in float32 too, and so the same.
 
     Raises CompileError for more inputs than exact integer sums allow.
     """
@@ -119,7 +129,7 @@ def dense_gemv(
         data = built.argument("weights", (rows * storage.data_size(columns),), storage.data_type)
         groups = storage.scale_rows(rows)
         scales = built.argument("scales", (groups * columns,), "float32") if groups else None
-        weights = _Weights(data, True, rows, columns, storage=storage, scales=scales)
+        weights = _Weights(data, True, rows, columns, storage=storage, scales=scales, waits=waits)
         offsets = built.argument("bias", (columns,), "float32") if bias else None
         y = built.argument("y", (batch * columns,), "float32")
         _product(x, weights, offsets, y, batch, tile, row_tile)
@@ -182,6 +192,7 @@ def _tile(rows: _Rows, weights: _Weights, bias: Buffer | None, first: Expression
             store(total, row * width + offset, lanes, zero("float32", lanes))
         with tir.serial(0, count) as step:
             k = block * length + step
+            weights.fetch(k, first, width)
             for row, offset, lanes in places:
                 value = tirx.Cast("float32", rows.x[(rows.first + row) * weights.rows + k])
                 product = splat(value, lanes) * weights.at(k, first, offset, lanes, width)

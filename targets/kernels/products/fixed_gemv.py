@@ -13,6 +13,7 @@ import numpy as np
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
+from astroedge.targets.kernels.prefetch import fetch_stream
 from astroedge.targets.kernels.products.fixed_point import LOW_BITS, PLANES, block_count, pair_count
 from astroedge.targets.kernels.stored_weights import cast, load_weights, pack, reinterpret, vectors
 from astroedge.targets.precision.storage import BLOCK, EXACT, Storage
@@ -95,12 +96,15 @@ def fixed_gemv(
     tile: int,
     row_tile: int = 1,
     storage: Storage,
+    waits: bool = False,
 ) -> tirx.PrimFunc:
     """Kernel (planes, factors, weights, scales, y): y[m, :] = Σ over k of x[m, k]·W[k, :].
 
     - `planes` and `factors`: `batch` rows of inputs from `fixed_point`;
     - `weights` and `scales`: as `pack_fixed(stored, tile)` makes them of an int8 or int4 matrix W[rows, columns];
     - `y`: (batch·columns,) float32.
+
+    `waits` says that weights have to be waited for: they are asked for ahead.
 
     The sum of a block of 256 inputs (int4: of a group of 64) is an exact integer, rounded once to float32 and
     multiplied by the block's factor. int8: block sums are added to +0.0 ascending, then scaled. int4: each is scaled,
@@ -116,7 +120,7 @@ def fixed_gemv(
         weights = built.argument("weights", (pairs * storage.data_size(2 * padded),), storage.data_type)
         scales = built.argument("scales", (storage.scale_rows(rows) * columns,), "float32")
         y = built.argument("y", (batch * columns,), "float32")
-        operands = _Operands(planes, factors, weights, scales, y, rows, columns, storage, target)
+        operands = _Operands(planes, factors, weights, scales, y, rows, columns, storage, target, waits)
         for first, width in tiles(columns, tile):
             for first_row, count in tiles(batch, row_tile, rows=True):
                 _Tile(operands, first, width, first_row, count).emit()
@@ -134,6 +138,7 @@ class _Operands:
     columns: int
     storage: Storage
     target: Target
+    waits: bool
 
 
 class _Tile:
@@ -193,6 +198,8 @@ class _Tile:
         with tir.serial(0, count) as step:
             pair = block * (operands.storage.sum_block // 2) + step
             start = operands.storage.data_size(2 * self.first) * pair_count(operands.rows) + pair * size
+            if operands.waits:
+                fetch_stream(operands.weights, start, size)
             for row, vector in self._all:
                 weights = self._weights(start, vector)
                 for plane in range(PLANES):

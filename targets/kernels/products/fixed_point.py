@@ -7,8 +7,6 @@ of a float32 sum. Sums of X times weights are then integers, exact in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
@@ -17,8 +15,8 @@ from astroedge.targets.precision.storage import BLOCK
 from astroedge.targets.tir_builder import (
     Buffer,
     Expression,
-    chunks,
     hold,
+    in_vectors,
     independent,
     kernel,
     load,
@@ -69,17 +67,28 @@ def fixed_point(batch: int, size: int, dtype: str = "float32") -> tirx.PrimFunc:
         with independent(batch) as row:
             for block, (start, end) in enumerate(blocks(size)):
                 first = row * size + start
-                exponent = _largest_exponent(x, first, end - start)
-                # 2ᵉ⁻²⁹, from the exponent field of 2ᵉ
-                factor = tirx.reinterpret("float32", (exponent - _BITS) << _MANTISSA_BITS)
-                unknown = tirx.const(float("nan"), "float32")
                 place = row * block_count(size) + block
-                tir.buffer_store(factors, tirx.Select(exponent == _NOT_FINITE, unknown, factor), [place])
-                inverse = 2 * _EXPONENT_BIAS + _BITS - exponent
-                multiplier = hold(tirx.reinterpret("float32", inverse << _MANTISSA_BITS))
+                multiplier = write_factor(x, first, end - start, factors, place)
                 high = row * PLANES * pairs + start // 2
                 _write_planes(x, first, end - start, multiplier, planes, (high, high + pairs))
     return built.function
+
+
+def write_factor(x: Buffer, first: Expression, length: int, factors: Buffer, place: Expression) -> Expression:
+    """Write the factor of a block at `place`; returns what its inputs are multiplied by to be integers."""
+    exponent = _largest_exponent(x, first, length)
+    # 2ᵉ⁻²⁹, from the exponent field of 2ᵉ
+    factor = tirx.reinterpret("float32", (exponent - _BITS) << _MANTISSA_BITS)
+    unknown = tirx.const(float("nan"), "float32")
+    tir.buffer_store(factors, tirx.Select(exponent == _NOT_FINITE, unknown, factor), [place])
+    inverse = 2 * _EXPONENT_BIAS + _BITS - exponent
+    return hold(tirx.reinterpret("float32", inverse << _MANTISSA_BITS))
+
+
+def integers_of(x: Buffer, start: Expression, lanes: int, stride: int, multiplier: Expression) -> Expression:
+    """X of inputs that are `stride` apart, as int32."""
+    value = cast(load(x, start, lanes, stride), "float32", lanes) * splat(multiplier, lanes)
+    return cast(tirx.call_llvm_pure_intrin(value.ty, "llvm.rint", value), "int32", lanes)
 
 
 def _largest_exponent(x: Buffer, first: Expression, length: int) -> Expression:
@@ -92,7 +101,7 @@ def _largest_exponent(x: Buffer, first: Expression, length: int) -> Expression:
         magnitude = tirx.bitwise_and(bits, splat(tirx.const(0x7FFFFFFF, "int32"), lanes))
         store(peaks, 0, lanes, tirx.max(load(peaks, 0, lanes), magnitude))
 
-    _in_vectors(length, take)
+    in_vectors(length, take, LANES)
     peak = tirx.call_llvm_pure_intrin("int32", "llvm.vector.reduce.smax", load(peaks, 0, LANES))
     return hold(tirx.max(peak >> _MANTISSA_BITS, tirx.const(_BITS + 1, "int32")))
 
@@ -108,8 +117,7 @@ def _write_planes(
     """Write the pairs of a block to both planes, which begin at `places`."""
 
     def integers(start: Expression, lanes: int, stride: int) -> Expression:
-        value = cast(load(x, first + start, lanes, stride), "float32", lanes) * splat(multiplier, lanes)
-        return cast(tirx.call_llvm_pure_intrin(value.ty, "llvm.rint", value), "int32", lanes)
+        return integers_of(x, first + start, lanes, stride, multiplier)
 
     def put(pair: Expression, lanes: int, even: Expression, odd: Expression) -> None:
         def number(value: int) -> Expression:
@@ -123,20 +131,11 @@ def _write_planes(
         store(planes, high + pair, lanes, both(even >> number(LOW_BITS), odd >> number(LOW_BITS)))
         store(planes, low + pair, lanes, both(tirx.bitwise_and(even, low_mask), tirx.bitwise_and(odd, low_mask)))
 
-    _in_vectors(
+    in_vectors(
         length // 2,
         lambda pair, lanes: put(pair, lanes, integers(2 * pair, lanes, 2), integers(2 * pair + 1, lanes, 2)),
+        LANES,
     )
     if length % 2:
         last = integers(tirx.const(length - 1, "int32"), 1, 1)
         put(tirx.const(length // 2, "int32"), 1, last, tirx.const(0, "int32"))
-
-
-def _in_vectors(length: int, emit: Callable[[Expression, int], None]) -> None:
-    """Call `emit(offset, lanes)` for whole vectors in a loop, then for narrower ones."""
-    whole = length // LANES
-    if whole:
-        with tir.serial(0, whole) as index:
-            emit(index * LANES, LANES)
-    for offset, lanes in chunks(length % LANES):
-        emit(tirx.const(whole * LANES + offset, "int32"), lanes)

@@ -11,9 +11,10 @@ from math import ceil
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
+from astroedge.targets.kernels.prefetch import LINE_BYTES, fetch
 from astroedge.targets.kernels.products.active_list import list_length, positions
 from astroedge.targets.kernels.products.event_sums import ROWS_IN_BYTE
-from astroedge.targets.kernels.products.row_pieces import LINE_BYTES, RowPiece, fetch
+from astroedge.targets.kernels.products.row_pieces import RowPiece
 from astroedge.targets.kernels.stored_weights import (
     NIBBLE_ZERO,
     cast,

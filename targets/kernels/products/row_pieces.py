@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
+from astroedge.targets.kernels.prefetch import LINE_BYTES, fetch
 from astroedge.targets.kernels.stored_weights import cast
 from astroedge.targets.precision.storage import Storage
 from astroedge.targets.tir_builder import Buffer, Expression, in_vectors, load, store
-
-LINE_BYTES = 64
-"""What one request fetches: the cache line of every processor that this is compiled for, or a part of it."""
-
-_TO_READ, _KEEP, _DATA = 0, 3, 1  # of llvm.prefetch: not to write; into the nearest cache; data, not code
 
 
 @dataclass(frozen=True)
@@ -90,9 +86,3 @@ class RowPiece:
         if operands.units is None:
             return scales
         return load(operands.units, self.first + place, lanes) * cast(scales, "float32", lanes)
-
-
-def fetch(buffer: Buffer, place: Expression) -> None:
-    """Ask for the line that holds an element, which may lie behind the end: nothing waits for it."""
-    options = (tirx.const(option, "int32") for option in (_TO_READ, _KEEP, _DATA))
-    tir.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", tirx.address_of(buffer[place]), *options))

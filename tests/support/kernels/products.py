@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.kernels.products.active_list import active_list, bounds_size
 from astroedge.targets.kernels.products.dense_gemv import dense_gemv, pack_dense
 from astroedge.targets.kernels.products.event_gemv import event_gemv, pack_event
+from astroedge.targets.kernels.products.fixed_bytes import DIGITS, QUAD, fixed_bytes, quad_count
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, fixed_tile, pack_fixed
 from astroedge.targets.kernels.products.fixed_point import PLANES, block_count, fixed_point, pair_count
 from astroedge.targets.precision.storage import Storage
@@ -27,6 +29,33 @@ from tests.support.kernels.harness import (
 
 ROWS = st.one_of(st.integers(1, 40), st.integers(60, 70), st.integers(250, 270), st.integers(500, 800))
 """Numbers of inputs: few, and around a group of int4, one block and several of the reduction order."""
+
+
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def _of_any_size(rng: np.random.Generator, shape: tuple[int, int], least: int, most: int) -> np.ndarray:
+    return np.ldexp(rng.uniform(-1, 1, shape), rng.integers(least, most + 1, shape)).astype(np.float32)
+
+
+def _blocks_apart(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Every block of 256 of another size, the first all zeros."""
+    exponents = rng.integers(-120, 100, -(-shape[1] // 256)).repeat(256)[: shape[1]]
+    x = np.ldexp(rng.standard_normal(shape), exponents).astype(np.float32)
+    x[:, :256] = 0
+    return x
+
+
+INPUTS: dict[str, Draw] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape).astype(np.float32),
+    "signed zeros and ones": lambda rng, shape: rng.choice(np.array([0, -0.0, 1, -1], np.float32), shape),
+    "all zero": lambda rng, shape: np.full(shape, -0.0, np.float32),
+    "denormal": lambda rng, shape: _of_any_size(rng, shape, -149, -126),
+    "small": lambda rng, shape: _of_any_size(rng, shape, -149, -90),
+    "of any size": lambda rng, shape: _of_any_size(rng, shape, -149, 100),
+    "blocks apart": _blocks_apart,
+}
+"""Inputs of a product in fixed point, by what is special about them."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +138,17 @@ def planes_of(x: np.ndarray, target: dict[str, Any] = RUNNABLE[0]) -> list[np.nd
     batch, size = x.shape
     outputs = [np.zeros(batch * PLANES * pair_count(size), np.int32), np.zeros(batch * block_count(size), np.float32)]
     return run(fixed_point(batch, size, str(x.dtype)), [x.ravel()], outputs, target)
+
+
+def digits_of(x: np.ndarray, storage: Storage, target: dict[str, Any] = RUNNABLE[0]) -> list[np.ndarray]:
+    """The digits, offsets and factors of x (batch, size)."""
+    batch, size = x.shape
+    outputs = [
+        np.zeros(batch * DIGITS * QUAD * quad_count(size), np.int8),
+        np.zeros(batch * storage.scale_rows(size) * DIGITS, np.int32),
+        np.zeros(batch * block_count(size), np.float32),
+    ]
+    return run(fixed_bytes(batch, size, str(x.dtype), storage), [x.ravel()], outputs, target)
 
 
 def dense_product(

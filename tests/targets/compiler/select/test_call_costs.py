@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from astroedge.bundle.manifest import COST_RATES
+from astroedge.step.graph import StepGraph
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.lower.legalize import Product
 from astroedge.targets.compiler.program.step_program import CallCost, KernelCall
@@ -18,7 +21,7 @@ from astroedge.targets.compiler.select.convolution_cost import (
 )
 from astroedge.targets.compiler.select.kernel_cost import L1, MatrixCost
 from astroedge.targets.kernels.convolutions.convolution import Convolution
-from astroedge.targets.precision.storage import FLOAT32
+from astroedge.targets.precision.storage import FLOAT32, INT4
 from tests.support.graphs import lif_layer
 from tests.support.programs import chosen_program
 
@@ -56,6 +59,18 @@ def test_list_and_product_make_up_the_estimate() -> None:
     whole = [model.event(rate, graded=True) for rate in COST_RATES]  # its inputs are numbers of any size
     assert [own + listed.cycles[0] for own in cost.cycles] == pytest.approx(whole, abs=1)
     assert sorted(cost.cycles) == list(cost.cycles)
+
+
+@pytest.mark.parametrize("board", ["x86-64-v3", "intel-n100"])
+def test_inputs_in_fixed_point_and_product_make_up_the_estimate(board: str) -> None:
+    """What is prepared for a product is counted with what prepares it, whatever form it has."""
+    graph = lif_layer(INPUTS, NEURONS)
+    numbers = replace(graph.spec, inputs=(replace(graph.spec.inputs[0], firing_rate=None),))
+    program, _ = chosen_program(StepGraph(graph.model, numbers), "dense", "int4", board)
+    costs = {call.kind: call.cost for call in program.calls if call.cost is not None}
+    model = MatrixCost(Product("layer", 1, 1, INPUTS, NEURONS, True, None), INT4, L1, resolve_target(board))
+    own, prepared = costs["dense-gemv"].cycles, costs["fixed-point"].cycles
+    assert own[0] + prepared[0] == pytest.approx(model.dense(graded=False), abs=1)
 
 
 def test_sums_are_the_larger_part_of_a_convolution() -> None:

@@ -86,15 +86,33 @@ def test_spikes_that_nearly_always_fire_are_multiplied() -> None:
     assert "90.0%" in reasons["W_out"]
 
 
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: str) -> None:
-    """A GRU's six matrices read its input, its state and the state after reset: three calls prepare these."""
-    program, _ = chosen_program(gru(), precision=precision)
+@pytest.mark.parametrize(
+    ("precision", "board", "kernel"),
+    [
+        ("int8", "x86-64-v3", "fixed_gemv"),
+        ("int4", "x86-64-v3", "fixed_gemv"),
+        ("int8", "intel-n100", "fixed_gemv"),
+        ("int4", "intel-n100", "dot_gemv"),
+        ("int4", "raspberry-pi-5", "dot_gemv"),
+    ],
+)
+def test_inputs_of_integer_weights_are_put_in_fixed_point_once(precision: str, board: str, kernel: str) -> None:
+    """A GRU's six matrices read its input, its state and the state after reset: three calls prepare these.
+
+    Nibbles are multiplied as bytes where the processor has an instruction for it.
+    """
+    program, _ = chosen_program(gru(), precision=precision, board=board)
     kinds = Counter(call.kind for call in program.calls)
     assert (kinds["fixed-point"], kinds["dense-gemv"]) == (3, 6)
-    assert {call.function.attrs["astroedge.kernel"] for call in program.calls if call.kind == "dense-gemv"} == {
-        "fixed_gemv"
-    }
+    assert {call.function.attrs["astroedge.kernel"] for call in program.calls if call.kind == "dense-gemv"} == {kernel}
+
+
+def test_dense_weights_that_no_cache_holds_are_asked_for_ahead() -> None:
+    """Those in a near cache are not: asking takes time as well."""
+    for neurons, fetched in ((4096, True), (16, False)):
+        program, _ = chosen_program(graphs.lif_layer(inputs=1024, neurons=neurons), "dense")
+        (call,) = (call for call in program.calls if call.kind == "dense-gemv")
+        assert ("llvm.prefetch" in call.function.script()) == fetched
 
 
 def _read(*nodes: NodeProto, shape: tuple[int, ...] = (1, 64)) -> StepGraph:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,35 +23,10 @@ from tests.support.kernels.harness import (
     innermost_loops,
     same_bits,
 )
-from tests.support.kernels.products import BOARDS, ROWS, event_product, fixed_product
+from tests.support.kernels.products import BOARDS, INPUTS, ROWS, event_product, fixed_product
 
 _CONVERTED = re.compile(r"cvt|pextr|pinsr|\t[us]mov")
 _SPILLED = re.compile(r", -?\d*\(%rsp\)|\tst[rp]\t.*\[sp")
-
-Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
-
-
-def _of_any_size(rng: np.random.Generator, shape: tuple[int, int], least: int, most: int) -> np.ndarray:
-    return np.ldexp(rng.uniform(-1, 1, shape), rng.integers(least, most + 1, shape)).astype(np.float32)
-
-
-def _blocks_apart(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Every block of 256 of another size, the first all zeros."""
-    exponents = rng.integers(-120, 100, -(-shape[1] // 256)).repeat(256)[: shape[1]]
-    x = np.ldexp(rng.standard_normal(shape), exponents).astype(np.float32)
-    x[:, :256] = 0
-    return x
-
-
-INPUTS: dict[str, Draw] = {
-    "normal": lambda rng, shape: rng.standard_normal(shape).astype(np.float32),
-    "signed zeros and ones": lambda rng, shape: rng.choice(np.array([0, -0.0, 1, -1], np.float32), shape),
-    "all zero": lambda rng, shape: np.full(shape, -0.0, np.float32),
-    "denormal": lambda rng, shape: _of_any_size(rng, shape, -149, -126),
-    "small": lambda rng, shape: _of_any_size(rng, shape, -149, -90),
-    "of any size": lambda rng, shape: _of_any_size(rng, shape, -149, 100),
-    "blocks apart": _blocks_apart,
-}
 
 
 @settings(max_examples=40, deadline=None)
@@ -165,3 +139,21 @@ def test_pairs_are_multiplied_by_one_instruction(
     assert not any(_CONVERTED.search(loop) or _SPILLED.search(loop) for loop in loops)
     assert "call" not in code
     assert "\tbl\t" not in code
+
+
+@pytest.mark.guard
+def test_weights_that_have_to_be_waited_for_are_asked_for_ahead() -> None:
+    """Some way behind the pair that is read, line by line.
+
+    A guard: what is asked for in vain, or too late, changes no bit.
+    """
+    target = resolve_target("x86-64-v4")
+    func = fixed_gemv(1, 600, 128, target=target, tile=64, storage=INT8, waits=True)
+    loops = [loop for loop in map("\n".join, innermost_loops(assembly(func, X86_64_V4))) if "prefetcht0" in loop]
+    for loop in loops:
+        read, asked = (
+            sorted(int(number or 0) for number in re.findall(rf"{word}\t(-?\d*)\(", loop))
+            for word in ("vpmovsxbw", "prefetcht0")
+        )
+        assert asked == [place + 2048 for place in read[::2]]
+    assert loops
