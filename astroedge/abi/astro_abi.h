@@ -191,10 +191,9 @@ typedef struct astro_info {
  * The host allocates the team, aligned to ASTRO_ALIGNMENT, clears it to zero bytes, writes `size` and `threads`, starts
  * the workers, number i of which calls astro_work(team, i) for i from 1, or all of them astro_work_streams(team, i), and
  * passes the team in astro_call or in astro_streams. A worker waits for the next tick, at first by looking again and
- * again, then asleep until it is woken, so that an idle team
- * costs nothing. To end: astro_dismiss, when no tick is being computed; join the workers; only then free the team, or
- * clear it for new workers. A team serves one call at a time. A forked process has no workers: it needs a new
- * team. */
+ * again, then asleep until it is woken, so that an idle team costs nothing. To end: astro_dismiss, when no tick is being
+ * computed; join the workers; only then free the team, or clear it for new workers. A team serves one call at a time. A
+ * forked process has no workers: it needs a new team. */
 typedef struct astro_team {
     uint64_t size;    /* sizeof(astro_team) of the host */
     uint32_t threads; /* 2 to ASTRO_MAX_THREADS */
