@@ -18,6 +18,7 @@ FORMAT = "astroedge-bundle"
 WORTH_SKIPPING = 4096  # multiplications in a tick; smaller products take no time to speak of
 NO_SPIKES = "input is not a spike tensor"  # the reason for the kernel of a matrix that reads numbers
 DESPITE = ", but "  # in the reason for a kernel, before what keeps the inputs' zeros from being skipped
+JOINED = " + "  # between the names of products whose weights lie side by side, a row of one beside those of the others
 MANIFEST_VERSION = 1
 COST_RATES = (0.0, 1 / 64, 1 / 16, 1 / 4, 1.0)  # the firing rates that `Kernel.cycles` are for
 

@@ -1,11 +1,12 @@
 """The least time that a tick can take: the bytes it must touch, read as fast as this machine reads.
 
-What a tick must touch: of a matrix that reads spikes, the rows of the spikes that fire; every other matrix and all
-scales, biases and norms in full; the selected rows of an embedding; every state read and written, of a state that is a
-matrix itself (AstroSNN's H) the rows that its spikes select, read once to answer and once to change, and written;
-inputs and outputs. Weights that many products share, as the pixels of a convolution do, count once: there arithmetic,
-not memory, sets the limit, and this one is far below it. Everything the step keeps (weights, state, workspace) is its
-working set, which decides the cache it lives in: over time all rows are touched.
+What a tick must touch: of a matrix that reads spikes, the rows of the spikes that fire, and the scales of the groups of
+inputs in which any does; every other matrix and all other scales, biases and norms in full; the selected rows of an
+embedding; every state read and written, of a state that is a matrix itself (AstroSNN's H) the rows that its spikes
+select, read once to answer and once to change, and written; inputs and outputs. Weights that many products share, as
+the pixels of a convolution do, count once: there arithmetic, not memory, sets the limit, and this one is far below it.
+Everything the step keeps (weights, state, workspace) is its working set, which decides the cache it lives in: over time
+all rows are touched.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from astroedge.bundle.manifest import BufferField, Layout, Manifest
+from astroedge.bundle.manifest import JOINED, BufferField, Layout, Manifest, Matrix
+from astroedge.targets.precision.storage import STORAGES
 from benchmarks.timing.bandwidth import bandwidth_at
 
+PARTS = ("weight", "scales", "units")  # of a stored matrix, by the ends of their names
 SHORTEST_ROW = 16  # elements of an embedding; what has as many rows but shorter ones is a bias or a scale
 
 
@@ -47,20 +50,37 @@ def touched_bytes(manifest: Manifest, rates: Mapping[str, float]) -> int:
     """The bytes that a tick must read or write."""
     layout = manifest.layout
     states = {state.name: state.nbytes for state in layout.state}
-    weights = {field.name: field for field in layout.weights}
+    products = {matrix.name: matrix for matrix in manifest.matrices}
+    stored: set[str] = set()
     total = 0.0
-    for matrix in manifest.matrices:
-        active = 1.0 if matrix.spikes is None else rates[matrix.spikes]
-        if matrix.name in states:
-            total += 3 * active * states.pop(matrix.name)
+    for field in layout.weights:
+        stem, _, suffix = field.name.rpartition(".")
+        names = stem.split(JOINED)
+        if suffix in PARTS and names[0] in products:
+            stored.update(names)
+            total += field.nbytes * _share_read(products[names[0]], suffix, rates)
         else:
-            field = weights.pop(f"{matrix.name}.weight", None)
-            nbytes = matrix.nbytes if field is None else field.nbytes
-            total += nbytes * (active if matrix.calls == 1 else 1.0)
+            total += _parameter_bytes(field, layout)
+    for name in products.keys() - stored:
+        active = _firing(products[name], rates)
+        total += active * (3 * states.pop(name) if name in states else products[name].nbytes)
     total += 2 * sum(states.values())
-    total += sum(_parameter_bytes(field, layout) for field in weights.values())
     total += sum(field.nbytes for field in (*layout.inputs, *layout.outputs))
     return round(total)
+
+
+def _share_read(matrix: Matrix, suffix: str, rates: Mapping[str, float]) -> float:
+    """How much of a stored part of a matrix a tick reads: what its spikes select."""
+    active = _firing(matrix, rates)
+    group = STORAGES[matrix.precision].group
+    if suffix == "weight":
+        return active
+    return 1 - (1 - active) ** group if suffix == "scales" and group and matrix.kernel == "event" else 1.0
+
+
+def _firing(matrix: Matrix, rates: Mapping[str, float]) -> float:
+    """How many of its inputs count: those that fire, or all, as of weights that many pixels share."""
+    return 1.0 if matrix.spikes is None or matrix.calls != 1 else rates[matrix.spikes]
 
 
 def _parameter_bytes(field: BufferField, layout: Layout) -> float:

@@ -20,6 +20,7 @@ from astroedge.targets.compiler.program.show_probes import show_probes
 from astroedge.targets.compiler.program.step_program import build_program, fuse
 from astroedge.targets.compiler.program.update_active import update_active
 from astroedge.targets.compiler.select.choose_kernels import choose_kernels
+from astroedge.targets.compiler.select.join_rows import join_rows
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
 from astroedge.targets.compiler.threads.plan_team import plan_team
 from astroedge.targets.pass_list import Pass
@@ -39,6 +40,7 @@ FACTS = {
     "program.active": "what changes states only where something fired touches nothing else of them",
     "program.merged": "element-wise calls over the same points are one, unless something waits between them",
     "program.grouped": "large calls that need not wait for each other stand together",
+    "program.joined": "short rows of weights that one list reads lie side by side, in one product",
     "plan": "every value has its place in one of the five buffers; moves and copies end the tick",
     "plan.scheduled": "every call has a scheduled function",
     "team": "which calls threads divide and where they wait; None for a probe build and for a step that is too small",
@@ -103,6 +105,10 @@ def _group_large_calls(state: Compilation) -> None:
     state.program = group_large_calls(state.program)
 
 
+def _join_rows(state: Compilation) -> None:
+    state.program = join_rows(state.program)
+
+
 def _plan_memory(state: Compilation) -> None:
     graph = state.request.graph
     initial = graph.initial_state()
@@ -162,7 +168,8 @@ PASSES: tuple[Pass[Compilation], ...] = (
         merge_elementwise, requires=("spec", "program.kernels"), ensures=("program.merged",), run=_merge_elementwise
     ),
     Pass.of(group_large_calls, requires=("program.merged",), ensures=("program.grouped",), run=_group_large_calls),
-    Pass.of(plan_memory, requires=("spec", "choice", "program.grouped"), ensures=("plan",), run=_plan_memory),
+    Pass.of(join_rows, requires=("program.grouped",), ensures=("program.joined",), run=_join_rows),
+    Pass.of(plan_memory, requires=("spec", "choice", "program.joined"), ensures=("plan",), run=_plan_memory),
     Pass.of(schedule_calls, requires=("plan",), ensures=("plan.scheduled",), run=_schedule_calls),
     Pass.of(plan_team, requires=("plan.scheduled",), ensures=("team",), run=_plan_team),
     Pass.of(build_object, requires=("plan.scheduled", "team"), ensures=("code",), run=_build_object),

@@ -16,6 +16,7 @@ from astroedge.runtimes import load
 from astroedge.runtimes.session.compiled import CompiledSession
 from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
+from astroedge.targets.boards.board_file import Target
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.threads import plan_team
 from tests.support import graphs
@@ -25,14 +26,14 @@ Arrays = Mapping[str, NDArray[Any]]
 
 def build(
     graph: StepGraph,
-    target: str = "native",
+    target: str | Target = "native",
     math: str = "exact",
     kernels: str = "auto",
     probes: bool = False,
     precision: str = "float32",
 ) -> Bundle:
     """Quantise, compile and link, without the checks and the golden trace that `astroedge.compile` adds."""
-    goal = resolve_target(target)
+    goal = resolve_target(target) if isinstance(target, str) else target
     stored = quantise(graph, precision)
     step = compile_step(stored.graph, goal, math=math, kernels=kernels, probes=probes, weights=stored.weights)
     return link_bundle(step, goal)
@@ -62,12 +63,14 @@ def digest(array: NDArray[Any]) -> str:
     return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def build_for_teams(graph: StepGraph, target: str = "native", kernels: str = "auto") -> Bundle:
+def build_for_teams(
+    graph: StepGraph, target: str | Target = "native", kernels: str = "auto", precision: str = "float32"
+) -> Bundle:
     """`build`, but everything that can be divided among threads is, however small."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan_team, "SHARED_BYTES", 1)
         patch.setattr(plan_team, "TEAM_BYTES", 1)
-        return build(graph, target, kernels=kernels)
+        return build(graph, target, kernels=kernels, precision=precision)
 
 
 def assert_same_run(graph: StepGraph, session: CompiledSession, inputs: Arrays) -> dict[str, NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from astroedge.bundle.manifest import JOINED
 from astroedge.cli.shared.display import duration, percent, print_line, print_table, size
 from astroedge.step_profile import format_ratio
 
@@ -31,12 +32,11 @@ def show_kernels(kernels: KernelTimes) -> None:
 
 
 def _row(item: KernelTime) -> tuple[str, ...]:
-    operators = item.operator.split(", ")
-    further = len(operators) - NAMED_OPERATORS
-    operator = ", ".join(operators[:NAMED_OPERATORS]) + (f" + {further} more" if further > 0 else "")
+    operators, modules = item.operator.split(", "), item.module.split(JOINED)
+    operator = ", ".join(operators[:NAMED_OPERATORS]) + _more(len(operators) - NAMED_OPERATORS)
     active = "" if item.active is None else f"{item.active:,.1f} of {item.inputs:,}"
     return (
-        item.module,
+        modules[0] + _more(len(modules) - 1),
         operator,
         item.kind,
         str(item.calls),
@@ -47,3 +47,8 @@ def _row(item: KernelTime) -> tuple[str, ...]:
         size(round(item.bandwidth)),
         "" if item.predicted is None else duration(item.predicted),
     )
+
+
+def _more(further: int) -> str:
+    """How many are not named."""
+    return f" + {further} more" if further > 0 else ""

@@ -97,6 +97,7 @@ def plan_memory(
     if _workspace_bytes(calls, places) <= apart:
         times = [0] * len(calls)
     workspace = max(pack_by_lifetime(calls, places, times, "computed", Place("workspace", start)), ALIGNMENT)
+    _place_parts(calls, places)
     stored = {
         name: Value(f"initial.{name}", data.shape, str(data.dtype), "weight", data) for name, data in initial.items()
     }
@@ -237,7 +238,7 @@ def pack_by_lifetime(
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     for moment, call in zip(moments, calls, strict=True):
-        for value in (*call.reads, *call.writes):
+        for value in (item.whole or item for item in (*call.reads, *call.writes)):
             if value.kind == kind and value not in places:
                 first.setdefault(value, moment)
                 last[value] = moment
@@ -255,6 +256,14 @@ def pack_by_lifetime(
         places[value] = Place(first_place.buffer, offset)
         end = max(end, offset + size)
     return end
+
+
+def _place_parts(calls: Sequence[KernelCall], places: dict[Value, Place]) -> None:
+    """Place the parts that calls read in the values that they are parts of."""
+    for value in chain.from_iterable(call.reads for call in calls):
+        if value.whole is not None:
+            place = places[value.whole]
+            places[value] = Place(place.buffer, place.offset + value.offset)
 
 
 def _weights_in_use(calls: list[KernelCall]) -> list[Value]:

@@ -22,8 +22,12 @@ from astroedge.step.spec import StepSpec
 from astroedge.targets.compiler.lower.legalize import PRODUCT_ATTRIBUTE
 from astroedge.targets.compiler.lower.lowerings.relax_calls import numbers_of
 from astroedge.targets.compiler.program.blocks import is_reshape
+from astroedge.targets.kernels.products.row_form import RowForm
 from astroedge.targets.pass_list import UnknownForm
 from astroedge.targets.tir_builder import KERNEL_ATTRIBUTE
+
+PART = "part"
+"""The kind of what lies inside another value, which one call writes whole."""
 
 OWN = "own"
 """The kind of what each block of threads of a GPU computes for itself, in memory of its own."""
@@ -31,13 +35,18 @@ OWN = "own"
 
 @dataclass(eq=False)
 class Value:
-    """An array of the step: `kind` is "input", "state", "weight", "computed" or `OWN`, `data` a weight's numbers."""
+    """An array of the step: `kind` is "input", "state", "weight", "computed", `PART` or `OWN`.
+
+    `data` are the numbers of a weight; a part is the bytes of the computed value `whole` from `offset` on.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     kind: str
     data: np.ndarray | None = None
+    whole: Value | None = None
+    offset: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -68,7 +77,8 @@ class KernelCall:
     `product` is the index of the matrix product a placeholder stands for, None for a real kernel. `kind` names the
     kernel for reports, `operators` what was fused into it. `touched` is about how many bytes it reads and writes in a
     tick where its operands do not tell (an event-driven product reads few of its weights). `cost` is a product's.
-    `divided` is what a team of threads divides, where that is another function of the same parameters.
+    `divided` is what a team of threads divides, where that is another function of the same parameters. `rows` is what
+    the call is, if it is a product by long rows of weights.
     """
 
     function: tirx.PrimFunc
@@ -80,6 +90,7 @@ class KernelCall:
     touched: int | None = None
     cost: CallCost | None = None
     divided: tirx.PrimFunc | None = None
+    rows: RowForm | None = None
 
 
 @dataclass(frozen=True)

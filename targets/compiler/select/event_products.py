@@ -12,13 +12,10 @@ from astroedge.targets.compiler.select.kernel_cost import MemoryLevel, reads_row
 from astroedge.targets.compiler.select.weight_values import WeightValues
 from astroedge.targets.kernels.products.event_batch import event_batch
 from astroedge.targets.kernels.products.event_gemv import event_gemv, event_tile
-from astroedge.targets.kernels.products.event_rows import PIECE_BYTES, event_rows, sums_type
+from astroedge.targets.kernels.products.row_form import RowForm
 
 Form = Callable[[Product, Value, Value], tuple["partial[KernelCall]", tuple[Value, ...]]]
-
 LONG_SCALES = "; the scales of its grid are no multiples of one unit a column and take four bytes each, not one"
-LEAST_PARTS = 4  # of a row, for the threads of most boards
-LEAST_PIECE_BYTES = 512  # shorter pieces of a row take notably longer to fetch
 
 
 class EventProducts:
@@ -92,27 +89,28 @@ class EventProducts:
     def _in_rows(self, product: Product, matrix: Value, result: Value) -> tuple[partial[KernelCall], tuple[Value, ...]]:
         """The kernel for weights that have to be waited for, likewise; threads divide it into shorter pieces."""
         assert product.sparsity is not None
-        graded, storage = not product.sparsity.binary, self.weights.storage(matrix)
         weights = self.weights.for_rows(product.name, matrix)
-        build = partial(
-            event_rows,
+        form = RowForm(
             product.rows,
             product.columns,
-            graded=graded,
+            graded=not product.sparsity.binary,
             batch=product.batch * product.rows_out,
-            storage=storage,
+            storage=self.weights.storage(matrix),
             short_scales=len(weights) > 2,
         )
-        part = product.columns * storage.bits // 8 // LEAST_PARTS
-        piece_bytes = min(PIECE_BYTES, max(LEAST_PIECE_BYTES, part // LEAST_PIECE_BYTES * LEAST_PIECE_BYTES))
-        sums = sums_type(storage, graded)
-        writes = (result,) if sums is None else (result, Value(f"sums.{result.name}", result.shape, sums, "computed"))
-        call = partial(
-            KernelCall,
-            build(),
-            writes=writes,
-            kind="event-gemv",
-            operators=("matmul",),
-            divided=None if piece_bytes == PIECE_BYTES else build(piece_bytes=piece_bytes),
-        )
-        return call, weights
+        return partial(row_call, form, result), weights
+
+
+def row_call(form: RowForm, result: Value, *, reads: tuple[Value, ...], touched: int | None) -> KernelCall:
+    """The call of a product by long rows, which writes `result`."""
+    sums = () if form.sums is None else (Value(f"sums.{result.name}", result.shape, form.sums, "computed"),)
+    return KernelCall(
+        form.kernel(),
+        reads,
+        (result, *sums),
+        "event-gemv",
+        ("matmul",),
+        touched=touched,
+        divided=form.divided(),
+        rows=form,
+    )

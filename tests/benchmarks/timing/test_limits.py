@@ -58,6 +58,25 @@ def test_scales_and_biases_count_in_full() -> None:
     assert touched_bytes(manifest((WEIGHTS, *others), (matrix("s"),)), {"s": 0.5}) == WEIGHTS.nbytes // 2 + 256
 
 
+def test_of_the_scales_of_groups_those_in_which_anything_fires_count() -> None:
+    """int4 at 10 %: of nearly every group of 64 inputs; as many numbers as a token's tables may have, and none."""
+    token = InputField("token", (1,), "int64", 0, 8, False, True, 0, 32, "index", 0)
+    stored = (replace(WEIGHTS, nbytes=1600), BufferField("up.scales", (2048,), "int8", 0, 2048))
+    product = replace(matrix("s"), precision="int4")
+    expected = 160 + 2048 * (1 - 0.9**64) + 8
+    assert touched_bytes(manifest(stored, (product,), inputs=(token,)), {"s": 0.1}) == round(expected)
+
+
+def test_products_whose_weights_lie_side_by_side_count_together() -> None:
+    """Half of the rows that two products share, and all of the scale of each of their columns."""
+    both = tuple(replace(matrix("s", name), precision="int8") for name in ("q", "k"))
+    stored = (
+        BufferField("q + k.weight", (6400,), "int8", 0, 6400),
+        BufferField("q + k.scales", (64,), "float32", 0, 256),
+    )
+    assert touched_bytes(manifest(stored, both), {"s": 0.5}) == 3200 + 256
+
+
 def test_weights_that_many_pixels_share_count_once() -> None:
     """The kernel of a convolution is counted whole and once, however many of its pixels fire."""
     convolution = replace(matrix("s"), calls=900)
