@@ -21,7 +21,7 @@ from types import ModuleType
 from astroedge.errors import AstroEdgeError
 from astroedge.replace_file import replace_file
 from benchmarks.llama.prepare import SIZES
-from benchmarks.networks.suite import RATES, SUITE
+from benchmarks.networks.suite import SUITE
 from benchmarks.places import REPOSITORY, RESULTS
 from benchmarks.processes.stream import ProcessError
 from benchmarks.report import markdown
@@ -59,7 +59,7 @@ def main() -> None:
         prepare(settings)
         return
     whole = Settings()
-    complete = (tuple(settings.models), tuple(settings.rates), tuple(settings.threads), settings.quick) == (
+    complete = (tuple(settings.models), settings.rates, tuple(settings.threads), settings.quick) == (
         whole.models,
         whole.rates,
         whole.threads,
@@ -98,7 +98,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="default: all")
     add("--models", nargs="+", choices=SUITE, default=whole.models, metavar="MODEL", help=f"of {', '.join(SUITE)}")
-    add("--rates", nargs="+", type=float, default=RATES, metavar="RATE", help="firing rates to sweep (default: all)")
+    add("--rates", nargs="+", type=float, metavar="RATE", help="firing rates to sweep (default: all)")
     add("--threads", nargs="+", type=int, default=whole.threads, help="default: 1 and all cores")
     add("--quick", action="store_true", help="short blocks, few rounds, small sizes: to see whether it runs")
     add("--sizes", nargs="+", choices=SIZES, help="of section llama (default: all, with --quick the smallest)")
@@ -108,7 +108,7 @@ def parse() -> argparse.Namespace:
 
 
 def with_earlier(folder: Path, name: str, report: Record) -> Record:
-    """A report of section "llama" with the sizes that were measured before; of any other section as it is."""
+    """A report of section "llama" with the points that were measured before; of any other section as it is."""
     path = folder / f"{name}.json"
     if name != "llama" or not path.is_file():
         return report

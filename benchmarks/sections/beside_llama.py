@@ -1,13 +1,13 @@
 """Section "llama": a token of AstroSNN beside one of a llama of the same size in llama.cpp, by context and firing rate.
 
 Every contender lives in a process of its own with nothing in it but Python, NumPy and its runtime, so that memory can
-be compared; they take turns as everywhere. Sizes are measured independently: what was measured of other sizes on this
+be compared; they take turns as everywhere. Points are measured independently: what was measured at others on this
 machine stays in the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ def measure(settings: Settings, bandwidth: Mapping[int, float]) -> Record:
             continue
         report["sizes"][name] = _describe(SIZES[name])
         for point in _points(SIZES[name], settings):
-            place = f"{name}, {point.context:,} tokens, {point.rate:.0%} firing, threads: {point.threads}"
+            place = _place({"size": name, **point._asdict()})
             print(place, flush=True)
             reads = bandwidth if point.threads == 1 else streamed
             measured = partial(_compare, SIZES[name], point, states, settings.plan, reads)
@@ -86,18 +86,37 @@ def make_ready(settings: Settings) -> None:
 
 
 def merge(earlier: Record, report: Record) -> Record:
-    """The report with what an earlier one of the same machine and versions says of sizes that are not in it."""
+    """The report with what an earlier one of the same machine and versions says of points that are not in it."""
     if earlier["machine"] != report["machine"] or earlier["versions"] != report["versions"]:
-        print("what was measured of other sizes is left out: it is of another machine or other versions", flush=True)
+        print("what was measured at other points is left out: it is of another machine or other versions", flush=True)
         return report
-    asked = {*report["sizes"], *(place.split(",")[0] for place in report["failed"])}
-    others = earlier["sizes"].keys() - report["sizes"].keys()
-    kept = [record for record in earlier["comparisons"] if record["size"] in others]
-    in_order = [name for name in SIZES if name in report["sizes"] or name in others]
-    comparisons = sorted([*kept, *report["comparisons"]], key=lambda record: in_order.index(record["size"]))
-    sizes = {name: {**earlier["sizes"], **report["sizes"]}[name] for name in in_order}
-    failed = {place: reason for place, reason in earlier["failed"].items() if place.split(",")[0] not in asked}
-    return {**report, "sizes": sizes, "comparisons": comparisons, "failed": {**failed, **report["failed"]}}
+    measured = {_place(record) for record in report["comparisons"]}
+    tried = {*measured, *report["failed"]}
+    kept = [record for record in earlier["comparisons"] if _place(record) not in measured]
+    sizes = {**earlier["sizes"], **report["sizes"]}
+    failed = {
+        place: reason
+        for place, reason in earlier["failed"].items()
+        if place not in tried and not (place in SIZES and place in report["sizes"])
+    }
+    return {
+        **report,
+        "sizes": {name: sizes[name] for name in SIZES if name in sizes},
+        "comparisons": sorted([*kept, *report["comparisons"]], key=_order),
+        "failed": {**failed, **report["failed"]},
+    }
+
+
+def _place(record: Record) -> str:
+    """The words for where a comparison was made."""
+    rate, context, threads = (record[name] for name in Point._fields)
+    return f"{record['size']}, {context:,} tokens, {rate:.0%} firing, threads: {threads}"
+
+
+def _order(record: Record) -> tuple[float, ...]:
+    """By size, the headline rate by context first."""
+    swept = record["rate"] != HEADLINE_RATE
+    return (list(SIZES).index(record["size"]), swept, record["context"], record["threads"], record["rate"])
 
 
 def render(report: Record) -> list[str]:
@@ -123,7 +142,7 @@ def _contexts(settings: Settings) -> tuple[int, ...]:
 def _prepare(size: Size, settings: Settings) -> States:
     """What each contender of a size goes on from, by contender and context; files that are missing are made."""
     contexts = _contexts(settings)
-    prepare.prepare(size, contexts, () if settings.quick else size.swept)
+    prepare.prepare(size, contexts, _swept(size, settings))
     states = {precision: prepare.own_states(size, precision, contexts) for precision in size.precisions}
     return {**states, "llama": prepare.llama_states(size, contexts)}
 
@@ -133,8 +152,14 @@ def _points(size: Size, settings: Settings) -> Iterator[Point]:
     for context in _contexts(settings):
         for threads in settings.threads:
             yield Point(HEADLINE_RATE, context, threads)
-    for rate in () if settings.quick else size.swept:
+    for rate in _swept(size, settings):
         yield Point(rate, 0, 1)
+
+
+def _swept(size: Size, settings: Settings) -> Sequence[float]:
+    """The rates of a size beside the headline rate, of those asked for."""
+    asked = size.swept if settings.rates is None else settings.rates
+    return () if settings.quick else [rate for rate in size.swept if rate in asked]
 
 
 def _describe(size: Size) -> Record:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.networks.subjects import make_subject
-from benchmarks.networks.suite import SUITE
+from benchmarks.networks.suite import RATES, SUITE
 from benchmarks.report import markdown
 from benchmarks.report.pictures import COLOURS, grid, save
 from benchmarks.timing.compare import Record, compare
@@ -25,7 +25,7 @@ def measure(settings: Settings, bandwidth: Mapping[int, float]) -> Record:
     def sweep(name: str) -> list[Record]:
         return [
             compare(OwnBundles(make_subject(name, rate), checked=False), ENTRIES, PEERS, 1, settings.plan, bandwidth)
-            for rate in settings.rates
+            for rate in settings.rates or RATES
         ]
 
     failed: dict[str, str] = {}

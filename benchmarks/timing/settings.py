@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.networks.suite import RATES, SUITE
+from benchmarks.networks.suite import SUITE
 from benchmarks.timing.compare import Record
 from benchmarks.timing.turns import FULL, Plan, attempt
 
@@ -18,11 +18,11 @@ CORES = os.cpu_count() or 1
 class Settings:
     """The networks, firing rates and numbers of threads to measure, and for how long; by default everything.
 
-    `sizes` are those of section "llama", by name.
+    `rates` is None for all that a section has; `sizes` are those of section "llama", by name.
     """
 
     models: Sequence[str] = tuple(SUITE)
-    rates: Sequence[float] = RATES
+    rates: Sequence[float] | None = None
     threads: Sequence[int] = tuple(sorted({1, CORES}))
     plan: Plan = FULL
     quick: bool = False

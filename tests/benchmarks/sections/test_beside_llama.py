@@ -1,4 +1,4 @@
-"""Section "llama": sizes that are measured one after the other come into one report."""
+"""Section "llama": points that are measured one after the other come into one report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,36 @@ def test_a_size_measured_alone_joins_the_others() -> None:
     assert len(both["comparisons"]) == len(earlier["comparisons"]) + len(again["comparisons"])
     assert both["failed"] == earlier["failed"]
     newer = {"machine": MACHINE, **llama_report(("25M",))}
+    for item in newer["comparisons"]:
+        item["contenders"]["astroedge int4"]["median"] = 0.5
     merged = merge(both, newer)
-    assert [record for record in merged["comparisons"] if record["size"] == "25M"] == newer["comparisons"]
+    assert [item in newer["comparisons"] for item in merged["comparisons"]] == [
+        item["size"] == "25M" for item in both["comparisons"]
+    ]
     assert merged["failed"] == {"1.5B, 0 tokens": "died"}
     never = {**earlier, "failed": {"2B": "no room"}}
     assert merge(never, newer)["failed"]["2B"] == "no room"  # of a size that has no figures
+
+
+def test_points_of_a_size_are_measured_apart() -> None:
+    """Two threads measured again take the place of what was there; contexts and rates that were not stay, in order."""
+    earlier = {"machine": MACHINE, **llama_report(("25M", "500M"))}
+    report = llama_report(("25M",))
+    newer = {
+        "machine": MACHINE,
+        **report,
+        "comparisons": [item for item in report["comparisons"] if item["threads"] == 2],
+    }
+    for item in newer["comparisons"]:
+        item["contenders"]["astroedge int4"]["median"] = 0.5
+    merged = merge(earlier, newer)
+    points = [(item["size"], item["rate"], item["context"], item["threads"]) for item in merged["comparisons"]]
+    assert len(set(points)) == len(points) == len(earlier["comparisons"])
+    assert points[:6] == [
+        *(("25M", 0.1, context, threads) for context in (0, 2048) for threads in (1, 2)),
+        *(("25M", rate, 0, 1) for rate in (0.01, 0.3)),
+    ]
+    assert {item["threads"] for item in merged["comparisons"] if item in newer["comparisons"]} == {2}
 
 
 def test_figures_of_another_machine_are_not_mixed_in(capsys: pytest.CaptureFixture[str]) -> None:
