@@ -1,0 +1,25 @@
+"""The study of large heads: both networks are stepped, and the table says what the larger head takes more."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.studies import head
+
+
+@pytest.mark.compiles
+def test_a_head_is_what_one_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks, every precision and number of threads; thirty times the words take time."""
+    monkeypatch.setattr(head, "WIDTH", 64)
+    monkeypatch.setattr(head, "ROUNDS", 3)
+    monkeypatch.setattr(head, "CORES", 1)
+    records = head.measure({words: head.network(words) for words in (256, 8192)})
+    assert [(item["precision"], item["threads"]) for item in records] == [(word, 1) for word in head.PRECISIONS]
+    assert [item["bytes"] for item in records] == [64 * 8192 * 4, 64 * 8192, 64 * 8192 // 2]
+    assert all(item["tick_of_few_words"] > 0 for item in records)
+
+
+def test_the_table_has_the_share_of_the_limit() -> None:
+    """51 MB in 5 ms are read at 10.2 GB/s, 85 % of 12."""
+    record = {"precision": "int4", "threads": 1, "milliseconds": 5.0, "bytes": 51e6, "bandwidth_gb_per_s": 12.0}
+    assert head.render({"heads": [record]})[-1] == "| int4 | 1 | 51 MB | 5.00 ms | 10.2 GB/s | 85% |"
