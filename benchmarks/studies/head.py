@@ -30,7 +30,7 @@ from benchmarks.timing.machine import describe
 from benchmarks.timing.settings import CORES
 
 WIDTH, WORDS, FEW_WORDS = 2048, 50_000, 256
-PRECISIONS = ("float32", "int8", "int4")
+PRECISIONS = {"float32": 32, "int8": 8, "int4": 4}  # and the bits of a weight
 EXAMPLES, ROUNDS, TICKS = 64, 21, 16
 
 
@@ -60,7 +60,7 @@ def network(words: int) -> StepGraph:
 def measure(graphs: Mapping[int, StepGraph]) -> list[dict[str, Any]]:
     """What the larger head takes more, by precision and threads; a second thread where there is one."""
     threads = sorted({1, CORES})
-    sizes = {precision: WIDTH * max(graphs) * bits // 8 for precision, bits in zip(PRECISIONS, (32, 8, 4), strict=True)}
+    sizes = {precision: WIDTH * max(graphs) * bits // 8 for precision, bits in PRECISIONS.items()}
     reads = {count: measure_bandwidth(tuple(sorted({*sizes.values()})), count) for count in threads}
     records = []
     for precision in PRECISIONS:

@@ -9,14 +9,14 @@ from benchmarks.studies import head
 
 @pytest.mark.compiles
 def test_a_head_is_what_one_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small networks, every precision and number of threads; thirty times the words take time."""
+    """Small networks of int4 weights on one thread."""
     monkeypatch.setattr(head, "WIDTH", 64)
     monkeypatch.setattr(head, "ROUNDS", 3)
     monkeypatch.setattr(head, "CORES", 1)
+    monkeypatch.setattr(head, "PRECISIONS", {"int4": 4})
     records = head.measure({words: head.network(words) for words in (256, 8192)})
-    assert [(item["precision"], item["threads"]) for item in records] == [(word, 1) for word in head.PRECISIONS]
-    assert [item["bytes"] for item in records] == [64 * 8192 * 4, 64 * 8192, 64 * 8192 // 2]
-    assert all(item["tick_of_few_words"] > 0 for item in records)
+    assert [(item["precision"], item["threads"], item["bytes"]) for item in records] == [("int4", 1, 64 * 8192 // 2)]
+    assert records[0]["tick_of_few_words"] > 0
 
 
 def test_the_table_has_the_share_of_the_limit() -> None:
