@@ -5,8 +5,8 @@
 Sections: `models` (every network beside every peer, one thread and all cores), `rates` (by firing rate), `sizes` (from
 1 to 100 million weights), `contexts` (beside a transformer), `llama` (beside llama.cpp, to 1.5 billion weights). Each
 writes NAME.json, NAME.svg and its table. A complete
-section goes to `results/` beside this file and its table into the documentation; anything less goes to
-`out/benchmarks/results/`, tables to bench.md there.
+section goes to `results/` beside this file and its table into the documentation, and so does any part of `llama`, which
+joins what was measured before; anything less goes to `out/benchmarks/results/`, tables to bench.md there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SECTIONS: dict[str, ModuleType] = {
     "llama": beside_llama,
 }
 QUICK_SIZES = ("25M",)
-COMPLETE, PARTIAL = RESULTS, REPOSITORY / "out" / "benchmarks" / "results"
+COMPLETE, PARTIAL = RESULTS.resolve(), REPOSITORY / "out" / "benchmarks" / "results"
 
 
 def main() -> None:
@@ -58,21 +58,16 @@ def main() -> None:
     if arguments.prepare:
         prepare(settings)
         return
-    whole = Settings()
-    complete = (tuple(settings.models), settings.rates, tuple(settings.threads), settings.quick) == (
-        whole.models,
-        whole.rates,
-        whole.threads,
-        whole.quick,
-    )
-    folder = arguments.output or (COMPLETE if complete else PARTIAL)
-    folder.mkdir(parents=True, exist_ok=True)
     machine = describe()
     print("measuring how fast memory is read", flush=True)
     with bound_to_cores(1):
         bandwidth = measure_bandwidth()
     failed: dict[str, str] = {}
+    folders: list[Path] = []
     for name in arguments.sections:
+        folder = (arguments.output or (COMPLETE if is_complete(name, settings) else PARTIAL)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        folders.append(folder)
         report = attempt(name, failed, partial(SECTIONS[name].measure, settings, bandwidth))
         if report is None:
             print(f"section {name} failed: {failed[name]}", flush=True)
@@ -80,7 +75,15 @@ def main() -> None:
         report = {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report}
         joined = attempt(f"{name}, joined", failed, partial(with_earlier, folder, name, report))
         write(folder, name, report if joined is None else joined)
-    print("\n".join(render(folder, str(folder))))
+    for folder in dict.fromkeys(folders):
+        print("\n".join(render(folder, str(folder))))
+
+
+def is_complete(name: str, settings: Settings) -> bool:
+    """Whether a section is measured as its results are; points of section "llama" join those measured before."""
+    whole = Settings()
+    parts = (tuple(settings.models), settings.rates, tuple(settings.threads))
+    return not settings.quick and (name == "llama" or parts == (whole.models, whole.rates, whole.threads))
 
 
 def prepare(settings: Settings) -> None:

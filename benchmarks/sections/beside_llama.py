@@ -86,14 +86,14 @@ def make_ready(settings: Settings) -> None:
 
 
 def merge(earlier: Record, report: Record) -> Record:
-    """The report with what an earlier one of the same machine and versions says of points that are not in it."""
+    """The report with what an earlier one of the same machine, versions and networks says of points not tried in it."""
     if earlier["machine"] != report["machine"] or earlier["versions"] != report["versions"]:
         print("what was measured at other points is left out: it is of another machine or other versions", flush=True)
         return report
-    measured = {_place(record) for record in report["comparisons"]}
-    tried = {*measured, *report["failed"]}
-    kept = [record for record in earlier["comparisons"] if _place(record) not in measured]
+    tried = {*map(_place, report["comparisons"]), *report["failed"]}
     sizes = {**earlier["sizes"], **report["sizes"]}
+    same = {name for name, described in earlier["sizes"].items() if sizes[name] == described}
+    kept = [item for item in earlier["comparisons"] if item["size"] in same and _place(item) not in tried]
     failed = {
         place: reason
         for place, reason in earlier["failed"].items()
@@ -158,8 +158,13 @@ def _points(size: Size, settings: Settings) -> Iterator[Point]:
 
 def _swept(size: Size, settings: Settings) -> Sequence[float]:
     """The rates of a size beside the headline rate, of those asked for."""
+    if settings.quick:
+        return ()
     asked = size.swept if settings.rates is None else settings.rates
-    return () if settings.quick else [rate for rate in size.swept if rate in asked]
+    others = [f"{rate:.0%}" for rate in asked if rate not in (*size.swept, HEADLINE_RATE)]
+    if others:
+        print(f"{size.name}: no network is made that fires at {' or '.join(others)}", flush=True)
+    return [rate for rate in size.swept if rate in asked]
 
 
 def _describe(size: Size) -> Record:

@@ -19,7 +19,6 @@ from astroedge.bundle.manifest import JOINED, BufferField, Layout, Manifest, Mat
 from astroedge.targets.precision.storage import STORAGES
 from benchmarks.timing.bandwidth import bandwidth_at
 
-PARTS = ("weight", "scales", "units")  # of a stored matrix, by the ends of their names
 SHORTEST_ROW = 16  # elements of an embedding; what has as many rows but shorter ones is a bias or a scale
 
 
@@ -55,32 +54,34 @@ def touched_bytes(manifest: Manifest, rates: Mapping[str, float]) -> int:
     total = 0.0
     for field in layout.weights:
         stem, _, suffix = field.name.rpartition(".")
-        names = stem.split(JOINED)
-        if suffix in PARTS and names[0] in products:
-            stored.update(names)
-            total += field.nbytes * _share_read(products[names[0]], suffix, rates)
+        owners = [stem] if stem in products else stem.split(JOINED)
+        if products.keys() >= set(owners):
+            stored.update(owners)
+            total += field.nbytes * _share_read(products[owners[0]], suffix, rates)
         else:
             total += _parameter_bytes(field, layout)
     for name in products.keys() - stored:
-        active = _firing(products[name], rates)
-        total += active * (3 * states.pop(name) if name in states else products[name].nbytes)
+        firing = _firing(products[name], rates)
+        shared = products[name].calls != 1
+        total += 3 * firing * states.pop(name) if name in states else (shared or firing) * products[name].nbytes
     total += 2 * sum(states.values())
     total += sum(field.nbytes for field in (*layout.inputs, *layout.outputs))
     return round(total)
 
 
 def _share_read(matrix: Matrix, suffix: str, rates: Mapping[str, float]) -> float:
-    """How much of a stored part of a matrix a tick reads: what its spikes select."""
-    active = _firing(matrix, rates)
-    group = STORAGES[matrix.precision].group
+    """How much of a stored part of a matrix a tick reads: what its spikes select, and what many pixels share whole."""
+    if matrix.calls != 1 or suffix not in ("weight", "scales"):
+        return 1.0
+    firing, group = _firing(matrix, rates), STORAGES[matrix.precision].group
     if suffix == "weight":
-        return active
-    return 1 - (1 - active) ** group if suffix == "scales" and group and matrix.kernel == "event" else 1.0
+        return firing
+    return 1 - (1 - firing) ** group if group and matrix.kernel == "event" else 1.0
 
 
 def _firing(matrix: Matrix, rates: Mapping[str, float]) -> float:
-    """How many of its inputs count: those that fire, or all, as of weights that many pixels share."""
-    return 1.0 if matrix.spikes is None or matrix.calls != 1 else rates[matrix.spikes]
+    """How many of its inputs count: those that fire, or all."""
+    return 1.0 if matrix.spikes is None else rates[matrix.spikes]
 
 
 def _parameter_bytes(field: BufferField, layout: Layout) -> float:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.sections.beside_llama import merge
+from benchmarks.bench import is_complete
+from benchmarks.llama.prepare import SIZES
+from benchmarks.sections.beside_llama import _swept, merge
+from benchmarks.timing.settings import Settings
 from tests.benchmarks.llama.records import llama_report
 from tests.benchmarks.records import MACHINE
 
@@ -48,6 +51,46 @@ def test_points_of_a_size_are_measured_apart() -> None:
         *(("25M", rate, 0, 1) for rate in (0.01, 0.3)),
     ]
     assert {item["threads"] for item in merged["comparisons"] if item in newer["comparisons"]} == {2}
+
+
+def test_a_point_that_failed_has_no_old_figures() -> None:
+    """Otherwise it would stand in a table and among the failures."""
+    earlier = {"machine": MACHINE, **llama_report(("25M",))}
+    place = "25M, 2,048 tokens, 10% firing, threads: 2"
+    merged = merge(earlier, {**earlier, "comparisons": [], "failed": {place: "died"}})
+    assert len(merged["comparisons"]) == len(earlier["comparisons"]) - 1
+    assert merged["failed"] == {place: "died"}
+
+
+def test_another_network_of_a_size_takes_all_its_figures_place() -> None:
+    """Points of networks of different shapes are not of one curve."""
+    earlier = {"machine": MACHINE, **llama_report(("25M",))}
+    other = {**earlier["sizes"]["25M"], "llama": {"layers": 7}}
+    newer = {**earlier, "sizes": {"25M": other}, "comparisons": earlier["comparisons"][:1]}
+    assert merge(earlier, newer)["comparisons"] == newer["comparisons"]
+
+
+def test_rates_that_no_network_fires_at_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those asked for are measured as far as a size has them, by default all of them."""
+    size = SIZES["1.5B"]
+    assert _swept(size, Settings(rates=(0.2, 0.3, 0.1))) == [0.2]
+    assert "1.5B: no network is made that fires at 30%" in capsys.readouterr().out
+    assert _swept(size, Settings()) == list(size.swept)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "complete"),
+    [
+        ("llama", Settings(rates=(0.2,), threads=(2,)), True),
+        ("llama", Settings(quick=True), False),
+        ("rates", Settings(), True),
+        ("rates", Settings(rates=(0.2,)), False),
+    ],
+)
+def test_parts_of_the_section_are_results(name: str, settings: Settings, complete: bool) -> None:
+    """They join what is there; of other sections only the whole goes into the documentation."""
+    assert is_complete(name, settings) is complete
 
 
 def test_figures_of_another_machine_are_not_mixed_in(capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,6 +99,28 @@ def test_states_are_read_and_written_and_a_matrix_state_by_its_rows() -> None:
     assert touched_bytes(described, {"q": 0.2}) == 2 * 400 + 3 * 800
 
 
+def test_a_state_of_several_heads_counts_by_the_rows_of_its_spikes() -> None:
+    """Each head answers a query of its own; no other reads its matrix."""
+    described = manifest((), (replace(matrix("q", name="astro.H"), calls=4),), states=(("astro.H", 4000),))
+    assert touched_bytes(described, {"q": 0.2}) == 3 * 800
+
+
+def test_scales_that_all_inputs_need_count_in_full() -> None:
+    """A dense kernel scales every group; units of columns are read once whatever fires."""
+    stored = tuple(
+        BufferField(f"up.{suffix}", (2048,), "int8", 0, 2048) for suffix in ("weight", "scales", "units", "gaps")
+    )
+    dense = replace(matrix("s"), precision="int4", kernel="dense")
+    token = InputField("token", (1,), "int64", 0, 8, False, True, 0, 32, "index", 0)
+    assert touched_bytes(manifest(stored, (dense,), inputs=(token,)), {"s": 0.5}) == 1024 + 3 * 2048 + 8
+
+
+def test_a_product_may_be_named_as_joined_ones_are() -> None:
+    """The whole name comes first."""
+    stored = (replace(WEIGHTS, name="a + b.weight"),)
+    assert touched_bytes(manifest(stored, (matrix("s", "a + b"),)), {"s": 0.5}) == WEIGHTS.nbytes // 2
+
+
 def test_the_limit_is_touched_bytes_over_the_bandwidth_of_the_working_set() -> None:
     """Everything the step keeps decides the bandwidth, what it touches the time."""
     limit = limit_of(manifest((WEIGHTS,), (matrix("s"),)), {"s": 0.1}, {1024: 100.0, 1048576: 10.0})
