@@ -48,7 +48,7 @@ DATA = "weights-*.bin"  # what a graph too large for one file keeps its weights 
 class Size:
     """Networks of one size; `weights` is what the AstroSNN is made from, None for that of the suite.
 
-    `precisions` are those of the bundles, and the rates of `swept` are measured beside the headline rate.
+    `precisions` are those of the bundles at the headline rate, and the rates of `swept` are measured beside it.
     """
 
     name: str
@@ -63,13 +63,18 @@ class Size:
         config = self.llama
         return KEPT / f"{self.name}-{config.width}x{config.layers}"
 
+    def precisions_at(self, rate: float) -> list[str]:
+        """Those of the bundles at a rate: a disk holds large networks in float32 at one."""
+        plain = self.weights is None or rate == HEADLINE_RATE
+        return [word for word in self.precisions if plain or word != "float32"]
+
 
 RATES = (0.01, 0.05, 0.2, 0.3)
 SIZES = {
     size.name: size
     for size in (
         Size("25M", None, SMALL, ("float32", "int8", "int4"), RATES),
-        Size("500M", 500_000_000, MEDIUM, ("int8", "int4"), RATES),
+        Size("500M", 500_000_000, MEDIUM, ("float32", "int8", "int4"), RATES),
         Size("1.5B", 1_500_000_000, LARGEST, ("int8", "int4"), (0.2,)),
     )
 }
@@ -107,7 +112,7 @@ def bundle(size: Size, rate: float, precision: str) -> Path:
     if not _is_made(folder, precision):
         if not _is_made(folder, GRAPH):
             _make_graph(size, rate, folder)
-        for word in size.precisions:
+        for word in size.precisions_at(rate):
             _compile(size, rate, folder, word)
         if rate != HEADLINE_RATE:  # a disk holds few large networks in float32
             _remove(folder / MODEL, folder / GRAPH, *folder.glob(DATA))
@@ -146,9 +151,10 @@ def prepare(size: Size, contexts: Sequence[int], rates: Sequence[float]) -> None
     for quantisation in QUANTISATIONS:
         gguf(size, quantisation)
     llama_states(size, contexts)
-    for precision in size.precisions:
-        for rate in (HEADLINE_RATE, *rates):
+    for rate in (HEADLINE_RATE, *rates):
+        for precision in size.precisions_at(rate):
             bundle(size, rate, precision)
+    for precision in size.precisions:
         own_states(size, precision, contexts)
 
 

@@ -207,7 +207,7 @@ def _openers(size: Size, point: Point, states: States) -> dict[str, Opener]:
     openers: dict[str, Opener] = {}
     rate, context, threads = point
     for word, precision in PRECISIONS.items():
-        if precision in size.precisions:
+        if precision in size.precisions_at(rate):
             # A stream at another rate than that of its states starts afresh.
             state = states[precision][context] if rate == HEADLINE_RATE else None
             work = TokenWork(str(prepare.bundle(size, rate, precision)), threads, context, state)
