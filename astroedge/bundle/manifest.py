@@ -158,10 +158,10 @@ class WeightRecord:
 class Kernel:
     """One call inside the compiled tick: its symbol, what it is and the operators fused into it.
 
-    `module` is the path of the module that it belongs to, "" where none is known. A call reads and writes `nbytes`
-    bytes, and `row` more for each active input, which the activity `spikes` counts; that is None where all inputs are
-    read. `cycles` is the compiler's estimate at the firing rates COST_RATES, or one number where none counts; empty for
-    none.
+    `module` is the path of the module that it belongs to, the paths of several `JOINED`, "" where none is known. A call
+    reads and writes `nbytes` bytes, and `row` more for each active input, which the activity `spikes` counts; that is
+    None where all inputs are read. `cycles` is the compiler's estimate at the firing rates COST_RATES, or one number
+    where none counts; empty for none.
     """
 
     name: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from astroedge.bundle.manifest import JOINED
 from astroedge.units import duration, percent, size
 from astroedge.workflows.pages.charts import Bar
 from astroedge.workflows.pages.compared import MOST_BARS, bar_figure
@@ -130,12 +131,19 @@ def roofline_section(profiles: Sequence[Shown], limits: Mapping[str, float]) -> 
 
 
 def _points(shown: Shown) -> list[_Point]:
-    """The modules whose kernels and matrices both are known, and the whole step."""
+    """The modules whose kernels and matrices both are known, and the whole step.
+
+    Products that are one kernel are one point, and none by themselves.
+    """
     items = shown.record.get("kernels", {}).get("items") or []
     matrices = shown.record["operations"]["matrices"]
+    modules = sorted({item["module"] for item in items if item["module"]})
+    members = {name for module in modules if JOINED in module for name in module.split(JOINED)}
+    named = {*modules, *members}
     found = []
-    for module in sorted({item["module"] for item in items if item["module"]}):
-        done = sum(_operations(m) for m in matrices if m["name"].rpartition(".")[0] == module or m["name"] == module)
+    for module in (item for item in modules if item not in members):
+        names = {module, *module.split(JOINED)}
+        done = sum(_operations(m) for m in matrices if _module_of(m, named) in names)
         own = [item for item in items if item["module"] == module]
         found.append((module, done, own))
     found.append(("whole step", sum(map(_operations, matrices)), items))
@@ -152,6 +160,12 @@ def _points(shown: Shown) -> list[_Point]:
         for name, done, own in found
     ]
     return [point for point in points if point.operations > 0 and point.moved > 0 and point.time > 0]
+
+
+def _module_of(matrix: Record, named: Collection[str]) -> str:
+    """Whose kernels compute a matrix: its own, or where none is named after it those of the module that it is in."""
+    name = str(matrix["name"])
+    return name if name in named else name.rpartition(".")[0]
 
 
 def _operations(matrix: Record) -> float:

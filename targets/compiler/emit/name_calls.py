@@ -51,8 +51,15 @@ def _module(
         [made[value] for value in call.reads if value in made] if len(call.reads) == 1 else [],
         [stored[value] for value in call.reads if value in stored],
     )
-    _, maker = max((makers[value] for value in call.reads if value in makers), default=(0, ""))
+    _, maker = max(filter(None, (_maker(value, makers) for value in call.reads)), default=(0, ""))
     return next(filter(None, map(_common, evidence)), maker)
+
+
+def _maker(value: Value, makers: dict[Value, tuple[int, str]]) -> tuple[int, str] | None:
+    """The number and the module of the call that made a value; a part has its product's name."""
+    if value.whole is None:
+        return makers.get(value)
+    return makers[value.whole][0], value.name
 
 
 def _known_values(program: StepProgram, graph: StepGraph) -> dict[Value, str]:

@@ -65,21 +65,22 @@ def _weights(call: KernelCall) -> tuple[Value, ...]:
 
 
 def _join(calls: Sequence[KernelCall]) -> KernelCall:
-    """One call that stands for several; what they write become parts of what it writes."""
+    """One call that stands for several; what they write become parts of what it writes, by their products' names."""
     forms = [call.rows for call in calls if call.rows is not None]
+    costs = [call.cost for call in calls if call.cost is not None]
     columns = sum(form.columns for form in forms)
     whole = Value(JOINED.join(call.writes[0].name for call in calls), (1, columns), "float32", "computed")
     offset = 0
-    for call in calls:
+    for call, cost in zip(calls, costs, strict=True):
         part = call.writes[0]
-        part.kind, part.whole, part.offset = PART, whole, offset
+        part.name, part.kind, part.whole, part.offset = cost.module, PART, whole, offset
         offset += part.nbytes
     reads, _ = _inputs_and_weights(calls[0])
     heights = (forms[0].rows, forms[0].storage.scale_rows(forms[0].rows), 1)  # of weights, scales and their units
     beside = map(_beside, zip(*map(_weights, calls), strict=True), heights)
     touched = sum(call.touched or 0 for call in calls)
     call = row_call(replace(forms[0], columns=columns), whole, reads=(*reads, *beside), touched=touched)
-    return replace(call, cost=_joined_cost([call.cost for call in calls if call.cost is not None]))
+    return replace(call, cost=_joined_cost(costs))
 
 
 def _beside(values: Sequence[Value], height: int) -> Value:

@@ -47,9 +47,9 @@ def product(
     return replace(call, cost=CallCost(name, 4 * columns, "s", 4 + form.row_bytes, (1, 2)))
 
 
-def joined(calls: list[KernelCall], outputs: list[Value] | None = None) -> list[KernelCall]:
+def joined(calls: list[KernelCall]) -> list[KernelCall]:
     """The calls of a program after the pass."""
-    return join_rows(StepProgram([], [], outputs or [], [], [], [], calls)).calls
+    return join_rows(StepProgram([], [], [], [], [], [], calls)).calls
 
 
 def result_of(call: KernelCall, x: np.ndarray) -> np.ndarray:
@@ -126,10 +126,9 @@ def test_calls_join_at_the_first_of_them() -> None:
         product("k", 100),
         product("k", 128, INT8),
         product("k", 128, graded=True),
-        product("k", 128, batch=2),
         product("k", 128, short=False),
     ],
-    ids=["long", "no whole chunks", "another precision", "graded", "streams", "other scales"],
+    ids=["long", "no whole chunks", "another precision", "graded", "other scales"],
 )
 def test_what_differs_stays_apart(other: KernelCall) -> None:
     """Nothing is gained by longer rows, and other products are none of the same kernel."""
@@ -137,9 +136,24 @@ def test_what_differs_stays_apart(other: KernelCall) -> None:
     assert joined(calls) == calls
 
 
-def test_results_that_are_shown_and_weights_that_others_read_stay() -> None:
-    """An output is written where the host reads it, and shared weights are stored once."""
-    shown, hidden, tied = product("q", 128), product("k", 128), product("v", 128)
+def test_streams_stay_apart() -> None:
+    """The results of several streams would not lie one after the other."""
+    calls = [product(name, 128, batch=2) for name in ("q", "k")]
+    assert joined(calls) == calls
+
+
+@pytest.mark.parametrize("field", ["outputs", "nexts", "spikes", "margins"])
+def test_what_is_shown_or_kept_is_no_part(field: str) -> None:
+    """An output is written where the host reads it, a state where it stays, a probe where it is seen."""
+    calls = [product(name, 128) for name in ("q", "k", "v")]
+    states = [Value("state", (1, 128), "float32", "state")] if field == "nexts" else []
+    program = replace(StepProgram([], states, [], [], [], [], calls), **{field: [calls[1].writes[0]]})
+    assert [call.cost.module for call in join_rows(program).calls if call.cost] == ["q + v", "k"]
+
+
+def test_weights_that_others_read_are_stored_once() -> None:
+    """Tied weights stay as they are, for both who read them."""
+    single, tied = product("k", 128), product("v", 128)
     again = replace(tied, writes=(Value("again", (1, 128), "float32", "computed"),))
-    calls = [shown, hidden, tied, again]
-    assert joined(calls, [shown.writes[0]]) == calls
+    calls = [single, tied, again]
+    assert joined(calls) == calls
