@@ -2,8 +2,8 @@
 
 W_q, W_k, W_v and W_x of an AstroSNN read the rows of the same spikes. In int4 a row of each takes a kilobyte at a width
 of 2,048, of which two threads read halves; all four together are a page. A processor fetches the faster the longer it
-can go on: a tick of two threads takes a tenth less time at 500 million and 1.5 billion int4 weights, one of one thread
-up to a twentieth (an Intel Xeon).
+can go on: at 492 million int4 weights a tick of two threads takes 0.91 to 0.95 of the time, one of one thread 0.97 to
+0.98 (an Intel Xeon).
 
 Every sum is made of the same numbers in the same order, so no bit changes. It comes after all passes that order calls
 by the values they write: what each product gave becomes a part of one value.
