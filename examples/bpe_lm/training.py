@@ -34,7 +34,7 @@ class Schedule:
     them. So a run that has not begun to fall can still be made longer or shorter.
     """
 
-    steps: int = 1750
+    steps: int = 9000
     lanes: int = 32
     window: int = 48
     rate: float = 5e-3
