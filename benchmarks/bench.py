@@ -74,6 +74,8 @@ def main() -> None:
             continue
         report = {"machine": machine, "bandwidth_gb_per_s": bandwidth, **report}
         joined = attempt(f"{name}, joined", failed, partial(with_earlier, folder, name, report))
+        if joined is None:
+            print(f"{name} was measured, and does not join earlier figures: {failed[f'{name}, joined']}", flush=True)
         write(folder, name, report if joined is None else joined)
     for folder in dict.fromkeys(folders):
         print("\n".join(render(folder, str(folder))))

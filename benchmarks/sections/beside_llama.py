@@ -92,7 +92,7 @@ def merge(earlier: Record, report: Record) -> Record:
         return report
     tried = {*map(_place, report["comparisons"]), *report["failed"]}
     sizes = {**earlier["sizes"], **report["sizes"]}
-    same = {name for name, described in earlier["sizes"].items() if sizes[name] == described}
+    same = {name for name, described in earlier["sizes"].items() if name in SIZES and sizes[name] == described}
     kept = [item for item in earlier["comparisons"] if item["size"] in same and _place(item) not in tried]
     failed = {
         place: reason
@@ -141,7 +141,10 @@ def _contexts(settings: Settings) -> tuple[int, ...]:
 
 def _prepare(size: Size, settings: Settings) -> States:
     """What each contender of a size goes on from, by contender and context; files that are missing are made."""
-    contexts = _contexts(settings)
+    contexts, given = _contexts(settings), () if settings.rates is None else settings.rates
+    others = [f"{rate:.0%}" for rate in given if rate not in (*size.swept, HEADLINE_RATE)]
+    if others:
+        print(f"{size.name}: no network is made that fires at {' or '.join(others)}", flush=True)
     prepare.prepare(size, contexts, _swept(size, settings))
     states = {precision: prepare.own_states(size, precision, contexts) for precision in size.precisions}
     return {**states, "llama": prepare.llama_states(size, contexts)}
@@ -158,13 +161,8 @@ def _points(size: Size, settings: Settings) -> Iterator[Point]:
 
 def _swept(size: Size, settings: Settings) -> Sequence[float]:
     """The rates of a size beside the headline rate, of those asked for."""
-    if settings.quick:
-        return ()
     asked = size.swept if settings.rates is None else settings.rates
-    others = [f"{rate:.0%}" for rate in asked if rate not in (*size.swept, HEADLINE_RATE)]
-    if others:
-        print(f"{size.name}: no network is made that fires at {' or '.join(others)}", flush=True)
-    return [rate for rate in size.swept if rate in asked]
+    return () if settings.quick else [rate for rate in size.swept if rate in asked]
 
 
 def _describe(size: Size) -> Record:

@@ -3,8 +3,9 @@
     python -m benchmarks.studies.head [--words 50000]
 
 Both are 2,048 wide and of one layer with random weights; the other has 256 words. What a tick of the first takes longer
-is the head's: every one of its weights is read at every tick, however few neurons fire. Prints a table and writes it to
-`results/head.json`; with another number of words it only prints.
+is the head's: every one of its weights is read at every tick, however few neurons fire. Its bytes are those of the
+weights, without their scales. Prints a table and writes it to `results/head.json`; with another number of words it only
+prints.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 
 import astroedge
 from astroedge.models import AstroSNN, AstroSNNConfig, AstroSNNStep
+from astroedge.replace_file import replace_file
 from astroedge.step.graph import StepGraph
 from benchmarks.places import RESULTS
 from benchmarks.report.markdown import table
@@ -45,7 +47,7 @@ def main() -> None:
     report = {"machine": describe(), "words": words, "width": WIDTH, "heads": measure(graphs)}
     print("\n".join(render(report)))
     if words == WORDS:
-        (RESULTS / "head.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        replace_file(RESULTS / "head.json", (json.dumps(report, indent=1) + "\n").encode())
 
 
 def network(words: int) -> StepGraph:

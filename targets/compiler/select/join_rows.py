@@ -2,8 +2,7 @@
 
 W_q, W_k, W_v and W_x of an AstroSNN read the rows of the same spikes. In int4 a row of each takes a kilobyte at a width
 of 2,048, of which two threads read halves; all four together are a page. A processor fetches the faster the longer it
-can go on: at 492 million int4 weights a tick of two threads takes 0.91 to 0.95 of the time, one of one thread 0.97 to
-0.98 (an Intel Xeon).
+can go on, which two threads gain most by.
 
 Every sum is made of the same numbers in the same order, so no bit changes. It comes after all passes that order calls
 by the values they write: what each product gave becomes a part of one value.
@@ -37,10 +36,10 @@ def join_rows(program: StepProgram) -> StepProgram:
     readers = Counter(value for call in program.calls for value in call.reads)
     groups: dict[tuple[RowForm, tuple[Value, ...]], list[KernelCall]] = {}
     for call in program.calls:
-        inputs, weights = _inputs_and_weights(call)
-        if _is_short(call.rows) and call.writes[0] not in shown and all(readers[value] == 1 for value in weights):
-            assert call.rows is not None
-            groups.setdefault((replace(call.rows, columns=0), inputs), []).append(call)
+        if call.rows is None or not _is_short(call.rows) or call.writes[0] in shown:
+            continue
+        if all(readers[value] == 1 for value in _weights(call)):
+            groups.setdefault((replace(call.rows, columns=0), _inputs(call)), []).append(call)
     joined = {id(call): calls for calls in groups.values() if len(calls) > 1 for call in calls}
     made = []
     for call in program.calls:
@@ -50,14 +49,14 @@ def join_rows(program: StepProgram) -> StepProgram:
     return replace(program, calls=made)
 
 
-def _is_short(form: RowForm | None) -> bool:
-    """Whether a call is such a product; whole chunks of columns stay what they are beside others."""
-    return form is not None and form.batch == 1 and form.row_bytes < LONG_ROW_BYTES and form.columns % CHUNK == 0
+def _is_short(form: RowForm) -> bool:
+    """Whether a product is such a one; whole chunks of columns stay what they are beside others."""
+    return form.batch == 1 and form.row_bytes < LONG_ROW_BYTES and form.columns % CHUNK == 0
 
 
-def _inputs_and_weights(call: KernelCall) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """What a call reads that is made in the tick, and its weights."""
-    return tuple(value for value in call.reads if value.kind != "weight"), _weights(call)
+def _inputs(call: KernelCall) -> tuple[Value, ...]:
+    """What a call reads that is made in the tick."""
+    return tuple(value for value in call.reads if value.kind != "weight")
 
 
 def _weights(call: KernelCall) -> tuple[Value, ...]:
@@ -75,11 +74,10 @@ def _join(calls: Sequence[KernelCall]) -> KernelCall:
         part = call.writes[0]
         part.name, part.kind, part.whole, part.offset = cost.module, PART, whole, offset
         offset += part.nbytes
-    reads, _ = _inputs_and_weights(calls[0])
     heights = (forms[0].rows, forms[0].storage.scale_rows(forms[0].rows), 1)  # of weights, scales and their units
     beside = map(_beside, zip(*map(_weights, calls), strict=True), heights)
     touched = sum(call.touched or 0 for call in calls)
-    call = row_call(replace(forms[0], columns=columns), whole, reads=(*reads, *beside), touched=touched)
+    call = row_call(replace(forms[0], columns=columns), whole, reads=(*_inputs(calls[0]), *beside), touched=touched)
     return replace(call, cost=_joined_cost(costs))
 
 

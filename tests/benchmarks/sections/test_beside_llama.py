@@ -70,13 +70,21 @@ def test_another_network_of_a_size_takes_all_its_figures_place() -> None:
     assert merge(earlier, newer)["comparisons"] == newer["comparisons"]
 
 
-def test_rates_that_no_network_fires_at_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
-    """Those asked for are measured as far as a size has them, by default all of them."""
+def test_rates_are_those_asked_for_as_far_as_a_size_has_them() -> None:
+    """By default all of them, and none where it has to be quick."""
     size = SIZES["1.5B"]
     assert _swept(size, Settings(rates=(0.2, 0.3, 0.1))) == [0.2]
-    assert "1.5B: no network is made that fires at 30%" in capsys.readouterr().out
     assert _swept(size, Settings()) == list(size.swept)
-    assert capsys.readouterr().out == ""
+    assert _swept(size, Settings(quick=True)) == ()
+
+
+def test_a_size_that_is_no_longer_measured_falls_away() -> None:
+    """Its figures have no place among those of the others."""
+    old = {"machine": MACHINE, **llama_report(("25M",))}
+    old["sizes"]["2B"] = old["sizes"]["25M"]
+    old["comparisons"] = [*old["comparisons"], {**old["comparisons"][0], "size": "2B"}]
+    merged = merge(old, {"machine": MACHINE, **llama_report(("500M",))})
+    assert {item["size"] for item in merged["comparisons"]} == set(merged["sizes"]) == {"25M", "500M"}
 
 
 @pytest.mark.parametrize(
