@@ -29,6 +29,9 @@ Expression = Any
 FORM = "astroedge.form"
 """What a kernel says that has another form for a GPU: the function that made it, and its arguments."""
 
+OWN = "astroedge.own"
+"""What a kernel says each iteration of whose outermost loop touches only its own part of every parameter."""
+
 _UNREADABLE = 0  # nothing that `inspect.signature` takes for one
 
 Handler = Callable[[Any, tvm_ffi.StructuralMutator], Any]

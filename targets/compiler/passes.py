@@ -22,7 +22,7 @@ from astroedge.targets.compiler.program.update_active import update_active
 from astroedge.targets.compiler.select.choose_kernels import choose_kernels
 from astroedge.targets.compiler.select.join_rows import join_rows
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
-from astroedge.targets.compiler.threads.plan_team import plan_team
+from astroedge.targets.compiler.threads.plan_team import plan_team, together_in_team
 from astroedge.targets.pass_list import Pass
 
 FACTS = {
@@ -114,7 +114,7 @@ def _plan_memory(state: Compilation) -> None:
     initial = graph.initial_state()
     stored = {item.name: initial[item.name] for item in graph.spec.states if item.initial is None}
     counters = [counter.value for counter in state.choice.counters]
-    state.plan = plan_memory(state.program, counters, stored, copy_kernel)
+    state.plan = plan_memory(state.program, counters, stored, copy_kernel, together=together_in_team)
     refuse_large(state.plan, state.request.target)
 
 

@@ -1,7 +1,7 @@
 """Scales of groups as multiples of a unit for each column: a byte each, where float32 ones take as much as eight rows.
 
-A kernel that reads the few active rows of a group from memory reads all scales of the group. An int8 and a unit of 9
-bits give a product of 16, which float32 holds, so that the short form stands for the very scale.
+A kernel that reads the few active rows of a group from memory reads all scales of the group. An int8 times a unit of
+few bits is a product that float32 holds, so that the short form stands for the very scale.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroedge.targets.precision.group_scales import LARGEST_SHORT
+from astroedge.targets.precision.storage import EXACT
 from astroedge.targets.precision.weight_format import StoredMatrix
 
 
@@ -30,10 +31,27 @@ def short_scales(stored: StoredMatrix) -> tuple[NDArray[np.int8], NDArray[np.flo
         wanted = scales[:, columns]
         tried = np.abs(wanted).max(axis=0, initial=0) / np.float32(largest)
         multiples = np.rint(wanted / tried)
-        exact = (multiples * tried == wanted).all(axis=0)
+        exact = (multiples * tried.astype(np.float64) == wanted).all(axis=0)
         units[columns[exact]] = tried[exact]
         short[:, columns[exact]] = multiples[:, exact].astype(np.int8)
         columns = columns[~exact]
         if not columns.size:
             return short, units
     return None
+
+
+def sums_are_exact(stored: StoredMatrix, short: NDArray[np.int8], units: NDArray[np.float32]) -> bool:
+    """Whether float32 holds every number that comes up when the scaled sums of groups are added, whatever fires.
+
+    Then each is an integer times the column's unit, and the integers may be added instead.
+    """
+    group = stored.storage.group
+    largest = np.zeros(len(units))
+    for place, scales in enumerate(short):
+        values = stored.values[place * group : (place + 1) * group].astype(np.int32)
+        most = np.maximum(np.maximum(values, 0).sum(axis=0), -np.minimum(values, 0).sum(axis=0))
+        largest += most * np.abs(scales.astype(np.float64))
+    mantissas = np.ldexp(np.frexp(units)[0], 24).astype(np.int64)
+    odd = mantissas // (mantissas & -mantissas)
+    in_range = largest * units <= np.finfo(np.float32).max
+    return bool((in_range & (largest * odd <= EXACT)).all())

@@ -73,6 +73,7 @@ def plan_memory(
     copy: Callable[[Value], tirx.PrimFunc],
     moments: Moments = one_by_one,
     apart: int = 0,
+    together: Moments | None = None,
 ) -> MemoryPlan:
     """Place every value of `program`.
 
@@ -80,6 +81,7 @@ def plan_memory(
     `copy` makes the kernel that moves a value. `moments` says of calls, with the places known so far, when each runs:
     those of one moment run at the same time, in any order. The plan has the calls in the order of their moments. Values
     of the workspace share no bytes where that takes no more than `apart`: who shares bytes has to wait for each other.
+    Nor do those of calls that `together`, if it is given, gives the same number.
     """
     places: dict[Value, Place] = {}
     inputs_size = _place_in_order(program.inputs, "inputs", places)
@@ -94,6 +96,8 @@ def plan_memory(
         places[value] = Place("workspace", index * COUNTER_BYTES)
     calls, times = _in_order_of_time(calls, moments(calls, places))
     start = _aligned(len(counters) * COUNTER_BYTES)
+    if together is not None:
+        times = list(together(calls, places))
     if _workspace_bytes(calls, places) <= apart:
         times = [0] * len(calls)
     workspace = max(pack_by_lifetime(calls, places, times, "computed", Place("workspace", start)), ALIGNMENT)

@@ -44,7 +44,8 @@ class EventProducts:
         call, weights = form(product, right, result)
         inputs = (*(() if sparsity.binary else (left,)), *lists)
         streams = product.batch * product.rows_out if product.constant else 1
-        touched = round(sparsity.rate * sum(item.nbytes for item in weights)) * streams
+        data, *scales = (item.nbytes for item in weights)
+        touched = round(sparsity.rate * data + sum(scales)) * streams
         self.calls.append(call(reads=(*inputs, *weights), touched=touched))
         long_scales = form == self._in_rows and self.weights.storage(right).scaled_by_group and len(weights) == 2
         return weights, LONG_SCALES if long_scales else ""
@@ -97,6 +98,7 @@ class EventProducts:
             batch=product.batch * product.rows_out,
             storage=self.weights.storage(matrix),
             short_scales=len(weights) > 2,
+            exact_sums=product.sparsity.binary and self.weights.sums_exactly(matrix, weights),
         )
         return partial(row_call, form, result), weights
 

@@ -17,7 +17,7 @@ from astroedge.targets.kernels.products.pruned_lists import PrunedSize, pack_pru
 from astroedge.targets.kernels.products.pruned_steps import pack_lanes
 from astroedge.targets.precision.quantise_weights import StoredWeights
 from astroedge.targets.precision.rules import WEIGHT_SUFFIX, layer_name
-from astroedge.targets.precision.short_scales import short_scales
+from astroedge.targets.precision.short_scales import short_scales, sums_are_exact
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix, store, store_integers
 
@@ -74,6 +74,15 @@ class WeightValues:
             return (weights, scales, None) if short is None else (weights, short[0].ravel(), short[1])
 
         return self._made(name, matrix, "rows", (WEIGHT_SUFFIX, SCALES_SUFFIX, UNITS_SUFFIX), pack)
+
+    def sums_exactly(self, matrix: Value, weights: tuple[Value, ...]) -> bool:
+        """Whether float32 holds every sum of what `for_rows` made of a weight, where inputs are 0 or 1."""
+        if len(weights) < 3:
+            return False
+        _, scales, units = (value.data for value in weights)
+        assert scales is not None
+        assert units is not None
+        return sums_are_exact(self._find(matrix)[1], scales.reshape(-1, units.size), units)
 
     def for_dense(self, name: str, matrix: Value, tile: int) -> tuple[Value, ...]:
         """What a dense product with tiles of so many columns reads."""

@@ -49,6 +49,20 @@ def divide_loops(function: tirx.PrimFunc, most_threads: int = MAX_THREADS, in_tu
     return TeamForm(body.with_attrs(dict(function.attrs)), divided.parts)
 
 
+def divide_outermost(function: tirx.PrimFunc, loop: tirx.For, units: int) -> TeamForm:
+    """The team form that divides the outermost loop, which `own_parts` found, in so many runs of equal length."""
+    thread, threads = tirx.Var("thread", "int32"), tirx.Var("threads", "int32")
+    divider = _Divider(list(function.params), thread, threads, MAX_THREADS)
+    part = divider.part_of(loop, units)
+
+    def replace_loop(item: Any, mutator: Any) -> Any:
+        return part if item.same_as(loop) else mutator.default_mutate(item)
+
+    replaced = rewrite(function.body, (tirx.For, replace_loop))
+    body = tirx.PrimFunc([*function.params, thread, threads], replaced, function.ret_type)
+    return TeamForm(body.with_attrs(dict(function.attrs)), units)
+
+
 def undivided(function: tirx.PrimFunc) -> tirx.PrimFunc:
     """The kernel for one thread, without the marks of independent loops; those of one iteration are no loops."""
 
@@ -117,17 +131,20 @@ class _Divider:
             return replace(inner, body=tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, inner.body))
         if not mark or extent * self.most_threads >= 2**31 or self._keeps_values(loop.body):
             return None
-        return _Divided(self._part_of(loop, extent), extent, mark)
+        return _Divided(self.part_of(loop, extent), extent, mark)
 
-    def _part_of(self, loop: tirx.For, extent: int) -> tirx.Stmt:
-        """The iterations of one thread.
+    def part_of(self, loop: tirx.For, units: int) -> tirx.Stmt:
+        """The iterations of one thread, which gets whole ones of so many `units` of neighbouring iterations.
 
         Where they start and how many they are lies in an array, since TVM's simplifier fails on the bounds of what
         depends on unknown numbers. The loop starts at 0: passes that move one which does not forget loops inside it.
         """
         thread, threads = (tirx.Cast("uint32", number) for number in (self.thread, self.threads))
-        one, total = tirx.const(1, "uint32"), tirx.const(extent, "uint32")
-        first, end = (tirx.Cast("int32", tirx.truncdiv(total * number, threads)) for number in (thread, thread + one))
+        one, total = tirx.const(1, "uint32"), tirx.const(units, "uint32")
+        length = tirx.const(int(loop.extent) // units, "uint32")
+        first, end = (
+            tirx.Cast("int32", tirx.truncdiv(total * number, threads) * length) for number in (thread, thread + one)
+        )
         own_first, own_count, filled = self._own_iterations(first, end - first)
         start, count = (tirx.Cast(loop.loop_var.ty.dtype, number) for number in (own_first, own_count))
         own = tirx.Var(loop.loop_var.name, loop.loop_var.ty)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
+from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.products.active_list import bounds_size
 from astroedge.targets.kernels.products.event_sums import Operands, Tile
 from astroedge.targets.kernels.stored_weights import CHUNK, pack
 from astroedge.targets.precision.storage import FLOAT32, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
-from astroedge.targets.tir_builder import independent, kernel, register_floats, tiles
+from astroedge.targets.tir_builder import OWN, independent, kernel, register_floats, tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,6 +73,8 @@ def event_gemv(
     matrices = 1 if shared else batch
     pitch = storage.data_size(columns)
     with kernel("event_gemv") as built:
+        if not (shared or bias or storage.is_integer) and columns <= tile:
+            tir.func_attr({OWN: True})  # each stream has its own list and matrix
         x = built.argument("x", (batch * rows,), "float32") if graded else None
         indices = built.argument("indices", (batch * rows,), "int32")
         bounds = built.argument("bounds", (batch * bounds_size(rows),), "int32")

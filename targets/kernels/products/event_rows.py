@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.kernels.products.active_list import bounds_size, list_length, positions
-from astroedge.targets.kernels.products.nibble_rows import NibbleRows
+from astroedge.targets.kernels.products.nibble_rows import ExactNibbleRows, NibbleRows
 from astroedge.targets.kernels.products.row_pieces import RowOperands, RowPiece
 from astroedge.targets.kernels.stored_weights import cast, load_weights, reinterpret, vectors
 from astroedge.targets.precision.storage import FLOAT32, Storage
@@ -50,6 +50,7 @@ def event_rows(
     batch: int = 1,
     storage: Storage = FLOAT32,
     short_scales: bool = False,
+    exact_sums: bool = False,
     piece_bytes: int = PIECE_BYTES,
 ) -> tirx.PrimFunc:
     """Kernel ([x], indices, bounds, weights, [scales], [units], y, [sums]): the product of `event_gemv`, without bias.
@@ -57,7 +58,7 @@ def event_rows(
     The bits are those of `event_gemv`, and so are the parameters but for these:
 
     - with `short_scales` of int4 weights, `scales` are int8 and `units`, (columns,) float32, multiply them
-      (`precision/short_scales.py`);
+      (`precision/short_scales.py`); `exact_sums` says that float32 holds all sums of them (`sums_are_exact`);
     - `sums`: (batch·columns,) of the dtype that `sums_type` says, the sums of one block, where it says one.
 
     Rows are read in pieces of `piece_bytes`, whole lines, for threads to divide. On weights of 960 MB at 10 %, 2048 ×
@@ -84,7 +85,8 @@ def event_rows(
             storage,
         )
         piece = piece_bytes * 8 // storage.bits
-        kind = NibbleRows if sums is None else _IntegerRows if sums == "int16" else _FloatRows
+        nibbles = ExactNibbleRows if exact_sums else NibbleRows
+        kind = nibbles if sums is None else _IntegerRows if sums == "int16" else _FloatRows
         for first, width in tiles(columns, piece):
             with independent(batch, rows=True) as row:
                 kind(operands, row, first, width).emit()

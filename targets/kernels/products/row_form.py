@@ -10,7 +10,7 @@ from astroedge.targets.kernels.products.event_rows import PIECE_BYTES, event_row
 from astroedge.targets.precision.storage import Storage
 
 LEAST_PARTS = 4  # of a row, for the threads of most boards
-LEAST_PIECE_BYTES = 512  # shorter pieces of a row take notably longer to fetch
+LEAST_PIECE_BYTES = 128  # two lines, which processors fetch together
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class RowForm:
     batch: int
     storage: Storage
     short_scales: bool
+    exact_sums: bool = False
 
     @property
     def row_bytes(self) -> int:
@@ -52,5 +53,6 @@ class RowForm:
             batch=self.batch,
             storage=self.storage,
             short_scales=self.short_scales,
+            exact_sums=self.exact_sums,
             piece_bytes=piece_bytes,
         )

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from astroedge.targets.precision.short_scales import short_scales
+from astroedge.targets.precision.short_scales import short_scales, sums_are_exact
 from astroedge.targets.precision.storage import GROUP, INT4, INT8, STORAGES, Storage
-from astroedge.targets.precision.weight_format import store
+from astroedge.targets.precision.weight_format import StoredMatrix, store
 
 WEIGHTS = np.random.default_rng(0).normal(size=(200, 37)).astype(np.float32)
 
@@ -108,6 +108,39 @@ def test_the_scales_of_an_int4_column_are_multiples_of_a_unit(rows: int, seed: i
     assert short is not None
     fires = np.stack([part.any(axis=0) for part in np.split(stored.values, range(GROUP, rows, GROUP))])
     assert np.array_equal(np.where(fires, short[0] * short[1], 0), np.where(fires, stored.scales, 0))
+
+
+@given(st.integers(2, 4000), st.integers(0, 99), st.sampled_from([1e-30, 1e-3, 1.0, 1e30]))
+def test_scaled_sums_of_an_int4_column_are_float32_numbers(rows: int, seed: int, size: float) -> None:
+    """Of weights on no grid, whatever fires: all partial sums of groups, in float64, are what float32 makes of them."""
+    rng = np.random.default_rng(seed)
+    stored = store((size * rng.standard_normal((rows, 3))).astype(np.float32), INT4)
+    short = short_scales(stored)
+    assert stored.scales is not None
+    assert short is not None
+    assert sums_are_exact(stored, *short)
+    fires = rng.random(rows) < rng.random()
+    values = stored.values * fires[:, None]
+    groups = np.stack([values[start : start + GROUP].sum(axis=0) for start in range(0, rows, GROUP)])
+    sums = np.cumsum(stored.scales.astype(np.float64) * groups, axis=0)
+    assert np.array_equal(sums, sums.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "exact"),
+    [
+        ([7, 7], 2.0**20, True),
+        ([1] * 64, (2**24 - 1) / 2**10, False),  # of 24 bits: twice that is a float32, three times is not
+        ([7] * 64, 2.0**125, False),  # beyond the largest float32
+    ],
+    ids=["one-bit", "many-bits", "overflow"],
+)
+def test_sums_are_exact_where_float32_holds_the_largest(values: list[int], scale: float, exact: bool) -> None:
+    """What can fire together decides, not what does."""
+    stored = StoredMatrix(INT4, np.array(values, np.int8)[:, None], np.array([[scale]], np.float32))
+    short = short_scales(stored)
+    assert short is not None
+    assert sums_are_exact(stored, *short) is exact
 
 
 def test_scales_of_a_grid_are_kept_though_they_are_no_multiples() -> None:

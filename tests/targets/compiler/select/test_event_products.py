@@ -82,11 +82,11 @@ def test_graded_values_are_read_beside_their_list() -> None:
 
 @pytest.mark.parametrize("storage", [FLOAT32, INT8, INT4], ids=["float32", "int8", "int4"])
 def test_threads_divide_shorter_pieces(storage: Storage) -> None:
-    """One thread reads up to half a page of a row at a time, threads parts of a row of half a kilobyte or more."""
+    """One thread reads up to half a page of a row at a time, threads quarters of a row that have two lines or more."""
     call = product_of(storage, MEMORY)
     form = divide_loops(call.divided or call.function)
     assert form is not None
-    assert form.parts == {"float32": 4, "int8": 4, "int4": 2}[storage.name]
+    assert form.parts == 4
 
 
 def test_few_registers_read_tiles() -> None:

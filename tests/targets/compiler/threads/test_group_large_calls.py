@@ -32,6 +32,18 @@ def test_products_of_one_tensor_stand_together() -> None:
     assert step.calls == [*calls[::2], *calls[1::2]]
 
 
+def test_a_small_call_goes_before_large_ones_that_it_does_not_need() -> None:
+    """The list of what one tensor selects is made before a large update of another; what reads that comes after it."""
+    spikes, old, new, listed, answer = (value(name) for name in ("spikes", "old", "new", "listed", "answer"))
+    calls = [
+        make_call([old], [new], TEAM_BYTES),
+        make_call([spikes], [listed]),
+        make_call([listed, new], [answer]),
+    ]
+    step = group_large_calls(program(list(calls), [], []))
+    assert step.calls == [calls[1], calls[0], calls[2]]
+
+
 def test_small_steps_keep_their_order() -> None:
     """Where no team is worth it nothing moves."""
     spikes, one, other = value("spikes"), value("one"), value("other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,29 +12,65 @@ from hypothesis import strategies as st
 from astroedge.targets.compiler.program.plan_memory import Place
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.threads import plan_team as team
+from astroedge.targets.compiler.threads.own_parts import OwnParts
 from tests.support.programs import FUNCTION, make_call
 
 THREADS = 3
 SLOTS = 6
 
 
+@dataclass(frozen=True)
+class Tick:
+    """Calls, which of them are divided anyhow, what they touch in parts, and where their values lie."""
+
+    calls: list[KernelCall]
+    divided: list[bool]
+    owns: list[OwnParts | None]
+    places: dict[Value, Place]
+
+    def plan(self) -> tuple[list[str | None], list[int | None]]:
+        """The points between the calls, and the units of those divided alike."""
+        return team.points_between(self.calls, self.divided, self.places, self.owns)
+
+    def threads(self, index: int, units: list[int | None]) -> range:
+        """Who makes a call."""
+        return range(THREADS if self.divided[index] or units[index] else 1)
+
+    def touched(self, index: int, units: int | None, thread: int) -> tuple[set[int], set[int]]:
+        """The bytes that a thread may read and write in a call: all, but where it is divided alike its own parts."""
+        call, own = self.calls[index], self.owns[index]
+        found: tuple[set[int], set[int]] = (set(), set())
+        for position, value in enumerate((*call.reads, *call.writes)):
+            part = range(value.nbytes)
+            if own is not None and units is not None and position in own.operands:
+                first, end = (units * number // THREADS * value.nbytes // units for number in (thread, thread + 1))
+                part = range(first, end)
+            found[position >= len(call.reads)].update(self.places[value].offset + byte for byte in part)
+        return found
+
+
 @st.composite
-def ticks(draw: st.DrawFn) -> tuple[list[KernelCall], list[bool], dict[Value, Place]]:
-    """Calls on values that overlap at random in one buffer, and which of the calls are divided."""
+def ticks(draw: st.DrawFn, alike: bool = True) -> Tick:
+    """Calls on values that overlap at random in one buffer, which are divided, and which could be `alike`."""
     values = [Value(f"v{index}", (draw(st.integers(1, 2)) * 16,), "float32", "computed") for index in range(8)]
     places = {value: Place("workspace", 64 * draw(st.integers(0, SLOTS))) for value in values}
     some = st.lists(st.sampled_from(values), max_size=2)
     calls = draw(st.lists(st.builds(make_call, some, st.lists(st.sampled_from(values), min_size=1, max_size=2))))
-    return calls, draw(st.lists(st.booleans(), min_size=len(calls), max_size=len(calls))), places
+    owns: list[OwnParts | None] = []
+    for call in calls:
+        operands = st.frozensets(st.integers(0, len(call.reads) + len(call.writes) - 1), min_size=1)
+        own = draw(st.builds(OwnParts, st.none(), st.sampled_from([4, 8, 16]), operands)) if alike else None
+        owns.append(own if draw(st.integers(0, 3)) else None)
+    return Tick(calls, draw(st.lists(st.booleans(), min_size=len(calls), max_size=len(calls))), owns, places)
 
 
-def knowledge(calls: list[KernelCall], divided: list[bool], points: list[str | None]) -> Iterator[list[set[int]]]:
-    """Before each call: for every thread the calls of which it knows that all parts are done, its own aside.
+def knowledge(tick: Tick, points: list[str | None], units: list[int | None]) -> Iterator[list[set[tuple[int, int]]]]:
+    """Before each call: for every thread the parts, (call, thread), of which it knows that they are done.
 
     A part of a divided call is known when its thread has come to a point that another thread waited for.
     """
-    done: list[set[tuple[int, int]]] = [set() for _ in range(THREADS)]  # (call, thread that did a part of it)
-    for index, (shared, point) in enumerate(zip(divided, points, strict=True)):
+    done: list[set[tuple[int, int]]] = [set() for _ in range(THREADS)]
+    for index, point in enumerate(points):
         everything = set[tuple[int, int]]().union(*done)
         if point == team.RELEASE:
             done = [known | done[0] for known in done]
@@ -41,53 +78,77 @@ def knowledge(calls: list[KernelCall], divided: list[bool], points: list[str | N
             done[0] = everything
         elif point == team.MEET:
             done = [set(everything) for _ in done]
-        yield [{call for call in range(index) if _is_known(call, divided[call], known)} for known in done]
-        for thread in range(THREADS) if shared else (0,):
+        yield [set(known) for known in done]
+        for thread in tick.threads(index, units):
             done[thread].add((index, thread))
 
 
-def _is_known(call: int, shared: bool, known: set[tuple[int, int]]) -> bool:
-    return all((call, thread) in known for thread in (range(THREADS) if shared else (0,)))
-
-
-def conflicts(first: KernelCall, second: KernelCall, places: dict[Value, Place]) -> bool:
-    """Whether two calls touch a byte that one of them writes, by counting bytes."""
-
-    def touched(values: tuple[Value, ...]) -> set[int]:
-        return {places[value].offset + byte for value in values for byte in range(value.nbytes)}
-
-    ours, theirs = touched(second.writes), touched(first.writes)
-    return bool(ours & (theirs | touched(first.reads)) or touched(second.reads) & theirs)
-
-
-@settings(max_examples=300, deadline=None)
-@given(ticks())
-def test_every_conflict_is_waited_for(tick: tuple[list[KernelCall], list[bool], dict[Value, Place]]) -> None:
-    """Whoever makes a call knows that all parts of earlier calls it conflicts with are done, thread by thread."""
-    calls, divided, places = tick
-    points = team.points_between(calls, divided, places)
-    for index, known in enumerate(knowledge(calls, divided, points)):
-        threads = range(THREADS) if divided[index] else (0,)
+def unknown(tick: Tick, points: list[str | None], units: list[int | None], index: int) -> Iterator[tuple[int, int]]:
+    """The parts of earlier calls that touch a byte of a call, one of them writing, unknown to who makes its part."""
+    known = list(knowledge(tick, points, units))[index]
+    for thread in tick.threads(index, units):
+        reads, writes = tick.touched(index, units[index], thread)
         for other in range(index):
-            if conflicts(calls[other], calls[index], places):
-                assert all(other in known[thread] for thread in threads), (other, index, points)
+            for part in tick.threads(other, units):
+                read, written = tick.touched(other, units[other], part)
+                if (other, part) not in known[thread] and (writes & (written | read) or reads & written):
+                    yield other, part
+
+
+@settings(max_examples=500, deadline=None)
+@given(ticks())
+def test_every_conflict_is_waited_for(tick: Tick) -> None:
+    """Whoever makes a part of a call knows that the parts of earlier calls it conflicts with are done, byte by byte."""
+    points, units = tick.plan()
+    for index in range(len(tick.calls)):
+        assert not list(unknown(tick, points, units, index)), (index, points, units)
 
 
 @settings(max_examples=300, deadline=None)
-@given(ticks())
-def test_no_point_is_superfluous(tick: tuple[list[KernelCall], list[bool], dict[Value, Place]]) -> None:
+@given(ticks(alike=False))
+def test_no_point_is_superfluous(tick: Tick) -> None:
     """Without any one of the points, some thread would not know of a call that it conflicts with."""
-    calls, divided, places = tick
-    points = team.points_between(calls, divided, places)
+    points, units = tick.plan()
     for left_out in (index for index, point in enumerate(points) if point is not None):
         fewer = [None if index == left_out else point for index, point in enumerate(points)]
-        known = list(knowledge(calls, divided, fewer))[left_out]
-        threads = range(THREADS) if divided[left_out] else (0,)
-        assert any(
-            conflicts(calls[other], calls[left_out], places) and other not in known[thread]
-            for other in range(left_out)
-            for thread in threads
-        )
+        assert list(unknown(tick, fewer, units, left_out))
+
+
+def alike(*operands: int, iterations: int = 16) -> OwnParts:
+    """Parts of these operands."""
+    return OwnParts(None, iterations, frozenset(operands))
+
+
+@pytest.mark.parametrize(
+    ("owns", "points", "units"),
+    [
+        ([alike(0, 1), alike(0, 1), None], [None, None, "gather"], [16, 16, None]),
+        ([alike(1), alike(0, 1, iterations=24), None], [None, None, "gather"], [8, 8, None]),
+        ([alike(1), alike(0, 1), alike(0, iterations=8)], [None, None, None], [8, 8, 8]),
+        ([alike(1), alike(0), alike(0, 1)], [None, None, "gather"], [16, 16, None]),  # all of what is read next
+        ([alike(1), alike(0, 1, iterations=20), None], [None, "gather", None], [None, None, None]),  # four at most
+        ([alike(0), alike(0, 1), None], [None, "gather", None], [None, None, None]),
+        ([None, alike(0, 1), None], [None, "gather", None], [None, None, None]),
+    ],
+)
+def test_a_small_call_is_divided_like_the_one_it_follows(
+    owns: list[OwnParts | None], points: list[str | None], units: list[int | None]
+) -> None:
+    """If both touch what they share in parts, in the units of both; a chain of any length has the units of all."""
+    values = [Value(f"v{index}", (16,), "float32", "computed") for index in range(4)]
+    places = {value: Place("workspace", 64 * index) for index, value in enumerate(values)}
+    calls = [make_call([values[index]], [values[index + 1]]) for index in range(3)]
+    assert team.points_between(calls, [True, False, False], places, owns) == (points, units)
+
+
+def test_calls_that_may_be_divided_alike_share_no_bytes() -> None:
+    """A large call, those that follow it and are element-wise have one number, as do large ones beside each other."""
+    x = Value("x", (16,), "float32", "computed")
+    large = [replace(make_call([x], [x], team.TEAM_BYTES), kind="event-gemv") for _ in range(2)]
+    update = replace(make_call([x], [x], 1), kind="element-wise")
+    listed = replace(make_call([x], [x], 1), kind="active-list")
+    assert list(team.together_in_team([update, *large, update, listed, update], {})) == [0, 1, 1, 1, 2, 3]
+    assert list(team.together_in_team([update, listed, update], {})) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +165,7 @@ def test_kinds_of_points_in_a_chain(divided: list[bool], points: list[str | None
     values = [Value(f"v{index}", (16,), "float32", "computed") for index in range(4)]
     places = {value: Place("workspace", 64 * index) for index, value in enumerate(values)}
     calls = [make_call([values[index]], [values[index + 1]]) for index in range(3)]
-    assert team.points_between(calls, divided, places) == points
+    assert team.points_between(calls, divided, places, [None] * 3)[0] == points
 
 
 def test_shared_bytes_are_a_dependency() -> None:
@@ -112,7 +173,7 @@ def test_shared_bytes_are_a_dependency() -> None:
     a, b, c, d = (Value(name, (16,), "float32", "computed") for name in "abcd")
     places = {a: Place("workspace", 0), b: Place("workspace", 64), c: Place("workspace", 128), d: Place("workspace", 0)}
     reader, writer = make_call([a], [b]), make_call([c], [d])
-    assert team.points_between([reader, writer], [True, True], places) == [None, "meet"]
+    assert team.points_between([reader, writer], [True, True], places, [None] * 2)[0] == [None, "meet"]
 
 
 def test_weights_and_inputs_are_read_without_waiting() -> None:
@@ -121,7 +182,8 @@ def test_weights_and_inputs_are_read_without_waiting() -> None:
     places = {weight: Place("weights", 0), x: Place("inputs", 0), y: Place("workspace", 0)}
     other = Value("z", (16,), "float32", "computed")
     calls = [make_call([weight, x], [y]), make_call([weight, x], [other])]
-    assert team.points_between(calls, [True, False], {**places, other: Place("workspace", 64)}) == [None, None]
+    places[other] = Place("workspace", 64)
+    assert team.points_between(calls, [True, False], places, [None] * 2)[0] == [None, None]
 
 
 def test_bytes_that_a_call_touches() -> None:

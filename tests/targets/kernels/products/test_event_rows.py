@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from astroedge.targets.compiler.threads.divide_loops import divide_loops
 from astroedge.targets.kernels.products.event_gemv import pack_event
 from astroedge.targets.kernels.products.event_rows import event_rows, sums_type
-from astroedge.targets.precision.short_scales import short_scales
+from astroedge.targets.precision.short_scales import short_scales, sums_are_exact
 from astroedge.targets.precision.storage import FLOAT16, FLOAT32, INT4, INT8, Storage
 from astroedge.targets.precision.weight_format import StoredMatrix
 from astroedge.targets.precision.weight_format import store as quantise
@@ -43,39 +43,47 @@ from tests.support.kernels.products import Case, cases, lists_of
         kind=st.sampled_from(["spikes", "graded"]),
         storage=st.sampled_from([FLOAT32, FLOAT16, INT8, INT4]),
     ),
-    short=st.booleans(),
+    scales=st.sampled_from(["float32", "short", "exact"]),
     piece_bytes=st.sampled_from([64, 512, 2048]),
 )
 # One row of every size of group, wide tiles and a tail; as many rows as int16 and bytes hold, and more.
-@example(case=Case(15, 1100, 1, 1.0, "spikes", FLOAT32, RUNNABLE[0], 0), short=False, piece_bytes=2048)
-@example(case=Case(600, 200, 1, 1.0, "spikes", INT8, RUNNABLE[1], 0), short=False, piece_bytes=64)
-@example(case=Case(600, 200, 2, 1.0, "spikes", INT4, RUNNABLE[1], 0), short=True, piece_bytes=64)
-def test_equals_the_reduction_order(case: Case, short: bool, piece_bytes: int) -> None:
+@example(case=Case(15, 1100, 1, 1.0, "spikes", FLOAT32, RUNNABLE[0], 0), scales="float32", piece_bytes=2048)
+@example(case=Case(600, 200, 1, 1.0, "spikes", INT8, RUNNABLE[1], 0), scales="float32", piece_bytes=64)
+@example(case=Case(600, 200, 2, 1.0, "spikes", INT4, RUNNABLE[1], 0), scales="exact", piece_bytes=64)
+@example(case=Case(600, 200, 2, 0.2, "spikes", INT4, RUNNABLE[1], 1), scales="exact", piece_bytes=64)
+def test_equals_the_reduction_order(case: Case, scales: str, piece_bytes: int) -> None:
     """Any shape, rate, precision and target: the bits of the order in NumPy, which reads silent inputs too."""
     x, stored, _ = case.draw()
-    short = short and short_scales(stored) is not None
-    result = product(x, stored, graded=case.graded, short=short, piece_bytes=piece_bytes, target=case.target)
+    made = short_scales(stored) if scales != "float32" else None
+    exact = scales == "exact" and not case.graded and made is not None and sums_are_exact(stored, *made)
+    result = product(x, stored, made, graded=case.graded, exact=exact, piece_bytes=piece_bytes, target=case.target)
     assert same_bits(result, np.stack([reference_order.product(row, stored) for row in x]))
 
 
 def product(
-    x: np.ndarray, stored: StoredMatrix, *, graded: bool, short: bool, piece_bytes: int, target: dict[str, object]
+    x: np.ndarray,
+    stored: StoredMatrix,
+    short: tuple[np.ndarray, np.ndarray] | None,
+    *,
+    graded: bool,
+    exact: bool,
+    piece_bytes: int,
+    target: dict[str, object],
 ) -> np.ndarray:
-    """x (batch, rows) by a stored matrix (rows, columns)."""
+    """x (batch, rows) by a stored matrix (rows, columns), whose scales may be `short`."""
     (batch, rows), columns = x.shape, stored.values.shape[1]
     weights, scales = pack_event(stored)
     operands = [weights, *([] if scales is None else [scales])]
-    if short:
-        made = short_scales(stored)
-        assert made is not None
-        operands[1:] = [made[0].ravel(), made[1]]
+    if short is not None:
+        operands[1:] = [short[0].ravel(), short[1]]
     func = event_rows(
         rows,
         columns,
         graded=graded,
         batch=batch,
         storage=stored.storage,
-        short_scales=short,
+        short_scales=short is not None,
+        exact_sums=exact,
         piece_bytes=piece_bytes,
     )
     sums = sums_type(stored.storage, graded)

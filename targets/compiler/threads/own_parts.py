@@ -1,0 +1,88 @@
+"""Which operands a kernel touches only in parts that belong to one iteration of its outermost loop.
+
+Where two kernels divide alike what one writes and the other reads, each thread goes on with what it made itself: there
+is nothing to wait for. A neuron's update goes with the product that it adds to, the answer of a state with its change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tvm_ffi
+from tvm import sym, tirx
+from tvm.ir import Range, TensorLoad
+
+from astroedge.targets.tir_builder import INDEPENDENT, OWN
+
+
+@dataclass(frozen=True)
+class OwnParts:
+    """`loop` is the outermost one, of so many `iterations`; `operands` are the positions of such parameters."""
+
+    loop: Any
+    iterations: int
+    operands: frozenset[int]
+
+
+def own_parts(function: tirx.PrimFunc) -> OwnParts | None:
+    """What the outermost loop of a kernel divides; None where all it does is not in one that threads may divide.
+
+    Iteration i touches of such an operand, an array of n·size elements, nothing but elements i·size to (i + 1)·size.
+    """
+    loop = _outermost(function.body)
+    if loop is None:
+        return None
+    iterations = int(loop.extent)
+    operands: list[Any] = list(function.params)
+    if OWN in function.attrs:
+        return OwnParts(loop, iterations, frozenset(range(len(operands))))
+    walk = _Accesses(loop, iterations)
+    own = {place for place, buffer in enumerate(operands) if walk.is_own(buffer)}
+    return OwnParts(loop, iterations, frozenset(own))
+
+
+def _outermost(statement: Any) -> tirx.For | None:
+    """The outermost independent loop of several iterations, around which are only loops of one."""
+    while isinstance(statement, tirx.For) and INDEPENDENT in statement.annotations:
+        if int(statement.extent) > 1:
+            return statement
+        statement = statement.body
+    return None
+
+
+class _Accesses:
+    """Where the iterations of a loop load and store."""
+
+    def __init__(self, loop: tirx.For, iterations: int) -> None:
+        self.loop = loop
+        self.iterations = iterations
+        self.analyzer = sym.Analyzer()
+        self.found: list[tuple[Any, Any]] = []
+        self._bind(loop)
+        callbacks = [
+            (tirx.For, self._bind),
+            (TensorLoad, lambda load: self.found.append((load.source, load.indices))),
+            (tirx.BufferStore, lambda store: self.found.append((store.buffer, store.indices))),
+        ]
+        tvm_ffi.structural_walk(loop.body, callbacks)
+
+    def _bind(self, loop: tirx.For) -> None:
+        if isinstance(loop.extent, tirx.IntImm):
+            self.analyzer.bind(loop.loop_var, Range.from_min_extent(loop.min, loop.extent))
+
+    def is_own(self, buffer: Any) -> bool:
+        """Whether every access to a parameter lies in the iteration's own part of it."""
+        (length,) = (int(extent) for extent in buffer.ty.shape)
+        if length % self.iterations:
+            return False
+        size = length // self.iterations
+        places = [indices for other, indices in self.found if other.same_as(buffer)]
+        return bool(places) and all(len(item) == 1 and self._is_in(item[0], size) for item in places)
+
+    def _is_in(self, index: Any, size: int) -> bool:
+        """Whether an index lies between i·size and (i + 1)·size, whatever the loops inside are at."""
+        first = index.base if isinstance(index, tirx.Ramp) else index
+        span = int(index.stride) * (int(index.lanes) - 1) if isinstance(index, tirx.Ramp) else 0
+        bound = self.analyzer.const_int_bound(self.analyzer.simplify(first - self.loop.loop_var * size))
+        return int(bound.min_value) >= 0 and int(bound.max_value) + span < size

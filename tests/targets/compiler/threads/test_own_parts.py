@@ -1,0 +1,94 @@
+"""What a kernel touches only in parts: a thread that has no more than its own parts of it computes its results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tvm import te, tirx
+from tvm.tirx.script.builder import ir as tir
+
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.threads.divide_loops import divide_outermost, undivided
+from astroedge.targets.compiler.threads.own_parts import own_parts
+from astroedge.targets.kernels.products.active_list import active_list
+from astroedge.targets.kernels.products.event_gemv import event_gemv
+from astroedge.targets.kernels.products.event_rows import event_rows
+from astroedge.targets.precision.storage import INT4
+from astroedge.targets.schedule.vectorize import schedule_blocks
+from astroedge.targets.tir_builder import independent, kernel
+from tests.support.kernels.harness import build, call, same_bits
+from tests.targets.compiler.threads.test_divide_loops import draw, event_operands, team_call
+
+
+def chain(rows: int, columns: int) -> tirx.PrimFunc:
+    """An element-wise chain of a matrix, what each row has, what each column has and what lies the other way around."""
+    shapes = ((rows, columns), (rows,), (columns,), (columns, rows))
+    x, r, c, t = (te.placeholder(shape, "float32", name) for shape, name in zip(shapes, "xrct", strict=True))
+    y = te.compute((rows, columns), lambda i, j: x[i, j] * r[i] + c[j] * t[j, i])
+    return schedule_blocks(te.create_prim_func([x, r, c, t, y]), resolve_target("x86-64-v3"))
+
+
+CASES: dict[str, tuple[tirx.PrimFunc, list[np.ndarray], int, set[int]]] = {
+    "chain": (chain(12, 40), [draw(480), draw(12), draw(40), draw(480)], 12, {0, 1, 4}),
+    "vector": (chain(1, 384), [draw(384), draw(1), draw(384), draw(384)], 24, {0, 2, 3, 4}),
+    "states": (
+        event_gemv(70, 20, bias=False, batch=8, shared=False),
+        [*event_operands(70, 20, 8)[:2], draw(8 * 70 * 20)], 8, {0, 1, 2, 3},
+    ),
+    "streams": (event_gemv(70, 20, bias=False, batch=7), event_operands(70, 20, 7), 7, {1, 3}),
+    "rows": (event_rows(300, 512, storage=INT4, piece_bytes=64), event_operands(300, 512, 1, INT4), 4, {4}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_a_thread_needs_no_more_than_its_own_parts(name: str, threads: int) -> None:
+    """With the parts of others filled with rubbish, each thread writes its part of the result, as one thread would."""
+    function, inputs, iterations, operands = CASES[name]
+    own = own_parts(function)
+    assert own is not None
+    assert (own.iterations, own.operands) == (iterations, operands)
+    size = int(function.params[-1].ty.shape[0])
+    expected = call(build(undivided(function)), inputs, [np.zeros(size, np.float32)])[0]
+    for units in {iterations, iterations // 2 if iterations % 2 == 0 else 1}:
+        form = divide_outermost(function, own.loop, units)
+        assert form.parts == units
+        module = build(form.function)
+        for thread in range(threads):
+            first, end = (units * number // threads for number in (thread, thread + 1))
+            known = [
+                spoil(array, first, end, units) if place in operands else array for place, array in enumerate(inputs)
+            ]
+            written = team_call(module, known, np.full(size, np.nan, np.float32), thread, threads)
+            part = slice(first * size // units, end * size // units)
+            assert same_bits(written[part], expected[part])
+            assert np.isnan(written[: part.start]).all()
+            assert np.isnan(written[part.stop :]).all()
+
+
+def spoil(array: np.ndarray, first: int, end: int, units: int) -> np.ndarray:
+    """The array with all but these units of it replaced."""
+    spoiled = np.full_like(array, 10**6)
+    part = slice(first * array.size // units, end * array.size // units)
+    spoiled[part] = array[part]
+    return spoiled
+
+
+def test_what_is_not_in_one_loop_has_no_parts() -> None:
+    """Lists are made in one pass, and a row whose tail is computed apart in two loops."""
+    assert own_parts(active_list(300, "bool")) is None
+    assert own_parts(event_rows(300, 600, piece_bytes=256)) is None
+
+
+def test_a_place_that_data_tells_belongs_to_nobody() -> None:
+    """Nor does one that is shared with a neighbour, or with a vector that reaches over."""
+    with kernel("gather") as built:
+        places = built.argument("places", (8,), "int32")
+        x = built.argument("x", (8,), "float32")
+        y = built.argument("y", (16,), "float32")
+        z = built.argument("z", (8,), "float32")
+        with independent(8) as index:
+            tir.buffer_store(z, x[places[index]] + y[index], [index])
+    own = own_parts(built.function)
+    assert own is not None
+    assert own.operands == {0, 3}
