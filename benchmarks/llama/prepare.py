@@ -75,7 +75,7 @@ SIZES = {
     for size in (
         Size("25M", None, SMALL, ("float32", "int8", "int4"), RATES),
         Size("500M", 500_000_000, MEDIUM, ("float32", "int8", "int4"), RATES),
-        Size("1.5B", 1_500_000_000, LARGEST, ("int8", "int4"), (0.2,)),
+        Size("1.5B", 1_500_000_000, LARGEST, ("float32", "int8", "int4"), (0.2,)),
     )
 }
 QUANTISATIONS = ("Q8_0", "Q4_0")
