@@ -30,7 +30,10 @@ FORM = "astroedge.form"
 """What a kernel says that has another form for a GPU: the function that made it, and its arguments."""
 
 OWN = "astroedge.own"
-"""What a kernel says each iteration of whose outermost loop touches only its own part of every parameter."""
+"""What a kernel says each iteration of whose outermost loop touches only its own part of every parameter.
+
+Nothing checks it: for kernels whose lists tell them places, but only places of their own.
+"""
 
 _UNREADABLE = 0  # nothing that `inspect.signature` takes for one
 

@@ -17,7 +17,7 @@ from astroedge.targets.precision.storage import Storage
 
 SCALE_BITS, UNIT_BITS = 16, 3
 """Significant bits of a scale, and of the unit of a column, which an int8 multiplies: so few that float32 holds every
-sum of a column of some ten thousand inputs, and kernels may add integers (`short_scales.sums_are_exact`)."""
+sum of most columns of ten thousand inputs, and kernels may add integers (`short_scales.sums_are_exact`)."""
 
 LARGEST_SHORT = 127
 RELATIVE, ABSOLUTE = 1 + 2.0**-12, 2.0**-100  # far above what float32 is off by, of errors whose largest weight is 1

@@ -53,5 +53,5 @@ def sums_are_exact(stored: StoredMatrix, short: NDArray[np.int8], units: NDArray
         largest += most * np.abs(scales.astype(np.float64))
     mantissas = np.ldexp(np.frexp(units)[0], 24).astype(np.int64)
     odd = mantissas // (mantissas & -mantissas)
-    in_range = largest * units <= np.finfo(np.float32).max
-    return bool((in_range & (largest * odd <= EXACT)).all())
+    normal = (units >= np.finfo(np.float32).tiny) & (largest * units <= np.finfo(np.float32).max)
+    return bool((normal & (largest * odd <= EXACT)).all())

@@ -81,7 +81,8 @@ def plan_memory(
     `copy` makes the kernel that moves a value. `moments` says of calls, with the places known so far, when each runs:
     those of one moment run at the same time, in any order. The plan has the calls in the order of their moments. Values
     of the workspace share no bytes where that takes no more than `apart`: who shares bytes has to wait for each other.
-    Nor do those of calls that `together`, if it is given, gives the same number.
+    For the same reason what calls touch shares no bytes to which `together`, if it is given, gives the same number; the
+    more it gives one, the larger the workspace.
     """
     places: dict[Value, Place] = {}
     inputs_size = _place_in_order(program.inputs, "inputs", places)

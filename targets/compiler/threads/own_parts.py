@@ -13,6 +13,7 @@ import tvm_ffi
 from tvm import sym, tirx
 from tvm.ir import Range, TensorLoad
 
+from astroedge.abi.limits import MAX_THREADS
 from astroedge.targets.tir_builder import INDEPENDENT, OWN
 
 
@@ -31,7 +32,7 @@ def own_parts(function: tirx.PrimFunc) -> OwnParts | None:
     Iteration i touches of such an operand, an array of n·size elements, nothing but elements i·size to (i + 1)·size.
     """
     loop = _outermost(function.body)
-    if loop is None:
+    if loop is None or int(loop.extent) * MAX_THREADS >= 2**31:
         return None
     iterations = int(loop.extent)
     operands: list[Any] = list(function.params)
@@ -69,12 +70,13 @@ class _Accesses:
 
     def _bind(self, loop: tirx.For) -> None:
         if isinstance(loop.extent, tirx.IntImm):
-            self.analyzer.bind(loop.loop_var, Range.from_min_extent(loop.min, loop.extent))
+            bounds = Range.from_min_extent(loop.min, loop.extent)
+            self.analyzer.bind(loop.loop_var, bounds, allow_override=True)
 
     def is_own(self, buffer: Any) -> bool:
         """Whether every access to a parameter lies in the iteration's own part of it."""
-        (length,) = (int(extent) for extent in buffer.ty.shape)
-        if length % self.iterations:
+        length, *others = (int(extent) for extent in buffer.ty.shape)
+        if others or length % self.iterations:
             return False
         size = length // self.iterations
         places = [indices for other, indices in self.found if other.same_as(buffer)]
@@ -82,7 +84,7 @@ class _Accesses:
 
     def _is_in(self, index: Any, size: int) -> bool:
         """Whether an index lies between i·size and (i + 1)·size, whatever the loops inside are at."""
-        first = index.base if isinstance(index, tirx.Ramp) else index
+        base = index.base if isinstance(index, tirx.Ramp) else index
         span = int(index.stride) * (int(index.lanes) - 1) if isinstance(index, tirx.Ramp) else 0
-        bound = self.analyzer.const_int_bound(self.analyzer.simplify(first - self.loop.loop_var * size))
-        return int(bound.min_value) >= 0 and int(bound.max_value) + span < size
+        bound = self.analyzer.const_int_bound(self.analyzer.simplify(base - self.loop.loop_var * size))
+        return int(bound.min_value) + min(span, 0) >= 0 and int(bound.max_value) + max(span, 0) < size

@@ -81,16 +81,23 @@ def plan_team(plan: MemoryPlan) -> TeamPlan | None:
 def together_in_team(calls: Sequence[KernelCall], _places: Mapping[Value, Place]) -> Sequence[int]:
     """Which calls share no bytes, as `plan_memory` asks: those between which threads may find no need to wait.
 
-    They are large calls beside each other, and what is likely to be divided with the last of them.
+    They are large calls beside each other that do not read what others of them write, and the small ones behind them
+    that do, each of which may be divided like the one before it. A large call that follows these begins anew.
     """
     is_team = are_worth_a_team([call for call in calls if is_large(call)])
     numbers: list[int] = []
-    follows = False
+    made: set[Value] = set()  # by the calls of the same number
+    only_large = False
     for call in calls:
-        large = is_large(call)
-        follows = follows and (large or call.kind in _FOLLOWING)
-        numbers.append(numbers[-1] + (not follows) if numbers else 0)
-        follows = is_team and (follows or large)
+        large, follows = is_large(call), bool(made & {value.whole or value for value in call.reads})
+        if is_team and (only_large and not follows if large else follows and call.kind in _FOLLOWING):
+            numbers.append(numbers[-1])
+            only_large = only_large and large
+        else:
+            numbers.append(len(numbers))
+            made, only_large = set(), large
+        if large or follows:
+            made.update(call.writes)
     return numbers
 
 
@@ -133,7 +140,7 @@ def touched_bytes(call: KernelCall) -> int:
 
 @dataclass(eq=False)
 class _Strip:
-    """Calls that are divided alike, in so many `units`."""
+    """Calls that are divided alike, in so many `units`; 0 of a call that cannot be, which follows nothing."""
 
     units: int
     calls: int = 1

@@ -143,6 +143,25 @@ def test_sums_are_exact_where_float32_holds_the_largest(values: list[int], scale
     assert sums_are_exact(stored, *short) is exact
 
 
+@pytest.mark.parametrize(
+    ("values", "scale", "unit", "exact"),
+    [
+        ([-8] * 64, 64, 511, True),  # 2^15 times so much
+        ([-8] * 64, 64, 513, False),
+        ([-8] * 64, -64, 513, False),
+        ([7] * 64, 127, 293, True),
+        ([7] * 64, 127, 295, False),
+        ([7, -7] * 32, 127, 593, False),  # which add up to 0 only if all fire
+        ([1] * 64, 1, 2.0**-130, False),  # which some processors flush to 0
+    ],
+)
+def test_the_largest_sum_decides(values: list[int], scale: int, unit: float, exact: bool) -> None:
+    """That of all positive numbers, or of all negative ones, times the unit: at most 2^24 times a power of two."""
+    stored = StoredMatrix(INT4, np.array(values, np.int8)[:, None], np.array([[scale * unit]], np.float32))
+    short = np.array([[scale]], np.int8), np.array([unit], np.float32)
+    assert sums_are_exact(stored, *short) is exact
+
+
 def test_scales_of_a_grid_are_kept_though_they_are_no_multiples() -> None:
     """Weights that were trained on grids of any scales stay as they are, and there are no short scales."""
     rng = np.random.default_rng(5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tvm import te, tirx
-from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.threads.divide_loops import divide_outermost, undivided
@@ -15,7 +14,7 @@ from astroedge.targets.kernels.products.event_gemv import event_gemv
 from astroedge.targets.kernels.products.event_rows import event_rows
 from astroedge.targets.precision.storage import INT4
 from astroedge.targets.schedule.vectorize import schedule_blocks
-from astroedge.targets.tir_builder import independent, kernel
+from astroedge.targets.tir_builder import independent, kernel, load, splat, store
 from tests.support.kernels.harness import build, call, same_bits
 from tests.targets.compiler.threads.test_divide_loops import draw, event_operands, team_call
 
@@ -86,9 +85,12 @@ def test_a_place_that_data_tells_belongs_to_nobody() -> None:
         places = built.argument("places", (8,), "int32")
         x = built.argument("x", (8,), "float32")
         y = built.argument("y", (16,), "float32")
-        z = built.argument("z", (8,), "float32")
+        over = built.argument("over", (16,), "float32")
+        back = built.argument("back", (16,), "float32")
+        z = built.argument("z", (16,), "float32")
         with independent(8) as index:
-            tir.buffer_store(z, x[places[index]] + y[index], [index])
+            vectors = load(over, index * 2 + 1, 2) + load(back, index * 2, 2, stride=-1)
+            store(z, index * 2, 2, vectors + splat(x[places[index]] + y[index], 2))
     own = own_parts(built.function)
     assert own is not None
-    assert own.operands == {0, 3}
+    assert own.operands == {0, 5}

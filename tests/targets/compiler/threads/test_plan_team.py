@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -141,14 +142,38 @@ def test_a_small_call_is_divided_like_the_one_it_follows(
     assert team.points_between(calls, [True, False, False], places, owns) == (points, units)
 
 
+def test_what_one_thread_makes_is_followed_by_nobody() -> None:
+    """Thread 0 alone has all of it; and no thread has its own parts of two calls that are divided apart."""
+    a, b, c = (Value(name, (16,), "float32", "computed") for name in "abc")
+    places = {value: Place("workspace", 64 * index) for index, value in enumerate((a, b, c))}
+    after_one = [make_call([], [a]), make_call([a], [b])]
+    assert team.points_between(after_one, [False, False], places, [alike(0), alike(0, 1)]) == ([None] * 2, [None] * 2)
+    after_two = [make_call([], [a]), make_call([], [b]), make_call([a, b], [c])]
+    points, units = team.points_between(after_two, [True, True, False], places, [alike(0), alike(0), alike(0, 1, 2)])
+    assert (points, units) == ([None, None, "gather"], [None] * 3)
+
+
 def test_calls_that_may_be_divided_alike_share_no_bytes() -> None:
-    """A large call, those that follow it and are element-wise have one number, as do large ones beside each other."""
-    x = Value("x", (16,), "float32", "computed")
-    large = [replace(make_call([x], [x], team.TEAM_BYTES), kind="event-gemv") for _ in range(2)]
-    update = replace(make_call([x], [x], 1), kind="element-wise")
-    listed = replace(make_call([x], [x], 1), kind="active-list")
-    assert list(team.together_in_team([update, *large, update, listed, update], {})) == [0, 1, 1, 1, 2, 3]
-    assert list(team.together_in_team([update, listed, update], {})) == [0, 1, 2]
+    """Large calls beside each other have one number, and what follows them and is element-wise; then another begins."""
+    x, *made = (Value(f"v{index}", (16,), "float32", "computed") for index in range(7))
+    large = [replace(make_call([x], [value], team.TEAM_BYTES), kind="event-gemv") for value in made[:2]]
+    update = replace(make_call([made[1]], [made[2]], 1), kind="element-wise")
+    gate = replace(make_call([made[2]], [made[3]], 1), kind="element-wise")
+    listed = replace(make_call([made[3]], [made[4]], 1), kind="active-list")
+    later = replace(make_call([made[3]], [made[5]], 1), kind="element-wise")
+    calls = [later, *large, update, gate, listed, later, *large]
+    assert list(team.together_in_team(calls, {})) == [0, 1, 1, 1, 1, 5, 6, 7, 7]
+    assert list(team.together_in_team([update, gate, listed], {})) == [0, 1, 2]
+
+
+def test_a_chain_of_large_calls_shares_bytes() -> None:
+    """Each reads what the one before it made: with one number a deep network would keep all that it ever computed."""
+    values = [Value(f"v{index}", (16,), "float32", "computed") for index in range(9)]
+    pairs = itertools.pairwise(values)
+    calls = [make_call([one], [two], team.TEAM_BYTES) for one, two in pairs]
+    updated = [replace(call, touched=1, kind="element-wise") if index % 2 else call for index, call in enumerate(calls)]
+    assert list(team.together_in_team(calls, {})) == list(range(8))
+    assert list(team.together_in_team(updated, {})) == [0, 0, 2, 2, 4, 4, 6, 6]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,17 @@ def product(
     return run(func, inputs, empty, target)[0].reshape(batch, columns)
 
 
+@pytest.mark.parametrize("scale", [127, -127])
+def test_the_largest_sums_of_a_group(scale: int) -> None:
+    """64 rows of the lowest number, and the largest scale of an int8: more than an int16 holds."""
+    short = np.full((2, 200), scale, np.int8), np.full(200, 0.75, np.float32)
+    stored = StoredMatrix(INT4, np.full((128, 200), -8, np.int8), (short[0] * short[1]).astype(np.float32))
+    x = np.ones((1, 128), np.float32)
+    for exact in (False, True):
+        result = product(x, stored, short, graded=False, exact=exact, piece_bytes=64, target=RUNNABLE[0])
+        assert same_bits(result[0], reference_order.product(x[0], stored))
+
+
 @pytest.mark.guard
 @pytest.mark.parametrize("storage", [FLOAT32, INT8, INT4], ids=["float32", "int8", "int4"])
 @pytest.mark.parametrize(
