@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from tvm import te, tirx
@@ -11,10 +9,10 @@ from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.boards.target import resolve_target
 from astroedge.targets.compiler.threads.divide_loops import divide_loops, undivided
-from astroedge.targets.kernels.products.active_list import active_list, bounds_size
+from astroedge.targets.kernels.products.active_list import active_list
 from astroedge.targets.kernels.products.dense_gemv import batched_matmul, dense_gemv, pack_dense
 from astroedge.targets.kernels.products.embedding import embedding_row, pack_embedding
-from astroedge.targets.kernels.products.event_gemv import event_gemv, pack_event
+from astroedge.targets.kernels.products.event_gemv import event_gemv
 from astroedge.targets.kernels.products.fixed_gemv import fixed_gemv, pack_fixed
 from astroedge.targets.kernels.reduce import layer_norm, softmax
 from astroedge.targets.precision.storage import FLOAT32, INT4, INT8, Storage
@@ -23,27 +21,9 @@ from astroedge.targets.schedule.vectorize import schedule_blocks
 from astroedge.targets.tir_builder import INDEPENDENT, independent, kernel
 from tests.support.kernels.harness import build, call, same_bits
 from tests.support.kernels.products import planes_of
+from tests.support.kernels.teams import draw, event_operands, given, team_call
 
 TEAMS = (1, 2, 3, 5, 64)
-DRAW = np.random.default_rng(5)
-
-
-def draw(*shape: int) -> np.ndarray:
-    """Float32 numbers around 0."""
-    return DRAW.standard_normal(shape).astype(np.float32)
-
-
-def event_operands(rows: int, columns: int, batch: int, storage: Storage = FLOAT32) -> list[np.ndarray]:
-    """Active lists of random spikes, and random weights as an event-driven product reads them."""
-    spikes = DRAW.random(batch * rows) < 0.2
-    empty = [np.zeros(batch * rows, np.int32), np.zeros(batch * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
-    indices, bounds, _ = call(build(undivided(active_list(rows, "bool", batch))), [spikes], empty)
-    return [indices, bounds, *given(pack_event(store(draw(rows, columns), storage)))]
-
-
-def given(packed: tuple[np.ndarray, np.ndarray | None]) -> list[np.ndarray]:
-    """Packed weights, and their scales if they have any."""
-    return [item for item in packed if item is not None]
 
 
 def packed(rows: int, columns: int, tile: int, storage: Storage = FLOAT32) -> list[np.ndarray]:
@@ -110,16 +90,6 @@ def test_each_part_is_done_once(name: str) -> None:
         written = ~np.isnan(np.stack(results))
         assert written.sum(axis=0).tolist() == [1] * size
         assert same_bits(np.where(written, results, 0).sum(axis=0, dtype=np.float32), expected)
-
-
-def team_call(module: Any, inputs: list[np.ndarray], output: np.ndarray, thread: int, threads: int) -> np.ndarray:
-    """What one thread of a team writes into a copy of `output`."""
-    import tvm
-
-    tensors = [tvm.runtime.tensor(array) for array in (*inputs, output)]
-    module["kernel"](*tensors, thread, threads)
-    result: np.ndarray = tensors[-1].numpy()
-    return result
 
 
 def test_kernels_that_count_are_not_divided() -> None:

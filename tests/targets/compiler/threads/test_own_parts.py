@@ -16,7 +16,7 @@ from astroedge.targets.precision.storage import INT4
 from astroedge.targets.schedule.vectorize import schedule_blocks
 from astroedge.targets.tir_builder import independent, kernel, load, splat, store
 from tests.support.kernels.harness import build, call, same_bits
-from tests.targets.compiler.threads.test_divide_loops import draw, event_operands, team_call
+from tests.support.kernels.teams import draw, event_operands, team_call
 
 
 def chain(rows: int, columns: int) -> tirx.PrimFunc:
