@@ -16,6 +16,7 @@ from astroedge.targets.kernels.products.row_form import RowForm
 
 Form = Callable[[Product, Value, Value], tuple["partial[KernelCall]", tuple[Value, ...]]]
 LONG_SCALES = "; the scales of its grid are no multiples of one unit a column and take four bytes each, not one"
+LONG_UNITS = "; the units of its grid's scales have so many bits that each group of 64 inputs is scaled by itself"
 
 
 class EventProducts:
@@ -47,8 +48,17 @@ class EventProducts:
         data, *scales = (item.nbytes for item in weights)
         touched = round(sparsity.rate * data + sum(scales)) * streams
         self.calls.append(call(reads=(*inputs, *weights), touched=touched))
-        long_scales = form == self._in_rows and self.weights.storage(right).scaled_by_group and len(weights) == 2
-        return weights, LONG_SCALES if long_scales else ""
+        return weights, self._slower(product, right, weights) if form == self._in_rows else ""
+
+    def _slower(self, product: Product, matrix: Value, weights: tuple[Value, ...]) -> str:
+        """Why the rows of a matrix on a grid take longer than others of their precision, if they do."""
+        sparsity = product.sparsity
+        if not self.weights.storage(matrix).scaled_by_group:
+            return ""
+        if len(weights) == 2:
+            return LONG_SCALES
+        binary = sparsity is not None and sparsity.binary
+        return LONG_UNITS if binary and not self.weights.sums_exactly(matrix, weights) else ""
 
     def _form(self, product: Product, level: MemoryLevel) -> Form:
         if shares_rows(product):

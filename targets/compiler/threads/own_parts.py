@@ -60,6 +60,8 @@ class _Accesses:
         self.iterations = iterations
         self.analyzer = sym.Analyzer()
         self.found: list[tuple[Any, Any]] = []
+        self.extents: dict[Any, int] = {}
+        self.is_clear = True  # whether each variable of a loop has one range
         self._bind(loop)
         callbacks = [
             (tirx.For, self._bind),
@@ -70,13 +72,15 @@ class _Accesses:
 
     def _bind(self, loop: tirx.For) -> None:
         if isinstance(loop.extent, tirx.IntImm):
+            extent = int(loop.extent)
+            self.is_clear = self.is_clear and self.extents.setdefault(loop.loop_var, extent) == extent
             bounds = Range.from_min_extent(loop.min, loop.extent)
             self.analyzer.bind(loop.loop_var, bounds, allow_override=True)
 
     def is_own(self, buffer: Any) -> bool:
         """Whether every access to a parameter lies in the iteration's own part of it."""
         length, *others = (int(extent) for extent in buffer.ty.shape)
-        if others or length % self.iterations:
+        if others or length % self.iterations or not self.is_clear:
             return False
         size = length // self.iterations
         places = [indices for other, indices in self.found if other.same_as(buffer)]

@@ -90,13 +90,12 @@ def together_in_team(calls: Sequence[KernelCall], _places: Mapping[Value, Place]
     only_large = False
     for call in calls:
         large, follows = is_large(call), bool(made & {value.whole or value for value in call.reads})
-        if is_team and (only_large and not follows if large else follows and call.kind in _FOLLOWING):
-            numbers.append(numbers[-1])
-            only_large = only_large and large
-        else:
-            numbers.append(len(numbers))
-            made, only_large = set(), large
-        if large or follows:
+        continues = is_team and (only_large and not follows if large else follows and call.kind in _FOLLOWING)
+        numbers.append(numbers[-1] if continues else len(numbers))
+        only_large = large and (only_large or not continues)
+        if not continues:
+            made = set()
+        if continues or large:
             made.update(call.writes)
     return numbers
 
@@ -124,7 +123,7 @@ def points_between(
 ) -> tuple[list[str | None], list[int | None]]:
     """The point before each call, if threads have to wait there; and the units in which those divided alike are."""
     order = _Order()
-    steps = [_Step.of(*item) for item in zip(calls, [places] * len(calls), divided, owns, strict=True)]
+    steps = [_Step.of(call, places, shared, own) for call, shared, own in zip(calls, divided, owns, strict=True)]
     points = [order.add(step) for step in steps]
     return points, [step.strip.units if step.strip.calls > 1 else None for step in steps]
 

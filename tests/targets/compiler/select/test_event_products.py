@@ -103,3 +103,26 @@ def test_scales_that_take_four_bytes_are_told_of() -> None:
     assert [value.dtype for value in call.reads[2:]] == ["uint8", "float32"]
     assert "four bytes" in note
     assert added(stored, L2, True, "x86-64-v3")[1] == ""
+
+
+def test_units_of_many_bits_are_told_of() -> None:
+    """Weights on no grid are added as integers; a grid's unit of 24 bits scales each group where inputs are 0 or 1."""
+    rng = np.random.default_rng(2)
+    grid = rng.integers(-8, 8, (2 * ROWS, COLUMNS)) * np.float32((2**24 - 1) / 2**20)
+    stored = store(grid.astype(np.float32), INT4)
+    call, note = added(stored, MEMORY, True, "x86-64-v3")
+    assert [value.dtype for value in call.reads[2:]] == ["uint8", "int8", "float32"]
+    assert "so many bits" in note
+    assert call.rows is not None
+    assert not call.rows.exact_sums
+    assert added(stored, MEMORY, False, "x86-64-v3")[1] == ""
+    other = store(rng.standard_normal((2 * ROWS, COLUMNS)).astype(np.float32), INT4)
+    call, note = added(other, MEMORY, True, "x86-64-v3")
+    assert note == ""
+    assert call.rows is not None
+    assert call.rows.exact_sums
+
+
+def test_a_product_touches_the_rows_that_fire_and_all_scales() -> None:
+    """At 10 %, of 64 rows of 2,048 nibbles six, a scale of a byte a column and its unit."""
+    assert product_of(INT4, MEMORY).touched == round(0.1 * ROWS * COLUMNS / 2 + COLUMNS + 4 * COLUMNS)

@@ -79,6 +79,24 @@ def test_what_is_not_in_one_loop_has_no_parts() -> None:
     assert own_parts(event_rows(300, 600, piece_bytes=256)) is None
 
 
+def test_a_variable_of_two_loops_has_no_range() -> None:
+    """One that runs to 8 and to 2: what lies in the part for the last is not for the first."""
+    x = tirx.decl_buffer((16,), "float32", name="x")
+    outer, inner = (tirx.Var(name, "int32") for name in ("i", "j"))
+
+    def loop(var: tirx.Var, extent: int, body: tirx.Stmt, **marks: int) -> tirx.For:
+        annotations = {f"astroedge.{name}": mark for name, mark in marks.items()}
+        first, count = (tirx.const(number, "int32") for number in (0, extent))
+        return tirx.For(var, first, count, tirx.ForKind.SERIAL, body, annotations=annotations)
+
+    change = tirx.BufferStore(x, tirx.const(1.0, "float32"), [outer * 2 + inner])
+    for extents, operands in (((2, 2), {0}), ((8, 2), set())):
+        body = tirx.SeqStmt([loop(inner, extent, change) for extent in extents])
+        own = own_parts(tirx.PrimFunc([x], loop(outer, 8, body, independent=2)))
+        assert own is not None
+        assert own.operands == operands
+
+
 def test_a_place_that_data_tells_belongs_to_nobody() -> None:
     """Nor does one that is shared with a neighbour, or with a vector that reaches over."""
     with kernel("gather") as built:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tvm import te, tirx
 
-from astroedge.targets.compiler.program.plan_memory import Place
+from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan, Place
 from astroedge.targets.compiler.program.step_program import KernelCall, Value
 from astroedge.targets.compiler.threads import plan_team as team
 from astroedge.targets.compiler.threads.own_parts import OwnParts
+from astroedge.targets.schedule.vectorize import schedule_blocks
 from tests.support.programs import FUNCTION, make_call
 
 THREADS = 3
@@ -151,6 +154,25 @@ def test_what_one_thread_makes_is_followed_by_nobody() -> None:
     after_two = [make_call([], [a]), make_call([], [b]), make_call([a, b], [c])]
     points, units = team.points_between(after_two, [True, True, False], places, [alike(0), alike(0), alike(0, 1, 2)])
     assert (points, units) == ([None, None, "gather"], [None] * 3)
+
+
+def doubled(rows: int, columns: int) -> tirx.PrimFunc:
+    """Twice a matrix, whose rows a loop walks."""
+    x = te.placeholder((rows, columns), "float32", "x")
+    y = te.compute((rows, columns), lambda i, j: x[i, j] * tirx.const(2.0, "float32") + i.astype("float32"))
+    return schedule_blocks(te.create_prim_func([x, y]), resolve_target("x86-64-v3"))
+
+
+def test_the_forms_of_calls_divided_alike_have_their_units() -> None:
+    """The large call, which alone has more parts, and the small one behind it are divided in what both have."""
+    values = [Value(f"v{index}", (640,), "float32", "computed") for index in range(3)]
+    places = {value: Place("workspace", 2560 * index) for index, value in enumerate(values)}
+    large = KernelCall(doubled(32, 20), (values[0],), (values[1],), "any", (), touched=team.TEAM_BYTES)
+    small = KernelCall(doubled(8, 80), (values[1],), (values[2],), "any", (), touched=1)
+    plan = team.plan_team(MemoryPlan([large, small], places, {}, [], [], []))
+    assert plan is not None
+    assert [(item.point, item.form and item.form.parts) for item in plan.calls] == [(None, 8), (None, 8)]
+    assert plan.threads == 32
 
 
 def test_calls_that_may_be_divided_alike_share_no_bytes() -> None:
