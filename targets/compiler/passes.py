@@ -21,6 +21,7 @@ from astroedge.targets.compiler.program.step_program import build_program, fuse
 from astroedge.targets.compiler.program.update_active import update_active
 from astroedge.targets.compiler.select.choose_kernels import choose_kernels
 from astroedge.targets.compiler.select.join_rows import join_rows
+from astroedge.targets.compiler.threads.defer_updates import hold_for_updates
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
 from astroedge.targets.compiler.threads.plan_team import plan_team, together_in_team
 from astroedge.targets.pass_list import Pass
@@ -41,6 +42,7 @@ FACTS = {
     "program.merged": "element-wise calls over the same points are one, unless something waits between them",
     "program.grouped": "large calls that need not wait for each other stand together",
     "program.joined": "short rows of weights that one list reads lie side by side, in one product",
+    "program.held": "what an update reads that threads may put off is there until they have to have made it",
     "plan": "every value has its place in one of the five buffers; moves and copies end the tick",
     "plan.scheduled": "every call has a scheduled function",
     "team": "which calls threads divide and where they wait; None for a probe build and for a step that is too small",
@@ -109,6 +111,10 @@ def _join_rows(state: Compilation) -> None:
     state.program = join_rows(state.program)
 
 
+def _hold_for_updates(state: Compilation) -> None:
+    state.program = hold_for_updates(state.program)
+
+
 def _plan_memory(state: Compilation) -> None:
     graph = state.request.graph
     initial = graph.initial_state()
@@ -169,7 +175,8 @@ PASSES: tuple[Pass[Compilation], ...] = (
     ),
     Pass.of(group_large_calls, requires=("program.merged",), ensures=("program.grouped",), run=_group_large_calls),
     Pass.of(join_rows, requires=("program.grouped",), ensures=("program.joined",), run=_join_rows),
-    Pass.of(plan_memory, requires=("spec", "choice", "program.joined"), ensures=("plan",), run=_plan_memory),
+    Pass.of(hold_for_updates, requires=("program.joined",), ensures=("program.held",), run=_hold_for_updates),
+    Pass.of(plan_memory, requires=("spec", "choice", "program.held"), ensures=("plan",), run=_plan_memory),
     Pass.of(schedule_calls, requires=("plan",), ensures=("plan.scheduled",), run=_schedule_calls),
     Pass.of(plan_team, requires=("plan.scheduled",), ensures=("team",), run=_plan_team),
     Pass.of(build_object, requires=("plan.scheduled", "team"), ensures=("code",), run=_build_object),

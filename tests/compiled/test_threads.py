@@ -7,13 +7,21 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 
+import astroedge
 from astroedge.bundle.container import Bundle
+from astroedge.models import AstroSNN, AstroSNNConfig
+from astroedge.models.astrosnn import AstroSNNStep
 from astroedge.runtimes import load, load_pool
 from astroedge.step.graph import StepGraph
+from astroedge.targets.compiler import passes
+from astroedge.targets.compiler.program.plan_memory import MemoryPlan
+from astroedge.targets.compiler.threads import plan_team as teams
+from astroedge.targets.compiler.threads.plan_team import TeamPlan
 from tests.support import graphs
-from tests.support.builds import assert_same_run, build, build_for_teams
+from tests.support.builds import assert_fires, assert_same_run, build, build_for_teams
 from tests.support.dataflow import Flow, flows, make_graph
 from tests.support.networks import NETWORKS, graph_of, inputs_of
 
@@ -53,6 +61,38 @@ def test_threads_change_no_bit(network: str, batch: int) -> None:
     expected = results(teams_of(network, batch), inputs, 1)
     for threads in THREADS:
         assert results(teams_of(network, batch), inputs, threads) == expected
+
+
+@pytest.mark.parametrize(("precision", "shared_bytes"), [("float32", 12_000), ("int8", 5_000), ("int4", 4_000)])
+def test_rows_that_are_updated_later_have_the_bits_of_one_thread(
+    precision: str, shared_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An AstroSNN of which other threads update the memory while thread 0 works alone; states are whole every tick."""
+    left: list[int] = []
+
+    def plan_team(plan: MemoryPlan) -> TeamPlan | None:
+        planned = teams.plan_team(plan)
+        left.append(0 if planned is None else sum(item.others for item in planned.calls))
+        return planned
+
+    monkeypatch.setattr(passes, "plan_team", plan_team)
+    torch.manual_seed(0)
+    config = AstroSNNConfig(vocabulary=64, width=128, heads=8, feed_forward=192, layers=3)
+    model = AstroSNNStep(AstroSNN(config)).eval()
+    examples = [(torch.tensor([token]),) for token in range(64)]
+    graph = astroedge.export(model, examples[0], model.initial_state(1), examples=examples)
+    bundle = build_for_teams(graph, precision=precision, shared_bytes=shared_bytes)
+    assert sum(left) >= 4, "no update is split"  # the rows that are listed, their product, its gate, and a slice
+    inputs = {"token": np.random.default_rng(4).integers(0, 64, (TICKS, 1))}
+    expected = results(bundle, inputs, 1)
+    for count in THREADS:
+        assert results(bundle, inputs, count) == expected
+    with load(bundle, threads=1) as one, load(bundle, threads=2) as two:
+        for row in inputs["token"]:
+            one.step(token=row)
+            two.step(token=row)
+            assert np.array_equal(one.state, two.state)
+        assert_fires(two)
 
 
 def test_teams_change_no_bit_of_one_thread() -> None:

@@ -18,7 +18,7 @@ from astroedge.step.graph import StepGraph
 from astroedge.targets import compile_step, link_bundle, quantise
 from astroedge.targets.boards.board_file import Target
 from astroedge.targets.boards.target import resolve_target
-from astroedge.targets.compiler.threads import plan_team
+from astroedge.targets.compiler.threads import call_sizes
 from tests.support import graphs
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -64,12 +64,16 @@ def digest(array: NDArray[Any]) -> str:
 
 
 def build_for_teams(
-    graph: StepGraph, target: str | Target = "native", kernels: str = "auto", precision: str = "float32"
+    graph: StepGraph,
+    target: str | Target = "native",
+    kernels: str = "auto",
+    precision: str = "float32",
+    shared_bytes: int = 1,
 ) -> Bundle:
-    """`build`, but everything that can be divided among threads is, however small."""
+    """`build`, but everything that can be divided among threads is, or what goes over `shared_bytes`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_team, "SHARED_BYTES", 1)
-        patch.setattr(plan_team, "TEAM_BYTES", 1)
+        patch.setattr(call_sizes, "SHARED_BYTES", shared_bytes)
+        patch.setattr(call_sizes, "TEAM_BYTES", 1)
         return build(graph, target, kernels=kernels, precision=precision)
 
 

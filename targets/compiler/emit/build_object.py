@@ -17,6 +17,7 @@ from astroedge.targets.compiler.emit.native_kernels import NativeKernels, object
 from astroedge.targets.compiler.program.plan_memory import MemoryPlan
 from astroedge.targets.compiler.program.step_program import KernelCall
 from astroedge.targets.compiler.threads.divide_loops import undivided
+from astroedge.targets.tir_builder import Expression
 
 BUFFERS = ("inputs", "outputs", "state", "weights", "workspace")
 ENTRY = "astroedge_tick"
@@ -75,7 +76,7 @@ class Tick:
         self._apart = apart
         self._buffers = {name: tirx.decl_buffer((plan.sizes[name],), "uint8", name=f"{name}_bytes") for name in BUFFERS}
 
-    def call(self, call: KernelCall, function: tirx.PrimFunc, *further: tirx.Var) -> tirx.Stmt:
+    def call(self, call: KernelCall, function: tirx.PrimFunc, *further: Expression) -> tirx.Stmt:
         """The statement that makes `call` by the kernel `function`, which takes `further` after its arrays."""
         places = [self.plan.places[value] for value in (*call.reads, *call.writes)]
         addresses = [T.address_of(self._buffers[place.buffer][place.offset]) for place in places]

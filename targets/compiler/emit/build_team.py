@@ -39,6 +39,10 @@ def build_team_object(team_plan: TeamPlan, plan: MemoryPlan, kernels: NativeKern
             statements.append(tirx.Evaluate(tirx.call_extern("void", f"astroedge_{item.point}", team, thread)))
         if item.form is None:
             alone.append(tick.call(item.call, undivided(item.call.function)))
+        elif item.others:
+            close()
+            part = tick.call(item.call, item.form.function, thread - 1, threads - 1)
+            statements.append(tirx.IfThenElse(thread > 0, part, None))
         else:
             close()
             statements.append(tick.call(item.call, item.form.function, thread, threads))

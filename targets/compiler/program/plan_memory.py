@@ -243,7 +243,7 @@ def pack_by_lifetime(
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     for moment, call in zip(moments, calls, strict=True):
-        for value in (item.whole or item for item in (*call.reads, *call.writes)):
+        for value in (item.whole or item for item in (*call.reads, *call.writes, *call.held)):
             if value.kind == kind and value not in places:
                 first.setdefault(value, moment)
                 last[value] = moment

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
-from astroedge.targets.compiler.threads.plan_team import are_worth_a_team, is_large
+from astroedge.targets.compiler.threads.call_sizes import are_worth_a_team, is_large
 
 
 def group_large_calls(program: StepProgram) -> StepProgram:

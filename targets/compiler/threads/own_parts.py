@@ -6,6 +6,7 @@ is nothing to wait for. A neuron's update goes with the product that it adds to,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +39,20 @@ def own_parts(function: tirx.PrimFunc) -> OwnParts | None:
     operands: list[Any] = list(function.params)
     if OWN in function.attrs:
         return OwnParts(loop, iterations, frozenset(range(len(operands))))
-    walk = _Accesses(loop, iterations)
+    walk = _Accesses([loop])
     own = {place for place, buffer in enumerate(operands) if walk.is_own(buffer)}
     return OwnParts(loop, iterations, frozenset(own))
+
+
+def own_rows(function: tirx.PrimFunc) -> OwnParts | None:
+    """The same for the two outermost loops, with nothing between them; None where there are no two."""
+    outer = _outermost(function.body)
+    inner = None if outer is None else _outermost(outer.body)
+    if outer is None or inner is None or not inner.same_as(outer.body):
+        return None
+    walk = _Accesses([outer, inner])
+    own = {place for place, buffer in enumerate(function.params) if walk.is_own(buffer)}
+    return OwnParts(inner, int(outer.extent) * int(inner.extent), frozenset(own))
 
 
 def _outermost(statement: Any) -> tirx.For | None:
@@ -53,22 +65,25 @@ def _outermost(statement: Any) -> tirx.For | None:
 
 
 class _Accesses:
-    """Where the iterations of a loop load and store."""
+    """Where the iterations of loops load and store that stand in each other with nothing between them."""
 
-    def __init__(self, loop: tirx.For, iterations: int) -> None:
-        self.loop = loop
-        self.iterations = iterations
+    def __init__(self, loops: Sequence[tirx.For]) -> None:
+        self.number: Any = 0  # of an iteration, counted over all loops
+        self.iterations = 1
         self.analyzer = sym.Analyzer()
         self.found: list[tuple[Any, Any]] = []
         self.extents: dict[Any, int] = {}
         self.is_clear = True  # whether each variable of a loop has one range
-        self._bind(loop)
+        for loop in loops:
+            self._bind(loop)
+            self.number = self.number * int(loop.extent) + loop.loop_var
+            self.iterations *= int(loop.extent)
         callbacks = [
             (tirx.For, self._bind),
             (TensorLoad, lambda load: self.found.append((load.source, load.indices))),
             (tirx.BufferStore, lambda store: self.found.append((store.buffer, store.indices))),
         ]
-        tvm_ffi.structural_walk(loop.body, callbacks)
+        tvm_ffi.structural_walk(loops[-1].body, callbacks)
 
     def _bind(self, loop: tirx.For) -> None:
         if isinstance(loop.extent, tirx.IntImm):
@@ -90,5 +105,5 @@ class _Accesses:
         """Whether an index lies between i·size and (i + 1)·size, whatever the loops inside are at."""
         base = index.base if isinstance(index, tirx.Ramp) else index
         span = int(index.stride) * (int(index.lanes) - 1) if isinstance(index, tirx.Ramp) else 0
-        bound = self.analyzer.const_int_bound(self.analyzer.simplify(base - self.loop.loop_var * size))
+        bound = self.analyzer.const_int_bound(self.analyzer.simplify(base - self.number * size))
         return int(bound.min_value) + min(span, 0) >= 0 and int(bound.max_value) + max(span, 0) < size

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroedge.targets.compiler.program.step_program import KernelCall, StepProgram, Value
+from astroedge.targets.compiler.threads.call_sizes import SHARED_BYTES, TEAM_BYTES
 from astroedge.targets.compiler.threads.group_large_calls import group_large_calls
-from astroedge.targets.compiler.threads.plan_team import SHARED_BYTES, TEAM_BYTES
 from tests.support.programs import make_call
 
 
