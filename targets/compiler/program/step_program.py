@@ -78,7 +78,7 @@ class KernelCall:
     kernel for reports, `operators` what was fused into it. `touched` is about how many bytes it reads and writes in a
     tick where its operands do not tell (an event-driven product reads few of its weights). `cost` is a product's.
     `divided` is what a team of threads divides, where that is another function of the same parameters. `rows` is what
-    the call is, if it is a product by long rows of weights. `held` is what a team may still read then, besides.
+    the call is, if it is a product by long rows of weights. `held` is what a team may still read while it runs.
     """
 
     function: tirx.PrimFunc

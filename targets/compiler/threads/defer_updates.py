@@ -1,14 +1,14 @@
 """Updates of which a tick reads a few rows: those first, the others while thread 0 has work of its own.
 
-A linear attention updates a large state, H, and reads the rows of it that spikes select. What comes next hangs on these
-rows, the others on nothing: threads but the first update them where they would wait, in slices of as many rows as
-thread 0 is likely to need for what it does alone there. All that touches the state is then theirs, so that it stays in
-their caches.
+A linear attention updates a large state, H, and reads the rows of it that spikes select. For these rows the rest of the
+tick waits, for the others nothing does: the threads but thread 0 update them where they would wait for it, in slices
+that take them about as long as what it does there alone takes it. All that touches the state is theirs, the product and
+what is divided like it too, so that the state stays in their caches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from astroedge.targets.compiler.program.plan_memory import Place
@@ -18,19 +18,20 @@ from astroedge.targets.compiler.threads.order_calls import Ordered, overlap, ran
 from astroedge.targets.compiler.threads.split_update import SplitUpdate, split_update
 from astroedge.targets.tir_builder import OWN
 
-# An update goes over so many bytes while small calls go over one: each of these takes a while to begin, on lines that
-# another core has written, and the points around them take time, too. Measured with two threads on an AstroSNN of 25
-# million weights: 5.4 µs for the 266 KB of its update, 5.5 µs for the 167 KB of what thread 0 does alone in between.
+# An update goes over so many bytes while small calls go over one. With two threads, an AstroSNN of 25 million weights:
+# the 266 KB of its update took one of them 5.4 µs, and what the other does alone, 167 KB in four stretches, 5.5 µs and
+# the points around them 1.5 µs, 1.9 times as many bytes in the time. With more threads an update is faster.
 UPDATE_BYTES = 2
 
 
 @dataclass(frozen=True)
 class Update:
-    """The numbers of a call that updates a state, and of the one that reads the rows listed of `spikes`.
+    """The numbers of calls: one lists the ones of `spikes`, one updates a state, one reads the rows that are listed.
 
-    `end` is that of the next update, or how many calls there are: what this one reads is kept until then.
+    Behind `end`, the next update, or how many calls there are, nothing of this one is done.
     """
 
+    listing: int
     update: int
     answer: int
     spikes: Value
@@ -41,16 +42,20 @@ class Update:
 class TeamOrder:
     """What a team calls in place of the calls of one thread, `alike` as `order_calls` takes it.
 
-    `first` has for each update that is split the numbers of the call of its listed rows and of the one that reads them.
+    `split` has, by the numbers of the updates that are split in the calls of one thread, those of the calls of the
+    listed rows and of the product that reads them.
     """
 
     calls: list[KernelCall]
     alike: dict[int, int]
-    first: dict[int, int]
+    split: dict[int, tuple[int, int]]
 
 
 def hold_for_updates(program: StepProgram) -> StepProgram:
-    """Keep what updates read that threads may put off, until the last call before which they may still do so."""
+    """Give nothing the bytes of what updates read that threads may put off, until the last call before which they may.
+
+    An update that is not put off after all keeps them, too; one is not put off that would find them overwritten.
+    """
     if not are_worth_a_team([call for call in program.calls if is_large(call)]):
         return program
     calls = list(program.calls)
@@ -69,9 +74,9 @@ def find_updates(calls: Sequence[KernelCall]) -> list[Update]:
     found: list[Update] = []
     for number in range(len(calls)):
         answer = _answer(calls, number)
-        spikes = None if answer is None else _listed_spikes(calls[:number], calls[answer].reads[0])
-        if answer is not None and spikes is not None:
-            found.append(Update(number, answer, spikes, len(calls)))
+        listing = None if answer is None else _listing(calls[:number], calls[answer].reads[0])
+        if answer is not None and listing is not None:
+            found.append(Update(listing, number, answer, calls[listing].reads[0], len(calls)))
     ends = [*(item.update for item in found), len(calls)][1:]
     bounded = [replace(item, end=end) for item, end in zip(found, ends, strict=True)]
     return [item for item in bounded if _may_fit(calls, item)]
@@ -96,25 +101,30 @@ def _answer(calls: Sequence[KernelCall], number: int) -> int | None:
     return readers[0] if is_product and reader.reads[2:] == call.writes else None
 
 
-def _listed_spikes(calls: Sequence[KernelCall], indices: Value) -> Value | None:
-    """The spikes of which one of the calls makes this list."""
-    return next((call.reads[0] for call in calls if call.kind == "active-list" and indices in call.writes), None)
+def _listing(calls: Sequence[KernelCall], indices: Value) -> int | None:
+    """The number of the call that makes this list of spikes, if one of them does."""
+    makers = (number for number, call in enumerate(calls) if call.kind == "active-list" and indices in call.writes)
+    return next(makers, None)
 
 
-def defer_updates(calls: Sequence[KernelCall], ordered: Sequence[Ordered], places: Mapping[Value, Place]) -> TeamOrder:
-    """Split the updates whose rows that are not listed fit into what thread 0 does alone behind them."""
+def defer_updates(
+    calls: Sequence[KernelCall], ordered: Sequence[Ordered], places: Mapping[Value, Place], whole: Collection[int] = ()
+) -> TeamOrder:
+    """Split the updates whose rows that are not listed fit into what thread 0 does alone behind them.
+
+    Those stay whole whose numbers are in `whole`.
+    """
     splits: dict[int, tuple[Update, SplitUpdate]] = {}
     slices: dict[int, list[tuple[int, KernelCall]]] = {}
     for item in find_updates(calls):
-        split = _split(calls, item, places)
+        split = None if item.update in whole else _split(calls, item, places)
         shares = None if split is None else _shares(calls, ordered, item, split.rows)
         if split is None or shares is None:
             continue
         splits[item.update] = (item, split)
         for place, first, end in shares:
-            slices.setdefault(place, []).append(
-                (item.update, _silent_rows(calls[item.update], item, split, first, end))
-            )
+            piece = _silent_rows(calls[item.update], item, split, first, end)
+            slices.setdefault(place, []).append((item.update, piece))
     return _in_order(calls, splits, slices)
 
 
@@ -133,28 +143,39 @@ def _in_order(
         item, split = splits.get(number, (None, None))
         made.calls.append(call if item is None or split is None else _listed_rows(call, calls[item.answer], split))
     for item, _ in splits.values():
-        made.first[numbers[item.update]] = numbers[item.answer]
+        made.split[item.update] = (numbers[item.update], numbers[item.answer])
     return made
 
 
 def _split(calls: Sequence[KernelCall], item: Update, places: Mapping[Value, Place]) -> SplitUpdate | None:
-    """How to split an update; None where it cannot be, or where other calls need what it puts off or reads."""
+    """How to split an update; None where it cannot be, where others need what it puts off or change what it reads.
+
+    What says which rows are listed has to be the same for all of them, from when the list is made.
+    """
     call, answer = calls[item.update], calls[item.answer]
     (new,) = call.writes
     old = [index for index, value in enumerate(call.reads) if value.kind == "state" and places[value] == places[new]]
     if len(old) != 1 or len(answer.reads[0].shape) != 2:
         return None
-    (state,) = ranges_of([new], places)
-    needed = ranges_of((*call.reads, item.spikes), places)
-    for other in calls[item.update + 1 :]:
-        touched = ranges_of(other.writes, places) + ([] if other is answer else ranges_of(other.reads, places))
-        if any(overlap(place, state) for place in touched):
-            return None
-    for other in calls[item.update + 1 : item.end]:
-        if any(overlap(place, mine) for place in ranges_of(other.writes, places) for mine in needed):
-            return None
+    later = calls[item.update + 1 :]
+    readers = [value for other in later if other is not answer for value in other.reads]
+    written = [value for other in later for value in other.writes]
+    changed = [value for other in calls[item.update + 1 : item.end] for value in other.writes]
+    since_listed = [value for other in calls[item.listing + 1 : item.end] for value in other.writes]
+    apart = (
+        ([new], readers + written),
+        (call.reads, changed),
+        ([item.spikes], since_listed),
+    )
+    if any(_share_bytes(ours, theirs, places) for ours, theirs in apart):
+        return None
     matrices, rows = answer.reads[0].shape
     return split_update(call.divided or call.function, matrices, rows, old[0])
+
+
+def _share_bytes(ours: Sequence[Value], theirs: Sequence[Value], places: Mapping[Value, Place]) -> bool:
+    """Whether any of some values lies where one of others does."""
+    return any(overlap(one, two) for one in ranges_of(ours, places) for two in ranges_of(theirs, places))
 
 
 def _shares(

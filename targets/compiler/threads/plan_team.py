@@ -2,7 +2,7 @@
 
 All threads walk through the same calls. One that is worth it is divided (`divide_loops`), each thread doing its part;
 every other one is left to thread 0, but for those that `order_calls` finds to cost no waiting if they are divided like
-what they follow, and for parts of updates that `defer_updates` leaves to the other threads.
+what they follow, and for updates that `defer_updates` leaves to the other threads, with what reads them.
 """
 
 from __future__ import annotations
@@ -58,12 +58,25 @@ def plan_team(plan: MemoryPlan) -> TeamPlan | None:
     divided = [call for call, form in zip(plan.calls, forms, strict=True) if form is not None]
     if not are_worth_a_team(divided):
         return None
-    whole = _Draft.of(TeamOrder(plan.calls, {}, {}), plan.places)
-    split = _Draft.of(defer_updates(plan.calls, whole.ordered, plan.places), plan.places)
-    calls = (split if split.is_as_meant() else whole).team_calls()
+    calls = _draft(plan).team_calls()
     threads = min(MAX_THREADS, max(form.parts for form in forms if form is not None))
     worth = sum(map(touched_bytes, divided)) // BYTES_FOR_A_THREAD
     return TeamPlan(calls, threads, min(threads, worth) if worth > 1 else 1)
+
+
+def _draft(plan: MemoryPlan) -> _Draft:
+    """The tick with all updates split that may be, but those whose parts would wait for each other."""
+    unsplit = _Draft.of(TeamOrder(plan.calls, {}, {}), plan.places)
+    whole: set[int] = set()
+    while True:
+        order = defer_updates(plan.calls, unsplit.ordered, plan.places, whole)
+        if not order.split:
+            return unsplit
+        draft = _Draft.of(order, plan.places)
+        misfits = draft.misfits()
+        if not misfits:
+            return draft
+        whole |= misfits
 
 
 @dataclass(frozen=True)
@@ -84,24 +97,28 @@ class _Draft:
         divided = [form is not None for form in forms]
         return _Draft(order, forms, owns, order_calls(calls, divided, places, owns, order.alike))
 
-    def is_as_meant(self) -> bool:
-        """Whether the parts of each split update are divided alike and wait for nothing in between.
+    def misfits(self) -> set[int]:
+        """The updates that are not divided as meant: into parts divided alike, which wait for nothing in between.
 
         With them goes what follows the rows that are read, and nothing large: it would be left to too few threads.
         """
-        calls, ordered = self.order.calls, self.ordered
-        meant = {id(calls[number]) for number in (*self.order.first, *self.order.alike)}
-        for first, answer in self.order.first.items():
-            strip = ordered[first].strip
-            if strip.calls[0] is not calls[first] or ordered[answer].strip is not strip:
-                return False
-            if any(is_large(call) and id(call) not in meant for call in strip.calls):
-                return False
-        return all(ordered[number].point is None for number in self.order.alike)
+        return {update for update, parts in self.order.split.items() if not self._fits(*parts)}
+
+    def _fits(self, first: int, answer: int) -> bool:
+        calls, ordered, alike = self.order.calls, self.ordered, self.order.alike
+        strip = ordered[first].strip
+        slices = [number for number, like in alike.items() if like == first]
+        meant = {id(calls[number]) for number in (first, *slices)}
+        return (
+            strip.calls[0] is calls[first]
+            and ordered[answer].strip is strip
+            and not any(is_large(call) and id(call) not in meant for call in strip.calls)
+            and all(ordered[number].point is None for number in slices)
+        )
 
     def team_calls(self) -> list[TeamCall]:
         """The calls with what each is divided into."""
-        others = {id(self.ordered[number].strip) for number in self.order.first}
+        others = {id(self.ordered[first].strip) for first, _ in self.order.split.values()}
         made = []
         for call, form, own, item in zip(self.order.calls, self.forms, self.owns, self.ordered, strict=True):
             alike = (

@@ -49,7 +49,10 @@ class SplitUpdate:
         return self._kernel(loop, [indices, bounds])
 
     def silent(self, dtype: str, first: int, end: int) -> tirx.PrimFunc:
-        """Of the rows from `first` to `end` of each matrix those whose element of `spikes`, of a dtype, is 0."""
+        """Of the rows from `first` to `end` of each matrix those whose element of `spikes`, of a dtype, is 0.
+
+        If the lists were made of these spikes, every row is either listed or silent.
+        """
         spikes = tirx.decl_buffer((self.matrices * self.rows,), dtype, name="spikes")
         number = tirx.Var("number", "int32")
         row = number + first
@@ -77,7 +80,8 @@ class SplitUpdate:
 def split_update(function: tirx.PrimFunc, matrices: int, rows: int, state: int) -> SplitUpdate | None:
     """How to split a scheduled kernel, parameter number `state` of which is the old state and the last the new one.
 
-    None where its two outermost loops are not over matrices and rows, or a row touches more of the state than itself.
+    None where its two outermost loops are not over matrices and rows, where a row touches more of the state than
+    itself, or where matrices have anything in common: threads divide them, each by what it made itself.
     """
     by_matrix, by_row = own_parts(function), own_rows(function)
     if by_matrix is None or by_row is None or not by_matrix.loop.same_as(function.body):

@@ -140,6 +140,13 @@ def test_what_is_not_read_is_updated_where_threads_wait() -> None:
     assert kept == [call for call in calls if call.kind not in ("element-wise", "event-gemv")]
 
 
+def unseen(calls: list[KernelCall], layer: Layer, name: str) -> list[KernelCall]:
+    """A value is made anew in a wait too short for a row: all threads know of it before any row is put off to then."""
+    made, other = layer.values["made"], value("other", MATRICES, ROWS)
+    long = [replace(call, touched=UPDATED // 2 + 2000) if call.touched == UPDATED // 2 else call for call in calls]
+    return [*long[:4], long[4], long[5], make_call([], [layer.values[name]], 1), product([made], [other]), *long[6:]]
+
+
 CHANGES: dict[str, Callable[[list[KernelCall], Layer], list[KernelCall]]] = {
     "another call reads the state": lambda calls, layer: [
         *calls,
@@ -147,6 +154,16 @@ CHANGES: dict[str, Callable[[list[KernelCall], Layer], list[KernelCall]]] = {
     ],
     "k is made anew": lambda calls, layer: [*calls[:5], make_call([], [layer.values["k"]], 1), *calls[5:]],
     "spikes are made anew": lambda calls, layer: [*calls[:5], make_call([], [layer.values["q"]], 1), *calls[5:]],
+    "spikes are made anew before it": lambda calls, layer: [
+        *calls[:2],
+        make_call([], [layer.values["q"]], 1),
+        *calls[2:],
+    ],
+    "k is made anew where nobody waits": lambda calls, layer: unseen(calls, layer, "k"),
+    "spikes are made anew where nobody waits": lambda calls, layer: unseen(calls, layer, "q"),
+    "the list is made behind it": lambda calls, _: [calls[0], calls[2], calls[1], *calls[3:]],
+    "what is read is large": lambda calls, _: [*calls[:3], replace(calls[3], touched=SHARED_BYTES), *calls[4:]],
+    "two products read rows": lambda calls, _: [*calls[:4], calls[3], *calls[4:]],
     "the list is another one's": lambda calls, _: [*calls[:1], replace(calls[1], kind="any"), *calls[2:]],
     "the product is of all rows": lambda calls, _: [*calls[:3], replace(calls[3], kind="dense-gemv"), *calls[4:]],
     "the product is not by matrices": lambda calls, _: [
@@ -174,6 +191,25 @@ def test_an_update_stays_whole(change: str) -> None:
     assert not any(item.others for item in planned)
 
 
+def test_one_update_that_stays_whole_leaves_the_others_split() -> None:
+    """The product of the first layer is large, and so would be left to too few threads; the second is as it was."""
+    layers = [Layer("a"), Layer("b")]
+    calls = network(*layers)
+    calls[3] = replace(calls[3], touched=SHARED_BYTES)
+    planned = plan(calls, places_of(calls, layers))
+    assert [rows for _, rows in slices_of(planned, layers[0])] == [ROWS]
+    assert [rows for _, rows in slices_of(planned, layers[1])] == [0, ROWS // 2, ROWS // 2]
+
+
+def test_a_new_state_that_lies_elsewhere_is_not_split() -> None:
+    """It is copied over the old one in the end, which some rows would miss."""
+    layer = Layer("a")
+    calls = network(layer)
+    places = places_of(calls, [layer])
+    places[layer.values["new"]] = Place("workspace", 1 << 24)
+    assert [item.call for item in plan(calls, places)] == calls
+
+
 def test_bytes_that_are_written_over_count_whatever_their_name() -> None:
     """A value that lies where k was is made in between: the rest of the update would read it."""
     layer = Layer("a")
@@ -189,8 +225,8 @@ def test_what_is_put_off_is_held_until_the_next_update() -> None:
     calls = network(*layers)
     first, second = find_updates(calls)
     assert (first, second) == (
-        Update(2, 3, layers[0].values["q"], 10),
-        Update(10, 11, layers[1].values["q"], 16),
+        Update(1, 2, 3, layers[0].values["q"], 10),
+        Update(9, 10, 11, layers[1].values["q"], 16),
     )
     held = hold_for_updates(StepProgram([], [], [], [], [], [], calls)).calls
     names = ("k", "v", "old", "q")

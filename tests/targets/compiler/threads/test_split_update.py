@@ -41,17 +41,17 @@ def operands(rows: int, columns: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("rows", "columns"), SIZES)
-@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
-def test_rows_that_are_listed_and_others_are_all(rows: int, columns: int, rate: float) -> None:
+@pytest.mark.parametrize(("rate", "dtype"), [(0.0, "float32"), (0.3, "float32"), (0.3, "bool"), (1.0, "int8")])
+def test_rows_that_are_listed_and_others_are_all(rows: int, columns: int, rate: float, dtype: str) -> None:
     """In place and by several threads in turn: first the rows on the lists, then the others in slices."""
     function = update(rows, columns)
     given = operands(rows, columns)
     expected = call(build(undivided(function)), given, [np.zeros_like(given[STATE])])[0]
-    spikes = (DRAW.random(MATRICES * rows) < rate).astype(np.float32)
+    spikes = (DRAW.random(MATRICES * rows) < rate).astype(dtype)
     empty = [np.zeros(spikes.size, np.int32), np.zeros(MATRICES * bounds_size(rows), np.int32), np.zeros(1, np.int64)]
-    lists = call(build(undivided(active_list(rows, "float32", MATRICES))), [spikes], empty)[:2]
+    lists = call(build(undivided(active_list(rows, dtype, MATRICES))), [spikes], empty)[:2]
     split = split_of(function, rows)
-    slices = [split.silent("float32", first, end) for first, end in ((0, rows // 3), (rows // 3, rows))]
+    slices = [split.silent(dtype, first, end) for first, end in ((0, rows // 3), (rows // 3, rows))]
     state, listed = given[STATE], np.repeat(spikes > 0, columns)
     for kernel, names in ((split.listed(), lists), *((part, [spikes]) for part in slices)):
         own = own_parts(kernel)
@@ -96,7 +96,9 @@ def test_what_reads_other_rows_is_not_split() -> None:
     h = te.placeholder(shape, "float32", "h")
     shifted = te.compute(shape, lambda n, r, c: h[n, tirx.max(r - 1, 0), c] * 0.5)
     turned = te.compute(shape, lambda n, r, c: h[n, c, r] * 0.5)
-    for new in (shifted, turned):
-        function = schedule_blocks(te.create_prim_func([h, new]), resolve_target("x86-64-v3"))
+    decay = te.placeholder((16,), "float32", "decay")
+    common = te.compute(shape, lambda n, r, c: h[n, r, c] * decay[r])  # belongs to no thread alone
+    for reads, new in (([h], shifted), ([h], turned), ([h, decay], common)):
+        function = schedule_blocks(te.create_prim_func([*reads, new]), resolve_target("x86-64-v3"))
         assert split_update(function, MATRICES, 16, 0) is None
     assert split_update(update(16, 16), MATRICES, 8, STATE) is None
