@@ -143,8 +143,9 @@ def test_what_is_not_read_is_updated_where_threads_wait() -> None:
 def unseen(calls: list[KernelCall], layer: Layer, name: str) -> list[KernelCall]:
     """A value is made anew in a wait too short for a row: all threads know of it before any row is put off to then."""
     made, other = layer.values["made"], value("other", MATRICES, ROWS)
-    long = [replace(call, touched=UPDATED // 2 + 2000) if call.touched == UPDATED // 2 else call for call in calls]
-    return [*long[:4], long[4], long[5], make_call([], [layer.values[name]], 1), product([made], [other]), *long[6:]]
+    first, second = (replace(calls[place], touched=UPDATED // 2 + more) for place, more in ((4, 2000), (6, 1900)))
+    short = [make_call([], [layer.values[name]], 1), product([made], [other])]
+    return [*calls[:4], first, calls[5], *short, second, *calls[7:]]
 
 
 CHANGES: dict[str, Callable[[list[KernelCall], Layer], list[KernelCall]]] = {
