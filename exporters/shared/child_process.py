@@ -8,6 +8,7 @@ child does to the model, to random number generators or to anything else in memo
 from __future__ import annotations
 
 import faulthandler
+import gc
 import multiprocessing
 import os
 import pickle
@@ -92,6 +93,7 @@ def _read(path: Path) -> str:
 
 def _child(work: Callable[[], Result], scratch: Path) -> None:
     """The body of the child: redirect its output, run `work`, leave the pickled outcome in `scratch`."""
+    gc.freeze()  # a collection would look at, and so copy, all that the parent has imported, again and again
     log = os.open(scratch / LOG, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # None where the process began with it closed

@@ -28,17 +28,18 @@ FIRST = {id(members[0]) for _, members in cells_of(all_cases())}  # of each cell
 def _checks() -> Iterator[Any]:
     """Every check of every case, but the longest, which `make conformance` has.
 
-    By the forced rule no networks are checked, and of exact cells every third. What is compiled is the first variant of
-    a cell alone; of the others only the state is made explicit, beside the framework.
+    By the forced rule no networks are checked, and of exact cells every second; the others are checked on the grid.
+    What is compiled is the first variant of a cell alone; of the others only the state is made explicit, beside the
+    framework.
     """
-    forced = {id(case) for case in [case for case in all_cases() if case.exact and id(case) in FIRST][::3]}
+    exact = [case for case in all_cases() if case.exact and id(case) in FIRST]
+    networks = [case for case in all_cases() if case.network]
+    left_out = {"grid": [case for case in exact[::2] if not case.network], "forced": exact[1::2] + networks}
+    skipped = {(name, id(case)) for name, cases in left_out.items() for case in cases}
     for case in all_cases():
         for name, check in checks_of(case).items():
-            if (name == "forced" and (case.network or (case.exact and id(case) not in forced))) or (
-                name != "wrapper" and id(case) not in FIRST
-            ):
-                continue
-            yield pytest.param(case, check, MOST.get(name), id=f"{case.title}: {name}")
+            if name == "wrapper" or (id(case) in FIRST and (name, id(case)) not in skipped):
+                yield pytest.param(case, check, MOST.get(name), id=f"{case.title}: {name}")
 
 
 def _in_part(check: Callable[..., object], most: int, case: Case) -> None:

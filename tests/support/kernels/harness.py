@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from tvm.target import codegen
 from tvm.tirx.script.builder import ir as tir
 
 from astroedge.targets.boards.target import resolve_target
+from astroedge.targets.compiler.program.equal_functions import EqualFunctions
 from astroedge.targets.exact.exact_intrinsics import exact_intrinsics
 from astroedge.targets.exact.fence_products import FenceProducts
 from astroedge.targets.tir_builder import kernel, load, store
@@ -42,8 +45,18 @@ SPILL = re.compile(r"mov\w+\s.*(%[xyz]mm\d+, .*\(%rsp|\(%rsp\), %[xyz]mm)|\t(ldr
 """Instructions that round a product and a sum once, that add or move single numbers, that put a vector on the stack."""
 
 
+_BUILT: defaultdict[tuple[str, bool], EqualFunctions[Any]] = defaultdict(EqualFunctions)
+
+
 def build(func: tirx.PrimFunc, target: dict[str, Any] = NATIVE, *, exact: bool = True) -> Any:
-    """The kernel compiled for `target` as a module with one function, `kernel`; `exact=False` leaves our passes out."""
+    """The kernel compiled for `target` as a module with one function, `kernel`; `exact=False` leaves our passes out.
+
+    Many tests call equal kernels on other numbers; those are compiled once.
+    """
+    return _BUILT[repr(target), exact].get(func, partial(_compile, func, target, exact))
+
+
+def _compile(func: tirx.PrimFunc, target: dict[str, Any], exact: bool) -> Any:
     bound = tvm.target.Target(target)
     func = exact_intrinsics(func) if exact else func
     module = tvm.IRModule({"kernel": func.with_attr("global_symbol", "kernel")})
