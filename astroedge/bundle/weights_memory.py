@@ -11,7 +11,6 @@ import mmap
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from hashlib import sha256
 from threading import Lock
 from typing import Any
@@ -20,7 +19,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.abi.aligned import address_of, aligned_zeros
+from astroedge.abi.aligned import address_of, aligned_zeros, huge_zeros, in_huge_pages
 from astroedge.errors import BundleError, IncompatibleError
 
 Weights = NDArray[np.uint8]
@@ -165,23 +164,24 @@ def _allocate(size: int) -> memoryview:
     if size == 0:
         return aligned_zeros(0).data
     try:
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if size >= _WORTH_HUGE_PAGES:
+            return huge_zeros(size).data
+        return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
     except (OSError, OverflowError) as error:
         raise IncompatibleError(
             f"The weights, {size:,} bytes, do not fit into this machine's memory ({_reason(error)}); compile a smaller "
             "model, or map a file that nobody else can write to, with trust_weights=True."
         ) from error
-    if size >= _WORTH_HUGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without huge pages
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(memory)
 
 
 def _seal(address: int, size: int) -> None:
-    """Take the right to write away, from native code too; where the system refuses, it is gone for Python code."""
+    """Take the right to write away, from native code too; where the system refuses, it is gone for Python code.
+
+    A huge page of which a part was sealed would become small ones.
+    """
     protect = ctypes.CDLL(None).mprotect
     protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    protect(address, size, mmap.PROT_READ)
+    protect(address, in_huge_pages(size) if size >= _WORTH_HUGE_PAGES else size, mmap.PROT_READ)
 
 
 def _read(descriptor: int, name: str, part: memoryview, start: int) -> None:

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "session.h"
 
 #include <inttypes.h>
@@ -6,6 +7,7 @@
 
 #include "description.h"
 #include "gpu.h"
+#include "huge_pages.h"
 #include "threads.h"
 
 int describe_step(astro_session *session, astro_failure *failure)
@@ -30,6 +32,17 @@ static void *allocate(uint64_t size)
     return aligned_alloc(ASTRO_ALIGNMENT, size ? size : ASTRO_ALIGNMENT);
 }
 
+/* The same for a state. */
+static void *allocate_state(uint64_t size)
+{
+    if (size < STATE_WORTH_HUGE_PAGES || size > LARGEST_OBJECT - HUGE_PAGE)
+        return allocate(size);
+    void *state = aligned_alloc(HUGE_PAGE, in_huge_pages((size_t)size));
+    if (state)
+        madvise(state, in_huge_pages((size_t)size), MADV_HUGEPAGE); /* a kernel without huge pages refuses: all the same */
+    return state;
+}
+
 int is_on_gpu(const astro_session *session)
 {
     const astro_info *info = session->info;
@@ -44,7 +57,7 @@ int allocate_buffers(astro_session *session, astro_failure *failure)
     session->call.steps = 1;
     session->call.inputs = allocate(info->inputs.size);
     session->call.outputs = allocate(info->outputs.size);
-    session->call.state = allocate(info->state.size);
+    session->call.state = allocate_state(info->state.size);
     session->call.workspace = on_gpu ? NULL : allocate(info->workspace_size);
     if (!session->call.inputs || !session->call.outputs || !session->call.state || (!session->call.workspace && !on_gpu))
         return astro_fail(failure, ASTRO_INCOMPATIBLE, "The buffers of the step do not fit into memory.");

@@ -5,18 +5,16 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "astro_abi.h"
+#include "huge_pages.h"
 
-#define WORTH_HUGE_PAGES (UINT64_C(4) << 20) /* bytes; below, most of a page of 2 MiB would be empty */
-
-/* Weights in use. A copy is found by its digest; a mapped file has none. */
+/* Weights in use, and how much memory is mapped. A copy is found by its digest; a mapped file has none. */
 typedef struct held {
     struct held *next;
     void *content;
-    size_t size;
+    size_t mapped;
     size_t users;
     char sha256[65];
 } held;
@@ -47,7 +45,7 @@ static const void *hold(held *new)
     pthread_mutex_unlock(&lock);
     if (other == NULL)
         return new->content;
-    munmap(new->content, new->size);
+    munmap(new->content, new->mapped);
     free(new);
     return other->content;
 }
@@ -62,7 +60,7 @@ static held *take_copy(const char *sha256)
 
 static int map_file(held *weights, int file, const char *name, astro_failure *failure)
 {
-    weights->content = mmap(NULL, weights->size, PROT_READ, MAP_SHARED, file, 0);
+    weights->content = mmap(NULL, weights->mapped, PROT_READ, MAP_SHARED, file, 0);
     if (weights->content == MAP_FAILED)
         return astro_fail(failure, ASTRO_INCOMPATIBLE, "%s cannot be mapped (%s).", name, strerror(errno));
     return 0;
@@ -71,16 +69,15 @@ static int map_file(held *weights, int file, const char *name, astro_failure *fa
 static int copy_file(held *weights, int file, const file_record *record, astro_failure *failure)
 {
     int code;
-    weights->content = mmap(NULL, weights->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    weights->mapped = mapped_size((size_t)record->size);
+    weights->content = map_memory((size_t)record->size);
     if (weights->content == MAP_FAILED)
         return astro_fail(failure, ASTRO_INCOMPATIBLE, "%s does not fit into memory (%s).", record->name, strerror(errno));
-    if (weights->size >= WORTH_HUGE_PAGES)
-        madvise(weights->content, weights->size, MADV_HUGEPAGE); /* a kernel without huge pages refuses: all the same */
     code = read_checked(file, weights->content, record, failure);
-    if (code == 0 && mprotect(weights->content, weights->size, PROT_READ) != 0)
+    if (code == 0 && mprotect(weights->content, weights->mapped, PROT_READ) != 0)
         code = astro_fail(failure, ASTRO_FAILED, "%s cannot be made read only (%s).", record->name, strerror(errno));
     if (code)
-        munmap(weights->content, weights->size);
+        munmap(weights->content, weights->mapped);
     memcpy(weights->sha256, record->sha256, sizeof weights->sha256);
     return code;
 }
@@ -92,7 +89,7 @@ static const void *take_new(int file, const file_record *record, int trust, astr
         astro_fail(failure, ASTRO_INCOMPATIBLE, "%s does not fit into memory.", record->name);
         return NULL;
     }
-    weights->size = record->size;
+    weights->mapped = (size_t)record->size;
     weights->users = 1;
     if (trust ? map_file(weights, file, record->name, failure) : copy_file(weights, file, record, failure)) {
         free(weights);
@@ -138,7 +135,7 @@ void release_weights(const void *weights)
     }
     pthread_mutex_unlock(&lock);
     if (last) {
-        munmap(last->content, last->size);
+        munmap(last->content, last->mapped);
         free(last);
     }
 }

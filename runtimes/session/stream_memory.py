@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from astroedge.abi.aligned import address_of, aligned_zeros
+from astroedge.abi.aligned import address_of, aligned_zeros, huge_zeros
 from astroedge.bundle.initial_state import write_initial_state
 from astroedge.bundle.manifest import Manifest
 from astroedge.runtimes.library.gpu import GpuStream
@@ -19,15 +19,19 @@ from astroedge.runtimes.session.input_slot import field_view
 from astroedge.session import Array
 
 COUNTER_BYTES = 8
+_STATE_WORTH_HUGE_PAGES = 512 << 10  # bytes; of less, most of a huge page would be empty
 
 
 class HostMemory:
     """State, weights and workspace as buffers of this process; `buffers` are what the members of `astro_call` take."""
 
     def __init__(self, manifest: Manifest, weights: NDArray[np.uint8]) -> None:
-        """Allocate them, zeroed."""
+        """Allocate them, zeroed.
+
+        Raises MemoryError or ValueError where there is not so much memory.
+        """
         self._layout, self.weights = manifest.layout, weights
-        self._state = aligned_zeros(manifest.layout.state_size)
+        self._state = _allocate_state(manifest.layout.state_size)
         self._workspace = aligned_zeros(manifest.layout.workspace_size)
         self._view = read_only(self._state.view())
         self._states = _public(manifest, self._state)
@@ -74,6 +78,15 @@ class HostMemory:
 
     def close(self) -> None:
         """Nothing: arrays free themselves."""
+
+
+def _allocate_state(size: int) -> NDArray[np.uint8]:
+    if size < _STATE_WORTH_HUGE_PAGES:
+        return aligned_zeros(size)
+    try:
+        return huge_zeros(size)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(str(error)) from error
 
 
 class GpuMemory:

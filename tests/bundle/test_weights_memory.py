@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astroedge.abi.aligned import address_of
+from astroedge.abi.aligned import HUGE_PAGE, address_of, in_huge_pages
 from astroedge.bundle.container import Bundle
 from astroedge.bundle.weights_memory import copy_weights, map_weights, read_weights
 from astroedge.errors import BundleError, IncompatibleError
 from tests.support.bundles import make_tiny_bundle
+from tests.support.memory_maps import mapping_of
 
 CONTENT = np.random.default_rng(3).integers(0, 256, (5 << 20) + 77, np.uint8).tobytes()
 DIGEST = sha256(CONTENT).hexdigest()
@@ -46,6 +47,16 @@ def rights(array: np.ndarray) -> str:
         if low <= address < high:
             return found
     raise AssertionError("no such memory")
+
+
+def test_no_part_of_the_copy_lies_in_small_pages(path: Path) -> None:
+    """It begins a huge page and is sealed to the end of its last one: what is sealed in part becomes small pages."""
+    weights = read(path)
+    assert weights is not None
+    begin = address_of(weights)
+    low, high, flags = mapping_of(begin)
+    assert (begin % HUGE_PAGE, low <= begin, begin + in_huge_pages(len(CONTENT)) <= high) == (0, True, True)
+    assert "wr" not in flags
 
 
 def test_the_copy_is_of_this_process_alone(path: Path) -> None:

@@ -2,12 +2,11 @@
 #include "program.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
+#include "huge_pages.h"
 #include "processor.h"
 #include "sha256.h"
 
-#define WORTH_HUGE_PAGES (UINT64_C(4) << 20) /* bytes; below, most of a page of 2 MiB would be empty */
 #define PIECE ((size_t)1 << 20)
 
 int describe_program(astro_session *session, astro_failure *failure)
@@ -19,7 +18,7 @@ int describe_program(astro_session *session, astro_failure *failure)
 
 static void give_back(astro_session *session)
 {
-    munmap((void *)(uintptr_t)session->call.weights, session->info->weights_size);
+    munmap((void *)(uintptr_t)session->call.weights, mapped_size((size_t)session->info->weights_size));
 }
 
 /* Weights in huge pages are read faster than those of the program's file, which the system may drop besides. Where there
@@ -27,19 +26,18 @@ static void give_back(astro_session *session)
 static void copy_weights(astro_session *session)
 {
     const size_t size = (size_t)session->info->weights_size;
-    if (size < WORTH_HUGE_PAGES)
+    if (size < WEIGHTS_WORTH_HUGE_PAGES)
         return;
-    void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *copy = map_memory(size);
     if (copy == MAP_FAILED)
         return;
-    madvise(copy, size, MADV_HUGEPAGE); /* a kernel without huge pages refuses: all the same */
     for (size_t done = 0, count; done < size; done += count) {
         const uint8_t *piece = (const uint8_t *)session->call.weights + done;
         count = size - done < PIECE ? size - done : PIECE;
         memcpy((uint8_t *)copy + done, piece, count);
         madvise((void *)(uintptr_t)piece, count, MADV_DONTNEED); /* they would count twice */
     }
-    mprotect(copy, size, PROT_READ);
+    mprotect(copy, mapped_size(size), PROT_READ);
     session->call.weights = copy;
     session->give_back = give_back;
 }
