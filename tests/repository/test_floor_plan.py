@@ -128,6 +128,7 @@ C_PLAN = {
     "runtimes/c": (
         *(
             "astro_abi",
+            "huge_pages",
             "entries",
             "failure",
             "sha256",
@@ -152,7 +153,7 @@ C_PLAN = {
     ),
 }
 # What a folder's C may include of the folder above it.
-C_ABOVE = {"runtimes/c/executable": ("session", "processor", "sha256", "failure", "astro", "astro_abi")}
+C_ABOVE = {"runtimes/c/executable": ("session", "processor", "sha256", "failure", "astro", "huge_pages", "astro_abi")}
 
 
 def room_of(module: str) -> str | None:
